@@ -1,0 +1,159 @@
+//! The wire `control`: ctl → supervisor.
+//!
+//! One [`Ask`] a frame; the answer is any number of rows and then one of [`Answer::Done`], [`Answer::Refused`].
+
+use core::net::Ipv4Addr;
+
+use heapless::Vec;
+use serde::{Deserialize, Serialize};
+
+use crate::layer::Layers;
+use crate::limit::{LOG_CHUNK_BYTES, REASON_BYTES};
+use crate::name::{Name, Text};
+
+/// What may be asked of the supervisor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// An [`Answer::Process`] for each process, daemons first.
+    Status,
+    /// One [`Answer::Facts`].
+    Facts,
+    /// [`Answer::Log`] pieces of a process's ring, from byte `from` of all that it ever wrote; what the ring no longer holds is
+    /// left out.
+    Log {
+        /// Whose.
+        name: Name,
+        /// From which byte on; 0 for all that there is.
+        from: u64,
+    },
+    /// Start it; done once the order is taken.
+    Start(Name),
+    /// Stop it; done once the order is taken.
+    Stop(Name),
+    /// Stop and start it; done once the order is taken.
+    Restart(Name),
+    /// Stop everything and reboot.
+    Reboot,
+    /// Stop everything and switch off.
+    PowerOff,
+}
+
+/// What the supervisor answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// One process.
+    Process(Process),
+    /// When things happened.
+    Facts(Facts),
+    /// A piece of a log, and the byte after its last.
+    Log {
+        /// Where the next piece begins.
+        next: u64,
+        /// The piece.
+        bytes: Vec<u8, LOG_CHUNK_BYTES>,
+    },
+    /// That was all.
+    Done,
+    /// It was not done, and why.
+    Refused(Text<REASON_BYTES>),
+}
+
+/// One process that the supervisor keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its name.
+    pub name: Name,
+    /// Daemon or tenant.
+    pub kind: Kind,
+    /// Where it is in its life.
+    pub state: State,
+    /// Its process id outside, while it runs.
+    pub pid: Option<u32>,
+    /// When it came into this state, in milliseconds after boot.
+    pub since_ms: u64,
+    /// When it was last ready, in milliseconds after boot.
+    pub ready_ms: Option<u64>,
+    /// How often it was started again.
+    pub restarts: u32,
+    /// How it last ended.
+    pub exit: Option<Exit>,
+    /// Its `memory.current`, in bytes, while it runs.
+    pub memory_bytes: Option<u64>,
+    /// A tenant's address.
+    pub address: Option<Ipv4Addr>,
+    /// The layers that were read back when it was last started (a tenant's).
+    pub layers: Layers,
+    /// Why it is as it is, where that needs a word.
+    pub reason: Text<REASON_BYTES>,
+}
+
+/// Daemon or tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// Part of the gateway.
+    Daemon,
+    /// A hosted service.
+    Tenant,
+}
+
+/// Where a process is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// Not wanted, not there.
+    Down,
+    /// Its image is being mounted, its link attached.
+    Preparing,
+    /// It runs and has not said that it is ready.
+    Starting,
+    /// It runs and is ready.
+    Up,
+    /// It was told to end.
+    Ending,
+    /// It was told to end, and will be started again.
+    Returning,
+    /// It ended by itself and waits for its next start.
+    Waiting,
+    /// It could not be started, or not be kept up; the reason says why.
+    Failed,
+}
+
+impl State {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Preparing => "preparing",
+            Self::Starting => "starting",
+            Self::Up => "up",
+            Self::Ending => "ending",
+            Self::Returning => "returning",
+            Self::Waiting => "waiting",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exit {
+    /// By itself, with this code.
+    Code(u8),
+    /// By this signal.
+    Signal(u8),
+}
+
+/// When things happened, in milliseconds after boot (`CLOCK_BOOTTIME`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Facts {
+    /// PID 1's first line.
+    pub init_ms: u64,
+    /// PID 1 entered its loop: the supervisor runs.
+    pub loop_ms: u64,
+    /// Every daemon is ready for the first time.
+    pub daemons_ms: u64,
+    /// Every service that starts by itself is ready for the first time.
+    pub services_ms: u64,
+    /// Lives of the supervisor.
+    pub lives: u32,
+}

@@ -1,0 +1,31 @@
+//! Words between rooms: names, limits, the manifest, the wanted network, one message enum per wire.
+//!
+//! In:  nothing; every room may import it.
+//! Out: types whose bounds are part of the type, and `frame`, their only form as bytes.
+//!
+//! Not here: I/O, clocks, logs, allocation (but for the feature `text`, which reads TOML).
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "text")]
+extern crate std;
+
+pub mod limit;
+pub mod name;
+
+pub mod layer;
+pub mod manifest;
+pub mod wanted;
+
+pub mod frame;
+pub mod keep;
+pub mod wires;
+
+pub mod attach;
+pub mod control;
+pub mod learn;
+pub mod leases;
+pub mod mount;
+pub mod show;
+
+pub use name::{Name, Text};

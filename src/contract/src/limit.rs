@@ -1,0 +1,53 @@
+//! Every limit that more than one room must know, in one place, each with its reason.
+//!
+//! Not here: limits that only one room keeps (they stand at the head of its `lib.rs` or `main.rs`).
+
+/// A name of a service, provider, daemon: it becomes a folder, a cgroup, a log tag.
+pub const NAME_BYTES: usize = 24;
+/// Services on one gateway: what 1 GiB and two threads can hold with a floor that means something.
+pub const SERVICES: usize = 32;
+/// Core daemons: those that the house has, and room for the house to grow.
+pub const DAEMONS: usize = 16;
+/// Everything that the supervisor keeps alive.
+pub const PROCESSES: usize = SERVICES + DAEMONS;
+
+/// One frame on a wire; larger things go by sealed memfd.
+pub const FRAME_BYTES: usize = 64 * 1024;
+/// One piece of a log in one frame: small enough to lie on a stack.
+pub const LOG_CHUNK_BYTES: usize = 4096;
+/// One process's log ring, in bytes: a minute of a talkative daemon.
+pub const LOG_RING_BYTES: usize = 64 * 1024;
+/// Descriptors that one frame may carry.
+pub const FRAME_DESCRIPTORS: usize = 4;
+/// Why something was refused: one line of a terminal, or two.
+pub const REASON_BYTES: usize = 160;
+/// A path inside the root.
+pub const PATH_BYTES: usize = 96;
+
+/// Arguments of a service's command, the program included.
+pub const ARGUMENTS: usize = 12;
+/// One argument, or one `NAME=value` of the environment.
+pub const ARGUMENT_BYTES: usize = 96;
+/// Variables of a service's environment.
+pub const VARIABLES: usize = 12;
+/// Ports that one service offers.
+pub const SERVES: usize = 8;
+/// A manifest as text, in bytes.
+pub const MANIFEST_BYTES: usize = 16 * 1024;
+/// The wanted network as text, in bytes.
+pub const WANTED_BYTES: usize = 64 * 1024;
+
+/// Descriptors that PID 1 keeps: a process needs six (pid, ring, two pipe ends, notify, record), a service one more (network
+/// namespace), a daemon its wires.
+pub const STORE_SLOTS: usize = 384;
+/// A label in PID 1's store: a prefix, a point, a name.
+pub const LABEL_BYTES: usize = 32;
+
+/// Name servers that we take from one lease.
+pub const NAME_SERVERS: usize = 3;
+/// Ports of the LAN bridge.
+pub const BRIDGE_PORTS: usize = 8;
+
+const _: () = assert!(STORE_SLOTS >= PROCESSES * 7 + 16);
+const _: () = assert!(LABEL_BYTES > NAME_BYTES);
+const _: () = assert!(LOG_CHUNK_BYTES + 64 < FRAME_BYTES);

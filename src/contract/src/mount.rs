@@ -1,0 +1,72 @@
+//! The wire `mount`: supervisor → storage, and ctl → storage for the disk's state.
+//!
+//! One [`Ask`] a frame, one [`Answer`] a frame, in order.
+
+use serde::{Deserialize, Serialize};
+
+use crate::limit::{PATH_BYTES, REASON_BYTES};
+use crate::name::{Name, Text};
+
+/// What may be asked of storage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// Mount a sealed image for a service, detached, its owner 0 shown as `uid_base`.
+    Mount {
+        /// For whom.
+        service: Name,
+        /// The file's name under `/usr/lib/shg/services`.
+        image: Text<PATH_BYTES>,
+        /// The first uid (and gid) of the service's range.
+        uid_base: u32,
+        /// How many there are.
+        uid_count: u32,
+    },
+    /// The service's image is not needed any more.
+    Release {
+        /// Whose.
+        service: Name,
+    },
+    /// The data disk's state.
+    Disk,
+    /// Let go of every disk: the machine ends.
+    Finish,
+}
+
+/// What storage answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// Mounted; the frame carries the mount's descriptor.
+    Mounted,
+    /// Done.
+    Done,
+    /// The data disk's state.
+    Disk(Disk),
+    /// Not done, and why.
+    Refused(Text<REASON_BYTES>),
+}
+
+/// The data disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Where it is in its life.
+    pub state: DiskState,
+    /// Its device, such as `sda1`; empty where there is none.
+    pub device: Text<32>,
+    /// All of it, in bytes.
+    pub size_bytes: u64,
+    /// What is free, in bytes.
+    pub free_bytes: u64,
+    /// Why it is as it is, where that needs a word.
+    pub reason: Text<REASON_BYTES>,
+}
+
+/// Where the data disk is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DiskState {
+    /// None was found (yet).
+    Absent,
+    /// Mounted at `/data`.
+    Mounted,
+    /// It is there and cannot be used.
+    Broken,
+}

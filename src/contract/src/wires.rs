@@ -1,0 +1,56 @@
+//! The table of wires: which socket, who serves it, who may connect.
+//!
+//! A wire is a listening `SOCK_SEQPACKET` socket that the supervisor binds at [`Wire::path`], keeps in PID 1's store and hands to
+//! the daemon that serves it; clients connect, and reconnect on end of file. So either side may die and come back.
+//!
+//! The same table stands in `docs/architecture.md`; the tidy test holds the two together.
+
+/// Who a process is: its uid and gid. Tenants have ranges from [`TENANT_UID_BASE`] on.
+pub mod uid {
+    /// init, supervisor, storage: the ones that hold rights over the machine.
+    pub const ROOT: u32 = 0;
+    /// The daemon `network`.
+    pub const NETWORK: u32 = 102;
+    /// The daemon `lease`.
+    pub const LEASE: u32 = 103;
+}
+
+/// The first uid of the first tenant's range.
+pub const TENANT_UID_BASE: u32 = 0x0010_0000;
+/// Uids in a tenant's range.
+pub const TENANT_UID_COUNT: u32 = 0x0001_0000;
+
+/// One wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wire {
+    /// Its name: the module of this room that holds its words.
+    pub name: &'static str,
+    /// The daemon that serves it.
+    pub server: &'static str,
+    /// The uids that may connect (`SO_PEERCRED`).
+    pub clients: &'static [u32],
+    /// The socket.
+    pub path: &'static str,
+}
+
+/// ctl → supervisor: ask, start, stop, restart, log, end.
+pub const CONTROL: Wire =
+    Wire { name: "control", server: "supervisor", clients: &[uid::ROOT], path: "/run/wire/control" };
+/// supervisor → storage: mount a sealed image, release it; ctl → storage: the disk's state.
+pub const MOUNT: Wire =
+    Wire { name: "mount", server: "storage", clients: &[uid::ROOT], path: "/run/wire/mount" };
+/// supervisor → network: attach, detach a service.
+pub const ATTACH: Wire =
+    Wire { name: "attach", server: "network", clients: &[uid::ROOT], path: "/run/wire/attach" };
+/// lease → network: what is wanted of leases; what was learned.
+pub const LEARN: Wire =
+    Wire { name: "learn", server: "network", clients: &[uid::LEASE], path: "/run/wire/learn" };
+/// ctl → network: show.
+pub const SHOW: Wire =
+    Wire { name: "show", server: "network", clients: &[uid::ROOT], path: "/run/wire/show" };
+/// ctl → lease: show.
+pub const LEASES: Wire =
+    Wire { name: "leases", server: "lease", clients: &[uid::ROOT], path: "/run/wire/leases" };
+
+/// Every wire but `keep`, which is a pair and has no path.
+pub const ALL: [Wire; 6] = [CONTROL, MOUNT, ATTACH, LEARN, SHOW, LEASES];

@@ -1,0 +1,82 @@
+//! Descriptors that this process was started with: the one place where a number becomes an owned descriptor.
+//!
+//! Source: sd_listen_fds(3) for the numbers and names; the s6 `notification-fd` protocol for readiness.
+
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// Which numbers have been taken already: one bit each, for the first 64.
+static TAKEN: AtomicU64 = AtomicU64::new(0);
+
+/// Takes descriptor `number`, which our parent left open for us, and makes it close-on-exec.
+///
+/// `None` where it is not open, is one of the standard three, is 64 or more, or was taken before. To be called at the head of
+/// `main`, before this process opens anything itself: until then every open number was left by the parent.
+pub fn inherited(number: RawFd) -> Option<OwnedFd> {
+    let bit = 1_u64.checked_shl(u32::try_from(number).ok().filter(|number| *number > 2)?)?;
+    // SAFETY: the number is only looked at; F_SETFD below fails with EBADF where it is not open.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    fcntl(borrowed, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).ok()?;
+    if TAKEN.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
+        return None;
+    }
+    // SAFETY: it is open, our parent left it to us, and the bit above says that nobody has taken it before.
+    Some(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Makes reads and writes on `descriptor` answer `EAGAIN` instead of waiting.
+///
+/// # Errors
+/// None that a descriptor which is open can cause.
+pub fn set_nonblocking(descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
+    let flags = OFlag::from_bits_retain(fcntl(descriptor, FcntlArg::F_GETFL)?);
+    fcntl(descriptor, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK)).map(drop)
+}
+
+/// Waits until `descriptor` can be read, at most `limit_ms` milliseconds. It may return early, without anything to read.
+///
+/// # Errors
+/// `ENOMEM`: the kernel has no memory.
+pub fn wait_readable(descriptor: BorrowedFd<'_>, limit_ms: u16) -> Result<(), Errno> {
+    let mut wanted = [PollFd::new(descriptor, PollFlags::POLLIN)];
+    loop {
+        match poll(&mut wanted, PollTimeout::from(limit_ms)) {
+            Err(Errno::EINTR) => {}
+            other => return other.map(drop),
+        }
+    }
+}
+
+/// Writes `bytes`, or a first part of them, and returns how many.
+///
+/// # Errors
+/// write(2)'s, but for `EINTR`.
+pub fn write<D: AsFd>(descriptor: &D, bytes: &[u8]) -> Result<usize, Errno> {
+    loop {
+        match nix::unistd::write(descriptor, bytes) {
+            Err(Errno::EINTR) => {}
+            other => return other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::inherited;
+    use std::os::fd::IntoRawFd;
+
+    #[test]
+    fn a_number_is_taken_once() {
+        let file = std::fs::File::open("/dev/null").unwrap().into_raw_fd();
+        assert!(inherited(file).is_some());
+        assert!(inherited(file).is_none(), "twice");
+        assert!(inherited(1).is_none(), "standard output");
+        assert!(inherited(63).is_none(), "not open");
+        assert!(inherited(64).is_none(), "too high");
+        assert!(inherited(-1).is_none(), "negative");
+    }
+}

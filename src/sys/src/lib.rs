@@ -1,0 +1,13 @@
+//! The only room that says `unsafe`: what `nix` and `caps` do not wrap.
+//!
+//! In:  plain values and descriptors. Out: plain values and descriptors, or an `Errno`.
+//!
+//! A wrapper is one call, one error, one test. This room decides nothing, retries nothing (but after EINTR) and logs nothing; what
+//! nix wraps well is not wrapped again.
+
+pub mod clock;
+pub mod descriptor;
+pub mod logger;
+pub mod seqpacket;
+
+pub use nix::errno::Errno;

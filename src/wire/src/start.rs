@@ -1,0 +1,35 @@
+//! What a daemon is started with: its wires, and a descriptor to say that it is ready.
+//!
+//! The supervisor leaves the wires at 3, 4, … and names them in `LISTEN_FDNAMES` (`attach:learn:show`), and the notify descriptor at
+//! the number in `NOTIFY_FD`.
+//!
+//! Source: sd_listen_fds(3); s6's `notification-fd` (one line: ready).
+
+use std::os::fd::{OwnedFd, RawFd};
+
+use contract::wires::Wire;
+use sys::descriptor;
+
+use crate::Listener;
+
+/// Where the first wire lies.
+const FIRST: RawFd = 3;
+
+/// Takes the listener of `wire` that this process was started with. `None` where it was not. To be called at the head of `main`.
+#[must_use]
+pub fn take(wire: Wire) -> Option<Listener> {
+    let names = std::env::var("LISTEN_FDNAMES").ok()?;
+    let place = names.split(':').position(|name| name == wire.name)?;
+    let number = FIRST.checked_add(RawFd::try_from(place).ok()?)?;
+    descriptor::inherited(number).map(|socket| Listener::new(wire, socket))
+}
+
+/// Says once that this process is ready. Without a `NOTIFY_FD` nobody asked.
+pub fn notify_ready() {
+    let number = std::env::var("NOTIFY_FD").ok().and_then(|number| number.parse().ok());
+    let notify: Option<OwnedFd> = number.and_then(descriptor::inherited);
+    if let Some(notify) = notify {
+        // If the supervisor has died, its next life asks again by the same pipe, which PID 1 keeps open.
+        let _ = descriptor::write(&notify, b"ready\n");
+    }
+}
