@@ -3,6 +3,8 @@
 //! In:  the work tree. Out: paths and texts. The rules themselves are in `tests/`.
 #![forbid(unsafe_code)]
 
+pub mod fuzz;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

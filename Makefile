@@ -1,0 +1,92 @@
+# The front door of the Service Hosting Gateway. Each target with `##` is listed by `make help`.
+# It is thin: machines are made ready by src/lab/setup/*.sh, everything else is done by the program `lab`.
+
+KERNEL ?= quick
+SETUP := src/lab/setup
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/shg
+TARGET := i686-unknown-linux-musl
+FIRMWARE := init supervisor storage network lease ctl reaper hello
+LAB := cargo run -q --locked -p lab --
+
+# A recipe that uses Cargo begins with this: a Cargo is there, wherever it came from.
+HOST = . $(CACHE)/host.env &&
+
+.PHONY: help run smoke check test bench budget image check-buildroot fuzz kernel firmware vendor clean clean-cache host guest
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@echo 'The Service Hosting Gateway. Targets:'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@echo 'KERNEL=quick (the default) or KERNEL=board chooses the kernel of run, smoke, test, bench and budget.'
+
+run: guest ## Boot the gateway in QEMU, from nothing if need be, and open its console
+	@$(HOST) $(LAB) run --kernel $(KERNEL)
+
+smoke: guest-test ## Boot it between a LAN host and an ISP, and print the facts
+	@$(HOST) $(LAB) smoke --kernel $(KERNEL)
+
+check: host deny ## Format, lints, the rules of the house, licences: seconds, no root
+	@$(HOST) cargo fmt --all --check
+	@$(HOST) cargo clippy -q --workspace --all-targets --locked -- -D warnings
+	@$(HOST) cargo test -q --locked -p tests --test tidy --test buildroot
+	@$(HOST) PATH="$(CACHE)/tools/bin:$$PATH" cargo deny --offline --log-level error check bans licenses sources
+
+test: guest-test ## Everything that proves the product; T=pattern for a part, LONG=1 for the long run
+	@$(HOST) $(LAB) test --kernel $(KERNEL) $(T)
+
+bench: guest-test ## Measure against peers in the same run; B=name for one
+	@$(HOST) $(LAB) bench --kernel $(KERNEL) $(B)
+
+budget: guest-test ## Sizes and resident memory against their limits
+	@$(HOST) $(LAB) budget --kernel $(KERNEL)
+
+fuzz: host ## Feed parsers with bent bytes; F=name for one, T=seconds (60)
+	@$(HOST) FUZZ_SECONDS=$(or $(T),60) cargo test -q --release --locked -p tests --test fuzz -- --nocapture $(F)
+
+image: ## Build the flashable image with Buildroot; BUILDROOT=<its checkout>
+	@buildroot/image.sh '$(BUILDROOT)'
+
+check-buildroot: ## Prove our tree on a Buildroot checkout; BUILDROOT=<its checkout>
+	@buildroot/check.sh '$(BUILDROOT)'
+
+kernel: ## Build the board kernel (Linux 6.12), once
+	@$(SETUP)/packages.sh kernel
+	@$(SETUP)/kernel.sh board
+
+firmware: host ## Build the gateway's programs for the 32-bit target
+	@$(HOST) . $(CACHE)/firmware.env && cargo build -q --locked --profile firmware --target $(TARGET) --target-dir target/firmware \
+		$(FIRMWARE:%=-p %)
+
+vendor: host ## Copy the crates' sources into vendor/, for Buildroot
+	@$(HOST) cargo vendor -q --locked vendor >vendor.tmp
+	@mv vendor.tmp vendor/config.toml
+
+clean: ## Remove what was built here
+	rm -rf target vendor vendor.tmp
+	@echo 'What was fetched or built once stays in $(CACHE); make clean-cache removes it.'
+
+clean-cache: ## Remove what was fetched or built once, for every checkout
+	rm -rf '$(CACHE)'
+
+# A machine that can compile for itself and for the target.
+host:
+	@$(SETUP)/packages.sh run
+	@$(SETUP)/toolchain.sh
+
+# What a guest is made of.
+guest: host firmware
+	@if [ '$(KERNEL)' = board ]; then $(SETUP)/packages.sh kernel; fi
+	@$(SETUP)/kernel.sh $(KERNEL)
+
+# And what its peers are.
+.PHONY: guest-test deny
+guest-test: test-packages guest
+.PHONY: test-packages
+test-packages:
+	@$(SETUP)/packages.sh test
+
+# cargo-deny is in no Debian release; it is built once.
+deny: host
+	@$(HOST) PATH="$(CACHE)/tools/bin:$$PATH" cargo deny --version >/dev/null 2>&1 || { \
+		echo '» building cargo-deny, once (a few minutes)' >&2; \
+		cargo install -q --locked --root $(CACHE)/tools cargo-deny; }

@@ -1,0 +1,55 @@
+#!/bin/sh
+# Sees to it that Debian's packages are there.
+#
+# In:  run | test | kernel: what for. Out: installed packages, or the line that installs them and status 1.
+# Not here: the cross target (toolchain.sh), kernels (kernel.sh).
+set -eu
+. "$(dirname -- "$0")/cache.sh"
+
+# To boot the gateway: the emulator, the sealed images, the data disk, a linker; kmod orders modules, zstd packs the root.
+RUN='gcc libc6-dev qemu-system-x86 erofs-utils e2fsprogs kmod zstd curl'
+# To prove it: the peers at both ends, and the oracles.
+TEST="$RUN iproute2 nftables dnsmasq-base busybox udhcpc isc-dhcp-client ethtool python3 util-linux shellcheck"
+# To build the board kernel.
+KERNEL='make gcc flex bison bc libelf-dev libssl-dev xz-utils'
+
+case ${1-} in
+run) packages=$RUN ;;
+test) packages=$TEST ;;
+kernel) packages=$KERNEL ;;
+--help | -h)
+    echo "usage: packages.sh run | test | kernel   installs what is missing, or says how"
+    exit 0
+    ;;
+*)
+    echo "usage: packages.sh run | test | kernel" >&2
+    exit 2
+    ;;
+esac
+
+missing=
+for package in $packages; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+line="apt-get install -y --no-install-recommends$missing"
+if [ "$(id -u)" = 0 ]; then
+    sudo=
+elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+    sudo='sudo -n'
+else
+    echo "Some of Debian's packages are missing. Install them and run this again:" >&2
+    echo >&2
+    echo "    sudo $line" >&2
+    exit 1
+fi
+say "installing$missing"
+mkdir -p "$CACHE"
+log=$CACHE/packages.log
+# shellcheck disable=SC2086 # both are lists of words.
+if ! DEBIAN_FRONTEND=noninteractive $sudo $line >"$log" 2>&1; then
+    say "reading Debian's package lists"
+    $sudo apt-get -q update >"$log" 2>&1 || fail "apt-get update failed: $log"
+    DEBIAN_FRONTEND=noninteractive $sudo $line >>"$log" 2>&1 || fail "apt-get install failed: $log"
+fi

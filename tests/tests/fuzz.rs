@@ -1,0 +1,113 @@
+//! Everything that reads bytes from a stranger, fed with bent bytes: it may refuse, it may not panic.
+//!
+//! Each test is one target: `make fuzz F=manifest T=60` runs one of them for a minute.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use contract::{attach, control, frame, keep, learn, leases, manifest, mount, show, wanted};
+use tests::fuzz::run;
+
+/// Takes bytes for a message, and what came out for the same message again.
+fn both_ways<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq>(bytes: &[u8]) {
+    let Ok(message) = frame::decode::<T>(bytes) else { return };
+    let mut buffer = [0; 8 * 1024];
+    let again = frame::encode(&message, &mut buffer).expect("what was decoded is small enough");
+    assert!(frame::decode::<T>(again).ok() == Some(message), "it comes back as it was");
+}
+
+fn control_frames() -> Vec<Vec<u8>> {
+    let name = contract::Name::new("hello").unwrap();
+    let asks = [
+        control::Ask::Status,
+        control::Ask::Log { name: name.clone(), from: 1 << 40 },
+        control::Ask::Start(name.clone()),
+    ];
+    let row = control::Process {
+        name,
+        kind: control::Kind::Tenant,
+        state: control::State::Up,
+        pid: Some(77),
+        since_ms: 5_000,
+        ready_ms: Some(5_100),
+        restarts: 1,
+        exit: Some(control::Exit::Signal(9)),
+        memory_bytes: Some(1 << 20),
+        address: Some([10, 64, 0, 2].into()),
+        layers: contract::layer::Layers::all(),
+        reason: "".into(),
+    };
+    let mut buffer = [0; 8 * 1024];
+    let mut frames: Vec<Vec<u8>> =
+        asks.iter().map(|ask| frame::encode(ask, &mut buffer).unwrap().to_vec()).collect();
+    frames.push(frame::encode(&control::Answer::Process(row), &mut buffer).unwrap().to_vec());
+    frames
+}
+
+#[test]
+fn control() {
+    let frames = control_frames();
+    let samples: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
+    run("control", &samples, |bytes| {
+        both_ways::<control::Ask>(bytes);
+        both_ways::<control::Answer>(bytes);
+    });
+}
+
+#[test]
+fn wires() {
+    let attach = attach::Ask::Attach {
+        service: contract::Name::new("hello").unwrap(),
+        slot: 3,
+        serves: heapless::Vec::new(),
+    };
+    let mut buffer = [0; 8 * 1024];
+    let sample = frame::encode(&attach, &mut buffer).unwrap().to_vec();
+    run("wires", &[&sample], |bytes| {
+        both_ways::<attach::Ask>(bytes);
+        both_ways::<attach::Answer>(bytes);
+        both_ways::<learn::Wish>(bytes);
+        both_ways::<learn::Learned>(bytes);
+        both_ways::<leases::Answer>(bytes);
+        both_ways::<mount::Ask>(bytes);
+        both_ways::<mount::Answer>(bytes);
+        both_ways::<show::Answer>(bytes);
+        both_ways::<manifest::Manifest>(bytes);
+    });
+}
+
+#[test]
+fn keep() {
+    let label = keep::Label::new("pid", "hello").unwrap();
+    run("keep", &[&keep::Keep::Back { label, pid: 7, status: -1 }.encode()], |bytes| {
+        if let Some(word) = keep::Keep::decode(bytes) {
+            assert_eq!(keep::Keep::decode(&word.encode()), Some(word));
+        }
+    });
+}
+
+#[test]
+fn manifest() {
+    let sample = include_bytes!("../../src/services/hello/manifest.toml");
+    run("manifest", &[sample], |bytes| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return };
+        if let Ok(manifest) = manifest::parse(text) {
+            both_ways_of(&manifest);
+        }
+    });
+}
+
+/// What was parsed goes over a wire.
+fn both_ways_of(manifest: &manifest::Manifest) {
+    let mut buffer = [0; 16 * 1024];
+    let bytes = frame::encode(manifest, &mut buffer).expect("a manifest fits in a frame");
+    assert_eq!(frame::decode::<manifest::Manifest>(bytes).as_ref(), Ok(manifest));
+}
+
+#[test]
+fn wanted() {
+    let sample = include_bytes!("../../rootfs/etc/shg/network.toml");
+    run("wanted", &[sample], |bytes| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return };
+        let _ = wanted::parse(text);
+    });
+}
