@@ -2,7 +2,7 @@
 //!
 //! Source: sd_listen_fds(3) for the numbers and names; the s6 `notification-fd` protocol for readiness.
 
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::errno::Errno;
@@ -28,6 +28,42 @@ pub fn inherited(number: RawFd) -> Option<OwnedFd> {
     Some(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// Puts a copy of `descriptor` at `number`, to be kept over exec. What was open there is closed. For the moment between clone and
+/// exec: nothing in this process may own `number`.
+///
+/// # Errors
+/// `EBADF`: `number` is out of range.
+pub fn place(descriptor: BorrowedFd<'_>, number: RawFd) -> Result<(), Errno> {
+    if descriptor.as_raw_fd() == number {
+        // dup2 onto itself does nothing, so the close-on-exec flag would stay.
+        return fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::empty())).map(drop);
+    }
+    // SAFETY: two integers; a wrong one comes back as an error. Our caller promises that nobody here owns `number`.
+    Errno::result(unsafe { libc::dup2(descriptor.as_raw_fd(), number) }).map(drop)
+}
+
+/// A copy of `descriptor` with a number of at least `lowest`, close-on-exec: out of the way of numbers that are to be [`place`]d.
+///
+/// # Errors
+/// `EMFILE`: our table of descriptors is full.
+pub fn copy_above(descriptor: BorrowedFd<'_>, lowest: RawFd) -> Result<OwnedFd, Errno> {
+    let number = fcntl(descriptor, FcntlArg::F_DUPFD_CLOEXEC(lowest))?;
+    // SAFETY: fcntl has just made it for us, and no one else has it yet.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Marks every descriptor from `first` on close-on-exec.
+///
+/// # Errors
+/// `ENOSYS`: Linux before 5.11.
+pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
+    const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4; // linux/close_range.h
+    // SAFETY: three integers; nothing is closed now.
+    let answer =
+        unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, CLOSE_RANGE_CLOEXEC) };
+    Errno::result(answer).map(drop)
+}
+
 /// Makes reads and writes on `descriptor` answer `EAGAIN` instead of waiting.
 ///
 /// # Errors
@@ -37,16 +73,16 @@ pub fn set_nonblocking(descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
     fcntl(descriptor, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK)).map(drop)
 }
 
-/// Waits until `descriptor` can be read, at most `limit_ms` milliseconds. It may return early, without anything to read.
+/// Waits until `descriptor` can be read, or its other end is gone, at most `limit_ms` milliseconds. Can it?
 ///
 /// # Errors
 /// `ENOMEM`: the kernel has no memory.
-pub fn wait_readable(descriptor: BorrowedFd<'_>, limit_ms: u16) -> Result<(), Errno> {
+pub fn wait_readable(descriptor: BorrowedFd<'_>, limit_ms: u16) -> Result<bool, Errno> {
     let mut wanted = [PollFd::new(descriptor, PollFlags::POLLIN)];
     loop {
         match poll(&mut wanted, PollTimeout::from(limit_ms)) {
             Err(Errno::EINTR) => {}
-            other => return other.map(drop),
+            other => return other.map(|count| count > 0),
         }
     }
 }

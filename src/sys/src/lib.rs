@@ -8,6 +8,16 @@
 pub mod clock;
 pub mod descriptor;
 pub mod logger;
+pub mod packet;
 pub mod seqpacket;
+
+pub mod clone;
+pub mod exec;
+pub mod mount;
+pub mod pidfd;
+pub mod privilege;
+
+pub mod heap;
+pub mod watchdog;
 
 pub use nix::errno::Errno;

@@ -2,14 +2,13 @@
 //!
 //! Source: unix(7), `SCM_RIGHTS`, `SO_PEERCRED`; cmsg(3).
 
-use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr,
-    accept4, bind, connect, getsockopt, listen as listen_on, recvmsg, sendmsg, socket, socketpair, sockopt,
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, accept4, bind, connect, getsockopt,
+    listen as listen_on, socket, socketpair, sockopt,
 };
 
 /// The most descriptors that one frame carries.
@@ -77,22 +76,65 @@ pub fn peer_uid(connection: BorrowedFd<'_>) -> Result<u32, Errno> {
     getsockopt(&connection, sockopt::PeerCredentials).map(|peer| peer.uid())
 }
 
+/// Room for the descriptors of one frame, aligned as `struct cmsghdr` must be. No heap: PID 1 sends and receives too.
+#[repr(C, align(8))]
+struct Control([u8; CONTROL_BYTES]);
+const CONTROL_BYTES: usize = 64;
+// SAFETY: `CMSG_SPACE` only computes.
+const _: () = assert!(CONTROL_BYTES >= unsafe { libc::CMSG_SPACE(RIGHTS_BYTES) } as usize);
+const RIGHTS_BYTES: u32 = 4 * 4; // DESCRIPTORS numbers of four bytes
+
+/// A header over one buffer and `control`, of which `control_bytes` count.
+fn header(part: &mut libc::iovec, control: &mut Control, control_bytes: u32) -> libc::msghdr {
+    // SAFETY: msghdr is a plain C struct; all zero is a valid value of it (null pointers, zero lengths).
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_iov = part;
+    header.msg_iovlen = 1;
+    if control_bytes > 0 {
+        header.msg_control = control.0.as_mut_ptr().cast();
+        header.msg_controllen = control_bytes as _;
+    }
+    header
+}
+
 /// Sends one frame and up to [`DESCRIPTORS`] descriptors. The frame goes whole or not at all.
 ///
 /// # Errors
 /// `EAGAIN`: the queue is full. `EPIPE`, `ECONNRESET`: the other end is gone. `EMSGSIZE`: too large for the socket's buffer.
 /// `EINVAL`: too many descriptors.
 pub fn send(connection: BorrowedFd<'_>, frame: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), Errno> {
-    let mut numbers: [RawFd; DESCRIPTORS] = [-1; DESCRIPTORS];
-    let numbers = numbers.get_mut(..descriptors.len()).ok_or(Errno::EINVAL)?;
-    for (number, descriptor) in numbers.iter_mut().zip(descriptors) {
-        *number = descriptor.as_raw_fd();
+    let count = u32::try_from(descriptors.len()).unwrap_or(u32::MAX);
+    if descriptors.len() > DESCRIPTORS {
+        return Err(Errno::EINVAL);
     }
-    let rights = [ControlMessage::ScmRights(numbers)];
-    let control = if numbers.is_empty() { &[] } else { rights.as_slice() };
-    let parts = [IoSlice::new(frame)];
+    let mut control = Control([0; CONTROL_BYTES]);
+    // SAFETY: `CMSG_SPACE` only computes.
+    let space = unsafe { libc::CMSG_SPACE(4 * count) };
+    // SAFETY: and so does `CMSG_LEN`.
+    let length = unsafe { libc::CMSG_LEN(4 * count) };
+    // The kernel only reads from it, though the C type has no const.
+    let mut part = libc::iovec { iov_base: frame.as_ptr().cast_mut().cast(), iov_len: frame.len() };
+    let header = header(&mut part, &mut control, if count == 0 { 0 } else { space });
+    if count > 0 {
+        // SAFETY: the header is whole.
+        let rights = unsafe { libc::CMSG_FIRSTHDR(&raw const header) };
+        // SAFETY: its control buffer is `control`, aligned, with room for one cmsghdr and `count` numbers; zero is a valid one.
+        let rights = unsafe { rights.as_mut() }.ok_or(Errno::EINVAL)?;
+        rights.cmsg_level = libc::SOL_SOCKET;
+        rights.cmsg_type = libc::SCM_RIGHTS;
+        rights.cmsg_len = length as _;
+        // SAFETY: data of this cmsghdr begins inside of `control`.
+        let mut place = unsafe { libc::CMSG_DATA(rights) }.cast::<RawFd>();
+        for descriptor in descriptors {
+            // SAFETY: `place` runs over `count` numbers, for which `space` has room.
+            unsafe { place.write_unaligned(descriptor.as_raw_fd()) };
+            place = place.wrapping_add(1);
+        }
+    }
     loop {
-        match sendmsg::<()>(connection.as_raw_fd(), &parts, control, MsgFlags::MSG_NOSIGNAL, None) {
+        // SAFETY: the header points to `part` and `control`, both alive, with their true lengths.
+        let sent = unsafe { libc::sendmsg(connection.as_raw_fd(), &raw const header, libc::MSG_NOSIGNAL) };
+        match Errno::result(sent) {
             Err(Errno::EINTR) => {}
             other => return other.map(drop),
         }
@@ -105,34 +147,50 @@ pub fn send(connection: BorrowedFd<'_>, frame: &[u8], descriptors: &[BorrowedFd<
 /// `EAGAIN`: nothing there. `EMSGSIZE`: the frame is larger than `buffer`, or brought more descriptors than [`DESCRIPTORS`]; it is
 /// lost and every descriptor of it closed.
 pub fn receive(connection: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, Descriptors), Errno> {
-    let mut space = nix::cmsg_space!([RawFd; DESCRIPTORS]);
-    let mut parts = [IoSliceMut::new(buffer)];
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = loop {
-        match recvmsg::<()>(connection.as_raw_fd(), &mut parts, Some(&mut space), flags) {
+    let mut control = Control([0; CONTROL_BYTES]);
+    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: `CMSG_SPACE` only computes.
+    let space = unsafe { libc::CMSG_SPACE(RIGHTS_BYTES) };
+    let mut header = header(&mut part, &mut control, space);
+    let length = loop {
+        // SAFETY: the header points to `part` and `control`, both alive, with their true lengths.
+        let got = unsafe { libc::recvmsg(connection.as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC) };
+        match Errno::result(got) {
             Err(Errno::EINTR) => {}
-            other => break other?,
+            other => break usize::try_from(other?).unwrap_or(0),
         }
     };
-    let mut descriptors = Descriptors::default();
-    let mut places = descriptors.iter_mut();
-    let mut too_many = false;
-    for control in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(numbers) = control {
-            for number in numbers {
-                // SAFETY: the kernel has just made this descriptor for us, and no one else has it yet.
-                let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
-                match places.next() {
-                    Some(place) => *place = Some(descriptor),
-                    None => too_many = true, // And `descriptor` is closed here.
-                }
-            }
-        }
-    }
-    if too_many || message.flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC) {
+    let descriptors = rights(&header);
+    if header.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0 {
         return Err(Errno::EMSGSIZE);
     }
-    Ok((message.bytes, descriptors))
+    Ok((length, descriptors))
+}
+
+/// The descriptors that came with `header`. The kernel installs no more of them than there was room for.
+fn rights(header: &libc::msghdr) -> Descriptors {
+    let mut descriptors = Descriptors::default();
+    // SAFETY: recvmsg has filled the header; its control buffer is alive as long as the caller's.
+    let first = unsafe { libc::CMSG_FIRSTHDR(header) };
+    // SAFETY: it is null, or a cmsghdr that the kernel wrote into an aligned buffer.
+    let Some(first) = (unsafe { first.as_ref() }) else { return descriptors };
+    if first.cmsg_level != libc::SOL_SOCKET || first.cmsg_type != libc::SCM_RIGHTS {
+        return descriptors;
+    }
+    // SAFETY: `CMSG_LEN` only computes.
+    let empty = unsafe { libc::CMSG_LEN(0) } as usize;
+    #[allow(clippy::unnecessary_cast, reason = "the field is 32 bits wide on musl, a word on glibc")]
+    let count = (first.cmsg_len as usize).saturating_sub(empty) / size_of::<RawFd>();
+    // SAFETY: data of this cmsghdr begins inside of the control buffer.
+    let mut place = unsafe { libc::CMSG_DATA(first) }.cast::<RawFd>();
+    for descriptor in descriptors.iter_mut().take(count) {
+        // SAFETY: the kernel wrote `count` numbers here.
+        let number = unsafe { place.read_unaligned() };
+        // SAFETY: the kernel has just made this descriptor for us, and no one else has it yet.
+        *descriptor = Some(unsafe { OwnedFd::from_raw_fd(number) });
+        place = place.wrapping_add(1);
+    }
+    descriptors
 }
 
 /// A file in memory, close-on-exec; `label` is only for a person who looks at `/proc`.

@@ -68,6 +68,7 @@ impl Client {
     pub fn wait<T: DeserializeOwned>(&self) -> Result<(T, Descriptors), Error> {
         let wait = sys::descriptor::wait_readable(self.socket.as_fd(), ANSWER_MS);
         wait.map_err(|errno| Error::System(self.wire.name, errno))?;
+        // Not readable after all: nothing to receive.
         self.receive()?.ok_or(Error::Silent)
     }
 
