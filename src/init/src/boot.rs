@@ -12,7 +12,7 @@ use std::fs;
 use log::{info, warn};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
-use nix::sys::statfs::statfs;
+use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 use nix::unistd::{chdir, chroot};
 
 /// A pseudo file system: kind, where, flags, options.
@@ -69,13 +69,8 @@ pub fn mount_everything() -> Faults {
 /// An initramfs is the mount that everything hangs from; pivot_root(2), which every sandbox needs, does not work there. So `/` is
 /// bound over itself: to `/run`, which is still empty, and from there moved to `/`, as switch_root(8) does.
 fn own_root() -> Result<(), Errno> {
-    const RAMFS_MAGIC: u64 = 0x8584_58f6; // linux/magic.h
-    const TMPFS_MAGIC: u64 = 0x0102_1994;
-    let kind = statfs("/")?.filesystem_type().0;
-    // The type of the field differs between C libraries; the magic numbers are 32 bits wide.
-    let in_memory =
-        [RAMFS_MAGIC, TMPFS_MAGIC].iter().any(|magic| u64::try_from(kind).is_ok_and(|kind| kind == *magic));
-    if in_memory {
+    const RAMFS_MAGIC: FsType = FsType(0x8584_58f6); // linux/magic.h
+    if [RAMFS_MAGIC, TMPFS_MAGIC].contains(&statfs("/")?.filesystem_type()) {
         const NONE: Option<&CStr> = None;
         mount(Some(c"/"), c"/run", NONE, MsFlags::MS_BIND, NONE)?;
         let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;

@@ -12,7 +12,7 @@ use heapless::{Deque, String, Vec};
 use log::{error, info, warn};
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, setsid};
 use sys::{clone, descriptor, exec, seqpacket};
 
@@ -235,7 +235,7 @@ fn spawn(limits: &Limits, began_ms: u64, life: u32) -> Result<(i32, OwnedFd), Er
     }
     let child = clone::clone(CloneFlags::empty(), None, || {
         let _ = setsid();
-        let _ = SigSet::empty().thread_set_mask();
+        let _ = exec::clean_signals();
         if descriptor::place(theirs.as_fd(), SUPERVISOR_FD).is_ok() {
             let _ = exec::path(limits.supervisor, &arguments, &[]);
         }

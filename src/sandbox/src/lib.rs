@@ -1,1 +1,53 @@
-//! Room sandbox.
+//! A service's isolation: plan it (pure), put it on (in the child), read it back (from outside).
+//!
+//! In:  a checked manifest and the number of its slot; descriptors of its root, its network, its log.
+//! Out: a process with every layer on that waits for its last word, and the set of layers that can be seen on it.
+//!
+//! Not here: whether a service may start (`supervisor`), its image (`storage`), its link (`network`).
+//!
+//! Sources: user_namespaces(7), pid_namespaces(7), mount_namespaces(7), cgroup_namespaces(7), pivot_root(2), capabilities(7),
+//! seccomp(2); Documentation/admin-guide/cgroup-v2.rst.
+#![forbid(unsafe_code)]
+
+mod bpf;
+mod calls;
+mod plan;
+
+pub mod cgroup;
+pub mod daemon;
+mod enter;
+mod namespace;
+mod read_back;
+
+pub use calls::program;
+pub use enter::{Entered, Given, Report, Step, enter};
+pub use namespace::Network;
+pub use plan::{Plan, Word};
+pub use read_back::{Seen, layers, look};
+
+use std::fmt;
+
+use sys::Errno;
+
+/// Why a sandbox could not be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Error {
+    /// A call of ours, outside of the sandbox, failed: what it was for, and why.
+    Outside(&'static str, Errno),
+    /// A step inside failed.
+    Inside(Step, Errno),
+    /// The manifest does not fit into a plan: which part.
+    Manifest(&'static str),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Outside(what, errno) => write!(f, "sandbox: {what}: {}", errno.desc()),
+            Self::Inside(step, errno) => write!(f, "sandbox: {}: {}", step.word(), errno.desc()),
+            Self::Manifest(what) => write!(f, "sandbox: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

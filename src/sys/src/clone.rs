@@ -65,6 +65,7 @@ pub fn clone(
     // SAFETY: the arguments are of the size that is given, live until the call returns, and share no memory and no stack with the
     // child (no CLONE_VM), which goes on as a copy, as after fork.
     let answer = unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<Arguments>()) };
+    #[allow(clippy::useless_conversion, reason = "a long has 32 bits on one target and 64 on the other")]
     let pid = i32::try_from(Errno::result(answer)?).map_err(|_| Errno::EOVERFLOW)?;
     if pid == 0 {
         let status = child();

@@ -63,3 +63,15 @@ pub fn descriptor(descriptor: BorrowedFd<'_>, arguments: &[&CStr], environment: 
     };
     Errno::last()
 }
+
+/// Gives signals back their usual meaning: none is blocked, and `SIGPIPE` (which Rust's runtime ignores) ends the process. An ignored
+/// signal would stay ignored in the next program. For the moment between clone and exec.
+///
+/// # Errors
+/// None that two valid signal sets can cause.
+pub fn clean_signals() -> Result<(), Errno> {
+    use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
+    // SAFETY: the default action is no handler of ours, so nothing can run at a wrong moment.
+    unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }?;
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+}

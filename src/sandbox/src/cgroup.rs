@@ -1,0 +1,142 @@
+//! Cgroups, as files: made, set, read back, ended.
+//!
+//! In:  a path below the root of all cgroups and settings. Out: a descriptor to clone into; what the kernel says.
+//!
+//! Source: Documentation/admin-guide/cgroup-v2.rst.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::os::fd::OwnedFd;
+
+use contract::layer::Layer;
+use contract::manifest::Limits;
+use heapless::{String, Vec};
+use sys::Errno;
+
+use crate::Error;
+
+/// Where cgroups are mounted.
+pub const ROOT: &str = "/sys/fs/cgroup";
+
+/// One file of a cgroup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The file.
+    pub file: &'static str,
+    /// What it says, as the kernel gives it back.
+    pub value: String<32>,
+    /// The layer that it is part of; `None`: it is welcome, and its lack is no breach.
+    pub layer: Option<Layer>,
+}
+
+/// The period of `cpu.max`, in microseconds: the kernel's own default.
+const CPU_PERIOD_US: u32 = 100_000;
+
+/// What a service's cgroup says.
+#[must_use]
+pub fn settings(limits: &Limits) -> Vec<Setting, 8> {
+    fn text(value: std::fmt::Arguments<'_>) -> String<32> {
+        let mut text = String::new();
+        let _ = std::fmt::Write::write_fmt(&mut text, value); // Two numbers fit.
+        text
+    }
+    let memory_bytes = u64::from(limits.memory_mib) << 20;
+    let quota_us = u64::from(limits.cpu_permille) * u64::from(CPU_PERIOD_US) / 1_000;
+    [
+        ("memory.max", text(format_args!("{memory_bytes}")), Some(Layer::MemoryMax)),
+        // There is no swap on the board; where a kernel has it, it is not for services.
+        ("memory.swap.max", text(format_args!("0")), None),
+        ("memory.oom.group", text(format_args!("1")), None),
+        ("pids.max", text(format_args!("{}", limits.pids)), Some(Layer::PidsMax)),
+        ("cpu.max", text(format_args!("{quota_us} {CPU_PERIOD_US}")), Some(Layer::Cpu)),
+        ("cpu.weight", text(format_args!("{}", limits.cpu_weight)), Some(Layer::Cpu)),
+    ]
+    .into_iter()
+    .map(|(file, value, layer)| Setting { file, value, layer })
+    .collect()
+}
+
+fn outside(what: &'static str) -> impl Fn(std::io::Error) -> Error {
+    move |error| Error::Outside(what, Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+}
+
+/// Makes the cgroup `path` (`/slices/demo/hello`), passes controllers on to each level above it, and writes `settings`. What is there
+/// already is kept. A setting that the kernel does not know is left out; reading back tells.
+///
+/// # Errors
+/// [`Error::Outside`]: it cannot be made.
+pub fn prepare(path: &str, settings: &[Setting]) -> Result<OwnedFd, Error> {
+    let mut folder = std::string::String::from(ROOT);
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        pass_on(&folder);
+        folder.push('/');
+        folder.push_str(part);
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(outside("cannot make its cgroup")(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    for setting in settings {
+        // Not there, or refused: `holds` says so before the service runs.
+        let _ = fs::write(format!("{folder}/{}", setting.file), setting.value.as_str());
+    }
+    File::open(&folder).map(OwnedFd::from).map_err(outside("cannot open its cgroup"))
+}
+
+/// Lets children of `folder` have every controller that it has.
+fn pass_on(folder: &str) {
+    let controllers = fs::read_to_string(format!("{folder}/cgroup.controllers")).unwrap_or_default();
+    let Ok(mut subtree) = File::options().write(true).open(format!("{folder}/cgroup.subtree_control")) else {
+        return;
+    };
+    for controller in controllers.split_whitespace() {
+        // One at a time, so that one that is refused does not cost the others.
+        let _ = subtree.write_all(format!("+{controller}").as_bytes());
+    }
+}
+
+/// Does the kernel say what `setting` wants of the cgroup `path`?
+#[must_use]
+pub fn holds(path: &str, setting: &Setting) -> bool {
+    fs::read_to_string(format!("{ROOT}{path}/{}", setting.file))
+        .is_ok_and(|says| says.trim_end() == setting.value.as_str())
+}
+
+/// Kills every process in the cgroup `path`, however many there are and whatever they do (Linux 5.14).
+///
+/// # Errors
+/// [`Error::Outside`]: there is no such cgroup.
+pub fn kill(path: &str) -> Result<(), Error> {
+    fs::write(format!("{ROOT}{path}/cgroup.kill"), "1").map_err(outside("cannot kill its cgroup"))
+}
+
+/// Memory that the cgroup `path` uses, in bytes.
+#[must_use]
+pub fn memory_bytes(path: &str) -> Option<u64> {
+    fs::read_to_string(format!("{ROOT}{path}/memory.current")).ok()?.trim_end().parse().ok()
+}
+
+/// Does any process live in the cgroup `path`?
+#[must_use]
+pub fn is_populated(path: &str) -> bool {
+    let events = fs::read_to_string(format!("{ROOT}{path}/cgroup.events")).unwrap_or_default();
+    events.lines().any(|line| line == "populated 1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::settings;
+    use crate::plan::tests::manifest;
+
+    #[test]
+    fn settings_are_written_as_the_kernel_gives_them_back() {
+        let files: Vec<_> =
+            settings(&manifest().limits).into_iter().map(|s| (s.file, s.value.to_string())).collect();
+        assert!(files.contains(&("memory.max", "16777216".into())));
+        assert!(files.contains(&("cpu.max", "50000 100000".into())));
+        assert!(files.contains(&("cpu.weight", "50".into())));
+        assert!(files.contains(&("pids.max", "9".into())));
+    }
+}

@@ -1,0 +1,141 @@
+//! What a service's isolation is: everything that entering and reading back need, computed once from the manifest.
+//!
+//! In:  a manifest and a slot. Out: a `Plan`. Pure.
+//!
+//! A restart uses the same plan, so it parses and assembles nothing.
+
+use std::ffi::CString;
+
+use contract::Name;
+use contract::limit::SERVICES;
+use contract::manifest::{Limits, Manifest};
+use contract::wires::{TENANT_UID_BASE, TENANT_UID_COUNT};
+use heapless::Vec as Bounded;
+use sys::privilege::Instruction;
+
+use crate::{Error, calls, cgroup};
+
+/// A word of an argument list or an environment, with its NUL.
+pub type Word = CString;
+
+/// Where the service finds the descriptor on which it says that it is ready.
+pub(crate) const NOTIFY_FD: i32 = 3;
+
+/// A service's isolation.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The service; its host name, too.
+    pub name: Name,
+    /// The first uid and gid of its range outside; inside it is 0.
+    pub uid_base: u32,
+    /// How many there are.
+    pub uid_count: u32,
+    /// Its cgroup, below the root of all cgroups: `/slices/<provider>/<service>`.
+    pub cgroup: String,
+    /// Files of its cgroup and what they say, as the kernel gives it back.
+    pub cgroup_files: Bounded<cgroup::Setting, 8>,
+    /// Its ceilings.
+    pub limits: Limits,
+    /// It is PID 1 itself.
+    pub reaps: bool,
+    /// Its command.
+    pub arguments: Vec<Word>,
+    /// Its environment.
+    pub environment: Vec<Word>,
+    /// Its system call filter.
+    pub filter: Vec<Instruction>,
+}
+
+impl Plan {
+    /// Plans the isolation of `manifest`'s service in `slot` (0 to [`SERVICES`] − 1).
+    ///
+    /// # Errors
+    /// [`Error::Manifest`]: the slot does not exist, or a word holds a NUL.
+    pub fn new(manifest: &Manifest, slot: u8) -> Result<Self, Error> {
+        if usize::from(slot) >= SERVICES {
+            return Err(Error::Manifest("no such slot"));
+        }
+        let word =
+            |text: &str| CString::new(text).map_err(|_| Error::Manifest("a word of the command holds a NUL"));
+        let mut arguments = Vec::with_capacity(manifest.command.len() + 1);
+        if !manifest.reaps {
+            arguments.push(word("reaper")?);
+        }
+        for argument in &manifest.command {
+            arguments.push(word(argument)?);
+        }
+        let mut environment = vec![word("PATH=/bin:/usr/bin")?, word(&format!("NOTIFY_FD={NOTIFY_FD}"))?];
+        for variable in &manifest.environment {
+            environment.push(word(variable)?);
+        }
+        Ok(Self {
+            name: manifest.name.clone(),
+            uid_base: TENANT_UID_BASE + u32::from(slot) * TENANT_UID_COUNT,
+            uid_count: TENANT_UID_COUNT,
+            cgroup: format!("/slices/{}/{}", manifest.provider, manifest.name),
+            cgroup_files: cgroup::settings(&manifest.limits),
+            limits: manifest.limits,
+            reaps: manifest.reaps,
+            arguments,
+            environment,
+            filter: calls::program(manifest.profile),
+        })
+    }
+
+    /// What the kernel must say in `uid_map` and `gid_map`: inside, outside, how many.
+    #[must_use]
+    pub fn id_map(&self) -> [u32; 3] {
+        [0, self.uid_base, self.uid_count]
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::Plan;
+    use contract::manifest::{Limits, Manifest, Profile, Ready, Restart};
+    use contract::{Name, Text};
+    use heapless::Vec;
+
+    pub(crate) fn manifest() -> Manifest {
+        Manifest {
+            name: Name::new("hello").unwrap(),
+            provider: Name::new("demo").unwrap(),
+            summary: "".into(),
+            image: "hello.erofs".into(),
+            command: [Text::from("/hello"), Text::from("--verbose")].into_iter().collect(),
+            environment: Vec::new(),
+            profile: Profile::Strict,
+            reaps: false,
+            autostart: true,
+            restart: Restart::Always,
+            ready: Ready::Notify,
+            start_deadline_ms: 1,
+            stop_grace_ms: 1,
+            limits: Limits {
+                memory_mib: 16,
+                pids: 9,
+                cpu_permille: 500,
+                cpu_weight: 50,
+                descriptors: 64,
+                tmp_kib: 0,
+            },
+            serves: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_plan_follows_from_manifest_and_slot() {
+        let plan = Plan::new(&manifest(), 3).unwrap();
+        assert_eq!(plan.cgroup, "/slices/demo/hello");
+        assert_eq!(plan.id_map(), [0, 0x0013_0000, 0x0001_0000]);
+        let words: std::vec::Vec<_> = plan.arguments.iter().map(|word| word.to_str().unwrap()).collect();
+        assert_eq!(words, ["reaper", "/hello", "--verbose"]);
+        assert!(Plan::new(&manifest(), 32).is_err(), "there are 32 slots, from 0 on");
+    }
+
+    #[test]
+    fn ranges_of_two_slots_do_not_meet() {
+        let [one, other] = [0, 1].map(|slot| Plan::new(&manifest(), slot).unwrap());
+        assert!(one.uid_base + one.uid_count <= other.uid_base);
+    }
+}
