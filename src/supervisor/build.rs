@@ -1,0 +1,34 @@
+//! Parses the manifests of the services that come with the image, so that no parser of text runs beside the supervisor's rights.
+//!
+//! In:  `src/services/*/manifest.toml`. Out: `$OUT_DIR/manifests.rs`, a table of encoded manifests.
+#![forbid(unsafe_code)]
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use contract::{frame, limit, manifest};
+
+fn main() -> Result<(), String> {
+    let services = Path::new("../services");
+    println!("cargo:rerun-if-changed={}", services.display());
+    let mut folders: Vec<PathBuf> = fs::read_dir(services)
+        .map_err(|error| error.to_string())?
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    folders.sort();
+    let mut table = String::from("const MANIFESTS: &[&[u8]] = &[\n");
+    for path in folders.into_iter().map(|folder| folder.join("manifest.toml")).filter(|path| path.exists()) {
+        println!("cargo:rerun-if-changed={}", path.display());
+        let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let manifest = manifest::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        let mut buffer = [0; limit::MANIFEST_BYTES];
+        let bytes =
+            frame::encode(&manifest, &mut buffer).map_err(|error| format!("{}: {error}", path.display()))?;
+        writeln!(table, "    &{bytes:?},").map_err(|error| error.to_string())?;
+    }
+    table.push_str("];\n");
+    let out = env::var("OUT_DIR").map_err(|error| error.to_string())?;
+    fs::write(Path::new(&out).join("manifests.rs"), table).map_err(|error| error.to_string())
+}

@@ -1,0 +1,179 @@
+//! The beginning of a life: what PID 1 gives back becomes processes, wires and facts again; what is missing is made.
+//!
+//! In:  the store's slots and the tables of daemons and manifests. Out: a `House`'s parts.
+//!
+//! No process is restarted because the supervisor died. One that ended meanwhile ends here, with its true status.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use contract::Name;
+use contract::control::{Facts, State};
+use contract::limit::SERVICES;
+use contract::wires;
+use log::{info, warn};
+use sandbox::Network;
+use sys::seqpacket;
+
+use crate::core::DAEMONS;
+use crate::keep::{Back, Keep};
+use crate::process::{Process, Tenant, What, is_there, label};
+use crate::ring::Ring;
+use crate::{Error, catalogue, record};
+
+/// How long PID 1 may take for each word of what it gives back, in milliseconds.
+const BACK_MS: u16 = 5_000;
+
+/// What was kept, to be taken out by kind and name.
+#[derive(Debug)]
+pub struct Store(Vec<Back>);
+
+impl Store {
+    /// Takes everything that PID 1 gives back.
+    #[must_use]
+    pub fn take_back(keep: &Keep) -> Self {
+        Self(keep.take_back(BACK_MS))
+    }
+
+    /// Is it the first life? Then nothing was kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn take(&mut self, kind: &str, name: &str) -> Option<Back> {
+        let place = self.0.iter().position(|back| back.label.parts() == (kind, name))?;
+        Some(self.0.swap_remove(place))
+    }
+
+    fn descriptor(&mut self, kind: &str, name: &str) -> Option<OwnedFd> {
+        self.take(kind, name).map(|back| back.descriptor)
+    }
+}
+
+/// The listening sockets of all wires, in the order of `contract::wires::ALL`. One that was not kept is bound.
+///
+/// # Errors
+/// [`Error::Wire`]: it cannot be bound.
+pub fn wires(store: &mut Store, keep: &Keep) -> Result<Vec<OwnedFd>, Error> {
+    let folder = Path::new("/run/wire");
+    match std::fs::create_dir(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => warn!("{}: {error}", folder.display()),
+        Ok(()) | Err(_) => {}
+    }
+    let mut sockets = Vec::new();
+    for wire in wires::ALL {
+        let socket = match store.descriptor(label::WIRE, wire.name) {
+            Some(socket) => socket,
+            None => {
+                let socket =
+                    seqpacket::listen(Path::new(wire.path)).map_err(|errno| Error::Wire(wire.name, errno))?;
+                // Whoever connects is asked who he is (`SO_PEERCRED`); the file's mode is not the lock.
+                let open = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+                if let Err(error) = std::fs::set_permissions(wire.path, open) {
+                    warn!("{}: {error}", wire.path);
+                }
+                keep.store(label::WIRE, wire.name, 0, socket.as_fd());
+                socket
+            }
+        };
+        sockets.push(socket);
+    }
+    Ok(sockets)
+}
+
+/// When things happened, and the file in which that is kept.
+///
+/// # Errors
+/// [`Error::System`]: there is no memory for it.
+pub fn facts(store: &mut Store, keep: &Keep) -> Result<(Facts, OwnedFd), Error> {
+    const NAME: &str = "supervisor";
+    if let Some(file) = store.descriptor(label::RECORD, NAME) {
+        return Ok((record::read(&file).unwrap_or_default(), file));
+    }
+    let file = record::file()?;
+    keep.store(label::RECORD, NAME, 0, file.as_fd());
+    Ok((Facts::default(), file))
+}
+
+/// A process that ended while there was no supervisor: its place, and its wait status.
+pub type Ended = (usize, i32);
+
+/// Every process, daemons first, and those of them that ended while there was no supervisor, with their status.
+///
+/// # Errors
+/// What making a new one says.
+pub fn processes(store: &mut Store, keep: &Keep) -> Result<(Vec<Process>, Vec<Ended>), Error> {
+    let daemons = DAEMONS.iter().filter(|daemon| is_there(daemon));
+    let mut kinds: Vec<(Name, What)> = Vec::new();
+    for daemon in daemons {
+        // A test of the table shows that each is a name.
+        if let Ok(name) = Name::new(daemon.name) {
+            kinds.push((name, What::Daemon(daemon)));
+        }
+    }
+    for (slot, manifest) in (0_u8..).zip(catalogue::manifests().take(SERVICES)) {
+        kinds.push((manifest.name.clone(), What::Tenant(Box::new(Tenant::new(manifest, slot)?))));
+    }
+    let (mut processes, mut corpses) = (Vec::new(), Vec::new());
+    for (name, what) in kinds {
+        let (process, status) = one(store, keep, name, what)?;
+        if let Some(status) = status {
+            corpses.push((processes.len(), status));
+        }
+        processes.push(process);
+    }
+    for stray in &store.0 {
+        let (kind, name) = stray.label.parts();
+        warn!("{kind}.{name} was kept and belongs to nobody");
+        keep.forget(kind, name);
+    }
+    Ok((processes, corpses))
+}
+
+fn one(store: &mut Store, keep: &Keep, name: Name, what: What) -> Result<(Process, Option<i32>), Error> {
+    let kinds = [label::RECORD, label::RING, label::READER, label::WRITER, label::NOTE, label::NOTIFY];
+    let [Some(record), Some(file), Some(reader), Some(writer), Some(note), Some(notify)] =
+        kinds.map(|kind| store.descriptor(kind, &name))
+    else {
+        // New, or a life ended while it was being made; then it had not been started.
+        let mut process = Process::new(name, what, keep)?;
+        process.record.wanted = match &process.what {
+            What::Daemon(_) => true,
+            What::Tenant(tenant) => tenant.manifest.autostart,
+        };
+        return Ok((process, None));
+    };
+    let mut process = Process::again(name, what, record, Ring { file, reader, writer }, (note, notify));
+    if let What::Tenant(tenant) = &mut process.what {
+        tenant.network =
+            store.descriptor(label::NETWORK, &process.name).and_then(|kept| Network::reopen(kept).ok());
+    }
+    let pid = store.take(label::PID, &process.name);
+    Ok(match pid {
+        Some(back) if process.record.pid == Some(back.pid) => {
+            process.pidfd = Some(back.descriptor);
+            if back.status == -1 {
+                info!("{}: adopted, process {}", process.name, back.pid);
+            }
+            (process, (back.status != -1).then_some(back.status))
+        }
+        Some(_) | None => {
+            unmade(&mut process);
+            (process, None)
+        }
+    })
+}
+
+/// A start was under way when the life ended, and no process came of it: it begins anew.
+fn unmade(process: &mut Process) {
+    process.record.pid = None;
+    process.record.state = match process.record.state {
+        State::Preparing | State::Starting | State::Up | State::Returning => State::Waiting,
+        State::Ending => State::Down,
+        state @ (State::Down | State::Waiting | State::Failed) => state,
+    };
+    if process.record.state == State::Waiting {
+        process.record.timer_ms.get_or_insert(0);
+    }
+}

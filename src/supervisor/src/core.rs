@@ -1,0 +1,107 @@
+//! The core daemons: a constant table, compiled in, so that nothing can be added to it on the gateway.
+//!
+//! Not here: tenants (`catalogue.rs`).
+//!
+//! Source: capabilities(7) for each right.
+
+use std::ffi::CStr;
+
+use caps::Capability;
+use contract::wires::uid;
+
+/// A core daemon.
+#[derive(Debug)]
+pub struct Daemon {
+    /// Its name: its room, its cgroup, its log tag.
+    pub name: &'static str,
+    /// Its program.
+    pub program: &'static CStr,
+    /// Its user and group.
+    pub uid: u32,
+    /// All the rights that it can ever have.
+    pub capabilities: &'static [Capability],
+    /// The wires that it serves, as `contract::wires` calls them.
+    pub wires: &'static [&'static str],
+    /// Who must be up before it starts.
+    pub after: &'static [&'static str],
+    /// `memory.max` of its cgroup, in MiB: ten times its budget, so that a leak is restarted and a peak is not.
+    pub memory_mib: u32,
+    /// Left out, without a word, where its program is not in the root.
+    pub optional: bool,
+}
+
+/// All of them, in the order of their start.
+pub const DAEMONS: &[Daemon] = &[
+    Daemon {
+        name: "storage",
+        program: c"/sbin/storage",
+        uid: uid::ROOT,
+        // Mounts and loop devices; mapping ids of sealed images.
+        capabilities: &[Capability::CAP_SYS_ADMIN, Capability::CAP_SETUID, Capability::CAP_SETGID],
+        wires: &["mount"],
+        after: &[],
+        memory_mib: 24,
+        optional: false,
+    },
+    Daemon {
+        name: "network",
+        program: c"/sbin/network",
+        uid: uid::NETWORK,
+        capabilities: &[Capability::CAP_NET_ADMIN],
+        wires: &["attach", "learn", "show"],
+        after: &[],
+        memory_mib: 32,
+        optional: false,
+    },
+    Daemon {
+        name: "lease",
+        program: c"/sbin/lease",
+        uid: uid::LEASE,
+        // Packets before there is an address; port 67 and 68.
+        capabilities: &[Capability::CAP_NET_RAW, Capability::CAP_NET_BIND_SERVICE],
+        wires: &["leases"],
+        after: &["network"],
+        memory_mib: 24,
+        optional: false,
+    },
+    // The second serial port, in roots that are made for tests. The shipped root has no such program.
+    Daemon {
+        name: "door",
+        program: c"/sbin/door",
+        uid: uid::ROOT,
+        capabilities: &[Capability::CAP_KILL, Capability::CAP_SYS_PTRACE],
+        wires: &[],
+        after: &[],
+        memory_mib: 24,
+        optional: true,
+    },
+];
+
+/// Whom every tenant needs.
+pub const TENANTS_AFTER: &[&str] = &["storage", "network"];
+
+#[cfg(test)]
+mod tests {
+    use super::DAEMONS;
+    use contract::Name;
+    use contract::wires;
+
+    #[test]
+    fn every_wire_has_one_server_and_that_is_the_one_in_the_table() {
+        for wire in wires::ALL.iter().filter(|wire| wire.server != "supervisor") {
+            let servers: Vec<_> = DAEMONS.iter().filter(|daemon| daemon.wires.contains(&wire.name)).collect();
+            assert_eq!(servers.len(), 1, "{}", wire.name);
+            assert_eq!(servers[0].name, wire.server);
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_somebody_who_comes_later() {
+        for (place, daemon) in DAEMONS.iter().enumerate() {
+            assert!(Name::new(daemon.name).is_ok());
+            for before in daemon.after {
+                assert!(DAEMONS[..place].iter().any(|other| other.name == *before), "{}", daemon.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The wire `control`, served: rows for whoever asks, orders taken.
+//!
+//! In:  `control::Ask`. Out: `control::Answer`s.
+//!
+//! A client that does not read loses its connection, not our time.
+
+use contract::Name;
+use contract::control::{Answer, Ask, State};
+use contract::keep::Keep as Word;
+use contract::limit::LOG_CHUNK_BYTES;
+use log::info;
+use wire::{Connection, Error, Received};
+
+use crate::house::House;
+use crate::life::Event;
+
+/// Clients at a time; one more is turned away.
+pub const CLIENTS_MAX: usize = 8;
+/// Asks of one client in one turn.
+const ASKS_A_TURN: usize = 4;
+
+impl House {
+    /// Lets clients in, and answers those who have asked.
+    pub fn serve(&mut self) {
+        while let Some(client) = self.control.accept() {
+            if self.clients.len() < CLIENTS_MAX {
+                self.clients.push(client);
+            }
+        }
+        let clients = std::mem::take(&mut self.clients);
+        for client in clients {
+            if self.listen(&client).is_ok() {
+                self.clients.push(client);
+            }
+        }
+    }
+
+    fn listen(&mut self, client: &Connection) -> Result<(), Error> {
+        for _ in 0..ASKS_A_TURN {
+            match client.receive::<Ask>() {
+                Received::Nothing => return Ok(()),
+                Received::Gone => return Err(Error::Closed),
+                Received::Message(ask, _) => self.answer(client, ask)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, client: &Connection, ask: Ask) -> Result<(), Error> {
+        let last = match ask {
+            Ask::Status => {
+                for process in &self.processes {
+                    client.send(&Answer::Process(process.row()), &[])?;
+                }
+                Answer::Done
+            }
+            Ask::Facts => {
+                client.send(&Answer::Facts(self.facts), &[])?;
+                Answer::Done
+            }
+            Ask::Log { name, from } => self.log(client, &name, from)?,
+            Ask::Start(name) => self.order(&name, |house, place| {
+                house.want(place, true);
+                if house.processes.get(place).is_some_and(|process| process.record.state != State::Down) {
+                    house.happen(place, Event::Want);
+                }
+            }),
+            Ask::Stop(name) => self.order(&name, |house, place| {
+                house.want(place, false);
+                house.happen(place, Event::Unwant);
+            }),
+            Ask::Restart(name) => self.order(&name, |house, place| {
+                house.want(place, true);
+                house.happen(place, Event::Unwant);
+                house.happen(place, Event::Want);
+            }),
+            Ask::Reboot => {
+                self.keep.say(Word::Reboot, &[]);
+                Answer::Done
+            }
+            Ask::PowerOff => {
+                self.keep.say(Word::PowerOff, &[]);
+                Answer::Done
+            }
+        };
+        client.send(&last, &[])
+    }
+
+    fn log(&self, client: &Connection, name: &Name, mut from: u64) -> Result<Answer, Error> {
+        let Some(process) = self.processes.iter().find(|process| process.name == *name) else {
+            return Ok(unknown(name));
+        };
+        process.ring.pump();
+        loop {
+            let mut piece = [0; LOG_CHUNK_BYTES];
+            let (length, next) = process.ring.read(from, &mut piece);
+            if length == 0 {
+                return Ok(Answer::Done);
+            }
+            let bytes = piece.iter().copied().take(length).collect();
+            client.send(&Answer::Log { next, bytes }, &[])?;
+            from = next;
+        }
+    }
+
+    fn order(&mut self, name: &Name, give: impl FnOnce(&mut Self, usize)) -> Answer {
+        if self.ending.is_some() {
+            return Answer::Refused("the machine is ending".into());
+        }
+        match self.processes.iter().position(|process| process.name == *name) {
+            Some(place) => {
+                info!("{name}: an order by ctl");
+                give(self, place);
+                Answer::Done
+            }
+            None => unknown(name),
+        }
+    }
+
+    fn want(&mut self, place: usize, wanted: bool) {
+        if let Some(process) = self.processes.get_mut(place) {
+            process.record.wanted = wanted;
+            process.record.deaths = (0, 0);
+            process.record.missed = 0;
+            process.write_record();
+        }
+    }
+}
+
+fn unknown(name: &Name) -> Answer {
+    Answer::Refused(contract::Text::format(format_args!("{name}: no such process; `ctl status` lists them")))
+}

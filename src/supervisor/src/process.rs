@@ -1,0 +1,241 @@
+//! One process that is kept: what it is, and what is open for it.
+//!
+//! Not here: what happens to it (`turn.rs`), how it is made (`start.rs`).
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+
+use contract::Name;
+use contract::control::{self, Kind};
+use contract::limit::NAME_BYTES;
+use contract::manifest::Manifest;
+use log::warn;
+use nix::unistd::pipe2;
+use sandbox::{Entered, Network, Plan, cgroup};
+use sys::descriptor;
+
+use crate::Error;
+use crate::core::Daemon;
+use crate::keep::Keep;
+use crate::record::{self, Record};
+use crate::ring::Ring;
+
+/// Kinds of labels in PID 1's store: the first half of each.
+pub mod label {
+    /// A pidfd.
+    pub const PID: &str = "pid";
+    /// A record.
+    pub const RECORD: &str = "record";
+    /// A log's file, and the two ends of its pipe.
+    pub const RING: &str = "ring";
+    /// See [`RING`].
+    pub const READER: &str = "out";
+    /// See [`RING`].
+    pub const WRITER: &str = "in";
+    /// The two ends of the pipe for readiness.
+    pub const NOTE: &str = "note";
+    /// See [`NOTE`].
+    pub const NOTIFY: &str = "tell";
+    /// A tenant's network namespace.
+    pub const NETWORK: &str = "net";
+    /// A listening wire.
+    pub const WIRE: &str = "wire";
+}
+
+/// Daemon or tenant, with what only that kind has.
+#[derive(Debug)]
+pub enum What {
+    /// A part of the gateway.
+    Daemon(&'static Daemon),
+    /// A hosted service.
+    Tenant(Box<Tenant>),
+}
+
+/// A hosted service.
+#[derive(Debug)]
+pub struct Tenant {
+    /// What it is and needs.
+    pub manifest: Manifest,
+    /// Its place: ids and address follow from it.
+    pub slot: u8,
+    /// Its isolation, computed once.
+    pub plan: Plan,
+    /// Its network, once it was made; kept over restarts.
+    pub network: Option<Network>,
+    /// Its root, while a start is being prepared.
+    pub root: Option<OwnedFd>,
+    /// Its link stands.
+    pub attached: bool,
+    /// A start that waits for its layers, and then for its last word.
+    pub entered: Option<Entered>,
+}
+
+/// One process.
+#[derive(Debug)]
+pub struct Process {
+    /// Its name.
+    pub name: Name,
+    /// What it is.
+    pub what: What,
+    /// What the next life must know. It lies in a file that PID 1 keeps, too.
+    pub record: Record,
+    record_file: OwnedFd,
+    /// Its log.
+    pub ring: Ring,
+    /// Where it says that it is ready: our end and its end.
+    pub note: (OwnedFd, OwnedFd),
+    /// A descriptor on it, while it runs.
+    pub pidfd: Option<OwnedFd>,
+    /// It is a child of this life: its status is ours to wait for. Else PID 1 tells.
+    pub ours: bool,
+}
+
+impl Process {
+    /// A process that was never started; everything that it needs is made and kept.
+    ///
+    /// # Errors
+    /// [`Error::System`]: a table of descriptors is full, or there is no memory.
+    pub fn new(name: Name, what: What, keep: &Keep) -> Result<Self, Error> {
+        let note = pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|errno| Error::System("no pipe", errno))?;
+        descriptor::set_nonblocking(note.0.as_fd()).map_err(|errno| Error::System("no pipe", errno))?;
+        let process = Self {
+            name,
+            what,
+            record: Record::default(),
+            record_file: record::file()?,
+            ring: Ring::new()?,
+            note,
+            pidfd: None,
+            ours: false,
+        };
+        for (kind, descriptor) in [
+            (label::RECORD, &process.record_file),
+            (label::RING, &process.ring.file),
+            (label::READER, &process.ring.reader),
+            (label::WRITER, &process.ring.writer),
+            (label::NOTE, &process.note.0),
+            (label::NOTIFY, &process.note.1),
+        ] {
+            keep.store(kind, &process.name, 0, descriptor.as_fd());
+        }
+        process.write_record();
+        Ok(process)
+    }
+
+    /// The same process in another life: everything is there already.
+    #[must_use]
+    pub fn again(name: Name, what: What, record_file: OwnedFd, ring: Ring, note: (OwnedFd, OwnedFd)) -> Self {
+        let record = record::read(&record_file).unwrap_or_default();
+        Self { name, what, record, record_file, ring, note, pidfd: None, ours: false }
+    }
+
+    /// Writes down what the next life must know.
+    pub fn write_record(&self) {
+        record::write(&self.record_file, &self.record);
+    }
+
+    /// Its cgroup, below the root of all cgroups.
+    #[must_use]
+    pub fn cgroup(&self) -> String {
+        match &self.what {
+            What::Daemon(daemon) => format!("/gateway/{}", daemon.name),
+            What::Tenant(tenant) => tenant.plan.cgroup.clone(),
+        }
+    }
+
+    /// The names of those who must be up before it starts.
+    #[must_use]
+    pub fn after(&self) -> &'static [&'static str] {
+        match &self.what {
+            What::Daemon(daemon) => daemon.after,
+            What::Tenant(_) => crate::core::TENANTS_AFTER,
+        }
+    }
+
+    /// How long it may take from its start to being ready, in milliseconds.
+    #[must_use]
+    pub fn start_deadline_ms(&self) -> u64 {
+        match &self.what {
+            // The slowest daemon on the emulated board under load.
+            What::Daemon(_) => 30_000,
+            What::Tenant(tenant) => tenant.manifest.start_deadline_ms.into(),
+        }
+    }
+
+    /// How long it may take to end, in milliseconds.
+    #[must_use]
+    pub fn stop_grace_ms(&self) -> u64 {
+        match &self.what {
+            What::Daemon(_) => 2_000,
+            What::Tenant(tenant) => tenant.manifest.stop_grace_ms.into(),
+        }
+    }
+
+    /// Has it said that it is ready since the last time somebody asked? Reads away whatever else it said there.
+    #[must_use]
+    pub fn said_ready(&self) -> bool {
+        let mut words = [0; 64];
+        let mut ready = false;
+        // Bounded: a flood is read in as many turns as it takes.
+        for _ in 0..16 {
+            match nix::unistd::read(&self.note.0, &mut words) {
+                Ok(length @ 1..) => ready |= words.get(..length).unwrap_or_default().contains(&b'\n'),
+                Ok(_) | Err(_) => break,
+            }
+        }
+        ready
+    }
+
+    /// One row of `ctl status`.
+    #[must_use]
+    pub fn row(&self) -> control::Process {
+        let record = &self.record;
+        control::Process {
+            name: self.name.clone(),
+            kind: match &self.what {
+                What::Daemon(_) => Kind::Daemon,
+                What::Tenant(_) => Kind::Tenant,
+            },
+            state: record.state,
+            pid: record.pid.and_then(|pid| u32::try_from(pid).ok()),
+            since_ms: record.since_ms,
+            ready_ms: record.ready_ms,
+            restarts: record.restarts,
+            exit: record.exit,
+            memory_bytes: record.pid.and_then(|_| cgroup::memory_bytes(&self.cgroup())),
+            address: record.address,
+            layers: record.layers,
+            reason: record.reason.clone(),
+        }
+    }
+}
+
+impl Tenant {
+    /// The tenant of `manifest` in `slot`.
+    ///
+    /// # Errors
+    /// [`Error::Sandbox`]: its isolation cannot be planned.
+    pub fn new(manifest: Manifest, slot: u8) -> Result<Self, Error> {
+        let plan = Plan::new(&manifest, slot)?;
+        Ok(Self { manifest, slot, plan, network: None, root: None, attached: false, entered: None })
+    }
+
+    /// Is there all that a start needs?
+    #[must_use]
+    pub fn is_prepared(&self) -> bool {
+        self.root.is_some() && self.attached
+    }
+}
+
+/// Is the program of `daemon` in this root?
+#[must_use]
+pub fn is_there(daemon: &Daemon) -> bool {
+    let path = CString::from(daemon.program);
+    let there = std::fs::exists(path.to_string_lossy().as_ref()).unwrap_or(false);
+    if !there && !daemon.optional {
+        warn!("{}: {} is not in this root", daemon.name, path.to_string_lossy());
+    }
+    there
+}
+
+const _: () = assert!(NAME_BYTES + "record.".len() <= contract::limit::LABEL_BYTES);

@@ -1,0 +1,239 @@
+//! Doing what `life` says: preparing, starting, stopping, killing.
+//!
+//! In:  a process and an act. Out: the event that follows at once, where one does.
+
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+
+use contract::control::State;
+use contract::layer::Layers;
+use contract::manifest::Ready;
+use contract::{Text, attach, mount};
+use log::{info, warn};
+use nix::sys::signal::Signal;
+use sandbox::{Network, Report, cgroup, daemon, enter, layers, look};
+use sys::pidfd;
+
+use crate::Error;
+use crate::house::House;
+use crate::life::Event;
+use crate::process::{Process, What, label};
+
+/// The program that is PID 1 inside.
+pub const REAPER: &str = "/usr/lib/shg/reaper";
+
+impl House {
+    /// Asks for what `place` needs before it can be made.
+    pub fn prepare(&mut self, place: usize) -> Option<Event> {
+        let Self { processes, keep, mounts, attachments, .. } = self;
+        let process = processes.get_mut(place)?;
+        let What::Tenant(tenant) = &mut process.what else { return Some(Event::Prepared) };
+        if tenant.network.is_none() {
+            match Network::create() {
+                Ok(network) => {
+                    keep.store(label::NETWORK, &process.name, 0, network.namespace.as_fd());
+                    tenant.network = Some(network);
+                }
+                Err(error) => return Some(refused(process, &error.to_string())),
+            }
+        }
+        let network = tenant.network.as_ref()?;
+        let attach = attach::Ask::Attach {
+            service: process.name.clone(),
+            slot: tenant.slot,
+            serves: tenant.manifest.serves.clone(),
+        };
+        let mount = mount::Ask::Mount {
+            service: process.name.clone(),
+            image: tenant.manifest.image.clone(),
+            uid_base: tenant.plan.uid_base,
+            uid_count: tenant.plan.uid_count,
+        };
+        let asked = attachments
+            .ask(place, &attach, &[network.namespace.as_fd(), network.netlink.as_fd()])
+            .and_then(|()| mounts.ask(place, &mount, &[]));
+        tenant.root = None;
+        tenant.attached = false;
+        asked.err().map(|error| refused(process, &error.to_string()))
+    }
+
+    /// Makes the process of `place`. It waits for its last word, and gets it once PID 1 keeps its descriptor.
+    pub fn start(&mut self, place: usize) -> Option<Event> {
+        let made = match self.processes.get(place)?.what {
+            What::Daemon(_) => self.start_daemon(place),
+            What::Tenant(_) => self.start_tenant(place),
+        };
+        let process = self.processes.get_mut(place)?;
+        match made {
+            Ok(()) => None,
+            Err(error) => Some(refused(process, &error.to_string())),
+        }
+    }
+
+    fn start_daemon(&mut self, place: usize) -> Result<(), Error> {
+        let Self { processes, keep, wires, .. } = self;
+        let Some(process) = processes.get_mut(place) else { return Ok(()) };
+        let What::Daemon(what) = &process.what else { return Ok(()) };
+        let what = *what;
+        let limit = memory_limit(what.memory_mib);
+        // Where there are no cgroups (a kernel without them) a daemon runs all the same.
+        let group = cgroup::prepare(&format!("/gateway/{}", what.name), &limit)
+            .inspect_err(|error| warn!("{}: {error}", what.name))
+            .ok();
+        let listeners: Vec<_> = what
+            .wires
+            .iter()
+            .filter_map(|name| contract::wires::ALL.iter().position(|wire| wire.name == *name))
+            .filter_map(|number| wires.get(number).map(AsFd::as_fd))
+            .collect();
+        let started = daemon::start(
+            daemon::Daemon {
+                program: what.program,
+                uid: what.uid,
+                capabilities: what.capabilities,
+                wires: what.wires,
+            },
+            daemon::Given {
+                cgroup: group.as_ref().map(AsFd::as_fd),
+                output: process.ring.writer.as_fd(),
+                notify: process.note.1.as_fd(),
+                listeners: &listeners,
+            },
+        )?;
+        let oom = fs::write(format!("/proc/{}/oom_score_adj", started.pid), "-900");
+        oom.unwrap_or_else(|error| warn!("{}: oom_score_adj: {error}", what.name));
+        born(process, keep, started.pid, &started.pidfd);
+        process.pidfd = started.pidfd.try_clone().ok();
+        Ok(started.go()?)
+    }
+
+    fn start_tenant(&mut self, place: usize) -> Result<(), Error> {
+        let Self { processes, keep, .. } = self;
+        let Some(process) = processes.get_mut(place) else { return Ok(()) };
+        let What::Tenant(tenant) = &mut process.what else { return Ok(()) };
+        let (Some(root), Some(network)) = (tenant.root.take(), &tenant.network) else { return Ok(()) };
+        let reaper = fs::File::open(REAPER).map_err(|error| {
+            Error::System(REAPER, sys::Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+        })?;
+        let group = cgroup::prepare(&tenant.plan.cgroup, &tenant.plan.cgroup_files)?;
+        let entered = enter(
+            &tenant.plan,
+            sandbox::Given {
+                root: root.as_fd(),
+                network: network.namespace.as_fd(),
+                cgroup: group.as_fd(),
+                output: process.ring.writer.as_fd(),
+                notify: process.note.1.as_fd(),
+                reaper: reaper.as_fd(),
+                without: None,
+            },
+        )?;
+        let (pid, descriptor) = (entered.pid, entered.pidfd.try_clone().ok());
+        tenant.entered = Some(entered);
+        if let Some(descriptor) = descriptor {
+            born(process, keep, pid, &descriptor);
+            process.pidfd = Some(descriptor);
+        }
+        Ok(())
+    }
+
+    /// A tenant's layers are on, or one of them is not: it is looked at from outside, and gets its last word, or not.
+    pub fn judge(&mut self, place: usize) -> Option<Event> {
+        let process = self.processes.get_mut(place)?;
+        let What::Tenant(tenant) = &mut process.what else { return None };
+        let entered = tenant.entered.take()?;
+        match entered.report() {
+            Report::Nothing => {
+                tenant.entered = Some(entered);
+                return None;
+            }
+            Report::Failed(error) => {
+                process.record.reason = Text::format(format_args!("{error}"));
+                warn!("{}: {error}", process.name);
+                return Some(Event::Broken);
+            }
+            Report::Applied => {}
+        }
+        let network = tenant.network.as_ref()?;
+        let found = layers(&look(entered.pid, &tenant.plan, &network.namespace), &tenant.plan);
+        process.record.layers = found;
+        let mut missing = Layers::all().iter().filter(|layer| !found.has(*layer)).map(|layer| layer.word());
+        if let Some(first) = missing.next() {
+            let words = missing.fold(first.to_owned(), |words, word| words + ", " + word);
+            process.record.reason = Text::format(format_args!("not started: layers missing: {words}"));
+            warn!("{}: {}", process.name, process.record.reason);
+            return Some(Event::Broken);
+        }
+        if let Err(error) = entered.go() {
+            return Some(refused(process, &error.to_string()));
+        }
+        (tenant.manifest.ready == Ready::Running).then_some(Event::Ready)
+    }
+
+    /// Asks `place` to end.
+    pub fn stop(&mut self, place: usize) {
+        let Some(process) = self.processes.get_mut(place) else { return };
+        if let Some(descriptor) = &process.pidfd {
+            // It may have ended by itself; its corpse is on its way.
+            let _ = pidfd::send_signal(descriptor.as_fd(), Signal::SIGTERM);
+        }
+        // A child that still waits for its last word ends at the end of the pipe.
+        if let What::Tenant(tenant) = &mut process.what {
+            tenant.entered = None;
+        }
+    }
+
+    /// Ends `place` and all that it has started.
+    pub fn kill(&mut self, place: usize) {
+        let Some(process) = self.processes.get_mut(place) else { return };
+        if let Some(descriptor) = &process.pidfd {
+            let _ = pidfd::send_signal(descriptor.as_fd(), Signal::SIGKILL);
+        }
+        let group = process.cgroup();
+        if cgroup::is_populated(&group) {
+            cgroup::kill(&group).unwrap_or_else(|error| warn!("{}: {error}", process.name));
+        }
+        if let What::Tenant(tenant) = &mut process.what {
+            tenant.entered = None;
+        }
+    }
+}
+
+/// A process was made: PID 1 keeps its descriptor, and the record its number, before it gets its last word.
+fn born(process: &mut Process, keep: &crate::keep::Keep, pid: i32, descriptor: &OwnedFd) {
+    let _ = process.said_ready(); // What its predecessor said last does not count.
+    keep.store(label::PID, &process.name, pid, descriptor.as_fd());
+    process.record.pid = Some(pid);
+    process.record.state = State::Starting;
+    process.ours = true;
+    process.write_record();
+    info!("{}: process {pid}", process.name);
+}
+
+/// Notes why it did not go on for now.
+fn refused(process: &mut Process, why: &str) -> Event {
+    if process.record.reason.as_str() != why {
+        warn!("{}: {why}", process.name);
+    }
+    process.record.reason = why.into();
+    Event::Refused
+}
+
+fn memory_limit(mib: u32) -> Vec<cgroup::Setting> {
+    let mut value = heapless::String::new();
+    let _ = std::fmt::Write::write_fmt(&mut value, format_args!("{}", u64::from(mib) << 20)); // Ten digits fit.
+    vec![cgroup::Setting { file: "memory.max", value, layer: None }]
+}
+
+/// The supervisor's own place: its cgroup, and the last one to be killed when memory runs out.
+pub fn settle() {
+    const OWN: &str = "/gateway/supervisor";
+    match cgroup::prepare(OWN, &[]) {
+        Ok(_) => {
+            let file = format!("{}{OWN}/cgroup.procs", cgroup::ROOT);
+            fs::write(&file, "0").unwrap_or_else(|error| warn!("{file}: {error}"));
+        }
+        Err(error) => warn!("{error}"),
+    }
+    fs::write("/proc/self/oom_score_adj", "-1000").unwrap_or_else(|error| warn!("oom_score_adj: {error}"));
+}

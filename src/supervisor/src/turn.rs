@@ -1,0 +1,331 @@
+//! Events: where they come from, and what they do to a record.
+//!
+//! In:  deaths, readiness, timers, answers, orders. Out: `life`'s next state, written down, and its act, done.
+
+use contract::Text;
+use contract::control::{Exit, State};
+use contract::manifest::Restart;
+use contract::{attach, mount};
+use log::{info, warn};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use std::os::fd::AsFd;
+use sys::clock;
+
+use crate::house::House;
+use crate::life::{self, Act, CROWD_MS, Event};
+use crate::links::Heard;
+use crate::process::{Process, What, label};
+
+/// Deadlines that a tenant may miss in a row before it counts as failed.
+const MISSED_MAX: u32 = 3;
+/// How long the preparation of a start may take, in milliseconds.
+const PREPARE_MS: u64 = 15_000;
+/// Between SIGKILL and the next try, in milliseconds.
+const KILL_MS: u64 = 1_000;
+/// The shortest pause after a refusal, in milliseconds: whoever refused may only be starting.
+const REFUSED_MS: u64 = 200;
+
+impl House {
+    /// `event` happens to `place`, and whatever follows from it.
+    pub fn happen(&mut self, place: usize, event: Event) {
+        let mut event = Some(event);
+        // A chain of events is short: prepared, started, ready, at most.
+        for _ in 0..8 {
+            let Some(now) = event.take() else { break };
+            event = self.step(place, now);
+        }
+    }
+
+    fn step(&mut self, place: usize, event: Event) -> Option<Event> {
+        let now_ms = clock::boot_ms();
+        let process = self.processes.get_mut(place)?;
+        let before = process.record.state;
+        let (state, act) = life::next(before, event);
+        if state != before {
+            enter_state(process, state, event, now_ms);
+        }
+        match act {
+            Act::Rest => {}
+            Act::Prepare => process.record.timer_ms = Some(now_ms + PREPARE_MS),
+            Act::Start => process.record.timer_ms = Some(now_ms + process.start_deadline_ms()),
+            Act::Stop => process.record.timer_ms = Some(now_ms + process.stop_grace_ms()),
+            Act::Kill => process.record.timer_ms = Some(now_ms + KILL_MS),
+            Act::Delay => {
+                let delay_ms = delay_ms(process, event, now_ms);
+                process.record.timer_ms = Some(now_ms + delay_ms);
+                if delay_ms >= 1_000 {
+                    info!("{}: next start in {delay_ms} ms", process.name);
+                }
+            }
+        }
+        process.write_record();
+        match act {
+            Act::Rest | Act::Delay => None,
+            Act::Prepare => self.prepare(place),
+            Act::Start => self.start(place),
+            Act::Stop => {
+                self.stop(place);
+                None
+            }
+            Act::Kill => {
+                self.kill(place);
+                None
+            }
+        }
+    }
+
+    /// Everything that may have happened since the last turn.
+    pub fn look_around(&mut self) {
+        for place in 0..self.processes.len() {
+            self.look_at(place);
+        }
+        self.hear_mounts();
+        self.hear_attachments();
+        self.start_wanted();
+    }
+
+    fn look_at(&mut self, place: usize) {
+        let Some(process) = self.processes.get(place) else { return };
+        process.ring.pump();
+        if process.said_ready() {
+            self.happen(place, Event::Ready);
+        }
+        if let Some(event) = self.judge(place) {
+            self.happen(place, event);
+        }
+        self.reap(place);
+        let now_ms = clock::boot_ms();
+        let due =
+            |process: &mut Process| process.record.timer_ms.take_if(|timer_ms| *timer_ms <= now_ms).is_some();
+        if self.processes.get_mut(place).is_some_and(due) {
+            let event = self.late(place);
+            self.happen(place, event);
+        }
+    }
+
+    /// The time of its state is over. Too often in a row, and it is broken.
+    fn late(&mut self, place: usize) -> Event {
+        let Some(process) = self.processes.get_mut(place) else { return Event::Timeout };
+        if process.record.state != State::Starting {
+            return Event::Timeout;
+        }
+        let limit_ms = process.start_deadline_ms();
+        warn!("{}: not ready within {limit_ms} ms", process.name);
+        process.record.missed += 1;
+        process.record.reason = Text::format(format_args!("not ready within {limit_ms} ms"));
+        match &process.what {
+            What::Tenant(_) if process.record.missed >= MISSED_MAX => Event::Broken,
+            What::Tenant(_) | What::Daemon(_) => Event::Timeout,
+        }
+    }
+
+    /// A child of this life: has it ended? First only a look, so that its status outlives us; it is waited for once it is written down.
+    fn reap(&mut self, place: usize) {
+        let Some(process) = self.processes.get(place).filter(|process| process.ours) else { return };
+        let Some(descriptor) = &process.pidfd else { return };
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG;
+        let exit = match waitid(Id::PIDFd(descriptor.as_fd()), flags | WaitPidFlag::WNOWAIT) {
+            Ok(WaitStatus::Exited(_, code)) => Exit::Code(u8::try_from(code & 0xff).unwrap_or(u8::MAX)),
+            Ok(WaitStatus::Signaled(_, signal, _)) => Exit::Signal(u8::try_from(signal as i32).unwrap_or(0)),
+            Ok(_) | Err(_) => return,
+        };
+        let copy = descriptor.try_clone();
+        self.bury(place, exit);
+        if let Ok(copy) = copy {
+            let _ = waitid(Id::PIDFd(copy.as_fd()), flags);
+        }
+    }
+
+    /// PID 1 says that `pid` has ended: a process of a former life.
+    pub fn corpse(&mut self, pid: i32, status: i32) {
+        let whose = |process: &Process| process.record.pid == Some(pid);
+        if let Some(place) = self.processes.iter().position(whose) {
+            self.bury(place, exit_of(status));
+        }
+    }
+
+    /// `place` has ended.
+    pub fn bury(&mut self, place: usize, exit: Exit) {
+        let Self { processes, keep, .. } = self;
+        let Some(process) = processes.get_mut(place) else { return };
+        match exit {
+            Exit::Code(0) => info!("{}: ended", process.name),
+            Exit::Code(code) => warn!("{}: ended with code {code}", process.name),
+            Exit::Signal(signal) => warn!("{}: ended by signal {signal}", process.name),
+        }
+        process.ring.pump();
+        process.record.exit = Some(exit);
+        process.record.pid = None;
+        process.pidfd = None;
+        process.ours = false;
+        let restart = match &mut process.what {
+            What::Daemon(_) => Restart::Always,
+            What::Tenant(tenant) => {
+                tenant.entered = None;
+                tenant.manifest.restart
+            }
+        };
+        let again = match restart {
+            Restart::Always => true,
+            Restart::OnFailure => exit != Exit::Code(0),
+            Restart::Never => false,
+        };
+        if !again && matches!(process.record.state, State::Starting | State::Up) {
+            process.record.wanted = false;
+        }
+        // What it has left behind in its cgroup is not its next life's company.
+        let group = process.cgroup();
+        if sandbox::cgroup::is_populated(&group) {
+            let _ = sandbox::cgroup::kill(&group);
+        }
+        process.write_record();
+        keep.forget(label::PID, &process.name);
+        self.happen(place, if again { Event::Died } else { Event::Finished });
+    }
+
+    fn hear_mounts(&mut self) {
+        loop {
+            match self.mounts.hear::<mount::Answer>() {
+                Heard::Nothing => return,
+                Heard::Gone(waiting) => self.refuse(&waiting, "storage is gone"),
+                Heard::Answer(place, answer, [root, ..]) => match answer {
+                    mount::Answer::Mounted => self.have(place, |tenant| tenant.root = root),
+                    mount::Answer::Refused(why) => self.refuse(&[place], &why),
+                    mount::Answer::Done => self.disk_is_free = true,
+                    mount::Answer::Disk(_) => {}
+                },
+            }
+        }
+    }
+
+    fn hear_attachments(&mut self) {
+        loop {
+            match self.attachments.hear::<attach::Answer>() {
+                Heard::Nothing => return,
+                Heard::Gone(waiting) => {
+                    self.refuse(&waiting, "network is gone");
+                    self.attach_again();
+                }
+                Heard::Answer(place, answer, _) => match answer {
+                    attach::Answer::Attached { address } => {
+                        if let Some(process) = self.processes.get_mut(place) {
+                            process.record.address = Some(address);
+                        }
+                        self.have(place, |tenant| tenant.attached = true);
+                    }
+                    attach::Answer::Refused(why) => self.refuse(&[place], &why),
+                    attach::Answer::Done => {}
+                },
+            }
+        }
+    }
+
+    /// Something that a start needs is there.
+    fn have(&mut self, place: usize, note: impl FnOnce(&mut crate::process::Tenant)) {
+        let Some(process) = self.processes.get_mut(place) else { return };
+        let What::Tenant(tenant) = &mut process.what else { return };
+        note(tenant);
+        if tenant.is_prepared() && process.record.state == State::Preparing {
+            self.happen(place, Event::Prepared);
+        }
+    }
+
+    fn refuse(&mut self, places: &[usize], why: &str) {
+        for place in places {
+            let Some(process) = self.processes.get_mut(*place) else { continue };
+            if process.record.state == State::Preparing {
+                process.record.reason = why.into();
+                warn!("{}: {why}", process.name);
+                self.happen(*place, Event::Refused);
+            }
+        }
+    }
+
+    /// Wanted ones whose predecessors are up are started.
+    fn start_wanted(&mut self) {
+        if self.ending.is_some() {
+            return;
+        }
+        for place in 0..self.processes.len() {
+            let Some(process) = self.processes.get(place) else { return };
+            if process.record.wanted && process.record.state == State::Down && self.all_up(process.after()) {
+                self.happen(place, Event::Want);
+            }
+        }
+    }
+
+    fn all_up(&self, names: &[&str]) -> bool {
+        let up = |name: &&str| {
+            self.processes
+                .iter()
+                .any(|process| process.name.as_str() == *name && process.record.state == State::Up)
+        };
+        names.iter().all(up)
+    }
+}
+
+/// What changes with the state, whatever the act.
+fn enter_state(process: &mut Process, state: State, event: Event, now_ms: u64) {
+    let record = &mut process.record;
+    record.state = state;
+    record.since_ms = now_ms;
+    record.timer_ms = None;
+    match state {
+        State::Up => {
+            record.ready_ms = Some(now_ms);
+            record.missed = 0;
+            record.reason = Text::default();
+            info!("{}: ready, {now_ms} ms after boot", process.name);
+        }
+        State::Preparing if event != Event::Want => record.restarts += 1,
+        State::Failed => warn!("{}: failed: {}", process.name, record.reason),
+        State::Down
+        | State::Preparing
+        | State::Starting
+        | State::Ending
+        | State::Returning
+        | State::Waiting => {}
+    }
+}
+
+/// How long until the next start.
+fn delay_ms(process: &mut Process, event: Event, now_ms: u64) -> u64 {
+    let (count, last_ms) = &mut process.record.deaths;
+    // Deaths that the pauses between them have spread out are still in a row.
+    let apart_ms = CROWD_MS + life::delay_ms(*count);
+    *count = if now_ms.saturating_sub(*last_ms) < apart_ms { count.saturating_add(1) } else { 1 };
+    *last_ms = now_ms;
+    match event {
+        Event::Refused | Event::Timeout => life::delay_ms(*count).max(REFUSED_MS),
+        Event::Want
+        | Event::Unwant
+        | Event::Prepared
+        | Event::Broken
+        | Event::Ready
+        | Event::Died
+        | Event::Finished => life::delay_ms(*count),
+    }
+}
+
+/// A wait status as wait(2) gives it.
+#[must_use]
+pub fn exit_of(status: i32) -> Exit {
+    let byte = |number: i32| u8::try_from(number & 0xff).unwrap_or(0);
+    match status & 0x7f {
+        0 => Exit::Code(byte(status >> 8)),
+        signal => Exit::Signal(byte(signal)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Exit, exit_of};
+
+    #[test]
+    fn a_status_is_read_as_wait_writes_it() {
+        assert_eq!(exit_of(0), Exit::Code(0));
+        assert_eq!(exit_of(7 << 8), Exit::Code(7));
+        assert_eq!(exit_of(9), Exit::Signal(9));
+        assert_eq!(exit_of(11 | 0x80), Exit::Signal(11), "with a core dump");
+    }
+}
