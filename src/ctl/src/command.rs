@@ -1,0 +1,184 @@
+//! The table of commands. Help comes from it, so the two cannot disagree.
+//!
+//! In:  words. Out: what the command printed, to whatever it is given to write to.
+
+use std::io::Write;
+
+use crate::{Error, gateway, processes};
+
+/// Whom a command writes to.
+pub(crate) type Out<'o> = &'o mut dyn Write;
+
+/// One thing that can be said.
+struct Command {
+    name: &'static str,
+    arguments: &'static str,
+    about: &'static str,
+    run: fn(&Words<'_>, Out<'_>) -> Result<(), Error>,
+}
+
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "status",
+        arguments: "[--json]",
+        about: "Show every process and its state",
+        run: processes::status,
+    },
+    Command {
+        name: "log",
+        arguments: "NAME [--json]",
+        about: "Show the last of what a process wrote",
+        run: processes::log,
+    },
+    Command { name: "start", arguments: "NAME", about: "Start a process", run: processes::start },
+    Command { name: "stop", arguments: "NAME", about: "Stop a process", run: processes::stop },
+    Command {
+        name: "restart",
+        arguments: "NAME",
+        about: "Stop a process and start it again",
+        run: processes::restart,
+    },
+    Command {
+        name: "network",
+        arguments: "[--json]",
+        about: "Show what is wanted, what is, what differs",
+        run: gateway::network,
+    },
+    Command {
+        name: "leases",
+        arguments: "[--json]",
+        about: "Show the WAN's lease and those given out",
+        run: gateway::leases,
+    },
+    Command { name: "disk", arguments: "[--json]", about: "Show the data disk", run: gateway::disk },
+    Command {
+        name: "facts",
+        arguments: "[--json]",
+        about: "Show when the gateway was ready, in ms after boot",
+        run: processes::facts,
+    },
+    Command {
+        name: "procs",
+        arguments: "[--json]",
+        about: "Show resident memory, in kB",
+        run: processes::procs,
+    },
+    Command {
+        name: "kill",
+        arguments: "NAME",
+        about: "End a process's program at once (SIGKILL)",
+        run: processes::kill,
+    },
+    Command {
+        name: "reboot",
+        arguments: "",
+        about: "Stop everything and start the machine anew",
+        run: processes::reboot,
+    },
+    Command {
+        name: "poweroff",
+        arguments: "",
+        about: "Stop everything and switch off",
+        run: processes::power_off,
+    },
+    Command { name: "help", arguments: "", about: "Show this list", run: |_, out| help(out) },
+];
+
+/// The words behind a command's name.
+#[derive(Debug)]
+pub(crate) struct Words<'w> {
+    usage: String,
+    words: Vec<&'w str>,
+    /// `--json` was among them.
+    pub(crate) json: bool,
+}
+
+impl Words<'_> {
+    /// There are none but options.
+    pub(crate) fn none(&self) -> Result<(), Error> {
+        if self.words.is_empty() { Ok(()) } else { Err(Error::Usage(self.usage.clone())) }
+    }
+
+    /// There is one, and it is a process's name.
+    pub(crate) fn name(&self) -> Result<contract::Name, Error> {
+        let [word] = self.words.as_slice() else { return Err(Error::Usage(self.usage.clone())) };
+        contract::Name::new(word).map_err(|error| Error::Usage(format!("{} ({error})", self.usage)))
+    }
+}
+
+/// Does what `words` say.
+///
+/// # Errors
+/// [`Error`] says what was wrong, and what to do.
+pub fn run(words: &[String], out: Out<'_>) -> Result<(), Error> {
+    let Some((name, rest)) = words.split_first() else { return help(out) };
+    if ["-h", "--help"].contains(&name.as_str()) {
+        return help(out);
+    }
+    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+        return Err(Error::Usage(format!(
+            "ctl COMMAND …: there is no command '{name}'; `ctl help` lists them"
+        )));
+    };
+    let usage = format!("ctl {} {}", command.name, command.arguments).trim_end().to_owned();
+    let (options, plain): (Vec<&str>, Vec<&str>) =
+        rest.iter().map(String::as_str).partition(|word| word.starts_with('-'));
+    if options.iter().any(|option| ["-h", "--help"].contains(option)) {
+        return Ok(writeln!(out, "{usage}\n{}", command.about)?);
+    }
+    let takes_json = command.arguments.contains("--json");
+    let json = options.contains(&"--json");
+    if options.iter().any(|option| *option != "--json") || (json && !takes_json) {
+        return Err(Error::Usage(usage));
+    }
+    (command.run)(&Words { usage, words: plain, json }, out)
+}
+
+fn help(out: Out<'_>) -> Result<(), Error> {
+    writeln!(out, "The gateway's own command.\n")?;
+    for Command { name, arguments, about, .. } in COMMANDS {
+        writeln!(out, "  {:24}{about}", format!("{name} {arguments}"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{COMMANDS, run};
+
+    fn said(words: &[&str]) -> (String, Option<u8>) {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let mut out = Vec::new();
+        let outcome = run(&words, &mut out);
+        let error = outcome.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        (String::from_utf8(out).unwrap() + &error, outcome.err().map(|error| error.code()))
+    }
+
+    #[test]
+    fn help_names_every_command() {
+        let (text, code) = said(&["help"]);
+        assert_eq!(code, None);
+        for command in COMMANDS {
+            assert!(text.contains(command.about), "{}", command.name);
+        }
+        assert_eq!(said(&[]), said(&["--help"]));
+    }
+
+    #[test]
+    fn wrong_words_get_the_right_ones() {
+        let table: &[(&[&str], &str)] = &[
+            (&["frobnicate"], "no command 'frobnicate'"),
+            (&["log"], "ctl log NAME"),
+            (&["log", "Hello"], "name:"),
+            (&["start", "a", "b"], "ctl start NAME"),
+            (&["status", "x"], "ctl status"),
+            (&["status", "--xml"], "ctl status"),
+            (&["start", "--json", "a"], "ctl start NAME"),
+        ];
+        for (words, wanted) in table {
+            let (text, code) = said(words);
+            assert!(text.contains(wanted), "{words:?}: {text}");
+            assert_eq!(code, Some(2), "{words:?}");
+        }
+    }
+}

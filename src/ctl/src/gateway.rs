@@ -1,0 +1,137 @@
+//! Commands about the gateway: what storage, network and lease know.
+
+use std::io::Write;
+
+use contract::learn::Lease;
+use contract::mount::{Disk, DiskState};
+use contract::show::Part;
+use contract::wires::{LEASES, MOUNT, SHOW, Wire};
+use contract::{leases, mount, show};
+use wire::Client;
+
+use crate::command::{Out, Words};
+use crate::json::{self, Object};
+use crate::{Error, table};
+
+fn dial(wire: Wire) -> Result<Client, Error> {
+    Client::dial(wire).map_err(|error| Error::Wire(wire.server, error))
+}
+
+pub(crate) fn disk(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
+    words.none()?;
+    let answer = dial(MOUNT)?.call::<_, mount::Answer>(&mount::Ask::Disk, &[]);
+    let disk: Disk = match answer.map_err(|error| Error::Wire(MOUNT.server, error))?.0 {
+        mount::Answer::Disk(disk) => disk,
+        mount::Answer::Refused(why) => return Err(Error::Refused(why.to_string())),
+        mount::Answer::Mounted | mount::Answer::Done => {
+            return Err(Error::Refused("no answer to the question".to_owned()));
+        }
+    };
+    let state = match disk.state {
+        DiskState::Absent => "absent",
+        DiskState::Mounted => "mounted",
+        DiskState::Broken => "broken",
+    };
+    if words.json {
+        let object = Object::default()
+            .text("state", state)
+            .text("device", &disk.device)
+            .number("size_bytes", Some(disk.size_bytes))
+            .number("free_bytes", Some(disk.free_bytes))
+            .text("reason", &disk.reason);
+        return Ok(writeln!(out, "{}", object.end())?);
+    }
+    let row = [
+        state.to_owned(),
+        disk.device.to_string(),
+        format!("{} MiB", disk.size_bytes >> 20),
+        format!("{} MiB", disk.free_bytes >> 20),
+        disk.reason.to_string(),
+    ];
+    table::print(["STATE", "DEVICE", "SIZE", "FREE", "WHY"], &[row], out)
+}
+
+pub(crate) fn network(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
+    words.none()?;
+    let failed = |error| Error::Wire(SHOW.server, error);
+    let client = dial(SHOW)?;
+    client.send(&show::Ask::Network, &[]).map_err(failed)?;
+    let (mut wanted, mut observed, mut differs, mut wan) = (Vec::new(), Vec::new(), Vec::new(), None);
+    loop {
+        match client.wait::<show::Answer>().map_err(failed)?.0 {
+            show::Answer::Row { part: Part::Wanted, text } => wanted.push(text.to_string()),
+            show::Answer::Row { part: Part::Observed, text } => observed.push(text.to_string()),
+            show::Answer::Row { part: Part::Differs, text } => differs.push(text.to_string()),
+            show::Answer::Wan { lease, applied_ms } => wan = Some((lease, applied_ms)),
+            show::Answer::Refused(why) => return Err(Error::Refused(why.to_string())),
+            show::Answer::Done => break,
+        }
+    }
+    if words.json {
+        let list = |rows: &[String]| rows.iter().map(|row| json::string(row)).collect::<Vec<String>>();
+        let object = Object::default()
+            .maybe("wan_address", wan.as_ref().map(|(lease, _)| lease.address))
+            .number("wan_ms", wan.as_ref().map(|(_, applied_ms)| *applied_ms))
+            .list("wanted", &list(&wanted))
+            .list("observed", &list(&observed))
+            .list("differs", &list(&differs));
+        return Ok(writeln!(out, "{}", object.end())?);
+    }
+    if let Some((lease, applied_ms)) = wan {
+        writeln!(out, "WAN       {} by DHCP, {applied_ms} ms after boot", lease_words(&lease))?;
+    }
+    for (head, rows) in [("WANTED", wanted), ("OBSERVED", observed), ("DIFFERS", differs)] {
+        for row in rows {
+            writeln!(out, "{head:9} {row}")?;
+        }
+    }
+    Ok(())
+}
+
+fn lease_words(lease: &Lease) -> String {
+    format!("{}/{} on {}", lease.address, lease.prefix_length, lease.link)
+}
+
+pub(crate) fn leases(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
+    words.none()?;
+    let failed = |error| Error::Wire(LEASES.server, error);
+    let client = dial(LEASES)?;
+    client.send(&leases::Ask::Leases, &[]).map_err(failed)?;
+    let (mut rows, mut objects) = (Vec::new(), Vec::new());
+    loop {
+        match client.wait::<leases::Answer>().map_err(failed)?.0 {
+            leases::Answer::Client { state, lease, remaining_s } => {
+                let words = lease.as_ref().map_or_else(|| "-".to_owned(), lease_words);
+                let object = Object::default().text("role", "client").text("state", &state);
+                let object = object.maybe("address", lease.as_ref().map(|lease| lease.address));
+                objects.push(object.number("remaining_s", Some(remaining_s.into())).end());
+                rows.push([
+                    "WAN".to_owned(),
+                    words,
+                    state.to_string(),
+                    String::new(),
+                    format!("{remaining_s} s"),
+                ]);
+            }
+            leases::Answer::Given { address, mac, host, remaining_s } => {
+                let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+                let object =
+                    Object::default().text("role", "server").text("address", address).text("mac", &mac);
+                objects
+                    .push(object.text("host", &host).number("remaining_s", Some(remaining_s.into())).end());
+                rows.push([
+                    "LAN".to_owned(),
+                    address.to_string(),
+                    mac,
+                    host.to_string(),
+                    format!("{remaining_s} s"),
+                ]);
+            }
+            leases::Answer::Done => break,
+        }
+    }
+    if words.json {
+        return Ok(writeln!(out, "{}", json::array(&objects))?);
+    }
+    table::print(["SIDE", "ADDRESS", "CLIENT", "HOST", "REMAINS"], &rows, out)
+}
