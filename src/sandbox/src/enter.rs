@@ -8,19 +8,31 @@
 //! Source: see `lib.rs`.
 
 use std::ffi::CStr;
+use std::fmt::Write as _;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use contract::layer::Layer;
+use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::{close, pipe2, read};
+use sys::mount::attribute;
 use sys::{Errno, clone, descriptor};
 
 use crate::{Error, Plan, namespace};
 
 mod inside;
+mod places;
+mod step;
 
-pub use inside::Step;
+pub use step::Step;
+
+/// Where descriptors go that the child needs itself, out of the way of the numbers that the service gets.
+const ASIDE: i32 = 64;
+/// Words of a command or of an environment: what a manifest may have, and what we add (`reaper`, `PATH`, `NOTIFY_FD`).
+type Words<'p> = heapless::Vec<&'p CStr, WORDS>;
+const WORDS: usize = 16;
+const _: () = assert!(WORDS > contract::limit::ARGUMENTS && WORDS >= contract::limit::VARIABLES + 2);
 
 /// What the child gets.
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +77,7 @@ pub enum Report {
 }
 
 impl Entered {
-    /// What the child has told.
+    /// What the child has told. To be asked until it is something else than [`Report::Nothing`]: after that the pipe says no more.
     #[must_use]
     pub fn report(&self) -> Report {
         let mut told = [0; 4];
@@ -73,8 +85,8 @@ impl Entered {
             Err(Errno::EAGAIN) => Report::Nothing,
             Ok(1) => Report::Applied,
             Ok(4) => {
-                let [step, rest @ ..] = told;
-                let errno = i32::from(u16::from_ne_bytes([rest[0], rest[1]]));
+                let [step, low, high, _] = told;
+                let errno = i32::from(u16::from_le_bytes([low, high]));
                 Report::Failed(Error::Inside(Step::from_number(step), Errno::from_raw(errno)))
             }
             Ok(_) | Err(_) => Report::Failed(Error::Outside("the child is gone", Errno::ECHILD)),
@@ -96,64 +108,84 @@ fn word(pipe: BorrowedFd<'_>, word: &[u8]) -> Result<(), Error> {
 
 /// Makes the process and lets it put on its layers.
 ///
-/// For programs with one thread.
+/// For programs with one thread. Neither this nor the child asks for memory.
 ///
 /// # Errors
-/// [`Error::Outside`]: a call of the parent's failed; nothing is left behind.
+/// [`Error::Outside`]: a call of the parent's failed. A child that was made already ends by itself, to be waited for like any other.
 pub fn enter(plan: &Plan, given: Given<'_>) -> Result<Entered, Error> {
-    let outside = |what| move |errno| Error::Outside(what, errno);
-    let flags = nix::fcntl::OFlag::O_CLOEXEC;
-    let (applied, child_applied) = pipe2(flags).map_err(outside("no pipe"))?;
-    let (child_go, go) = pipe2(flags).map_err(outside("no pipe"))?;
+    let (applied, child_applied) = pipe()?;
+    let (child_go, go) = pipe()?;
     descriptor::set_nonblocking(applied.as_fd()).map_err(outside("no pipe"))?;
-
-    let mut namespaces = CloneFlags::CLONE_NEWUSER
-        | CloneFlags::CLONE_NEWPID
-        | CloneFlags::CLONE_NEWNS
-        | CloneFlags::CLONE_NEWUTS
-        | CloneFlags::CLONE_NEWIPC;
-    for (layer, flag) in [
-        (Layer::PidNamespace, CloneFlags::CLONE_NEWPID),
-        (Layer::UtsNamespace, CloneFlags::CLONE_NEWUTS),
-        (Layer::IpcNamespace, CloneFlags::CLONE_NEWIPC),
-    ] {
-        if left_out(given.without, layer) {
-            namespaces.remove(flag);
-        }
+    let reaper = descriptor::copy_above(given.reaper, ASIDE).map_err(outside("no reaper"))?;
+    if !left_out(given.without, Layer::ReadOnlyRoot) {
+        // Whoever made the mount said so too; what is relied on here is done here.
+        let sealed = attribute::READ_ONLY | attribute::NO_SUID | attribute::NO_DEV;
+        sys::mount::set_attributes(given.root, sealed, None).map_err(outside("cannot seal its root"))?;
     }
+    let arguments = inside::words(&plan.arguments).map_err(outside("its command"))?;
+    let environment = inside::words(&plan.environment).map_err(outside("its environment"))?;
+
     let home = namespace::here()?;
     if !left_out(given.without, Layer::NetworkNamespace) {
         setns(given.network, CloneFlags::CLONE_NEWNET).map_err(outside("cannot enter its network"))?;
     }
     let cgroup = (!left_out(given.without, Layer::Cgroup)).then_some(given.cgroup);
-    let child = clone::clone(namespaces, cgroup, || {
+    let child = clone::clone(namespaces(given.without), cgroup, || {
         // The copies of the parent's ends: while they were open here, the parent's death would go unseen.
         let _ = close(go.as_raw_fd());
         let _ = close(applied.as_raw_fd());
-        inside::run(plan, &given, child_applied.as_fd(), child_go.as_fd())
+        let (applied, go, reaper) = (child_applied.as_fd(), child_go.as_fd(), reaper.as_fd());
+        inside::run(plan, &inside::Inside { given, applied, go, reaper }, &arguments, &environment)
     });
     setns(&home, CloneFlags::CLONE_NEWNET).map_err(outside("cannot go back"))?;
     let child = child.map_err(outside("no process"))?;
 
     let entered = Entered { pid: child.pid, pidfd: child.pidfd, applied, go };
-    let map = |file| write_map(&format!("/proc/{}/{file}", entered.pid), plan.id_map());
-    map("uid_map").and_then(|()| map("gid_map"))?;
+    // Where one of these fails `go` is closed, and the child ends.
+    write_of(entered.pid, "oom_score_adj", format_args!("0"))?; // Ours would be inherited, and we are spared.
+    if !left_out(given.without, Layer::UserNamespace) {
+        let [inside, outside, count] = plan.id_map();
+        for file in ["uid_map", "gid_map"] {
+            write_of(entered.pid, file, format_args!("{inside} {outside} {count}\n"))?;
+        }
+    }
     word(entered.go.as_fd(), b"m")?;
-    Ok(entered) // Where we return early, `go` is closed, and the child ends.
+    Ok(entered)
 }
 
-fn write_map(path: &str, [inside, outside, count]: [u32; 3]) -> Result<(), Error> {
-    fs::write(path, format!("{inside} {outside} {count}\n")).map_err(|error| {
-        Error::Outside("cannot map its ids", Errno::from_raw(error.raw_os_error().unwrap_or(0)))
-    })
+fn outside(what: &'static str) -> impl Fn(Errno) -> Error {
+    move |errno| Error::Outside(what, errno)
+}
+
+/// A pipe whose ends are out of the way.
+fn pipe() -> Result<(OwnedFd, OwnedFd), Error> {
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(outside("no pipe"))?;
+    let aside = |end: OwnedFd| descriptor::copy_above(end.as_fd(), ASIDE).map_err(outside("no pipe"));
+    Ok((aside(reader)?, aside(writer)?))
+}
+
+/// The namespaces to be made with the process. Not the network's, which is kept, and not the cgroup's (`inside.rs` says why).
+fn namespaces(without: Option<Layer>) -> CloneFlags {
+    let with_layers = [
+        (Layer::UserNamespace, CloneFlags::CLONE_NEWUSER),
+        (Layer::PidNamespace, CloneFlags::CLONE_NEWPID),
+        (Layer::MountNamespace, CloneFlags::CLONE_NEWNS),
+        (Layer::UtsNamespace, CloneFlags::CLONE_NEWUTS),
+        (Layer::IpcNamespace, CloneFlags::CLONE_NEWIPC),
+    ];
+    with_layers.into_iter().filter(|(layer, _)| !left_out(without, *layer)).map(|(_, flag)| flag).collect()
+}
+
+/// Writes `text` to a file of the process.
+fn write_of(pid: i32, file: &'static str, text: std::fmt::Arguments<'_>) -> Result<(), Error> {
+    let (mut path, mut line) = (heapless::String::<64>::new(), heapless::String::<64>::new());
+    let fits = write!(path, "/proc/{pid}/{file}").and_then(|()| line.write_fmt(text)); // A few numbers: they do.
+    fits.map_err(|_| Error::Outside(file, Errno::E2BIG))?;
+    fs::write(path.as_str(), line.as_bytes())
+        .map_err(|error| Error::Outside(file, Errno::from_raw(error.raw_os_error().unwrap_or(0))))
 }
 
 /// Is this layer to be left out? Never, unless the feature for tests is on.
 fn left_out(without: Option<Layer>, layer: Layer) -> bool {
     cfg!(feature = "weaken") && without == Some(layer)
-}
-
-/// Words as the exec calls want them.
-fn words(list: &[std::ffi::CString]) -> Vec<&CStr> {
-    list.iter().map(std::ffi::CString::as_c_str).collect()
 }

@@ -42,6 +42,8 @@ pub struct Plan {
     pub arguments: Vec<Word>,
     /// Its environment.
     pub environment: Vec<Word>,
+    /// How its `/tmp` is mounted, where it has one.
+    pub(crate) tmp_options: Option<Word>,
     /// Its system call filter.
     pub filter: Vec<Instruction>,
 }
@@ -55,8 +57,6 @@ impl Plan {
         if usize::from(slot) >= SERVICES {
             return Err(Error::Manifest("no such slot"));
         }
-        let word =
-            |text: &str| CString::new(text).map_err(|_| Error::Manifest("a word of the command holds a NUL"));
         let mut arguments = Vec::with_capacity(manifest.command.len() + 1);
         if !manifest.reaps {
             arguments.push(word("reaper")?);
@@ -78,6 +78,7 @@ impl Plan {
             reaps: manifest.reaps,
             arguments,
             environment,
+            tmp_options: tmp_options(manifest.limits.tmp_kib)?,
             filter: calls::program(manifest.profile),
         })
     }
@@ -87,6 +88,14 @@ impl Plan {
     pub fn id_map(&self) -> [u32; 3] {
         [0, self.uid_base, self.uid_count]
     }
+}
+
+fn word(text: &str) -> Result<Word, Error> {
+    CString::new(text).map_err(|_| Error::Manifest("a word of the command holds a NUL"))
+}
+
+fn tmp_options(kib: u32) -> Result<Option<Word>, Error> {
+    (kib > 0).then(|| word(&format!("mode=1777,size={kib}k"))).transpose()
 }
 
 #[cfg(test)]

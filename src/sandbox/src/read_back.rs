@@ -100,14 +100,17 @@ fn is_on(layer: Layer, seen: &Seen, plan: &Plan) -> bool {
         | Layer::UtsNamespace
         | Layer::IpcNamespace
         | Layer::CgroupNamespace => is_apart(layer, seen),
-        Layer::Cgroup => seen.cgroup.trim_end() == format!("0::{}", plan.cgroup),
+        // Hierarchy 0 is cgroup2; a kernel that has others lists them too.
+        Layer::Cgroup => {
+            seen.cgroup.lines().any(|line| line.strip_prefix("0::") == Some(plan.cgroup.as_str()))
+        }
         Layer::MemoryMax | Layer::PidsMax | Layer::Cpu => !seen.unset.has(layer),
         Layer::ReadOnlyRoot => mounts(seen)
             .find(|mount| mount.place == "/")
             .is_some_and(|root| root.has(&["ro", "nosuid", "nodev"])),
         Layer::PrivateProc => {
             let mut procs = mounts(seen).filter(|mount| mount.kind == "proc");
-            let flags = ["nosuid", "nodev", "noexec"];
+            let flags = ["ro", "nosuid", "nodev", "noexec"];
             let private = |mount: &Mount<'_>| {
                 mount.place == "/proc"
                     && mount.has(&flags)

@@ -13,9 +13,12 @@ pub mod seqpacket;
 
 pub mod clone;
 pub mod exec;
+pub mod loop_device;
 pub mod mount;
 pub mod pidfd;
 pub mod privilege;
+pub mod uevent;
+pub mod userns;
 
 pub mod heap;
 pub mod watchdog;

@@ -48,6 +48,24 @@ pub fn lock_secure_bits() -> Result<(), Errno> {
     Errno::result(unsafe { libc::prctl(libc::PR_SET_SECUREBITS, BITS, 0, 0, 0) }).map(drop)
 }
 
+/// Takes every capability out of the bounding set, those that this program has never heard of included.
+///
+/// # Errors
+/// `EPERM`: we lack `CAP_SETPCAP`.
+pub fn drop_bounding_set() -> Result<(), Errno> {
+    // Capability sets have 64 bits (linux/capability.h, `_LINUX_CAPABILITY_U32S_3`); the first number that the kernel does not know
+    // ends the list.
+    for capability in 0..64 as libc::c_ulong {
+        // SAFETY: integers only.
+        match Errno::result(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) }) {
+            Ok(_) => {}
+            Err(Errno::EINVAL) => break,
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
 /// Keeps the permitted capabilities when the user changes, until exec.
 ///
 /// # Errors

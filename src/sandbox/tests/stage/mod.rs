@@ -1,0 +1,194 @@
+//! Where sandboxes are tried: a private mount namespace and a cgroup of the test's own, so that the machine sees nothing of it.
+//!
+//! In:  the name of a test. Out: that test, run again inside; or the reason why it cannot run here.
+//!
+//! Needs root: an ordinary user may map one uid, and a sandbox has a range of them.
+
+#![allow(dead_code, reason = "no test needs all of it")]
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Command;
+
+use contract::layer::{Layer, Layers};
+use contract::manifest::{Limits, Manifest, Profile, Ready, Restart};
+use contract::{Name, Text};
+use heapless::Vec as Bounded;
+use nix::mount::MsFlags;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+use sandbox::{Entered, Given, Network, Plan, Report, cgroup, enter, layers, look};
+
+/// Set in the process that runs inside.
+const INSIDE: &str = "SANDBOX_STAGE";
+/// What the shell below says where there is no cgroup2 to be mounted.
+const NO_CGROUPS: i32 = 77;
+/// How long a child may take for a step, in milliseconds: two busy hardware threads are slow.
+pub(crate) const LIMIT_MS: u16 = 20_000;
+
+/// Makes a cgroup of its own in a private mount, runs the rest of its words in it, and takes it away.
+const SCRIPT: &str = r#"
+mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit 77
+group=/sys/fs/cgroup/sandbox-test-$$
+mkdir "$group" || exit 77
+sh -c 'echo 0 >"$0/cgroup.procs" && exec unshare --cgroup --mount --propagation private -- "$@"' "$group" "$@"
+status=$?
+find "$group" -depth -type d -exec rmdir {} +
+exit $status
+"#;
+
+/// Is this the process inside? Else runs the test `name` there, and fails where that fails.
+pub(crate) fn enter_stage(name: &str) -> bool {
+    if std::env::var_os(INSIDE).is_some() {
+        // The mount of the shell's shows the whole tree; one that is made here begins at our own cgroup.
+        let nothing = None::<&str>;
+        nix::mount::umount(cgroup::ROOT).unwrap();
+        nix::mount::mount(Some("cgroup2"), cgroup::ROOT, Some("cgroup2"), MsFlags::empty(), nothing).unwrap();
+        // A cgroup that passes controllers on holds no process itself.
+        drop(cgroup::prepare("/supervisor", &[]).unwrap());
+        std::fs::write(format!("{}/supervisor/cgroup.procs", cgroup::ROOT), "0").unwrap();
+        return true;
+    }
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: {name}: mapping a range of uids needs root");
+        return false;
+    }
+    let own = std::env::current_exe().unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "--", "sh", "-c", SCRIPT, "sh"]);
+    command.arg(own).args([name, "--exact", "--nocapture", "--test-threads=1"]).env(INSIDE, "1");
+    match command.status().map(|status| status.code()) {
+        Ok(Some(0)) => {}
+        Ok(Some(NO_CGROUPS)) => println!("skipped: {name}: this kernel has no cgroup2 to mount"),
+        other => panic!("{name}: inside: {other:?}"),
+    }
+    false
+}
+
+/// Which layers cannot be seen here because the kernel keeps their controllers elsewhere (cgroup v1) or has none.
+pub(crate) fn without_controllers() -> Layers {
+    let known = std::fs::read_to_string(format!("{}/cgroup.controllers", cgroup::ROOT)).unwrap();
+    let rows = [("memory", Layer::MemoryMax), ("pids", Layer::PidsMax), ("cpu", Layer::Cpu)];
+    let missing =
+        rows.into_iter().filter(|(controller, _)| !known.split_whitespace().any(|k| k == *controller));
+    missing.fold(Layers::NONE, |set, (controller, layer)| {
+        println!("skipped: the layer {}: this kernel has no cgroup2 controller {controller}", layer.word());
+        set.with(layer)
+    })
+}
+
+/// A service whose command is a line of shell.
+pub(crate) fn manifest(line: &str) -> Manifest {
+    Manifest {
+        name: Name::new("hello").unwrap(),
+        provider: Name::new("demo").unwrap(),
+        summary: Text::default(),
+        image: "hello.erofs".into(),
+        command: ["/bin/sh", "-c", line].into_iter().map(Text::from).collect(),
+        environment: ["KEY=value"].into_iter().map(Text::from).collect(),
+        profile: Profile::Strict,
+        reaps: true,
+        autostart: true,
+        restart: Restart::Always,
+        ready: Ready::Notify,
+        start_deadline_ms: 1,
+        stop_grace_ms: 1,
+        limits: Limits {
+            memory_mib: 64,
+            pids: 16,
+            cpu_permille: 900,
+            cpu_weight: 50,
+            descriptors: 40,
+            tmp_kib: 64,
+        },
+        serves: Bounded::new(),
+    }
+}
+
+/// Everything that a sandbox is given.
+pub(crate) struct Stage {
+    pub(crate) plan: Plan,
+    pub(crate) network: Network,
+    root: OwnedFd,
+    cgroup: OwnedFd,
+    reaper: File,
+    output: (OwnedFd, OwnedFd),
+    notify: (OwnedFd, OwnedFd),
+}
+
+impl Stage {
+    /// One for `manifest`. Its root is a copy of this machine's own, without what is mounted in it.
+    pub(crate) fn new(manifest: &Manifest) -> Self {
+        let plan = Plan::new(manifest, 2).unwrap();
+        Self {
+            network: Network::create().unwrap(),
+            root: sys::mount::copy(c"/").unwrap(),
+            cgroup: cgroup::prepare(&plan.cgroup, &plan.cgroup_files).unwrap(),
+            // It runs the rest of its words, as the reaper does.
+            reaper: File::open("/usr/bin/env").unwrap(),
+            output: nix::unistd::pipe().unwrap(),
+            notify: nix::unistd::pipe().unwrap(),
+            plan,
+        }
+    }
+
+    /// What goes in, but for the layer to leave out.
+    pub(crate) fn given(&self, without: Option<Layer>) -> Given<'_> {
+        Given {
+            root: self.root.as_fd(),
+            network: self.network.namespace.as_fd(),
+            cgroup: self.cgroup.as_fd(),
+            output: self.output.1.as_fd(),
+            notify: self.notify.1.as_fd(),
+            reaper: self.reaper.as_fd(),
+            without,
+        }
+    }
+
+    /// Enters, and waits until every layer is on, or not.
+    pub(crate) fn enter(&self, without: Option<Layer>) -> (Entered, Report) {
+        let entered = enter(&self.plan, self.given(without)).unwrap();
+        assert!(sys::descriptor::wait_readable(entered.applied.as_fd(), LIMIT_MS).unwrap(), "no word");
+        let report = entered.report();
+        (entered, report)
+    }
+
+    /// The layers that can be seen from here.
+    pub(crate) fn seen(&self, entered: &Entered) -> Layers {
+        layers(&look(entered.pid, &self.plan, &self.network.namespace), &self.plan)
+    }
+
+    /// Runs a longer script: a word of a manifest is short.
+    pub(crate) fn with_script(mut self, script: &str) -> Self {
+        *self.plan.arguments.last_mut().unwrap() = CString::new(script).unwrap();
+        self
+    }
+
+    /// Takes another root.
+    pub(crate) fn with_root(mut self, root: OwnedFd) -> Self {
+        self.root = root;
+        self
+    }
+
+    /// All that was written, once nobody can write any more.
+    pub(crate) fn written(self) -> String {
+        drop(self.output.1);
+        let mut text = String::new();
+        File::from(self.output.0).read_to_string(&mut text).unwrap();
+        text
+    }
+}
+
+/// Waits for the end of a process that runs.
+pub(crate) fn last(entered: &Entered) -> WaitStatus {
+    waitpid(Pid::from_raw(entered.pid), None).unwrap()
+}
+
+/// Ends a process that waits for its last word, and says how it was.
+pub(crate) fn end(entered: Entered) -> WaitStatus {
+    let pid = Pid::from_raw(entered.pid);
+    drop(entered); // With it the pipe: a child that waits for its last word ends.
+    waitpid(pid, None).unwrap()
+}

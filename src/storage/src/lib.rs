@@ -1,0 +1,114 @@
+//! The data disk; sealed images as detached, idmapped mounts.
+//!
+//! In:  the wire `mount`, the kernel's events about block devices, file systems' superblocks.
+//! Out: a data disk at [`DATA`], whenever there is one; for each service a mount of its image that is its own.
+//!
+//! It is the only daemon with rights over block devices and file systems. No service and no daemon waits for a disk: without one
+//! everything else goes on.
+//!
+//! Not here: what a service is (`supervisor`), where its root goes (`sandbox`), what is in a bundle.
+//!
+//! Source: docs/storage.md.
+#![forbid(unsafe_code)]
+
+pub mod erofs;
+pub mod ext4;
+pub mod uevent;
+
+pub mod block;
+pub mod disk;
+pub mod volume;
+
+pub mod image;
+pub mod owner;
+pub mod shelf;
+
+pub mod server;
+
+use std::fmt;
+
+use contract::limit::SERVICES;
+use contract::wires::{TENANT_UID_BASE, TENANT_UID_COUNT};
+use sys::Errno;
+
+/// Where the data disk is mounted.
+pub const DATA: &str = "/data";
+/// The label of a data disk: what makes a file system ours. At most 16 bytes, as ext4 has them.
+pub const DATA_LABEL: &[u8] = b"SHG-DATA";
+/// Where sealed images lie, until bundles come.
+pub const IMAGES: &str = "/usr/lib/shg/services";
+/// The largest sealed image, in bytes: a quarter of the machine's memory, more than any service of the portfolio.
+pub const IMAGE_BYTES_MAX: u64 = 256 << 20;
+/// Images that are open at a time, each behind one loop device.
+pub const IMAGES_MAX: usize = SERVICES;
+/// Clients at a time: the supervisor's last life and its next, and a few `ctl`.
+pub const CLIENTS_MAX: usize = 8;
+
+const _: () = assert!(DATA_LABEL.len() <= ext4::LABEL_BYTES);
+
+/// Why something was not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// An image's name is not that of a plain file.
+    Name {
+        /// The name.
+        image: String,
+    },
+    /// The owners that were asked for are not those of a tenant.
+    Owners {
+        /// The first uid.
+        base: u32,
+        /// How many.
+        count: u32,
+    },
+    /// An image is none.
+    Image {
+        /// Its name.
+        image: String,
+        /// What is wrong with it.
+        fault: erofs::Fault,
+    },
+    /// More images than we keep open.
+    Full {
+        /// The one that was not opened.
+        image: String,
+    },
+    /// The system said no.
+    System {
+        /// What it was about.
+        what: String,
+        /// What was tried.
+        step: &'static str,
+        /// The answer.
+        errno: Errno,
+    },
+}
+
+impl Error {
+    /// An error of the system, about `what`, in `step`.
+    pub(crate) fn system(what: &str, step: &'static str, errno: Errno) -> Self {
+        Self::System { what: what.to_owned(), step, errno }
+    }
+}
+
+/// The number that the system gave, of an error of the standard library.
+pub(crate) fn errno(error: &std::io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(0))
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name { image } => write!(f, "image {image:?}: not the name of a plain file"),
+            Self::Owners { base, count } => write!(
+                f,
+                "owners {base}+{count}: not a tenant's range ({TENANT_UID_BASE}+n*{TENANT_UID_COUNT})"
+            ),
+            Self::Image { image, fault } => write!(f, "image {image}: {fault}"),
+            Self::Full { image } => write!(f, "image {image}: {IMAGES_MAX} images are open, no more"),
+            Self::System { what, step, errno } => write!(f, "{what}: {step}: {}", errno.desc()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,135 @@
+//! The loop: one thread, one poll, clients first and disks after them.
+//!
+//! In:  questions on the wire `mount`; the kernel's events. Out: answers; a data disk.
+//!
+//! A client that waits for an image is never behind a disk that has yet to be looked at: disks are looked at one event a round, after
+//! every client had its turn.
+
+use std::convert::Infallible;
+use std::os::fd::AsFd;
+
+use contract::Name;
+use contract::mount::{Answer, Ask};
+use log::{info, warn};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use sys::Errno;
+use wire::{Connection, Listener, Received};
+
+use crate::block::Places;
+use crate::disk::Disk;
+use crate::owner::Owners;
+use crate::shelf::Shelf;
+use crate::uevent::Events;
+use crate::volume::Volume;
+use crate::{CLIENTS_MAX, Error, IMAGES};
+
+/// Everything that the daemon holds.
+#[derive(Debug)]
+pub struct Server {
+    listener: Listener,
+    clients: Vec<Connection>,
+    events: Option<Events>,
+    disk: Disk<Volume>,
+    shelf: Shelf,
+}
+
+/// What a client gets: an answer, perhaps with a mount.
+type Given = Result<(Answer, Option<std::os::fd::OwnedFd>), Error>;
+
+impl Server {
+    /// Serves `listener`. It hears about disks from now on and has looked at none yet.
+    #[must_use]
+    pub fn new(listener: Listener) -> Self {
+        let events = Events::listen();
+        if let Err(errno) = &events {
+            warn!("events of block devices: cannot be heard: {}; no hot-plug", errno.desc());
+        }
+        Self {
+            listener,
+            clients: Vec::with_capacity(CLIENTS_MAX),
+            events: events.ok(),
+            disk: Disk::new(Places::default(), Volume),
+            shelf: Shelf::new(IMAGES.into()),
+        }
+    }
+
+    /// Serves for ever.
+    ///
+    /// # Errors
+    /// [`Error::System`]: the kernel has no memory to wait with.
+    pub fn run(&mut self) -> Result<Infallible, Error> {
+        self.wait(PollTimeout::ZERO)?;
+        self.serve();
+        self.disk.begin();
+        loop {
+            self.wait(PollTimeout::NONE)?;
+            self.serve();
+            if let Some(event) = self.events.as_ref().and_then(Events::next) {
+                self.disk.hear(&event);
+            }
+        }
+    }
+
+    /// Waits until there is something to do.
+    fn wait(&self, limit: PollTimeout) -> Result<(), Error> {
+        let descriptors = [self.listener.as_fd()].into_iter();
+        let descriptors = descriptors.chain(self.clients.iter().map(AsFd::as_fd));
+        let descriptors = descriptors.chain(self.events.iter().map(AsFd::as_fd));
+        let mut wanted: Vec<PollFd<'_>> =
+            descriptors.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)).collect();
+        match poll(&mut wanted, limit) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(Error::system("poll", "cannot wait", errno)),
+        }
+    }
+
+    /// Lets one client in, and answers one question of each.
+    fn serve(&mut self) {
+        if let Some(client) = self.listener.accept() {
+            if self.clients.len() >= CLIENTS_MAX {
+                warn!("wire mount: more than {CLIENTS_MAX} clients; the eldest is dropped");
+                self.clients.remove(0);
+            }
+            self.clients.push(client);
+        }
+        let clients = std::mem::take(&mut self.clients);
+        self.clients = clients.into_iter().filter(|client| self.answer(client)).collect();
+    }
+
+    /// Answers one question of `client`. Is it still there?
+    fn answer(&mut self, client: &Connection) -> bool {
+        let ask = match client.receive::<Ask>() {
+            Received::Message(ask, _) => ask,
+            Received::Nothing => return true,
+            Received::Gone => return false,
+        };
+        let (answer, mount) = self.act(ask).unwrap_or_else(|error| {
+            warn!("{error}");
+            (Answer::Refused(contract::Text::format(format_args!("{error}"))), None)
+        });
+        let descriptors: Vec<_> = mount.iter().map(AsFd::as_fd).collect();
+        client.send(&answer, &descriptors).is_ok()
+    }
+
+    fn act(&mut self, ask: Ask) -> Given {
+        match ask {
+            Ask::Mount { service, image, uid_base, uid_count } => {
+                self.mount(&service, &image, uid_base, uid_count)
+            }
+            Ask::Release { service } => {
+                self.shelf.release(&service);
+                Ok((Answer::Done, None))
+            }
+            Ask::Disk => Ok((Answer::Disk(self.disk.state()), None)),
+            Ask::Finish => {
+                info!("the machine ends");
+                self.disk.finish().map(|()| (Answer::Done, None))
+            }
+        }
+    }
+
+    fn mount(&mut self, service: &Name, image: &str, uid_base: u32, uid_count: u32) -> Given {
+        let owners = Owners::new(uid_base, uid_count)?;
+        self.shelf.mount(service, image, owners).map(|mount| (Answer::Mounted, Some(mount)))
+    }
+}

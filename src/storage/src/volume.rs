@@ -1,0 +1,163 @@
+//! The mount at `/data`: made, looked at, taken away.
+//!
+//! In:  a device that `block.rs` found good. Out: its file system at [`crate::DATA`], with our folders.
+//!
+//! Not here: when to do so (`disk.rs`).
+//!
+//! Source: mount(2), umount(2); the kernel's Documentation/admin-guide/ext4.rst; proc_pid_mountinfo(5).
+
+use std::fs;
+use std::path::Path;
+
+use log::warn;
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::Mode;
+use nix::sys::statvfs::{FsFlags, statvfs};
+
+use crate::disk::{Mounts, Space};
+use crate::uevent::{self, Device};
+use crate::{DATA, Error, errno};
+
+/// Nothing on it runs, is a device or gives rights.
+const PLAIN: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
+/// Data reach the disk before the metadata that name them; after an error nothing more is written.
+const OPTIONS: &str = "data=ordered,errors=remount-ro";
+/// Folders of every data disk and who may enter: sealed bundles, small files of the gateway's, one folder for each service.
+const FOLDERS: [(&str, Mode); 3] = [
+    (
+        "bundles",
+        Mode::S_IRWXU.union(Mode::S_IRGRP).union(Mode::S_IXGRP).union(Mode::S_IROTH).union(Mode::S_IXOTH),
+    ),
+    ("state", Mode::S_IRWXU.union(Mode::S_IXGRP).union(Mode::S_IXOTH)),
+    ("services", Mode::S_IRWXU.union(Mode::S_IXGRP).union(Mode::S_IXOTH)),
+];
+
+/// The kernel's mounts.
+#[derive(Debug)]
+pub struct Volume;
+
+impl Mounts for Volume {
+    fn mounted(&self) -> Option<Device> {
+        let table = fs::read_to_string("/proc/self/mountinfo").ok()?;
+        source(&table, DATA).and_then(|source| uevent::device(source.strip_prefix("/dev/")?))
+    }
+
+    fn mount(&self, device: &Device, read_only: bool) -> Result<(), Error> {
+        let path = format!("/dev/{device}");
+        let flags = if read_only { PLAIN | MsFlags::MS_RDONLY } else { PLAIN };
+        mount(Some(path.as_str()), DATA, Some("ext4"), flags, Some(OPTIONS))
+            .map_err(|errno| Error::system("file system", "cannot be mounted", errno))?;
+        let folders = make_folders(Path::new(DATA), read_only);
+        if folders.is_err() {
+            self.detach();
+        }
+        folders
+    }
+
+    fn write_protect(&self) -> Result<(), Error> {
+        let flags = PLAIN | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+        mount(None::<&str>, DATA, None::<&str>, flags, None::<&str>)
+            .map_err(|errno| Error::system(DATA, "cannot be made read-only", errno))
+    }
+
+    fn detach(&self) {
+        if let Err(errno) = umount2(DATA, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
+            warn!("{DATA}: cannot be unmounted: {}", errno.desc());
+        }
+    }
+
+    fn finish(&self) -> Result<(), Error> {
+        nix::unistd::sync();
+        match umount2(DATA, MntFlags::UMOUNT_NOFOLLOW) {
+            Ok(()) => Ok(()),
+            // Somebody still holds a file. What was written is on the disk; nothing more may be.
+            Err(Errno::EBUSY) => {
+                let protected = self.write_protect();
+                nix::unistd::sync();
+                self.detach();
+                protected
+            }
+            Err(errno) => Err(Error::system(DATA, "cannot be unmounted", errno)),
+        }
+    }
+
+    #[allow(clippy::useless_conversion, reason = "some of these have 32 bits on the gateway, 64 on the desk")]
+    fn space(&self) -> Option<Space> {
+        let now = statvfs(DATA).ok()?;
+        let unit = u64::from(now.fragment_size());
+        Some(Space {
+            size_bytes: u64::from(now.blocks()).saturating_mul(unit),
+            // What root may still write is a reserve, not space.
+            free_bytes: u64::from(now.blocks_available()).saturating_mul(unit),
+            read_only: now.flags().contains(FsFlags::ST_RDONLY),
+        })
+    }
+}
+
+/// Makes the folders below `top` that are not there. A disk comes from outside: what stands in a folder's place (a link, a file) is
+/// refused, not followed.
+fn make_folders(top: &Path, read_only: bool) -> Result<(), Error> {
+    for (name, mode) in FOLDERS {
+        let path = top.join(name);
+        match nix::unistd::mkdir(&path, mode) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(Errno::EROFS) if read_only => {}
+            Err(errno) => return Err(Error::system(&format!("folder {name}"), "cannot be made", errno)),
+        }
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => {
+                return Err(Error::system(
+                    &format!("folder {name}"),
+                    "something else is there",
+                    Errno::ENOTDIR,
+                ));
+            }
+            Err(_) if read_only => {}
+            Err(error) => {
+                return Err(Error::system(&format!("folder {name}"), "cannot be read", errno(&error)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is mounted at `place`, in the `table` that mountinfo is: the source of the topmost mount there.
+fn source<'t>(table: &'t str, place: &str) -> Option<&'t str> {
+    let at_place = table.lines().rev().find(|line| line.split(' ').nth(4) == Some(place))?;
+    at_place.split_once(" - ")?.1.split(' ').nth(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{make_folders, source};
+    use std::fs;
+
+    #[test]
+    fn the_topmost_mount_counts() {
+        // cat /proc/self/mountinfo, shortened.
+        let table = "22 28 0:21 / /sys rw,nosuid - sysfs sysfs rw\n\
+            30 28 8:1 / /data rw,nosuid,nodev,noexec - ext4 /dev/sda1 rw\n\
+            31 28 8:17 / /data rw,nosuid,nodev,noexec shared:3 - ext4 /dev/sdb1 rw\n\
+            32 28 8:17 /x /data/x rw - ext4 /dev/sdc1 rw\n";
+        assert_eq!(source(table, "/data"), Some("/dev/sdb1"));
+        assert_eq!(source(table, "/dat"), None);
+        assert_eq!(source("nonsense /data", "/data"), None);
+        assert_eq!(source("", "/data"), None);
+    }
+
+    #[test]
+    fn folders_are_made_and_what_stands_in_their_place_is_refused() {
+        let top = std::env::temp_dir().join(format!("shg-storage-folders-{}", std::process::id()));
+        fs::create_dir_all(&top).unwrap();
+        make_folders(&top, false).unwrap();
+        make_folders(&top, false).unwrap();
+        assert!(top.join("services").is_dir());
+        fs::remove_dir(top.join("state")).unwrap();
+        std::os::unix::fs::symlink("/", top.join("state")).unwrap();
+        let refused = make_folders(&top, false).unwrap_err().to_string();
+        assert!(refused.starts_with("folder state: something else is there"), "{refused}");
+        fs::remove_dir_all(&top).unwrap();
+    }
+}
