@@ -1,7 +1,5 @@
 //! Commands about the gateway: what storage, network and lease know.
 
-use std::io::Write;
-
 use contract::learn::Lease;
 use contract::mount::{Disk, DiskState};
 use contract::show::Part;

@@ -1,7 +1,6 @@
 //! Commands about processes: what the supervisor knows and does.
 
 use std::fs;
-use std::io::Write;
 
 use contract::control::{Answer, Ask, Exit, Kind, Process};
 use contract::layer::Layers;

@@ -1,7 +1,5 @@
 //! Tables for a person: columns as wide as what is in them.
 
-use std::io::Write;
-
 use crate::Error;
 use crate::command::Out;
 

@@ -58,7 +58,9 @@ impl Store {
 pub fn wires(store: &mut Store, keep: &Keep) -> Result<Vec<OwnedFd>, Error> {
     let folder = Path::new("/run/wire");
     match std::fs::create_dir(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => warn!("{}: {error}", folder.display()),
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            warn!("{}: {error}", folder.display())
+        }
         Ok(()) | Err(_) => {}
     }
     let mut sockets = Vec::new();

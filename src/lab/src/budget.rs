@@ -1,0 +1,98 @@
+//! `lab budget`: sizes and resident memory against their limits.
+//!
+//! In:  the firmware as built, a guest. Out: `name value limit ok|over`, a line each; an error if one is over.
+//!
+//! The limits stand here and nowhere else in code; the README quotes them.
+
+use std::fs;
+use std::io::Write;
+
+use crate::command::Words;
+use crate::error::Error;
+use crate::guest::{Around, Guest, Options, UP_LIMIT};
+use crate::kernel::Kernel;
+use crate::root::{self, Variant};
+use crate::{facts, house};
+
+/// Programs of the firmware, stripped: name and limit in bytes.
+const PROGRAMS: [(&str, u64); 8] = [
+    ("init", 700_000),
+    ("supervisor", 900_000),
+    ("storage", 900_000),
+    ("network", 2_500_000),
+    ("lease", 1_500_000),
+    ("ctl", 900_000),
+    // It lies beside each service in memory.
+    ("reaper", 64 * 1024),
+    ("hello", 700_000),
+];
+/// The shipped root, compressed, without the kernel and its modules, in bytes.
+const ROOT_BYTES_MAX: u64 = 12_000_000;
+/// The board kernel's image, in bytes.
+const KERNEL_BYTES_MAX: u64 = 5_000_000;
+/// Resident in the guest: name and limit in KiB.
+const RESIDENT: [(&str, u64); 5] =
+    [("init", 614), ("supervisor", 1228), ("storage", 1024), ("network", 3072), ("lease", 2048)];
+
+/// The table as it is printed.
+struct Table<'o> {
+    out: &'o mut dyn Write,
+    over: usize,
+}
+
+impl Table<'_> {
+    fn row(&mut self, name: &str, value: u64, limit: u64) -> Result<(), Error> {
+        self.over += usize::from(value > limit);
+        let verdict = if value > limit { "over" } else { "ok" };
+        writeln!(self.out, "{name:<24} {value:>9} {limit:>9} {verdict}").map_err(Error::io("output"))
+    }
+}
+
+/// Prints the table.
+///
+/// # Errors
+/// [`Error::Short`]: something is over its limit. [`Error::Missing`]: something is not built, or no guest can run here.
+pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
+    let mut table = Table { out, over: 0 };
+    for (name, limit) in PROGRAMS {
+        let path = house::firmware().join(name);
+        let remedy =
+            || Error::Missing { what: path.display().to_string(), remedy: "make firmware".to_owned() };
+        let size = fs::metadata(&path).map_err(|_| remedy())?.len();
+        table.row(&format!("{name}_bytes"), size, limit)?;
+    }
+    let root = root::assemble(words.kernel, Variant::Shipped)?;
+    table.row("root_bytes", root.bytes, ROOT_BYTES_MAX)?;
+    if let Ok(image) = Kernel::Board.image() {
+        let size = fs::metadata(&image).map_err(Error::path(&image))?.len();
+        table.row("board_kernel_bytes", size, KERNEL_BYTES_MAX)?;
+    }
+    resident(words.kernel, &mut table)?;
+    match table.over {
+        0 => Ok(()),
+        count => Err(Error::Short { what: "budgets", count }),
+    }
+}
+
+/// What is resident once everything is up.
+fn resident(kernel: Kernel, table: &mut Table<'_>) -> Result<(), Error> {
+    let options = Options {
+        kernel,
+        variant: Variant::Test,
+        around: Around::Emulated,
+        stick: true,
+        append: String::new(),
+    };
+    let mut guest = Guest::boot_or_say(&options)?;
+    guest.until("every process up", UP_LIMIT, |guest| Ok(facts::not_up(guest)?.is_empty().then_some(())))?;
+    let all = facts::resident(&mut guest)?;
+    for (name, limit) in RESIDENT {
+        let found = all.iter().find(|(found, _)| found == name);
+        let (_, kib) = found.ok_or_else(|| Error::Answer {
+            who: "ctl procs --json".to_owned(),
+            why: format!("no process {name}"),
+        })?;
+        table.row(&format!("{name}_resident_kib"), *kib, limit)?;
+    }
+    Ok(())
+}

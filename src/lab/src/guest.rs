@@ -1,0 +1,340 @@
+//! A gateway in the emulator, for tests, benches and `lab smoke`.
+//!
+//! In:  `Options`: kernel, root, what stands around it. Out: a running `Guest`; it is killed, and its files removed, when dropped.
+//!
+//! What a test asks of it goes through the user's own doors: `ctl` (by the serial port of the test root), the page, the network,
+//! the power button. The console is kept for a person to read after a failure, never to be scraped by a test.
+//!
+//! Times are five times what a free machine needs, for emulation beside other work is slow.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::board::{Board, Console, EMULATOR, PACKAGE, Port};
+use crate::door::{Answer, Door};
+use crate::error::Error;
+use crate::house::Scratch;
+use crate::kernel::Kernel;
+use crate::monitor::Monitor;
+use crate::root::{self, Variant};
+use crate::slot::Slot;
+use crate::tool::{self, Bound};
+use crate::topology::{Side, Topology};
+use crate::{stick, wait};
+
+/// From the emulator's start to the door's first word. A free machine needs ten seconds with the quick-start kernel.
+pub const BOOT_LIMIT: Duration = Duration::from_secs(150);
+/// From the door's first word to every process being up.
+pub const UP_LIMIT: Duration = Duration::from_secs(90);
+/// From the power button to the emulator's end: the gateway's own bound, and slack.
+pub const END_LIMIT: Duration = Duration::from_secs(90);
+
+/// What stands around the guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Around {
+    /// Nothing: both Ethernet ports are unplugged.
+    Nothing,
+    /// The emulator's own Internet and LAN; the page is at a port of the host's loopback.
+    Emulated,
+    /// A provider and a host at home that we did not write. The test is inside `namespace::enter`.
+    Topology,
+}
+
+/// How to boot.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Which kernel.
+    pub kernel: Kernel,
+    /// Which root; only [`Variant::Test`] has a door.
+    pub variant: Variant,
+    /// What stands around it.
+    pub around: Around,
+    /// With the USB stick?
+    pub stick: bool,
+    /// More words for the kernel's command line.
+    pub append: String,
+}
+
+impl Options {
+    /// The usual guest: kernel by `SHG_KERNEL`, test root, emulated surroundings, stick.
+    ///
+    /// # Errors
+    /// [`Error::Usage`]: `SHG_KERNEL` names no kernel.
+    pub fn usual() -> Result<Self, Error> {
+        Ok(Self {
+            kernel: Kernel::from_environment()?,
+            variant: Variant::Test,
+            around: Around::Emulated,
+            stick: true,
+            append: String::new(),
+        })
+    }
+}
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Guest {
+    // Dropped in this order: the emulator first, the place that others wait for last.
+    emulator: Bound,
+    monitor: Monitor,
+    door: Option<Door>,
+    topology: Option<Topology>,
+    page_port: Option<u16>,
+    console: PathBuf,
+    scratch: Scratch,
+    _slot: Slot,
+}
+
+impl Guest {
+    /// Boots a guest and, with the test root, waits until its door is open. `None`: it cannot run here; the reason was printed as a
+    /// line `skipped: …`, and the test returns.
+    ///
+    /// # Errors
+    /// Whatever goes wrong but what is missing; [`Error::Late`] has the console's last lines.
+    pub fn boot(options: &Options) -> Result<Option<Self>, Error> {
+        match Self::boot_or_say(options) {
+            Ok(guest) => Ok(Some(guest)),
+            Err(why @ Error::Missing { .. }) => {
+                println!("skipped: {why}");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// As [`Guest::boot`], and what is missing is an error.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] with what brings it; others as [`Guest::boot`].
+    pub fn boot_or_say(options: &Options) -> Result<Self, Error> {
+        tool::need(EMULATOR, PACKAGE)?;
+        let root = root::assemble(options.kernel, options.variant)?;
+        let mut guest = Self::start(options, root)?;
+        guest.wait_ready(BOOT_LIMIT)?;
+        Ok(guest)
+    }
+
+    /// Starts the emulator with `root` and does not wait for the guest.
+    ///
+    /// # Errors
+    /// As [`Guest::boot_or_say`].
+    pub fn start(options: &Options, root: root::Root) -> Result<Self, Error> {
+        tool::need(EMULATOR, PACKAGE)?;
+        let slot = Slot::take()?;
+        let scratch = Scratch::new()?;
+        let topology = match options.around {
+            Around::Topology => Some(Topology::make()?),
+            Around::Nothing | Around::Emulated => None,
+        };
+        let page_port = match options.around {
+            Around::Emulated => Some(free_port(0)?),
+            Around::Nothing | Around::Topology => None,
+        };
+        let port = |side, emulated| match (&topology, page_port) {
+            (Some(topology), _) => topology.port(side),
+            (None, Some(_)) => emulated,
+            (None, None) => Port::Unplugged,
+        };
+        let console = scratch.file("console.log");
+        let board = Board {
+            kernel: options.kernel.image()?,
+            root,
+            append: options.append.clone(),
+            stick: options.stick.then(|| scratch.file("stick.img")),
+            wan: port(Side::Isp, Port::Internet),
+            lan: port(Side::Lan, Port::Home { page_port: page_port.unwrap_or_default() }),
+            console: Console::File(console.clone()),
+            door: (options.variant == Variant::Test).then(|| scratch.file("door")),
+            monitor: scratch.file("monitor"),
+        };
+        if let Some(path) = &board.stick {
+            stick::fresh(path)?;
+        }
+        let mut command = tool::bound(EMULATOR);
+        let log = scratch.file("emulator.log");
+        let log = fs::File::create(&log).map_err(Error::path(&log))?;
+        command.args(board.arguments()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let emulator = Bound::start(&mut command)?;
+        let monitor = Monitor::connect(&board.monitor).map_err(|error| {
+            let words = fs::read_to_string(scratch.file("emulator.log")).unwrap_or_default();
+            Error::Tool { program: EMULATOR.to_owned(), why: format!("{error}; {}", words.trim_end()) }
+        })?;
+        let door = board.door.as_deref().map(Door::connect).transpose()?;
+        Ok(Self { emulator, monitor, door, topology, page_port, console, scratch, _slot: slot })
+    }
+
+    /// Waits until the door opens (again: after a reboot). Without a door it returns at once.
+    ///
+    /// # Errors
+    /// [`Error::Late`] with the console's last lines.
+    pub fn wait_ready(&mut self, limit: Duration) -> Result<(), Error> {
+        let Some(door) = &mut self.door else { return Ok(()) };
+        let outcome = door.wait_ready(limit);
+        outcome.map_err(|error| Error::Answer { who: error.to_string(), why: self.last_lines() })
+    }
+
+    /// Carries out `ctl <request>` and returns what it printed and its exit code.
+    ///
+    /// # Errors
+    /// [`Error::Missing`]: the shipped root has no door. Others as [`Door::ask`].
+    pub fn ask(&mut self, request: &str) -> Result<Answer, Error> {
+        let missing =
+            || Error::Missing { what: "the door".to_owned(), remedy: "the test root has one".to_owned() };
+        self.door.as_mut().ok_or_else(missing)?.ask(request)
+    }
+
+    /// As [`Guest::ask`], and the command has to succeed.
+    ///
+    /// # Errors
+    /// [`Error::Answer`] with what it printed.
+    pub fn door(&mut self, request: &str) -> Result<String, Error> {
+        let answer = self.ask(request)?;
+        if answer.exit == 0 {
+            return Ok(answer.text);
+        }
+        let why = format!("exit {}: {}", answer.exit, answer.text.trim_end());
+        Err(Error::Answer { who: format!("ctl {request}"), why })
+    }
+
+    /// As [`Guest::door`], for a request with `--json`.
+    ///
+    /// # Errors
+    /// [`Error::Answer`]: it is no JSON.
+    pub fn json(&mut self, request: &str) -> Result<Value, Error> {
+        let text = self.door(request)?;
+        serde_json::from_str(&text)
+            .map_err(|error| Error::Answer { who: format!("ctl {request}"), why: format!("{error}: {text}") })
+    }
+
+    /// Asks `question` until it has an answer.
+    ///
+    /// # Errors
+    /// [`Error::Late`] with `what`; whatever `question` fails with.
+    pub fn until<T>(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        mut question: impl FnMut(&mut Self) -> Result<Option<T>, Error>,
+    ) -> Result<T, Error> {
+        wait::until(what, limit, || question(self))
+    }
+
+    /// The neighbours; with [`Around::Topology`] they are there.
+    ///
+    /// # Errors
+    /// [`Error::Missing`]: the guest was booted without.
+    pub fn topology(&mut self) -> Result<&mut Topology, Error> {
+        let missing =
+            || Error::Missing { what: "neighbours".to_owned(), remedy: "Around::Topology".to_owned() };
+        self.topology.as_mut().ok_or_else(missing)
+    }
+
+    /// Where the page is, seen from this host; with [`Around::Emulated`].
+    #[must_use]
+    pub fn page(&self) -> Option<String> {
+        self.page_port.map(|port| format!("http://127.0.0.1:{port}/"))
+    }
+
+    /// The monitor, for what has no button here.
+    pub fn monitor(&mut self) -> &mut Monitor {
+        &mut self.monitor
+    }
+
+    /// All that the console said until now.
+    #[must_use]
+    pub fn console(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.console).unwrap_or_default()).into_owned()
+    }
+
+    /// The console's last lines, for the text of a failure.
+    #[must_use]
+    pub fn last_lines(&self) -> String {
+        const LINES: usize = 25;
+        let console = self.console();
+        let lines: Vec<&str> = console.lines().rev().take(LINES).collect();
+        lines
+            .into_iter()
+            .rev()
+            .fold(String::from("the console's last lines:"), |text, line| text + "\n    " + line)
+    }
+
+    /// A file beside the guest's, removed with it.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.scratch.file(name)
+    }
+
+    /// Presses the power button.
+    ///
+    /// # Errors
+    /// As [`Monitor::execute`].
+    pub fn power_button(&mut self) -> Result<(), Error> {
+        self.monitor.execute("system_powerdown", json!({})).map(drop)
+    }
+
+    /// Presses the reset button: the guest boots again, its stick keeps what was written. [`Guest::wait_ready`] comes next.
+    ///
+    /// # Errors
+    /// As [`Monitor::execute`].
+    pub fn reset(&mut self) -> Result<(), Error> {
+        self.monitor.execute("system_reset", json!({})).map(drop)
+    }
+
+    /// Stops the processor's clock (`stop`) or lets it go on (`cont`).
+    ///
+    /// # Errors
+    /// As [`Monitor::execute`].
+    pub fn freeze(&mut self, frozen: bool) -> Result<(), Error> {
+        self.monitor.execute(if frozen { "stop" } else { "cont" }, json!({})).map(drop)
+    }
+
+    /// Pulls the stick out, and returns when it is gone.
+    ///
+    /// # Errors
+    /// As [`Monitor::execute`] and [`Monitor::event`].
+    pub fn unplug_stick(&mut self) -> Result<(), Error> {
+        self.monitor.execute("device_del", json!({ "id": "stick" }))?;
+        self.monitor.event("DEVICE_DELETED", END_LIMIT).map(drop)
+    }
+
+    /// Plugs a fresh, empty stick in.
+    ///
+    /// # Errors
+    /// As [`Monitor::execute`]; [`Error::Tool`]: the stick cannot be made.
+    pub fn plug_stick(&mut self) -> Result<(), Error> {
+        let path = self.scratch.file("another-stick.img");
+        stick::fresh(&path)?;
+        let file = json!({ "driver": "file", "filename": path });
+        self.monitor
+            .execute("blockdev-add", json!({ "driver": "raw", "node-name": "another", "file": file }))?;
+        let device = json!({ "driver": "usb-storage", "id": "stick", "bus": "usb.0", "drive": "another" });
+        self.monitor.execute("device_add", device).map(drop)
+    }
+
+    /// Waits until the emulator has ended by itself, because the guest switched off.
+    ///
+    /// # Errors
+    /// [`Error::Late`] with the console's last lines.
+    pub fn wait_off(&mut self, limit: Duration) -> Result<(), Error> {
+        let emulator = &mut self.emulator.0;
+        let outcome = wait::until("the guest's end", limit, || {
+            emulator.try_wait().map(|status| status.map(drop)).map_err(Error::io(EMULATOR))
+        });
+        outcome.map_err(|error| Error::Answer { who: error.to_string(), why: self.last_lines() })
+    }
+}
+
+/// A port of the loopback that nobody listens on: `first` if that is free, or any.
+///
+/// # Errors
+/// [`Error::Io`]: there is none.
+pub fn free_port(first: u16) -> Result<u16, Error> {
+    let bound = TcpListener::bind(("127.0.0.1", first)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)));
+    let address = bound.and_then(|listener| listener.local_addr());
+    address.map(|address| address.port()).map_err(Error::io("a free port of 127.0.0.1"))
+}

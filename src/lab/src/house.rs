@@ -1,0 +1,111 @@
+//! Where things lie on the desk: the checkout, what was built in it, the cache; folders that vanish when we are done.
+//!
+//! In:  `XDG_CACHE_HOME`, `HOME`, `TMPDIR`. Out: paths.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::error::Error;
+
+/// The target of everything that runs on the gateway.
+pub const TARGET: &str = "i686-unknown-linux-musl";
+
+/// Where the repository begins.
+#[must_use]
+pub fn top() -> PathBuf {
+    let lab = Path::new(env!("CARGO_MANIFEST_DIR"));
+    lab.ancestors().nth(2).unwrap_or(lab).to_path_buf()
+}
+
+/// The gateway's programs, stripped, as `make firmware` leaves them.
+#[must_use]
+pub fn firmware() -> PathBuf {
+    top().join("target/firmware").join(TARGET).join("firmware")
+}
+
+/// What the lab itself builds in this checkout.
+#[must_use]
+pub fn built() -> PathBuf {
+    top().join("target/lab")
+}
+
+/// What was fetched or built once, for every checkout.
+#[must_use]
+pub fn cache() -> PathBuf {
+    let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cache");
+    let base = env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()).map_or_else(home, PathBuf::from);
+    base.join("shg")
+}
+
+/// Makes `path` and what it lies in.
+///
+/// # Errors
+/// [`Error::Io`] with the path.
+pub fn make_folder(path: &Path) -> Result<(), Error> {
+    fs::create_dir_all(path).map_err(Error::path(path))
+}
+
+/// A folder of our own that is removed with all that is in it when this is dropped.
+#[derive(Debug)]
+pub struct Scratch {
+    path: PathBuf,
+}
+
+/// What every scratch folder's name begins with; then the process, then a number.
+const SCRATCH: &str = "shg-lab-";
+
+impl Scratch {
+    /// Makes one, short enough in name for a socket's path (108 bytes, unix(7)).
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path.
+    pub fn new() -> Result<Self, Error> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let base = env::temp_dir();
+        // A process in a namespace of its own has number 1 there, as others in theirs: so the name is tried until it is free.
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let path = base.join(format!("{SCRATCH}{}-{number}", process::id()));
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(Self { path }),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && number < 10_000 => {}
+                Err(error) => return Err(Error::path(&path)(error)),
+            }
+        }
+    }
+
+    /// A file in it.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_house_begins_where_its_manifest_is() {
+        assert!(top().join("rootfs/etc/shg/network.toml").exists());
+    }
+
+    #[test]
+    fn a_scratch_folder_vanishes() {
+        let (one, other) = (Scratch::new().unwrap(), Scratch::new().unwrap());
+        let file = one.file("x");
+        fs::write(&file, "x").unwrap();
+        assert_ne!(file, other.file("x"));
+        drop(one);
+        assert!(!file.exists() && !file.parent().unwrap().exists());
+    }
+}

@@ -1,0 +1,68 @@
+//! Namespaces of our own: users, mounts, network, processes. Who is inside may do as root does, and touches nothing of the host's.
+//!
+//! In:  the program that is running. Out: the same program again, inside; it ends with everything that it started.
+//!
+//! A process with threads cannot enter a user namespace (setns(2), EINVAL), so the program is started again: through setpriv(1), which
+//! lets it die with us, and unshare(1), which takes every process of the namespace along.
+//!
+//! Sources: unshare(1), user_namespaces(7).
+
+use std::env;
+use std::ffi::OsString;
+use std::process::ExitStatus;
+
+use crate::error::Error;
+use crate::tool;
+
+/// Set inside.
+const INSIDE: &str = "SHG_LAB_INSIDE";
+
+/// Are we inside?
+#[must_use]
+pub fn inside() -> bool {
+    env::var_os(INSIDE).is_some()
+}
+
+/// Runs this program again inside, with `arguments`.
+///
+/// # Errors
+/// [`Error::Missing`]: this machine does not let us make namespaces. [`Error::Tool`]: unshare(1) cannot be started.
+pub fn again(arguments: &[OsString]) -> Result<ExitStatus, Error> {
+    const UNSHARE: [&str; 8] =
+        ["--user", "--map-root-user", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    tool::need("unshare", "util-linux")?;
+    let mut trial = tool::command("unshare");
+    let refused = |why: String| Error::Missing {
+        what: "namespaces of our own".to_owned(),
+        remedy: format!("user namespaces for everybody, or root: {why}"),
+    };
+    let trial = tool::finish("unshare", trial.args(UNSHARE).arg("true").output());
+    trial.map_err(|error| refused(error.to_string()))?;
+    let program = env::current_exe().map_err(Error::io("this program"))?;
+    let mut command = tool::bound("unshare");
+    command.args(UNSHARE).arg("--").arg(program).args(arguments).env(INSIDE, "1");
+    command.status().map_err(|error| Error::Tool { program: "unshare".to_owned(), why: error.to_string() })
+}
+
+/// For a test that needs to be inside: runs the test `name` (its full name in this binary) again there.
+///
+/// `Some` means that we are inside and the test goes on; `None`, that it has run there and held, or could not run and said so.
+///
+/// # Errors
+/// [`Error::Short`]: it failed inside; its output stands above.
+pub fn enter(name: &str) -> Result<Option<()>, Error> {
+    if inside() {
+        return Ok(Some(()));
+    }
+    let arguments =
+        ["--exact", name, "--nocapture", "--test-threads=1", "--include-ignored"].map(OsString::from);
+    match again(&arguments) {
+        Ok(status) if status.success() => Ok(None),
+        Ok(_) => Err(Error::Short { what: "the test inside its namespaces", count: 1 }),
+        Err(why @ Error::Missing { .. }) => {
+            println!("skipped: {why}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,261 @@
+//! Assembles the gateway's root as a compressed cpio archive.
+//!
+//! In:  `rootfs/`, the firmware's programs, sealed services, the kernel's modules. Out: a file in `target/lab/root`, named after its
+//! contents, so that the same root is compressed once.
+//!
+//! Two variants: what is shipped, and the one for tests, which has a door more. Where each program lies is said in one table.
+//!
+//! Not here: the root of the flashable image (`buildroot/`).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::archive::Archive;
+use crate::error::Error;
+use crate::house::{self, Scratch};
+use crate::kernel::Kernel;
+use crate::{seal, tool};
+
+/// Which root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variant {
+    /// As it goes to a home.
+    Shipped,
+    /// With `/sbin/door`: `ctl` bound to the second serial port.
+    Test,
+}
+
+/// A root, ready to boot.
+#[derive(Debug, Clone)]
+pub struct Root {
+    /// The compressed archive.
+    pub path: PathBuf,
+    /// Its size, compressed.
+    pub bytes: u64,
+}
+
+/// Programs of the firmware and their places.
+pub const PROGRAMS: [(&str, &str); 7] = [
+    ("init", "sbin/init"),
+    ("supervisor", "sbin/supervisor"),
+    ("storage", "sbin/storage"),
+    ("network", "sbin/network"),
+    ("lease", "sbin/lease"),
+    ("ctl", "bin/ctl"),
+    ("reaper", "usr/lib/shg/reaper"),
+];
+/// The door of the test root: the same program as `ctl` under another name.
+const DOOR: (&str, &str) = ("ctl", "sbin/door");
+/// Where sealed services lie.
+const SERVICES: &str = "usr/lib/shg/services";
+/// Where things are mounted.
+const MOUNT_POINTS: [&str; 6] = ["proc", "sys", "dev", "run", "data", "tmp"];
+/// How many roots stay in `target/lab/root`: the variants of both kernels, and some of yesterday.
+const KEPT: usize = 12;
+
+/// What stands in the archive at a path.
+enum Entry {
+    Folder,
+    File { permissions: u32, contents: Vec<u8> },
+    Device { permissions: u32, number: (u32, u32) },
+    Link { target: String },
+}
+
+/// Everything that goes into the root, by path without the leading slash; sorted, so a folder comes before what is in it.
+#[derive(Default)]
+struct Tree(BTreeMap<String, Entry>);
+
+impl Tree {
+    fn add(&mut self, path: &str, entry: Entry) {
+        let mut parent = Path::new(path).parent();
+        while let Some(folder) = parent.and_then(Path::to_str).filter(|folder| !folder.is_empty()) {
+            self.0.entry(folder.to_owned()).or_insert(Entry::Folder);
+            parent = Path::new(folder).parent();
+        }
+        self.0.insert(path.to_owned(), entry);
+    }
+
+    fn add_file(&mut self, path: &str, permissions: u32, from: &Path) -> Result<(), Error> {
+        let contents = fs::read(from).map_err(|_| Error::Missing {
+            what: from.display().to_string(),
+            remedy: "make firmware builds the gateway's programs".to_owned(),
+        })?;
+        self.add(path, Entry::File { permissions, contents });
+        Ok(())
+    }
+
+    /// Adds everything below `folder`, as it stands there.
+    fn add_folder(&mut self, prefix: &str, folder: &Path) -> Result<(), Error> {
+        let entries = fs::read_dir(folder).map_err(Error::path(folder))?;
+        for entry in entries.flatten() {
+            let here = entry.path();
+            let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            let meta = entry.metadata().map_err(Error::path(&here))?;
+            if meta.is_dir() {
+                self.add(&path, Entry::Folder);
+                self.add_folder(&format!("{path}/"), &here)?;
+            } else if meta.is_symlink() {
+                let target = fs::read_link(&here).map_err(Error::path(&here))?;
+                self.add(&path, Entry::Link { target: target.to_string_lossy().into_owned() });
+            } else {
+                // Only whether it can be run is kept: the rest depends on the umask of whoever cloned the repository.
+                let permissions = if meta.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 };
+                self.add_file(&path, permissions, &here)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn pack(&self) -> Result<Vec<u8>, Error> {
+        let mut archive = Archive::default();
+        for (path, entry) in &self.0 {
+            match entry {
+                Entry::Folder => archive.directory(path, 0o755)?,
+                Entry::File { permissions, contents } => archive.file(path, *permissions, contents)?,
+                Entry::Device { permissions, number } => archive.device(path, *permissions, *number)?,
+                Entry::Link { target } => archive.link(path, target)?,
+            }
+        }
+        archive.finish()
+    }
+}
+
+/// Assembles the gateway's root for `kernel`.
+///
+/// # Errors
+/// [`Error::Missing`]: something is not built yet; the text says what builds it. [`Error::Io`], [`Error::Tool`]: on the way.
+pub fn assemble(kernel: Kernel, variant: Variant) -> Result<Root, Error> {
+    compress(&gateway(kernel, variant)?.pack()?)
+}
+
+/// A root that has only `init` and the kernel's modules: what a gateway's boot is compared with.
+///
+/// # Errors
+/// As [`assemble`].
+pub fn bare(kernel: Kernel, init: &Path) -> Result<Root, Error> {
+    let mut tree = Tree::default();
+    add_ground(&mut tree, kernel)?;
+    tree.add_file("sbin/init", 0o755, init)?;
+    compress(&tree.pack()?)
+}
+
+/// The root's paths, each from the slash on.
+///
+/// # Errors
+/// As [`assemble`].
+pub fn paths(kernel: Kernel, variant: Variant) -> Result<Vec<String>, Error> {
+    Ok(gateway(kernel, variant)?.0.keys().map(|path| format!("/{path}")).collect())
+}
+
+fn gateway(kernel: Kernel, variant: Variant) -> Result<Tree, Error> {
+    let mut tree = Tree::default();
+    add_ground(&mut tree, kernel)?;
+    tree.add_folder("", &house::top().join("rootfs"))?;
+    let door = match variant {
+        Variant::Shipped => None,
+        Variant::Test => Some(DOOR),
+    };
+    for (room, place) in PROGRAMS.into_iter().chain(door) {
+        tree.add_file(place, 0o755, &house::firmware().join(room))?;
+    }
+    for service in seal::services()? {
+        let place = format!("{SERVICES}/{}", service.manifest.image.as_str());
+        tree.add(&place, Entry::File { permissions: 0o644, contents: seal::image(&service)? });
+    }
+    Ok(tree)
+}
+
+/// What any root has: mount points, the console that the kernel opens before PID 1, modules and their order.
+fn add_ground(tree: &mut Tree, kernel: Kernel) -> Result<(), Error> {
+    for place in MOUNT_POINTS {
+        tree.add(place, Entry::Folder);
+    }
+    // Source: Documentation/admin-guide/devices.txt.
+    tree.add("dev/console", Entry::Device { permissions: 0o600, number: (5, 1) });
+    let mut list = String::new();
+    for (place, file) in kernel.modules()? {
+        let contents = fs::read(&file).map_err(Error::path(&file))?;
+        tree.add(place.trim_start_matches('/'), Entry::File { permissions: 0o644, contents });
+        list.push_str(&place);
+        list.push('\n');
+    }
+    tree.add("etc/modules", Entry::File { permissions: 0o644, contents: list.into_bytes() });
+    Ok(())
+}
+
+/// Compresses an archive, unless that was done before.
+fn compress(archive: &[u8]) -> Result<Root, Error> {
+    let folder = house::built().join("root");
+    let path = folder.join(format!("{:032x}.cpio.zst", fingerprint(archive)));
+    if !path.exists() {
+        house::make_folder(&folder)?;
+        let scratch = Scratch::new()?;
+        let (plain, packed) = (scratch.file("root.cpio"), scratch.file("root.cpio.zst"));
+        fs::write(&plain, archive).map_err(Error::path(&plain))?;
+        tool::need("zstd", "zstd")?;
+        let words = ["-q", "-17", "-T1", &plain.display().to_string(), "-o", &packed.display().to_string()];
+        tool::run("zstd", &words)?;
+        // Whole or not at all, though TMPDIR may be another file system than ours.
+        let beside = folder.join(format!("{}.new", std::process::id()));
+        fs::copy(&packed, &beside).map_err(Error::path(&beside))?;
+        fs::rename(&beside, &path).map_err(Error::path(&path))?;
+        forget_old(&folder);
+    }
+    let bytes = fs::metadata(&path).map_err(Error::path(&path))?.len();
+    Ok(Root { path, bytes })
+}
+
+/// Removes all but the newest [`KEPT`] roots.
+fn forget_old(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let mut roots: Vec<_> = entries
+        .flatten()
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    roots.sort();
+    for (_, path) in roots.iter().rev().skip(KEPT) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// A name for `bytes`. It need not withstand an attacker, only tell our own builds apart.
+///
+/// Source: draft-eastlake-fnv, FNV-1a with 128 bits.
+fn fingerprint(bytes: &[u8]) -> u128 {
+    const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+    bytes.iter().fold(BASIS, |hash, byte| (hash ^ u128::from(*byte)).wrapping_mul(PRIME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_come_before_what_is_in_them() {
+        let mut tree = Tree::default();
+        tree.add("a/b/c", Entry::Link { target: "d".to_owned() });
+        tree.add("a", Entry::Folder);
+        let paths: Vec<&String> = tree.0.keys().collect();
+        assert_eq!(paths, ["a", "a/b", "a/b/c"]);
+    }
+
+    #[test]
+    fn fingerprints_are_as_published() {
+        // Source: draft-eastlake-fnv, test vectors of FNV-1a with 128 bits.
+        assert_eq!(fingerprint(b""), 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d);
+        assert_eq!(fingerprint(b"a"), 0xd228_cb69_6f1a_8caf_7891_2b70_4e4a_8964);
+    }
+
+    #[test]
+    fn the_door_is_in_the_test_root_only() {
+        for (variant, wanted) in [(Variant::Shipped, false), (Variant::Test, true)] {
+            match paths(Kernel::Board, variant) {
+                Err(why @ Error::Missing { .. }) => return println!("skipped: {why}"),
+                other => assert_eq!(other.unwrap().contains(&"/sbin/door".to_owned()), wanted, "{variant:?}"),
+            }
+        }
+    }
+}

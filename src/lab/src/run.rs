@@ -1,0 +1,212 @@
+//! `lab run`: a gateway to look at. Its console is here, its page at a port of this host's loopback.
+//!
+//! In:  keys, signals. Out: the console, and notices. Ctrl-C presses the power button; again, it pulls the plug.
+//!
+//! Nothing is left behind but the stick, which keeps what was written to it, as a stick does.
+
+use std::io::{Read, Write, stdin, stdout};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{ChildStdin, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{SigSet, Signal};
+use serde_json::json;
+
+use crate::board::{Board, Console, EMULATOR, PACKAGE, Port};
+use crate::command::Words;
+use crate::error::Error;
+use crate::guest::free_port;
+use crate::house::Scratch;
+use crate::monitor::Monitor;
+use crate::root::{self, Variant};
+use crate::stick;
+use crate::terminal::{LEAVE, Raw, Screen};
+use crate::tool::{self, Bound};
+
+/// The port that everybody remembers; another one if it is taken.
+const PAGE_PORT: u16 = 8080;
+/// From the power button to the plug.
+const END_LIMIT: Duration = Duration::from_secs(20);
+/// One try to get the page.
+const PAGE_LIMIT: Duration = Duration::from_secs(5);
+/// Between two tries.
+const PAGE_STEP: Duration = Duration::from_millis(500);
+
+/// What happens while a gateway runs.
+enum Event {
+    /// The console said something.
+    Console(Vec<u8>),
+    /// The emulator has ended.
+    End,
+    /// Keys were pressed.
+    Keys(Vec<u8>),
+    /// Somebody wants us to end.
+    Leave,
+    /// The page has answered.
+    Ready,
+}
+
+/// Boots and stays until the gateway is off, or somebody leaves.
+///
+/// # Errors
+/// [`Error::Missing`]: something is not built or not installed. [`Error::Tool`]: the emulator.
+pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
+    tool::need(EMULATOR, PACKAGE)?;
+    let root = root::assemble(words.kernel, if words.test_root { Variant::Test } else { Variant::Shipped })?;
+    let scratch = Scratch::new()?;
+    let page_port = free_port(PAGE_PORT)?;
+    stick::make(&stick::kept())?;
+    let board = Board {
+        kernel: words.kernel.image()?,
+        root,
+        append: String::new(),
+        stick: Some(stick::kept()),
+        wan: Port::Internet,
+        lan: Port::Home { page_port },
+        console: Console::Standard,
+        door: None,
+        monitor: scratch.file("monitor"),
+    };
+    let page = format!("http://127.0.0.1:{page_port}/");
+    let kernel = words.kernel.word();
+    let banner = format!(
+        "The Service Hosting Gateway on an emulated Atom: 2 threads, 1 GiB, kernel {kernel}.\n\
+         \n    page    {page}  (a few seconds after the boot)\
+         \n    leave   Ctrl-C  (the power button; once more pulls the plug)\n"
+    );
+    writeln!(out, "{banner}").map_err(Error::io("output"))?;
+
+    // Blocked before any thread starts, so that only the one that waits for them gets them.
+    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
+    signals.thread_block().map_err(Error::errno("signals"))?;
+    let began = Instant::now();
+    let mut command = tool::bound(EMULATOR);
+    command.args(board.arguments()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut emulator = Bound::start(&mut command)?;
+    let (sender, events) = channel();
+    let keys = emulator.0.stdin.take();
+    if let Some(console) = emulator.0.stdout.take() {
+        read_console(console, sender.clone());
+    }
+    let monitor = Monitor::connect(&board.monitor)?;
+    let terminal = Raw::take();
+    if terminal.is_terminal() {
+        read_keys(sender.clone());
+    }
+    wait_for_signal(signals, sender.clone());
+    wait_for_page(page_port, sender);
+    let session = Session { events, keys, monitor, began, page, ending: None };
+    let outcome = session.stay();
+    drop(terminal);
+    outcome
+}
+
+/// What a running gateway is to us.
+struct Session {
+    events: Receiver<Event>,
+    keys: Option<ChildStdin>,
+    monitor: Monitor,
+    began: Instant,
+    page: String,
+    /// Since when the power button is pressed.
+    ending: Option<Instant>,
+}
+
+impl Session {
+    /// Until the emulator has ended, or the plug is pulled (by whoever drops it).
+    fn stay(mut self) -> Result<(), Error> {
+        let lost = || Error::io("terminal");
+        let mut screen = Screen::new(stdout());
+        loop {
+            let patience = self
+                .ending
+                .map_or(Duration::from_secs(3600), |since| END_LIMIT.saturating_sub(since.elapsed()));
+            match self.events.recv_timeout(patience) {
+                Ok(Event::Console(bytes)) => screen.console(&bytes).map_err(lost())?,
+                Ok(Event::Ready) => {
+                    let text = format!(
+                        "The gateway is ready after {:.1} s: {}",
+                        self.began.elapsed().as_secs_f32(),
+                        self.page
+                    );
+                    screen.notice(&text).map_err(lost())?;
+                }
+                Ok(Event::Keys(bytes)) if !bytes.contains(&LEAVE) => {
+                    if let Some(keys) = &mut self.keys {
+                        let _ = keys.write_all(&bytes).and_then(|()| keys.flush());
+                    }
+                }
+                Ok(Event::Keys(_) | Event::Leave) if self.ending.is_none() => {
+                    self.ending = Some(Instant::now());
+                    let text =
+                        "Power button pressed: the gateway ends in order. Ctrl-C again pulls the plug.";
+                    screen.notice_now(text).map_err(lost())?;
+                    self.monitor.execute("system_powerdown", json!({}))?;
+                }
+                Ok(Event::Keys(_) | Event::Leave) => {
+                    return screen.notice_now("Plug pulled.").map_err(lost());
+                }
+                Ok(Event::End) | Err(RecvTimeoutError::Disconnected) => {
+                    return screen.notice_now("The gateway is off.").map_err(lost());
+                }
+                Err(RecvTimeoutError::Timeout) if self.ending.is_some() => {
+                    let text = format!("It did not end within {} s: plug pulled.", END_LIMIT.as_secs());
+                    return screen.notice_now(&text).map_err(lost());
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+}
+
+fn read_console(mut console: impl Read + Send + 'static, events: Sender<Event>) {
+    thread::spawn(move || {
+        let mut piece = [0; 4096];
+        while let Ok(count @ 1..) = console.read(&mut piece) {
+            if events.send(Event::Console(piece.get(..count).unwrap_or_default().to_vec())).is_err() {
+                return;
+            }
+        }
+        let _ = events.send(Event::End);
+    });
+}
+
+fn read_keys(events: Sender<Event>) {
+    thread::spawn(move || {
+        let mut piece = [0; 256];
+        while let Ok(count @ 1..) = stdin().lock().read(&mut piece) {
+            if events.send(Event::Keys(piece.get(..count).unwrap_or_default().to_vec())).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+fn wait_for_signal(signals: SigSet, events: Sender<Event>) {
+    thread::spawn(move || while signals.wait().is_ok() && events.send(Event::Leave).is_ok() {});
+}
+
+/// Says so when the page answers for the first time.
+fn wait_for_page(port: u16, events: Sender<Event>) {
+    thread::spawn(move || {
+        while !page_answers(port) {
+            thread::sleep(PAGE_STEP);
+        }
+        let _ = events.send(Event::Ready);
+    });
+}
+
+/// Source: RFC 9112, section 4: a status line begins with the version and the code.
+fn page_answers(port: u16) -> bool {
+    let get = || -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), PAGE_LIMIT)?;
+        stream.set_read_timeout(Some(PAGE_LIMIT))?;
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: 192.168.1.1\r\nConnection: close\r\n\r\n")?;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status)?;
+        Ok(status.starts_with(b"HTTP/1.") && status.ends_with(b" 200"))
+    };
+    get().unwrap_or(false)
+}

@@ -1,0 +1,51 @@
+//! The USB stick: an empty data disk with the label that the gateway looks for.
+//!
+//! In:  nothing. Out: a sparse ext4 image, made once without any right; copies of it for tests.
+//!
+//! Source: mke2fs(8); docs of `storage` for the label.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+use crate::{house, tool};
+
+/// The label by which `storage` finds its disk.
+const LABEL: &str = "SHG-DATA";
+/// Large enough for what is stored now; the file is sparse.
+const SIZE: &str = "256M";
+
+/// Makes an empty data disk at `path`, unless there is one.
+///
+/// # Errors
+/// [`Error::Missing`]: no mke2fs. [`Error::Tool`]: it failed. [`Error::Io`]: a file.
+pub fn make(path: &Path) -> Result<(), Error> {
+    if path.exists() {
+        return Ok(());
+    }
+    tool::need("mke2fs", "e2fsprogs")?;
+    if let Some(folder) = path.parent() {
+        house::make_folder(folder)?;
+    }
+    let beside = path.with_extension(format!("{}.new", std::process::id()));
+    let name = beside.display().to_string();
+    tool::run("mke2fs", &["-q", "-F", "-t", "ext4", "-L", LABEL, "-E", "root_owner=0:0", &name, SIZE])?;
+    fs::rename(&beside, path).map_err(Error::path(path))
+}
+
+/// The stick of `lab run`, which keeps what was written to it.
+#[must_use]
+pub fn kept() -> PathBuf {
+    house::cache().join("stick.img")
+}
+
+/// Makes a fresh stick at `path`, from a template that is made once.
+///
+/// # Errors
+/// As [`make`].
+pub fn fresh(path: &Path) -> Result<(), Error> {
+    let template = house::built().join("empty-stick.img");
+    make(&template)?;
+    tool::run("cp", &["--sparse=always", &template.display().to_string(), &path.display().to_string()])
+        .map(drop)
+}

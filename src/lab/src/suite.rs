@@ -1,0 +1,98 @@
+//! `lab test`: every test of the workspace, counted; what was skipped is said aloud.
+//!
+//! In:  a pattern or none, `LONG=1`, a kernel for the guests. Out: one line a suite, the whole output of what failed, the reasons of
+//! what was skipped; the last line is `N passed, N failed, N skipped`.
+//!
+//! A pattern is a room (`lease`), a file of tests/tests (`guest_boot`), or part of a test's name. Guests are few at a time by
+//! themselves (`slot.rs`).
+//!
+//! Reading Cargo's words is in `tally.rs`.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+
+use crate::command::Words;
+use crate::error::Error;
+use crate::tally::Tally;
+use crate::{house, kernel, tool};
+
+/// Which tests: arguments for Cargo, and for the tests' own programs.
+fn selection(pattern: Option<&str>) -> (Vec<String>, Vec<String>) {
+    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let Some(pattern) = pattern else { return (owned(&["--workspace"]), Vec::new()) };
+    let src = house::top().join("src");
+    let is_room = [src.join(pattern), src.join("services").join(pattern)]
+        .iter()
+        .any(|folder| folder.join("Cargo.toml").exists());
+    if is_room || pattern == "tests" {
+        (owned(&["-p", pattern]), Vec::new())
+    } else if house::top().join(format!("tests/tests/{pattern}.rs")).exists() {
+        (owned(&["-p", "tests", "--test", pattern]), Vec::new())
+    } else {
+        (owned(&["--workspace"]), owned(&[pattern]))
+    }
+}
+
+/// Runs the tests.
+///
+/// # Errors
+/// [`Error::Short`]: some failed. [`Error::Tool`]: Cargo did not come to them.
+pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
+    let lost = || Error::io("output");
+    let (which, names) = selection(words.rest.first().map(String::as_str));
+    let (reader, writer) = std::io::pipe().map_err(Error::io("pipe"))?;
+    let other = writer.try_clone().map_err(Error::io("pipe"))?;
+    let mut command = tool::command("cargo");
+    command
+        .current_dir(house::top())
+        .args(["test", "--locked", "--no-fail-fast", "--color=never"])
+        .args(which)
+        .args(["--", "--show-output"])
+        .args(names)
+        .env(kernel::VARIABLE, words.kernel.word())
+        .stdin(Stdio::null())
+        .stdout(writer)
+        .stderr(other);
+    let child =
+        command.spawn().map_err(|error| Error::Tool { program: "cargo".to_owned(), why: error.to_string() });
+    let mut child = child?;
+    drop(command); // It holds the writing ends, and the pipe has to end.
+    let mut tally = Tally::default();
+    for line in BufReader::new(reader).split(b'\n') {
+        let line = line.map_err(Error::io("cargo"))?;
+        for text in tally.line(&String::from_utf8_lossy(&line)) {
+            writeln!(out, "{text}").and_then(|()| out.flush()).map_err(lost())?;
+        }
+    }
+    let status = child.wait().map_err(Error::io("cargo"))?;
+    for text in tally.end() {
+        writeln!(out, "{text}").map_err(lost())?;
+    }
+    writeln!(out, "{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped)
+        .map_err(lost())?;
+    match (tally.failed, status.success()) {
+        (0, true) => Ok(()),
+        (0, false) => Err(Error::Tool { program: "cargo test".to_owned(), why: status.to_string() }),
+        (count, _) => Err(Error::Short { what: "tests", count }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_a_room_a_file_or_a_name() {
+        let table = [
+            (None, "--workspace", ""),
+            (Some("lease"), "-p lease", ""),
+            (Some("hello"), "-p hello", ""),
+            (Some("tidy"), "-p tests --test tidy", ""),
+            (Some("a_fresh_one"), "--workspace", "a_fresh_one"),
+        ];
+        for (pattern, which, names) in table {
+            let (got, rest) = selection(pattern);
+            assert_eq!((got.join(" "), rest.join(" ")), (which.to_owned(), names.to_owned()), "{pattern:?}");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Reads what `cargo test -- --show-output` says, line by line.
+//!
+//! In:  Cargo's lines. Out: lines for a person, and the count.
+//!
+//! This module is pure. A test that passed and printed a line that begins with `skipped: ` counts as skipped: it proved nothing. So does
+//! an ignored one.
+//!
+//! Source: the lines of rustc's libtest, `library/test/src/formatters/pretty.rs`; Cargo's `Running`, `Doc-tests`.
+
+/// The first word of a test that could not run.
+const SKIPPED: &str = "skipped: ";
+
+/// What a part of a suite's output is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Part {
+    /// Cargo's own words: compiling, warnings, errors.
+    #[default]
+    Building,
+    /// One line a test.
+    Running,
+    /// What tests that passed printed.
+    Successes,
+    /// What tests that failed printed.
+    Failures,
+}
+
+/// What was counted until now.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Tests that ran and held.
+    pub passed: usize,
+    /// Tests that failed, suites that broke off.
+    pub failed: usize,
+    /// Tests that could not run here.
+    pub skipped: usize,
+    part: Part,
+    suite: String,
+    /// Of this suite: passed, failed, skipped.
+    here: (usize, usize, usize),
+    /// The test whose output is being read.
+    test: String,
+    /// Its reason was seen.
+    reason_seen: bool,
+    /// The suite was announced and has not ended.
+    open: bool,
+}
+
+impl Tally {
+    /// Takes one line; returns what to print.
+    pub fn line(&mut self, line: &str) -> Vec<String> {
+        if let Some(suite) = suite(line) {
+            let mut said = self.close();
+            self.suite = suite;
+            self.open = true;
+            self.part = Part::Running;
+            said.retain(|text| !text.is_empty());
+            return said;
+        }
+        if let Some(rest) = line.strip_prefix("test result: ") {
+            return self.result(rest);
+        }
+        match self.part {
+            Part::Building => self.building(line),
+            Part::Running | Part::Successes | Part::Failures => self.inside(line),
+        }
+    }
+
+    /// The stream has ended.
+    pub fn end(&mut self) -> Vec<String> {
+        self.close()
+    }
+
+    /// A suite that ended without a result was killed, or killed itself.
+    fn close(&mut self) -> Vec<String> {
+        if !std::mem::take(&mut self.open) {
+            return Vec::new();
+        }
+        self.failed += 1;
+        vec![format!("{}: broke off", self.suite)]
+    }
+
+    fn building(&self, line: &str) -> Vec<String> {
+        // Progress is quiet; trouble is not.
+        const QUIET: [&str; 8] = [
+            "Compiling",
+            "Finished",
+            "Blocking",
+            "Downloading",
+            "Downloaded",
+            "Updating",
+            "Locking",
+            "Fresh",
+        ];
+        let word = line.split_whitespace().next().unwrap_or_default();
+        if word.is_empty() || QUIET.contains(&word) { Vec::new() } else { vec![line.to_owned()] }
+    }
+
+    fn inside(&mut self, line: &str) -> Vec<String> {
+        if line == "successes:" {
+            self.part = Part::Successes;
+            return Vec::new();
+        }
+        if line == "failures:" {
+            self.part = Part::Failures;
+            return Vec::new();
+        }
+        if let Some(name) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----")) {
+            name.clone_into(&mut self.test);
+            self.reason_seen = false;
+            return if self.part == Part::Failures {
+                vec![format!("FAILED {}: {name}", self.suite)]
+            } else {
+                Vec::new()
+            };
+        }
+        match self.part {
+            Part::Building => Vec::new(),
+            Part::Running => self.running(line),
+            Part::Successes => self.success(line),
+            // A name in the closing list of failures is indented; it was said before.
+            Part::Failures if line.is_empty() || line.starts_with("    ") && !line.contains(' ') => {
+                Vec::new()
+            }
+            Part::Failures => vec![format!("    {line}")],
+        }
+    }
+
+    fn running(&mut self, line: &str) -> Vec<String> {
+        let Some((name, reason)) =
+            line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ignored"))
+        else {
+            return Vec::new();
+        };
+        self.here.2 += 1;
+        vec![format!("{SKIPPED}{}: {name}: ignored{reason}", self.suite)]
+    }
+
+    fn success(&mut self, line: &str) -> Vec<String> {
+        let Some(reason) = line.strip_prefix(SKIPPED) else { return Vec::new() };
+        let first = !std::mem::replace(&mut self.reason_seen, true);
+        self.here.2 += usize::from(first);
+        self.here.0 = self.here.0.wrapping_sub(usize::from(first));
+        vec![format!("{SKIPPED}{}: {}: {reason}", self.suite, self.test)]
+    }
+
+    /// `ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.02s`
+    fn result(&mut self, rest: &str) -> Vec<String> {
+        let count = |word: &str| {
+            let before = rest.split_once(word).map_or("", |(before, _)| before.trim_end());
+            before.rsplit([' ', ';']).next().and_then(|number| number.parse::<usize>().ok()).unwrap_or(0)
+        };
+        let passed = self.here.0.wrapping_add(count("passed"));
+        let (failed, skipped) = (count("failed"), self.here.2);
+        self.passed += passed;
+        self.failed += failed;
+        self.skipped += skipped;
+        self.here = (0, 0, 0);
+        self.open = false;
+        self.part = Part::Building;
+        if passed + failed + skipped == 0 {
+            return Vec::new();
+        }
+        let time = rest.rsplit_once("finished in ").map_or("", |(_, time)| time);
+        vec![format!("{:<28} {passed:>4} passed {failed:>3} failed {skipped:>3} skipped  {time}", self.suite)]
+    }
+}
+
+/// The suite that a line of Cargo's announces.
+fn suite(line: &str) -> Option<String> {
+    let line = line.trim_start();
+    if let Some(room) = line.strip_prefix("Doc-tests ") {
+        return Some(format!("{room} (documentation)"));
+    }
+    let (source, program) = line.strip_prefix("Running ")?.split_once(" (")?;
+    let program = program.trim_end_matches(')').rsplit('/').next()?;
+    let name = program.rsplit_once('-').map_or(program, |(name, _)| name);
+    Some(match source.strip_prefix("unittests ") {
+        Some(source) if source.ends_with("main.rs") => format!("{name} (program)"),
+        Some(_) => name.to_owned(),
+        None => source.trim_end_matches(".rs").to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Vec<String>, (usize, usize, usize)) {
+        let mut tally = Tally::default();
+        let mut said: Vec<String> = text.lines().flat_map(|line| tally.line(line)).collect();
+        said.extend(tally.end());
+        (said, (tally.passed, tally.failed, tally.skipped))
+    }
+
+    /// Captured from `cargo test -- --show-output`, shortened.
+    const MIXED: &str = "   Compiling lab v0.1.0 (/x)
+     Running unittests src/lib.rs (target/debug/deps/lab-0123456789abcdef)
+
+running 4 tests
+test one ... ok
+test two ... ok
+test three ... FAILED
+test four ... ignored, needs a board
+
+successes:
+
+---- one stdout ----
+skipped: no emulator
+skipped: really none
+
+---- two stdout ----
+talk
+
+
+successes:
+    one
+    two
+
+failures:
+
+---- three stdout ----
+
+thread 'three' panicked at x.rs:1:1:
+boom
+
+
+failures:
+    three
+
+test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.50s
+
+error: test failed, to rerun pass `-p lab --lib`
+     Running tests/tidy.rs (target/debug/deps/tidy-0123456789abcdef)
+
+running 0 tests
+
+test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out; finished in 0.00s
+";
+
+    #[test]
+    fn what_was_skipped_is_not_passed() {
+        let (said, count) = read(MIXED);
+        assert_eq!(count, (1, 1, 2), "{said:#?}");
+        assert!(said.contains(&"skipped: lab: one: no emulator".to_owned()), "{said:#?}");
+        assert!(said.contains(&"skipped: lab: four: ignored, needs a board".to_owned()), "{said:#?}");
+        assert!(said.iter().any(|line| line.contains("boom")), "{said:#?}");
+        assert!(!said.iter().any(|line| line.contains("talk")), "{said:#?}");
+        assert!(!said.iter().any(|line| line.contains("tidy")), "an empty suite says nothing: {said:#?}");
+    }
+
+    #[test]
+    fn a_suite_that_breaks_off_has_failed() {
+        let text = "     Running tests/guest_boot.rs (target/debug/deps/guest_boot-0a)\n\nrunning 3 tests\n";
+        let (said, count) = read(text);
+        assert_eq!(count, (0, 1, 0));
+        assert_eq!(said, ["tests/guest_boot: broke off"]);
+    }
+
+    #[test]
+    fn trouble_while_building_is_shown() {
+        let (said, _) = read("   Compiling lab v0.1.0\nerror[E0308]: mismatched types\n");
+        assert_eq!(said, ["error[E0308]: mismatched types"]);
+    }
+}
