@@ -1,0 +1,253 @@
+//! What our server answers.
+//!
+//! In:  a message and a moment. Out: an answer and the way it goes, or silence.
+//!
+//! Pure: `lan.rs` has the sockets, `table.rs` the addresses. It is the only server of its link, so it says no where another would keep
+//! silent: a client from elsewhere learns at once that its old address is of no use here.
+//!
+//! The name servers are those that the WAN's lease brought. While there are none, leases are short, so that nobody has to do without
+//! them for half a day.
+//!
+//! Source: RFC 2131 §4.3 (tables 3 and 4), §4.1 (which way an answer goes); RFC 6842 (the identifier comes back).
+
+use std::net::Ipv4Addr;
+
+use contract::learn::Server as Wanted;
+use contract::limit::NAME_SERVERS;
+use contract::name::Text;
+use contract::wanted::contains;
+use heapless::Vec;
+
+use crate::message::{Kind, Mac, Message};
+use crate::table::{Guest, Key, OFFER_MS, Row, Table, Use};
+
+/// How long a lease is while we know no name servers, in seconds.
+pub const LEASE_S_WITHOUT_NAMES: u32 = 120;
+/// Messages that are answered at once, and in every second after that: a home that comes back after a power cut, not a flood.
+const BURST: u64 = 64;
+const EACH_S: u64 = 16;
+
+/// Which way an answer goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// To everybody on the link.
+    Broadcast,
+    /// In a frame to this link-layer address, for a host that does not yet have the address that it is given.
+    Frame(Mac, Ipv4Addr),
+    /// To a host that has this address.
+    Unicast(Ipv4Addr),
+}
+
+/// The server of one link.
+#[derive(Debug)]
+pub struct Server {
+    /// What is wanted of it.
+    wanted: Wanted,
+    /// What it tells about name servers.
+    name_servers: Vec<Ipv4Addr, NAME_SERVERS>,
+    /// Its addresses.
+    table: Table,
+    /// A row was given, moved or taken back since it was last asked.
+    changed: bool,
+    /// Messages that may still be answered now, in thousandths.
+    budget: u64,
+    /// When the budget was last filled, in milliseconds after boot.
+    filled_ms: u64,
+}
+
+impl Server {
+    /// A server as `wanted`, with an empty table.
+    #[must_use]
+    pub fn new(wanted: Wanted, now_ms: u64) -> Self {
+        Self {
+            wanted,
+            name_servers: Vec::new(),
+            table: Table::default(),
+            changed: false,
+            budget: BURST * 1_000,
+            filled_ms: now_ms,
+        }
+    }
+
+    /// What is wanted of it.
+    #[must_use]
+    pub fn wanted(&self) -> &Wanted {
+        &self.wanted
+    }
+
+    /// Wants something else of it. Addresses that it could not give any more are forgotten.
+    pub fn want(&mut self, wanted: Wanted) {
+        self.table.fit(&wanted);
+        self.wanted = wanted;
+    }
+
+    /// From now on it tells these name servers.
+    pub fn set_name_servers(&mut self, name_servers: &[Ipv4Addr]) {
+        self.name_servers = name_servers.iter().copied().take(NAME_SERVERS).collect();
+    }
+
+    /// Its addresses.
+    #[must_use]
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// Was a row given, moved or taken back since this was last asked?
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Takes up a row from before a restart, unless its guest or its address has one already. It holds for a whole lease from now on:
+    /// nobody knows how much of it is left.
+    pub fn remember(&mut self, address: Ipv4Addr, guest: Guest, now_ms: u64) {
+        let known = self.table.rows().iter().any(|row| row.address == address || row.guest.key == guest.key);
+        if !known && self.table.is_free_for(&self.wanted, &guest, address, now_ms) {
+            let until_ms = now_ms.saturating_add(u64::from(self.wanted.pool.lease_s) * 1_000);
+            self.table.put(Row { address, guest, state: Use::Given, until_ms }, now_ms);
+        }
+    }
+
+    /// Returns what to answer to `message`. `None`: nothing.
+    pub fn answer(&mut self, message: &Message, now_ms: u64) -> Option<(Message, Way)> {
+        // A relay's clients are not on this link.
+        if !message.giaddr.is_unspecified() || !self.may_answer(now_ms) {
+            return None;
+        }
+        let guest = guest(message);
+        match message.kind {
+            Kind::Discover => self.offer(message, guest, now_ms),
+            Kind::Request => self.grant(message, guest, now_ms),
+            Kind::Inform => self.inform(message),
+            Kind::Release => {
+                self.changed |= self.table.release(&guest, message.ciaddr, now_ms);
+                None
+            }
+            Kind::Decline => {
+                if message.server == Some(self.wanted.address) {
+                    let address = message.requested.unwrap_or(Ipv4Addr::UNSPECIFIED);
+                    self.changed |= self.table.decline(&guest, address, now_ms);
+                }
+                None
+            }
+            Kind::Offer | Kind::Ack | Kind::Nak => None,
+        }
+    }
+
+    fn may_answer(&mut self, now_ms: u64) -> bool {
+        let passed_ms = now_ms.saturating_sub(self.filled_ms);
+        self.filled_ms = now_ms;
+        self.budget = self.budget.saturating_add(passed_ms.saturating_mul(EACH_S)).min(BURST * 1_000);
+        match self.budget.checked_sub(1_000) {
+            Some(left) => {
+                self.budget = left;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn offer(&mut self, message: &Message, guest: Guest, now_ms: u64) -> Option<(Message, Way)> {
+        let address = self.table.choose(&self.wanted, &guest, message.requested, now_ms)?;
+        // A guest that has it already keeps what it has.
+        if !self.table.holds(&guest, address, now_ms) {
+            let until_ms = now_ms.saturating_add(OFFER_MS);
+            if !self.table.put(Row { address, guest, state: Use::Offered, until_ms }, now_ms) {
+                return None;
+            }
+        }
+        Some(self.addressed(Kind::Offer, message, address))
+    }
+
+    /// A `REQUEST`, in whichever state its sender is. Source: RFC 2131 §4.3.2, table 4.
+    fn grant(&mut self, message: &Message, guest: Guest, now_ms: u64) -> Option<(Message, Way)> {
+        if message.server.is_some_and(|server| server != self.wanted.address) {
+            self.table.forget_offer(&guest); // It took another server's offer.
+            return None;
+        }
+        // Selecting and rebooting name the address in an option, renewing and rebinding have it.
+        let has = Some(message.ciaddr).filter(|address| !address.is_unspecified());
+        let address = message.requested.filter(|_| has.is_none()).or(has)?;
+        let until_ms = now_ms.saturating_add(u64::from(self.lease_s()) * 1_000);
+        let free = self.table.is_free_for(&self.wanted, &guest, address, now_ms);
+        let new = !self.table.holds(&guest, address, now_ms);
+        if free && self.table.put(Row { address, guest, state: Use::Given, until_ms }, now_ms) {
+            self.changed |= new;
+            return Some(self.addressed(Kind::Ack, message, address));
+        }
+        // A refusal goes to everybody: the client may believe that it has an address. Source: RFC 2131 §4.1.
+        Some((self.reply(Kind::Nak, message), Way::Broadcast))
+    }
+
+    /// Only words, for a host that has an address of its own. Source: RFC 2131 §4.3.5.
+    fn inform(&self, message: &Message) -> Option<(Message, Way)> {
+        let to = Some(message.ciaddr).filter(|address| self.is_on_link(*address))?;
+        Some((self.with_words(self.reply(Kind::Ack, message)), Way::Unicast(to)))
+    }
+
+    /// An offer or a grant of `address`. Source: RFC 2131 §4.1 for its way.
+    fn addressed(&self, kind: Kind, message: &Message, address: Ipv4Addr) -> (Message, Way) {
+        let lease_s = self.lease_s();
+        let reply = Message {
+            yiaddr: address,
+            ciaddr: if kind == Kind::Ack { message.ciaddr } else { Ipv4Addr::UNSPECIFIED },
+            lease_s: Some(lease_s),
+            renew_s: Some(lease_s / 2),
+            rebind_s: Some(lease_s / 8 * 7),
+            ..self.with_words(self.reply(kind, message))
+        };
+        let way = if self.is_on_link(message.ciaddr) {
+            Way::Unicast(message.ciaddr)
+        } else if message.broadcast {
+            Way::Broadcast
+        } else {
+            Way::Frame(message.chaddr, address)
+        };
+        (reply, way)
+    }
+
+    fn reply(&self, kind: Kind, message: &Message) -> Message {
+        Message {
+            broadcast: message.broadcast,
+            server: Some(self.wanted.address),
+            identifier: message.identifier.clone(),
+            ..Message::new(kind, message.xid, message.chaddr)
+        }
+    }
+
+    fn with_words(&self, reply: Message) -> Message {
+        let mask = u32::MAX.checked_shl(32 - u32::from(self.wanted.prefix_length.min(32))).unwrap_or(0);
+        Message {
+            mask: Some(Ipv4Addr::from_bits(mask)),
+            router: Some(self.wanted.address),
+            name_servers: self.name_servers.clone(),
+            ..reply
+        }
+    }
+
+    fn lease_s(&self) -> u32 {
+        let lease_s = self.wanted.pool.lease_s;
+        if self.name_servers.is_empty() { lease_s.min(LEASE_S_WITHOUT_NAMES) } else { lease_s }
+    }
+
+    fn is_on_link(&self, address: Ipv4Addr) -> bool {
+        !address.is_unspecified() && contains(self.wanted.address, self.wanted.prefix_length, address)
+    }
+}
+
+fn guest(message: &Message) -> Guest {
+    let key = message.identifier.clone().map_or(Key::Mac(message.chaddr), Key::Identifier);
+    Guest { key, mac: message.chaddr, host: host(&message.host) }
+}
+
+/// A host name fit for a terminal: everything that could do harm there becomes a question mark.
+#[must_use]
+pub fn host(bytes: &[u8]) -> Text<64> {
+    use std::fmt::Write;
+    let mut text = Text::default();
+    for byte in bytes.iter().filter(|byte| **byte != 0) {
+        let plain = byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+        // It cannot fail: what is too long is left off.
+        let _ = text.write_char(if plain { char::from(*byte) } else { '?' });
+    }
+    text
+}

@@ -1,0 +1,215 @@
+//! Who has which address of the pool: offered, given, or found to be somebody else's.
+//!
+//! In:  a client's key, a wish, a moment. Out: an address, or none.
+//!
+//! Addresses are stable: a client gets what it had, even after its lease has ended, and a new client's address follows from its key,
+//! so that it is the same after the table was lost. Each client has one row, each address has one row, and there are at most
+//! [`ROWS_MAX`].
+//!
+//! Pure: no clock, no file. `store.rs` keeps the rows over a restart.
+//!
+//! Source: RFC 2131 §4.3.1.
+
+use std::net::Ipv4Addr;
+
+use contract::learn::Server;
+use contract::name::Text;
+
+use crate::message::{Identifier, Mac};
+
+/// The most rows: a large home has a tenth of it, and all of them fit in 128 KiB.
+pub const ROWS_MAX: usize = 512;
+/// How long an offered address waits for its request, in milliseconds.
+pub const OFFER_MS: u64 = 60_000;
+/// How long an address that somebody else uses is left alone, in milliseconds. dnsmasq waits as long.
+pub const DECLINE_MS: u64 = 600_000;
+
+/// Who a client is: what it calls itself, else its link-layer address. Source: RFC 2131 §4.2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Key {
+    /// Its identifier (option 61).
+    Identifier(Identifier),
+    /// Its link-layer address.
+    Mac(Mac),
+}
+
+impl Key {
+    /// The bytes, for [`hash`] and for the file.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Identifier(identifier) => identifier,
+            Self::Mac(mac) => mac,
+        }
+    }
+}
+
+/// A client, as it shows itself in one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guest {
+    /// Who it is.
+    pub key: Key,
+    /// Its link-layer address.
+    pub mac: Mac,
+    /// Its own name for itself, fit for a terminal.
+    pub host: Text<64>,
+}
+
+/// What an address is to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// Offered, not yet asked for.
+    Offered,
+    /// Given.
+    Given,
+    /// Used by somebody whom we do not know.
+    Declined,
+}
+
+/// One address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// Who has it, or had it last.
+    pub guest: Guest,
+    /// What it is to us.
+    pub state: Use,
+    /// Until when, in milliseconds after boot. After that it stays the guest's as long as nobody else needs it.
+    pub until_ms: u64,
+}
+
+/// All addresses that were ever offered or given.
+#[derive(Debug, Default)]
+pub struct Table {
+    rows: Vec<Row>,
+}
+
+impl Table {
+    /// Every row, in no order.
+    #[must_use]
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// Leaves out every row that `server` could not give.
+    pub fn fit(&mut self, server: &Server) {
+        self.rows.retain(|row| is_in_pool(server, row.address));
+    }
+
+    /// Is `address` this guest's already, given and not over?
+    #[must_use]
+    pub fn holds(&self, guest: &Guest, address: Ipv4Addr, now_ms: u64) -> bool {
+        self.rows.iter().any(|row| {
+            row.address == address
+                && row.guest.key == guest.key
+                && row.state == Use::Given
+                && row.until_ms > now_ms
+        })
+    }
+
+    /// May `guest` have `address`? It is in the pool, and nobody else has it.
+    #[must_use]
+    pub fn is_free_for(&self, server: &Server, guest: &Guest, address: Ipv4Addr, now_ms: u64) -> bool {
+        is_in_pool(server, address)
+            && self.rows.iter().filter(|row| row.address == address).all(|row| {
+                row.until_ms <= now_ms || (row.guest.key == guest.key && row.state != Use::Declined)
+            })
+    }
+
+    /// The address to offer to `guest`: what it had, what it asks for, what its key says, what has been free for longest.
+    #[must_use]
+    pub fn choose(
+        &self,
+        server: &Server,
+        guest: &Guest,
+        wanted: Option<Ipv4Addr>,
+        now_ms: u64,
+    ) -> Option<Ipv4Addr> {
+        let had = self.rows.iter().find(|row| row.guest.key == guest.key).map(|row| row.address);
+        let free = |address: &Ipv4Addr| self.is_free_for(server, guest, *address, now_ms);
+        let unused = |address: &Ipv4Addr| self.rows.iter().all(|row| row.address != *address);
+        had.filter(free)
+            .or(wanted.filter(free))
+            .or_else(|| {
+                candidates(server, guest.key.bytes()).find(|address| unused(address) && free(address))
+            })
+            .or_else(|| {
+                let over = self.rows.iter().filter(|row| free(&row.address));
+                over.min_by_key(|row| row.until_ms).map(|row| row.address)
+            })
+    }
+
+    /// Writes down that `address` is `guest`'s until `until_ms`; what either had before is gone. `false`: the table is full of
+    /// addresses that are in use.
+    pub fn put(&mut self, row: Row, now_ms: u64) -> bool {
+        self.rows.retain(|old| {
+            old.address != row.address && (old.guest.key != row.guest.key || old.state == Use::Declined)
+        });
+        if self.rows.len() >= ROWS_MAX {
+            let oldest = self.rows.iter().enumerate().min_by_key(|(_, old)| old.until_ms);
+            match oldest {
+                Some((place, old)) if old.until_ms <= now_ms => drop(self.rows.swap_remove(place)),
+                Some(_) | None => return false,
+            }
+        }
+        self.rows.push(row);
+        true
+    }
+
+    /// The guest gives `address` back; it will get it again if it can. `false`: it was not its.
+    pub fn release(&mut self, guest: &Guest, address: Ipv4Addr, now_ms: u64) -> bool {
+        let its =
+            |row: &&mut Row| row.address == address && row.guest.key == guest.key && row.state == Use::Given;
+        let Some(row) = self.rows.iter_mut().find(its) else { return false };
+        row.until_ms = now_ms;
+        true
+    }
+
+    /// The guest found somebody else at the address that we gave it. `false`: it was not its.
+    pub fn decline(&mut self, guest: &Guest, address: Ipv4Addr, now_ms: u64) -> bool {
+        let its = |row: &&mut Row| {
+            row.address == address && row.guest.key == guest.key && row.state != Use::Declined
+        };
+        let Some(row) = self.rows.iter_mut().find(its) else { return false };
+        row.state = Use::Declined;
+        row.until_ms = now_ms.saturating_add(DECLINE_MS);
+        true
+    }
+
+    /// The guest took another server's offer.
+    pub fn forget_offer(&mut self, guest: &Guest) {
+        self.rows.retain(|row| row.guest.key != guest.key || row.state != Use::Offered);
+    }
+}
+
+/// Can `server` give `address`? In its pool, and neither its own nor the first or last of the prefix.
+#[must_use]
+pub fn is_in_pool(server: &Server, address: Ipv4Addr) -> bool {
+    let host_bits = u32::MAX.checked_shr(u32::from(server.prefix_length)).unwrap_or(0);
+    let host = address.to_bits() & host_bits;
+    (server.pool.first..=server.pool.last).contains(&address)
+        && address != server.address
+        && host != 0
+        && host != host_bits
+}
+
+/// The pool's addresses from where `key` points on, as many as are needed to meet one that is in no row.
+fn candidates(server: &Server, key: &[u8]) -> impl Iterator<Item = Ipv4Addr> {
+    let first = server.pool.first.to_bits();
+    let size = u64::from(server.pool.last.to_bits().saturating_sub(first)) + 1;
+    // The pool's own address, the first and the last of the prefix, and one more than all rows.
+    let tries = size.min(u64::try_from(ROWS_MAX).unwrap_or(u64::MAX) + 4);
+    let start = hash(key) % size;
+    (0..tries).filter_map(move |step| {
+        let place = u32::try_from((start + step) % size).ok()?;
+        Some(Ipv4Addr::from_bits(first.checked_add(place)?))
+    })
+}
+
+/// FNV-1a, 64 bits. Source: draft-eastlake-fnv, §2.
+fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
