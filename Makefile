@@ -6,12 +6,16 @@ SETUP := src/lab/setup
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/shg
 TARGET := i686-unknown-linux-musl
 FIRMWARE := init supervisor storage network lease ctl reaper hello
+# What only tests put into a root: a supervisor with tenants for rehearsals, one of these tenants, the init that boots are compared with.
+REHEARSAL := -p supervisor --features supervisor/rehearsal --bin rehearsal -p chatter --bin chatter -p lab --bin bare
+CROSS = $(HOST) . $(CACHE)/firmware.env && cargo build -q --locked --profile firmware --target $(TARGET) --target-dir target/firmware
 LAB := cargo run -q --locked -p lab --
 
 # A recipe that uses Cargo begins with this: a Cargo is there, wherever it came from.
 HOST = . $(CACHE)/host.env &&
 
-.PHONY: help run smoke check test bench budget image check-buildroot fuzz kernel firmware vendor clean clean-cache host guest
+.PHONY: help run smoke check test bench budget image check-buildroot fuzz kernel firmware vendor clean clean-cache
+.PHONY: host rehearsal guest guest-test test-packages deny
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -54,8 +58,10 @@ kernel: ## Build the board kernel (Linux 6.12), once
 	@$(SETUP)/kernel.sh board
 
 firmware: host ## Build the gateway's programs for the 32-bit target
-	@$(HOST) . $(CACHE)/firmware.env && cargo build -q --locked --profile firmware --target $(TARGET) --target-dir target/firmware \
-		$(FIRMWARE:%=-p %)
+	@$(CROSS) $(FIRMWARE:%=-p %)
+
+rehearsal: host
+	@$(CROSS) $(REHEARSAL)
 
 vendor: host ## Copy the crates' sources into vendor/, for Buildroot
 	@$(HOST) cargo vendor -q --locked vendor >vendor.tmp
@@ -79,9 +85,7 @@ guest: host firmware
 	@$(SETUP)/kernel.sh $(KERNEL)
 
 # And what its peers are.
-.PHONY: guest-test deny
-guest-test: test-packages guest
-.PHONY: test-packages
+guest-test: test-packages guest rehearsal
 test-packages:
 	@$(SETUP)/packages.sh test
 

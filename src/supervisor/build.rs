@@ -1,6 +1,7 @@
 //! Parses the manifests of the services that come with the image, so that no parser of text runs beside the supervisor's rights.
 //!
-//! In:  `src/services/*/manifest.toml`. Out: `$OUT_DIR/manifests.rs`, a table of encoded manifests.
+//! In:  `src/services/*/manifest.toml`, and with the feature `rehearsal` also `rehearsal.toml`. Out: `$OUT_DIR/manifests.rs`, a table of
+//! encoded manifests.
 #![forbid(unsafe_code)]
 
 use std::fmt::Write as _;
@@ -18,8 +19,13 @@ fn main() -> Result<(), String> {
         .map(|entry| entry.path())
         .collect();
     folders.sort();
+    let names: &[&str] = match env::var_os("CARGO_FEATURE_REHEARSAL") {
+        Some(_) => &["manifest.toml", "rehearsal.toml"],
+        None => &["manifest.toml"],
+    };
+    let paths = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
     let mut table = String::from("const MANIFESTS: &[&[u8]] = &[\n");
-    for path in folders.into_iter().map(|folder| folder.join("manifest.toml")).filter(|path| path.exists()) {
+    for path in paths.filter(|path| path.exists()) {
         println!("cargo:rerun-if-changed={}", path.display());
         let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         let manifest = manifest::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;

@@ -2,15 +2,13 @@
 //!
 //! In:  a kernel. Out: milliseconds.
 //!
-//! The program is `src/bin/bare.rs`; it is built here, when it is needed, with the firmware's profile.
-
-use std::path::PathBuf;
+//! The program is `src/bin/bare.rs`; `make rehearsal` builds it with the firmware's profile.
 
 use crate::error::Error;
 use crate::guest::{Around, BOOT_LIMIT, Guest, Options};
+use crate::house;
 use crate::kernel::Kernel;
 use crate::root::{self, Variant};
-use crate::{house, tool};
 
 /// What a bare init took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,30 +19,12 @@ pub struct Bare {
     pub loaded_ms: u64,
 }
 
-/// Builds it.
-fn build() -> Result<PathBuf, Error> {
-    let environment = house::cache().join("firmware.env");
-    if !environment.exists() {
-        let remedy = "make firmware makes the cross target usable".to_owned();
-        return Err(Error::Missing { what: environment.display().to_string(), remedy });
-    }
-    // The same folder as the firmware's, so that what both need is built once.
-    let script = format!(
-        ". \"$1/host.env\" && . \"$1/firmware.env\" && cd \"$2\" && exec cargo build -q --locked --profile firmware \
-         --target {} --target-dir target/firmware -p lab --bin bare",
-        house::TARGET
-    );
-    let (cache, top) = (house::cache().display().to_string(), house::top().display().to_string());
-    tool::run("sh", &["-c", &script, "sh", &cache, &top])?;
-    Ok(house::firmware().join("bare"))
-}
-
 /// Boots it and reads what it says.
 ///
 /// # Errors
 /// [`Error::Missing`]: kernel, emulator or cross target. [`Error::Answer`]: it said nothing.
 pub fn measure(kernel: Kernel) -> Result<Bare, Error> {
-    let root = root::bare(kernel, &build()?)?;
+    let root = root::bare(kernel, &house::firmware().join("bare"))?;
     let options = Options {
         kernel,
         variant: Variant::Shipped,

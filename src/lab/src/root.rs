@@ -3,7 +3,8 @@
 //! In:  `rootfs/`, the firmware's programs, sealed services, the kernel's modules. Out: a file in `target/lab/root`, named after its
 //! contents, so that the same root is compressed once.
 //!
-//! Two variants: what is shipped, and the one for tests, which has a door more. Where each program lies is said in one table.
+//! Three variants: what is shipped, the one for tests, which has a door more, and the one for rehearsals. Where each program lies is said
+//! in one table.
 //!
 //! Not here: the root of the flashable image (`buildroot/`).
 
@@ -25,6 +26,8 @@ pub enum Variant {
     Shipped,
     /// With `/sbin/door`: `ctl` bound to the second serial port.
     Test,
+    /// As [`Variant::Test`], and the supervisor has more tenants: for rehearsals of what should never happen.
+    Rehearsal,
 }
 
 /// A root, ready to boot.
@@ -48,6 +51,8 @@ pub const PROGRAMS: [(&str, &str); 7] = [
 ];
 /// The door of the test root: the same program as `ctl` under another name.
 const DOOR: (&str, &str) = ("ctl", "sbin/door");
+/// The supervisor of the rehearsal root.
+const REHEARSAL: (&str, &str) = ("rehearsal", "sbin/supervisor");
 /// Where sealed services lie.
 const SERVICES: &str = "usr/lib/shg/services";
 /// Where things are mounted.
@@ -80,7 +85,7 @@ impl Tree {
     fn add_file(&mut self, path: &str, permissions: u32, from: &Path) -> Result<(), Error> {
         let contents = fs::read(from).map_err(|_| Error::Missing {
             what: from.display().to_string(),
-            remedy: "make firmware builds the gateway's programs".to_owned(),
+            remedy: "make firmware rehearsal builds the programs of roots".to_owned(),
         })?;
         self.add(path, Entry::File { permissions, contents });
         Ok(())
@@ -153,14 +158,22 @@ fn gateway(kernel: Kernel, variant: Variant) -> Result<Tree, Error> {
     let mut tree = Tree::default();
     add_ground(&mut tree, kernel)?;
     tree.add_folder("", &house::top().join("rootfs"))?;
-    let door = match variant {
-        Variant::Shipped => None,
-        Variant::Test => Some(DOOR),
+    // A later one takes the place of an earlier one.
+    let (more, manifests): (&[_], &[_]) = match variant {
+        Variant::Shipped => (&[], &["manifest.toml"]),
+        Variant::Test => (&[DOOR], &["manifest.toml"]),
+        Variant::Rehearsal => (&[DOOR, REHEARSAL], &["manifest.toml", "rehearsal.toml"]),
     };
-    for (room, place) in PROGRAMS.into_iter().chain(door) {
+    for (room, place) in PROGRAMS.iter().chain(more) {
         tree.add_file(place, 0o755, &house::firmware().join(room))?;
     }
-    for service in seal::services()? {
+    for service in manifests
+        .iter()
+        .map(|file| seal::services(file))
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .flatten()
+    {
         let place = format!("{SERVICES}/{}", service.manifest.image.as_str());
         tree.add(&place, Entry::File { permissions: 0o644, contents: seal::image(&service)? });
     }
@@ -250,8 +263,10 @@ mod tests {
     }
 
     #[test]
-    fn the_door_is_in_the_test_root_only() {
-        for (variant, wanted) in [(Variant::Shipped, false), (Variant::Test, true)] {
+    fn the_door_is_in_roots_for_tests_only() {
+        for (variant, wanted) in
+            [(Variant::Shipped, false), (Variant::Test, true), (Variant::Rehearsal, true)]
+        {
             match paths(Kernel::Board, variant) {
                 Err(why @ Error::Missing { .. }) => return println!("skipped: {why}"),
                 other => assert_eq!(other.unwrap().contains(&"/sbin/door".to_owned()), wanted, "{variant:?}"),

@@ -30,17 +30,18 @@ pub struct Service {
     pub program: PathBuf,
 }
 
-/// The services of the tree, in order of name.
+/// The services of the tree whose manifests have this file name, in order of name: `manifest.toml` goes to every gateway, `rehearsal.toml`
+/// only to roots for tests.
 ///
 /// # Errors
 /// [`Error::Io`]: a manifest cannot be read. [`Error::Answer`]: it is not well formed. [`Error::Missing`]: its program is not built.
-pub fn services() -> Result<Vec<Service>, Error> {
+pub fn services(file: &str) -> Result<Vec<Service>, Error> {
     let folder = house::top().join("src/services");
     let mut found = Vec::new();
     let entries = fs::read_dir(&folder).map_err(Error::path(&folder))?;
     let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     folders.sort();
-    for path in folders.iter().map(|folder| folder.join("manifest.toml")).filter(|path| path.exists()) {
+    for path in folders.iter().map(|folder| folder.join(file)).filter(|path| path.exists()) {
         let text = fs::read_to_string(&path).map_err(Error::path(&path))?;
         let manifest = manifest::parse(&text)
             .map_err(|error| Error::Answer { who: path.display().to_string(), why: error.to_string() })?;
@@ -68,7 +69,7 @@ pub fn image(service: &Service) -> Result<Vec<u8>, Error> {
     }
     if !service.program.exists() {
         let what = service.program.display().to_string();
-        return Err(Error::Missing { what, remedy: "make firmware".to_owned() });
+        return Err(Error::Missing { what, remedy: "make firmware rehearsal".to_owned() });
     }
     fs::copy(&service.program, &place).map_err(Error::path(&place))?;
     fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).map_err(Error::path(&place))?;

@@ -114,8 +114,8 @@ pub fn processes(store: &mut Store, keep: &Keep) -> Result<(Vec<Process>, Vec<En
             kinds.push((name, What::Daemon(daemon)));
         }
     }
-    for (slot, manifest) in (0_u8..).zip(catalogue::manifests().take(SERVICES)) {
-        kinds.push((manifest.name.clone(), What::Tenant(Box::new(Tenant::new(manifest, slot)?))));
+    for (slot, entry) in (0_u8..).zip(catalogue::entries().take(SERVICES)) {
+        kinds.push((entry.manifest.name.clone(), What::Tenant(Box::new(Tenant::new(entry, slot)?))));
     }
     let (mut processes, mut corpses) = (Vec::new(), Vec::new());
     for (name, what) in kinds {

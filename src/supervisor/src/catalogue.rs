@@ -1,22 +1,80 @@
 //! The services that come with the image: their manifests, parsed when this program was built.
 //!
 //! Out: checked manifests. Bundles that are installed later will come over a wire.
+//!
+//! With the feature `rehearsal`, which the firmware is built without, there are more: tenants for tests (`src/services/*/rehearsal.toml`),
+//! one that goes without a layer for each layer, and copies of the first service to fill the house.
 
 use contract::frame;
+use contract::layer::Layer;
 use contract::manifest::Manifest;
 
 include!(concat!(env!("OUT_DIR"), "/manifests.rs"));
 
-/// Every manifest, in the order of the names of their folders.
-pub fn manifests() -> impl Iterator<Item = Manifest> {
+/// A service of the image.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// What it is and needs.
+    pub manifest: Manifest,
+    /// The layer that it goes without: for rehearsals; `None` in the firmware, where nothing would heed it.
+    pub without: Option<Layer>,
+}
+
+/// Every service, in the order of the names of their folders; their places follow from it.
+pub fn entries() -> impl Iterator<Item = Entry> {
     // They were encoded by the same types when this was built.
-    MANIFESTS.iter().filter_map(|bytes| frame::decode(bytes).ok())
+    let built_in = MANIFESTS.iter().filter_map(|bytes| frame::decode(bytes).ok());
+    let built_in = built_in.map(|manifest| Entry { manifest, without: None });
+    #[cfg(feature = "rehearsal")]
+    let built_in = built_in.chain(rehearsal::entries());
+    built_in
+}
+
+#[cfg(feature = "rehearsal")]
+mod rehearsal {
+    use contract::Name;
+    use contract::frame;
+    use contract::layer::Layer;
+    use contract::manifest::Manifest;
+
+    use super::{Entry, MANIFESTS};
+
+    /// Copies of the first service: with it and the tenant for tests the house has ten.
+    const COPIES: usize = 8;
+
+    /// Starts only when asked, and offers nothing, so that copies are not in each other's way.
+    fn copy(first: &Manifest, name: &str) -> Option<Manifest> {
+        let name = Name::new(name).ok()?;
+        Some(Manifest { name, autostart: false, serves: heapless::Vec::new(), ..first.clone() })
+    }
+
+    /// See the head of this file.
+    pub(super) fn entries() -> impl Iterator<Item = Entry> {
+        let first: Option<Manifest> = MANIFESTS.first().and_then(|bytes| frame::decode(bytes).ok());
+        let layers = Layer::ALL
+            .into_iter()
+            .map(|layer| (format!("no-{}", layer.word().replace('.', "-")), Some(layer)));
+        let copies = (1..=COPIES).map(|number| (format!("copy-{number}"), None));
+        layers.chain(copies).filter_map(move |(name, without)| {
+            Some(Entry { manifest: copy(first.as_ref()?, &name)?, without })
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn every_manifest_of_the_tree_is_there() {
-        assert_eq!(super::manifests().count(), super::MANIFESTS.len());
+        let names: std::collections::BTreeSet<_> =
+            super::entries().map(|entry| entry.manifest.name.to_string()).collect();
+        assert!(names.contains("hello"));
+        assert_eq!(names.len(), super::entries().count(), "no two have the same name");
+        #[cfg(feature = "rehearsal")]
+        assert_eq!(names.iter().filter(|name| name.starts_with("no-")).count(), 18, "one for each layer");
+        #[cfg(not(feature = "rehearsal"))]
+        assert!(
+            super::entries().all(|entry| entry.without.is_none())
+                && super::entries().count() == super::MANIFESTS.len()
+        );
     }
 }

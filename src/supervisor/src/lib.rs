@@ -27,11 +27,32 @@ pub mod turn;
 
 use std::fmt;
 
+use contract::keep::SUPERVISOR_FD;
 use sys::Errno;
+
+use crate::house::House;
+use crate::keep::Keep;
+
+/// Begins a life: reads the words that PID 1 starts it with, and takes back what was kept.
+///
+/// # Errors
+/// [`Error::Usage`]: not PID 1 has started it. Others as [`House::open`].
+pub fn open(words: impl Iterator<Item = String>) -> Result<House, Error> {
+    let mut numbers = words.map(|word| word.parse::<u64>().ok());
+    let (Some(Some(init_ms)), Some(Some(life)), None) = (numbers.next(), numbers.next(), numbers.next())
+    else {
+        return Err(Error::Usage("its words are INIT_MS LIFE"));
+    };
+    let socket = sys::descriptor::inherited(SUPERVISOR_FD).ok_or(Error::Usage("descriptor 3 is not open"))?;
+    sys::logger::to_stderr("supervisor");
+    House::open(Keep::new(socket), init_ms, life)
+}
 
 /// Why the supervisor, or a start, does not go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
+    /// It was started wrongly: what is missing.
+    Usage(&'static str),
     /// The system said no: what it was for, and why.
     System(&'static str, Errno),
     /// A wire could not be bound.
@@ -43,6 +64,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Usage(what) => write!(f, "supervisor: only PID 1 starts it: {what}"),
             Self::System(what, errno) => write!(f, "{what}: {}", errno.desc()),
             Self::Wire(name, errno) => write!(f, "wire {name} cannot be bound: {}", errno.desc()),
             Self::Sandbox(error) => error.fmt(f),

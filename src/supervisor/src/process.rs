@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use contract::Name;
 use contract::control::{self, Kind};
+use contract::layer::Layer;
 use contract::limit::NAME_BYTES;
 use contract::manifest::Manifest;
 use log::warn;
@@ -15,6 +16,7 @@ use sandbox::{Entered, Network, Plan, cgroup};
 use sys::descriptor;
 
 use crate::Error;
+use crate::catalogue::Entry;
 use crate::core::Daemon;
 use crate::keep::Keep;
 use crate::record::{self, Record};
@@ -60,6 +62,8 @@ pub struct Tenant {
     pub slot: u8,
     /// Its isolation, computed once.
     pub plan: Plan,
+    /// The layer that it goes without, in a rehearsal.
+    pub without: Option<Layer>,
     /// Its network, once it was made; kept over restarts.
     pub network: Option<Network>,
     /// Its root, while a start is being prepared.
@@ -211,13 +215,14 @@ impl Process {
 }
 
 impl Tenant {
-    /// The tenant of `manifest` in `slot`.
+    /// The tenant of `entry` in `slot`.
     ///
     /// # Errors
     /// [`Error::Sandbox`]: its isolation cannot be planned.
-    pub fn new(manifest: Manifest, slot: u8) -> Result<Self, Error> {
+    pub fn new(entry: Entry, slot: u8) -> Result<Self, Error> {
+        let Entry { manifest, without } = entry;
         let plan = Plan::new(&manifest, slot)?;
-        Ok(Self { manifest, slot, plan, network: None, root: None, attached: false, entered: None })
+        Ok(Self { manifest, slot, plan, without, network: None, root: None, attached: false, entered: None })
     }
 
     /// Is there all that a start needs?

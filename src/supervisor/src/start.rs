@@ -125,7 +125,7 @@ impl House {
                 output: process.ring.writer.as_fd(),
                 notify: process.note.1.as_fd(),
                 reaper: reaper.as_fd(),
-                without: None,
+                without: tenant.without,
             },
         )?;
         let (pid, descriptor) = (entered.pid, entered.pidfd.try_clone().ok());

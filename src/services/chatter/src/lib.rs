@@ -1,0 +1,89 @@
+//! A tenant for tests: it writes a numbered line every 10 ms, holds connections open, and ends with the code that it is told.
+//!
+//! In:  connections; a line `exit CODE` on one of them. Out: `line N` on standard output; `tick N` on each connection every 100 ms, with
+//! numbers that begin at 0 for each, so whoever listens sees whether anything was lost.
+//!
+//! Only the rehearsal root has it. Not here: anything that a service should be modelled on; for that there is `hello`.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::Sender;
+use std::thread;
+use std::time::Duration;
+
+/// Where it listens.
+pub const PORT: u16 = 7000;
+/// Between two lines of its log.
+pub const LINE_EVERY: Duration = Duration::from_millis(10);
+/// Between two words on a connection.
+const TICK_EVERY: Duration = Duration::from_millis(100);
+/// The longest order, in bytes.
+const ORDER_BYTES: usize = 64;
+
+/// Says once that it is ready, where somebody asked.
+pub fn say_ready() {
+    let number = std::env::var("NOTIFY_FD").unwrap_or_default();
+    if let Ok(mut notify) = File::options().write(true).open(format!("/proc/self/fd/{number}")) {
+        // Nobody to tell: then nobody waits.
+        let _ = notify.write_all(b"ready\n");
+    }
+}
+
+/// Serves each connection by a thread of its own; how many there can be is the cgroup's business.
+pub fn talk(listener: &TcpListener, ends: &Sender<u8>) {
+    for stream in listener.incoming().flatten() {
+        let ends = ends.clone();
+        let spawned = thread::Builder::new().spawn(move || tick(stream, &ends));
+        if let Err(error) = spawned {
+            eprintln!("chatter: {error}");
+        }
+    }
+}
+
+fn tick(mut stream: TcpStream, ends: &Sender<u8>) {
+    if stream.set_read_timeout(Some(TICK_EVERY)).is_err() {
+        return;
+    }
+    let mut order = Vec::new();
+    for number in 0_u64.. {
+        if writeln!(stream, "tick {number}").is_err() {
+            return;
+        }
+        let mut piece = [0; ORDER_BYTES];
+        match stream.read(&mut piece) {
+            Ok(0) => return,
+            Ok(length) => order.extend_from_slice(piece.get(..length).unwrap_or_default()),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
+            Err(_) => return,
+        }
+        if order.len() > ORDER_BYTES {
+            return;
+        }
+        if let Some(code) = parse(&order) {
+            // The receiver is `main`, which is there as long as we are.
+            let _ = ends.send(code);
+        }
+    }
+}
+
+/// The code of an order, once its line is whole.
+fn parse(order: &[u8]) -> Option<u8> {
+    let line = std::str::from_utf8(order).ok()?.strip_suffix('\n')?;
+    line.strip_prefix("exit ")?.trim_end().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn an_order_is_a_whole_line() {
+        let table =
+            [("exit 7\n", Some(7)), ("exit 7", None), ("exit 300\n", None), ("leave\n", None), ("", None)];
+        for (order, code) in table {
+            assert_eq!(parse(order.as_bytes()), code, "{order:?}");
+        }
+    }
+}
