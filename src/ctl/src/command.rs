@@ -65,8 +65,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "kill",
-        arguments: "NAME",
-        about: "End a process's program at once (SIGKILL)",
+        arguments: "NAME [SIGNAL]",
+        about: "Send a process's program a signal (KILL, or TERM, STOP, CONT)",
         run: processes::kill,
     },
     Command {
@@ -96,13 +96,31 @@ pub(crate) struct Words<'w> {
 impl Words<'_> {
     /// There are none but options.
     pub(crate) fn none(&self) -> Result<(), Error> {
-        if self.words.is_empty() { Ok(()) } else { Err(Error::Usage(self.usage.clone())) }
+        if self.words.is_empty() { Ok(()) } else { Err(self.wrong()) }
     }
 
     /// There is one, and it is a process's name.
     pub(crate) fn name(&self) -> Result<contract::Name, Error> {
-        let [word] = self.words.as_slice() else { return Err(Error::Usage(self.usage.clone())) };
-        contract::Name::new(word).map_err(|error| Error::Usage(format!("{} ({error})", self.usage)))
+        match self.name_and_word()? {
+            (name, None) => Ok(name),
+            (_, Some(_)) => Err(self.wrong()),
+        }
+    }
+
+    /// The first is a process's name; there may be one more.
+    pub(crate) fn name_and_word(&self) -> Result<(contract::Name, Option<&str>), Error> {
+        let (name, word) = match self.words.as_slice() {
+            [name] => (name, None),
+            [name, word] => (name, Some(*word)),
+            _ => return Err(self.wrong()),
+        };
+        let name = contract::Name::new(name);
+        name.map(|name| (name, word)).map_err(|error| Error::Usage(format!("{} ({error})", self.usage)))
+    }
+
+    /// They are not what the command takes.
+    pub(crate) fn wrong(&self) -> Error {
+        Error::Usage(self.usage.clone())
     }
 }
 
@@ -171,6 +189,8 @@ mod tests {
             (&["log"], "ctl log NAME"),
             (&["log", "Hello"], "name:"),
             (&["start", "a", "b"], "ctl start NAME"),
+            (&["kill", "a", "SEGV"], "ctl kill NAME [SIGNAL]"),
+            (&["kill", "a", "TERM", "b"], "ctl kill NAME [SIGNAL]"),
             (&["status", "x"], "ctl status"),
             (&["status", "--xml"], "ctl status"),
             (&["start", "--json", "a"], "ctl start NAME"),

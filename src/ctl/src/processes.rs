@@ -1,6 +1,7 @@
 //! Commands about processes: what the supervisor knows and does.
 
 use std::fs;
+use std::path::Path;
 
 use contract::control::{Answer, Ask, Exit, Kind, Process};
 use contract::layer::Layers;
@@ -147,20 +148,35 @@ pub(crate) fn power_off(words: &Words<'_>, _: Out<'_>) -> Result<(), Error> {
     order(&Ask::PowerOff)
 }
 
-/// Ends a program as a fault of its own would. `supervisor` is one, too.
+/// Ends a program as a fault of its own would, or stops it as a hang would. `supervisor` is one, too.
 pub(crate) fn kill(words: &Words<'_>, _: Out<'_>) -> Result<(), Error> {
-    let name = words.name()?;
-    let row = processes()?.into_iter().find(|row| row.name == name).and_then(|row| row.pid);
-    let pid = match row.and_then(|pid| i32::try_from(pid).ok()) {
-        Some(pid) => pid,
-        None => running()
-            .into_iter()
-            .find(|program| program.name == name.as_str())
-            .map(|program| program.pid)
-            .ok_or_else(|| Error::Refused(format!("{name}: it does not run; `ctl procs` lists what does")))?,
+    let (name, signal) = words.name_and_word()?;
+    let signal = match signal {
+        None | Some("KILL") => Signal::SIGKILL,
+        Some("TERM") => Signal::SIGTERM,
+        Some("STOP") => Signal::SIGSTOP,
+        Some("CONT") => Signal::SIGCONT,
+        Some(_) => return Err(words.wrong()),
     };
-    nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL)
+    let pid = if name.as_str() == "supervisor" { supervisor() } else { pid_of(&name)? };
+    let pid =
+        pid.ok_or_else(|| Error::Refused(format!("{name}: it does not run; `ctl status` lists what does")))?;
+    nix::sys::signal::kill(Pid::from_raw(pid), signal)
         .map_err(|errno| Error::Refused(format!("{name}: {}", errno.desc())))
+}
+
+fn pid_of(name: &contract::Name) -> Result<Option<i32>, Error> {
+    let row = processes()?.into_iter().find(|row| row.name == *name);
+    Ok(row.and_then(|row| row.pid).and_then(|pid| i32::try_from(pid).ok()))
+}
+
+/// The supervisor's own number. It is not asked, for it may hang; and not found by its name, for a tenant may have taken that.
+fn supervisor() -> Option<i32> {
+    let is_it = |pid: &i32| {
+        fs::read_link(format!("/proc/{pid}/exe"))
+            .is_ok_and(|program| program == Path::new("/sbin/supervisor"))
+    };
+    running().into_iter().map(|program| program.pid).find(is_it)
 }
 
 pub(crate) fn facts(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {

@@ -32,8 +32,8 @@ const PSEUDO_FILE_SYSTEMS: [PseudoFileSystem; 5] = [
 
 /// Kernel settings that nobody changes later: file, value, why it is so.
 const SETTINGS: [(&str, &str); 5] = [
-    // Our own lines are not to be cut by the rate limit for strangers.
-    ("/proc/sys/kernel/printk_devkmsg", "on"),
+    // Our own lines are not to be cut by the rate limit for strangers. (This one wants its line whole.)
+    ("/proc/sys/kernel/printk_devkmsg", "on\n"),
     // A kernel that lost its mind starts anew.
     ("/proc/sys/kernel/panic", "5"),
     ("/proc/sys/kernel/sysrq", "0"),
@@ -94,7 +94,7 @@ pub fn report(faults: &Faults) {
 pub fn set_kernel() {
     for (file, value) in SETTINGS {
         if let Err(error) = fs::write(file, value) {
-            warn!("{file}: not set to {value}: {error}");
+            warn!("{file}: not set to {}: {error}", value.trim_end());
         }
     }
 }

@@ -18,8 +18,10 @@ pub const PACKAGE: &str = "qemu-system-x86";
 /// Where an emulated host stands in the LAN when there is no real one: beside the gateway's own 192.168.1.1 of
 /// `rootfs/etc/shg/network.toml`, outside its pool.
 const LAN_HOST: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 2);
-/// What always stands on the kernel's command line: no links of the drivers that make some by themselves.
-const COMMAND_LINE: &str = "console=ttyS0 rdinit=/sbin/init panic=5 ifb.numifbs=0 dummy.numdummies=0";
+/// What always stands on the kernel's command line: on the console what is worth a notice or more, no links of the drivers that make some
+/// by themselves.
+const COMMAND_LINE: &str =
+    "console=ttyS0 loglevel=6 rdinit=/sbin/init panic=5 ifb.numifbs=0 dummy.numdummies=0";
 
 /// What one Ethernet port is plugged into.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,7 +156,7 @@ mod tests {
         Board {
             kernel: "/k".into(),
             root: Root { path: "/r,1".into(), bytes: 0 },
-            append: "loglevel=4".to_owned(),
+            append: "debug".to_owned(),
             stick: None,
             wan: Port::Unplugged,
             lan: Port::Home { page_port: 8080 },

@@ -22,6 +22,8 @@ pub struct Process {
     pub ready_ms: Option<u64>,
     /// How often it was started again.
     pub restarts: u64,
+    /// How it last ended: `code 7`, `signal 9`.
+    pub exit: Option<String>,
     /// Why it is as it is.
     pub reason: String,
 }
@@ -57,12 +59,42 @@ pub fn processes(guest: &mut Guest) -> Result<Vec<Process>, Error> {
         pid: row["pid"].as_u64(),
         ready_ms: row["ready_ms"].as_u64(),
         restarts: row["restarts"].as_u64().unwrap_or_default(),
+        exit: row["exit"].as_str().map(str::to_owned),
         reason: text(row, "reason"),
     };
     Ok(rows(&answer).map(process).collect())
 }
 
-/// The processes that are not up, with their reasons; none when all is well. An empty list of processes is not well.
+/// The process of this name.
+///
+/// # Errors
+/// As [`Guest::json`]; [`Error::Answer`]: there is none.
+pub fn process(guest: &mut Guest, name: &str) -> Result<Process, Error> {
+    let found = processes(guest)?.into_iter().find(|process| process.name == name);
+    found.ok_or_else(|| Error::Answer {
+        who: "ctl status --json".to_owned(),
+        why: format!("no process {name}"),
+    })
+}
+
+/// How many lives the supervisor has had.
+///
+/// # Errors
+/// As [`Guest::json`].
+pub fn lives(guest: &mut Guest) -> Result<u64, Error> {
+    Ok(guest.json("facts --json")?["lives"].as_u64().unwrap_or_default())
+}
+
+/// The lines of a process's log that are still in its ring.
+///
+/// # Errors
+/// As [`Guest::json`].
+pub fn log(guest: &mut Guest, name: &str) -> Result<Vec<String>, Error> {
+    let answer = guest.json(&format!("log {name} --json"))?;
+    Ok(rows(&answer).filter_map(|line| line.as_str().map(str::to_owned)).collect())
+}
+
+/// The processes that should run and are not up, with their reasons; none when all is well. No process at all is not well.
 ///
 /// # Errors
 /// As [`Guest::json`].
@@ -71,7 +103,10 @@ pub fn not_up(guest: &mut Guest) -> Result<Vec<String>, Error> {
     if all.is_empty() {
         return Ok(vec!["no process at all".to_owned()]);
     }
-    let late = all.iter().filter(|process| process.state != "up");
+    // In a rehearsal there are some that nobody has started: they are down, without a reason.
+    let idle =
+        |process: &&Process| process.state == "down" && process.reason.is_empty() && process.exit.is_none();
+    let late = all.iter().filter(|process| process.state != "up" && !idle(process));
     Ok(late.map(|process| format!("{} is {}: {}", process.name, process.state, process.reason)).collect())
 }
 

@@ -37,7 +37,8 @@ impl Log for Stderr {
         let priority = match record.level() {
             Level::Error => 3,
             Level::Warn => 4,
-            Level::Info => 6,
+            // A notice: the kernel's own news (6) can be kept off the console without ours.
+            Level::Info => 5,
             Level::Debug | Level::Trace => 7,
         };
         // One write a line, from the stack: no allocation, so PID 1 may log after its heap is locked.
