@@ -208,13 +208,17 @@ impl State {
 
 /// An event that concerns the state that we are in: the exchange is ours, the server is the right one, the time has come.
 enum Cue {
-    Up,
-    Down,
+    Carrier(bool),
     Due,
+    Said(Said),
+    Conflict,
+}
+
+/// What the right server said in our exchange.
+enum Said {
     Offer(Terms),
     Ack(Terms),
     Nak,
-    Conflict,
 }
 
 /// Returns what follows `event` in `state` at `now`.
@@ -238,8 +242,8 @@ pub fn next(state: State, event: Event, now: Moment) -> (State, Actions) {
 /// The part of `event` that concerns `state`.
 fn cue(state: &State, event: Event, now: Moment) -> Option<Cue> {
     match event {
-        Event::Up => Some(Cue::Up),
-        Event::Down => Some(Cue::Down),
+        Event::Up => Some(Cue::Carrier(true)),
+        Event::Down => Some(Cue::Carrier(false)),
         Event::Conflict => Some(Cue::Conflict),
         Event::Time => schedule::is_due(state.due_ms(), now.ms).then_some(Cue::Due),
         Event::Heard { xid, reply } => {
@@ -253,98 +257,140 @@ fn cue(state: &State, event: Event, now: Moment) -> Option<Cue> {
                     return None;
                 }
             };
-            let (speaker, cue) = match reply {
-                Reply::Offer(terms) => (terms.server, Cue::Offer(terms)),
-                Reply::Ack(terms) => (terms.server, Cue::Ack(terms)),
-                Reply::Nak { server } => (server, Cue::Nak),
+            let (speaker, said) = match reply {
+                Reply::Offer(terms) => (terms.server, Said::Offer(terms)),
+                Reply::Ack(terms) => (terms.server, Said::Ack(terms)),
+                Reply::Nak { server } => (server, Said::Nak),
             };
-            (xid == asked.xid && server.is_none_or(|server| server == speaker)).then_some(cue)
+            let ours = xid == asked.xid && server.is_none_or(|server| server == speaker);
+            ours.then_some(Cue::Said(said))
         }
     }
 }
 
-/// The table: every state, and everything that can concern it.
+/// The table, in four parts: every state, and everything that can concern it.
 fn step(state: State, cue: Cue, now: Moment, actions: &mut Actions) -> State {
-    use {Cue as C, State as S};
-    match (state, cue) {
-        // The link: what is being asked is forgotten, what is held is not.
-        (S::Down { held }, C::Up) => begin(held, now, actions),
-        (
-            S::Down { held }
-            | S::Init { held, .. }
-            | S::Selecting { held, .. }
-            | S::Requesting { held, .. }
-            | S::Checking { held, .. },
-            C::Down,
-        ) => S::Down { held },
-        (
-            S::Bound { held }
-            | S::Renewing { held, .. }
-            | S::Rebinding { held, .. }
-            | S::Rebooting { held, .. },
-            C::Down,
-        ) => S::Down { held: Some(held) },
+    match cue {
+        Cue::Carrier(true) => up(state, now, actions),
+        Cue::Carrier(false) => down(state),
+        Cue::Due => due(state, now, actions),
+        Cue::Said(said) => heard(state, said, now, actions),
+        Cue::Conflict => conflict(state, now, actions),
+    }
+}
 
-        // Time.
-        (S::Init { held, .. }, C::Due) => discover(Try::first(now), held, actions),
-        (S::Selecting { asked, held }, C::Due) => discover(asked.again(now), held, actions),
-        (S::Requesting { asked, held, .. }, C::Due) if asked.count >= REQUESTS => {
+/// The link has a carrier: what we held before is asked for first.
+fn up(state: State, now: Moment, actions: &mut Actions) -> State {
+    use State as S;
+    match state {
+        S::Down { held } => begin(held, now, actions),
+        state @ (S::Init { .. }
+        | S::Selecting { .. }
+        | S::Requesting { .. }
+        | S::Checking { .. }
+        | S::Bound { .. }
+        | S::Renewing { .. }
+        | S::Rebinding { .. }
+        | S::Rebooting { .. }) => state,
+    }
+}
+
+/// It has none: what is being asked is forgotten, what is held is not.
+fn down(state: State) -> State {
+    use State as S;
+    let held = match state {
+        S::Down { held }
+        | S::Init { held, .. }
+        | S::Selecting { held, .. }
+        | S::Requesting { held, .. }
+        | S::Checking { held, .. } => held,
+        S::Bound { held }
+        | S::Renewing { held, .. }
+        | S::Rebinding { held, .. }
+        | S::Rebooting { held, .. } => Some(held),
+    };
+    S::Down { held }
+}
+
+/// The time has come for whatever the state waited for.
+fn due(state: State, now: Moment, actions: &mut Actions) -> State {
+    use State as S;
+    match state {
+        S::Down { held } => S::Down { held },
+        S::Init { held, .. } => discover(Try::first(now), held, actions),
+        S::Selecting { asked, held } => discover(asked.again(now), held, actions),
+        S::Requesting { asked, held, .. } if asked.count >= REQUESTS => {
             discover(Try::first(now), held, actions)
         }
-        (S::Requesting { asked, offer, held }, C::Due) => take(asked.repeating(now), offer, held, actions),
-        (S::Checking { granted, probes, held, .. }, C::Due) if probes < PROBES => {
+        S::Requesting { asked, offer, held } => take(asked.repeating(now), offer, held, actions),
+        S::Checking { granted, probes, held, .. } if probes < PROBES => {
             check(granted, probes + 1, held, now, actions)
         }
-        (S::Checking { granted, .. }, C::Due) => {
+        S::Checking { granted, .. } => {
             add(actions, Action::Announce(granted.address()));
             hold(granted, actions)
         }
-        (S::Bound { held }, C::Due) => renew(now.ms, held, now, actions),
-        (S::Renewing { asked, held }, C::Due) if schedule::is_due(held.rebind_ms, now.ms) => {
+        S::Bound { held } => renew(now.ms, held, now, actions),
+        S::Renewing { asked, held } if schedule::is_due(held.rebind_ms, now.ms) => {
             rebind(asked.began_ms, held, now, actions)
         }
-        (S::Renewing { asked, held }, C::Due) => renew(asked.began_ms, held, now, actions),
-        (S::Rebinding { asked, held }, C::Due) => rebind(asked.began_ms, held, now, actions),
-        (S::Rebooting { asked, held }, C::Due) if asked.count >= CONFIRMS => {
+        S::Renewing { asked, held } => renew(asked.began_ms, held, now, actions),
+        S::Rebinding { asked, held } => rebind(asked.began_ms, held, now, actions),
+        S::Rebooting { asked, held } if asked.count >= CONFIRMS => {
             discover(Try::first(now), Some(held), actions)
         }
-        (S::Rebooting { asked, held }, C::Due) => confirm(asked.again(now), held, actions),
+        S::Rebooting { asked, held } => confirm(asked.again(now), held, actions),
+    }
+}
 
-        // What servers say.
-        (S::Selecting { asked, held }, C::Offer(offer)) => take(asked.answering(now), offer, held, actions),
-        (S::Requesting { asked, held, .. }, C::Ack(terms)) => grant(terms, asked, held, now, actions),
+/// A server spoke.
+fn heard(state: State, said: Said, now: Moment, actions: &mut Actions) -> State {
+    use {Said as W, State as S};
+    match (state, said) {
+        (S::Selecting { asked, held }, W::Offer(offer)) => take(asked.answering(now), offer, held, actions),
+        (S::Requesting { asked, held, .. }, W::Ack(terms)) => grant(terms, asked, held, now, actions),
         (
             S::Renewing { asked, held } | S::Rebinding { asked, held } | S::Rebooting { asked, held },
-            C::Ack(terms),
+            W::Ack(terms),
         ) => grant(terms, asked, Some(held), now, actions),
-        (S::Requesting { asked, held, .. }, C::Nak) => {
+        // Not at once: a server that refuses what it has offered would keep us busy.
+        (S::Requesting { asked, held, .. }, W::Nak) => {
             lose(held, actions);
             S::Init { due_ms: Try::first(now).due_ms.max(asked.due_ms), held: None }
         }
-        (S::Renewing { held, .. } | S::Rebinding { held, .. } | S::Rebooting { held, .. }, C::Nak) => {
+        (S::Renewing { held, .. } | S::Rebinding { held, .. } | S::Rebooting { held, .. }, W::Nak) => {
             lose(Some(held), actions);
             discover(Try::first(now), None, actions)
         }
+        (state @ S::Selecting { .. }, W::Ack(_) | W::Nak)
+        | (
+            state @ (S::Requesting { .. } | S::Renewing { .. } | S::Rebinding { .. } | S::Rebooting { .. }),
+            W::Offer(_),
+        )
+        | (
+            state @ (S::Down { .. } | S::Init { .. } | S::Checking { .. } | S::Bound { .. }),
+            W::Offer(_) | W::Ack(_) | W::Nak,
+        ) => state,
+    }
+}
 
-        // What another host says.
-        (S::Checking { granted, held, .. }, C::Conflict) => {
+/// Another host uses the address.
+fn conflict(state: State, now: Moment, actions: &mut Actions) -> State {
+    use State as S;
+    match state {
+        S::Checking { granted, held, .. } => {
             let Terms { address, server, .. } = granted.terms;
             add(actions, Action::Send(Say::Decline(Try::first(now), address, server)));
             S::Init { due_ms: now.ms.saturating_add(DECLINE_PAUSE_MS), held }
         }
-
-        // What changes nothing.
-        (state @ S::Down { .. }, C::Due | C::Offer(_) | C::Ack(_) | C::Nak | C::Conflict)
-        | (state @ S::Checking { .. }, C::Up | C::Offer(_) | C::Ack(_) | C::Nak)
-        | (state @ S::Selecting { .. }, C::Up | C::Ack(_) | C::Nak | C::Conflict)
-        | (
-            state @ (S::Init { .. } | S::Bound { .. }),
-            C::Up | C::Offer(_) | C::Ack(_) | C::Nak | C::Conflict,
-        )
-        | (
-            state @ (S::Requesting { .. } | S::Renewing { .. } | S::Rebinding { .. } | S::Rebooting { .. }),
-            C::Up | C::Offer(_) | C::Conflict,
-        ) => state,
+        state @ (S::Down { .. }
+        | S::Init { .. }
+        | S::Selecting { .. }
+        | S::Requesting { .. }
+        | S::Bound { .. }
+        | S::Renewing { .. }
+        | S::Rebinding { .. }
+        | S::Rebooting { .. }) => state,
     }
 }
 

@@ -11,11 +11,49 @@ pub mod message;
 
 pub mod arp;
 pub mod datagram;
+pub mod link;
+pub mod links;
+pub mod socket;
 
 pub mod client;
+pub mod dice;
 pub mod request;
 pub mod schedule;
 pub mod terms;
+pub mod wan;
 
+pub mod lan;
+pub mod offers;
 pub mod server;
 pub mod table;
+
+pub mod askers;
+pub mod learn;
+pub mod room;
+
+use std::fmt;
+
+use sys::Errno;
+
+/// Packets that one socket is read for in one turn of the loop: what comes in a flood waits, or is dropped by the kernel.
+pub const PACKETS_A_TURN: usize = 32;
+
+/// Why the daemon cannot work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Error {
+    /// No news of links can be heard.
+    Links(Errno),
+    /// It cannot wait.
+    Poll(Errno),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Links(errno) => write!(f, "links: no news can be heard: {}", errno.desc()),
+            Self::Poll(errno) => write!(f, "poll: cannot wait: {}", errno.desc()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

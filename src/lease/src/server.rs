@@ -47,8 +47,6 @@ pub struct Server {
     name_servers: Vec<Ipv4Addr, NAME_SERVERS>,
     /// Its addresses.
     table: Table,
-    /// A row was given, moved or taken back since it was last asked.
-    changed: bool,
     /// Messages that may still be answered now, in thousandths.
     budget: u64,
     /// When the budget was last filled, in milliseconds after boot.
@@ -63,7 +61,6 @@ impl Server {
             wanted,
             name_servers: Vec::new(),
             table: Table::default(),
-            changed: false,
             budget: BURST * 1_000,
             filled_ms: now_ms,
         }
@@ -92,19 +89,15 @@ impl Server {
         &self.table
     }
 
-    /// Was a row given, moved or taken back since this was last asked?
-    pub fn take_changed(&mut self) -> bool {
-        std::mem::take(&mut self.changed)
+    /// Is `address` only offered so far? Then nobody is known to use it, and it is worth asking.
+    #[must_use]
+    pub fn is_only_offered(&self, address: Ipv4Addr) -> bool {
+        self.table.rows().iter().any(|row| row.address == address && row.state == Use::Offered)
     }
 
-    /// Takes up a row from before a restart, unless its guest or its address has one already. It holds for a whole lease from now on:
-    /// nobody knows how much of it is left.
-    pub fn remember(&mut self, address: Ipv4Addr, guest: Guest, now_ms: u64) {
-        let known = self.table.rows().iter().any(|row| row.address == address || row.guest.key == guest.key);
-        if !known && self.table.is_free_for(&self.wanted, &guest, address, now_ms) {
-            let until_ms = now_ms.saturating_add(u64::from(self.wanted.pool.lease_s) * 1_000);
-            self.table.put(Row { address, guest, state: Use::Given, until_ms }, now_ms);
-        }
+    /// Somebody whom we do not know uses `address`: it is left alone for a while.
+    pub fn occupied(&mut self, address: Ipv4Addr, now_ms: u64) {
+        self.table.occupied(address, now_ms);
     }
 
     /// Returns what to answer to `message`. `None`: nothing.
@@ -119,13 +112,13 @@ impl Server {
             Kind::Request => self.grant(message, guest, now_ms),
             Kind::Inform => self.inform(message),
             Kind::Release => {
-                self.changed |= self.table.release(&guest, message.ciaddr, now_ms);
+                self.table.release(&guest, message.ciaddr, now_ms);
                 None
             }
             Kind::Decline => {
                 if message.server == Some(self.wanted.address) {
                     let address = message.requested.unwrap_or(Ipv4Addr::UNSPECIFIED);
-                    self.changed |= self.table.decline(&guest, address, now_ms);
+                    self.table.decline(&guest, address, now_ms);
                 }
                 None
             }
@@ -169,9 +162,7 @@ impl Server {
         let address = message.requested.filter(|_| has.is_none()).or(has)?;
         let until_ms = now_ms.saturating_add(u64::from(self.lease_s()) * 1_000);
         let free = self.table.is_free_for(&self.wanted, &guest, address, now_ms);
-        let new = !self.table.holds(&guest, address, now_ms);
         if free && self.table.put(Row { address, guest, state: Use::Given, until_ms }, now_ms) {
-            self.changed |= new;
             return Some(self.addressed(Kind::Ack, message, address));
         }
         // A refusal goes to everybody: the client may believe that it has an address. Source: RFC 2131 §4.1.

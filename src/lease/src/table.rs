@@ -6,7 +6,7 @@
 //! so that it is the same after the table was lost. Each client has one row, each address has one row, and there are at most
 //! [`ROWS_MAX`].
 //!
-//! Pure: no clock, no file. `store.rs` keeps the rows over a restart.
+//! Pure: no clock, no file. The rows live as long as the daemon (docs/leases.md says what holds over its restart).
 //!
 //! Source: RFC 2131 §4.3.1.
 
@@ -34,7 +34,7 @@ pub enum Key {
 }
 
 impl Key {
-    /// The bytes, for [`hash`] and for the file.
+    /// The bytes, for [`hash`].
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         match self {
@@ -175,6 +175,15 @@ impl Table {
         row.state = Use::Declined;
         row.until_ms = now_ms.saturating_add(DECLINE_MS);
         true
+    }
+
+    /// Somebody whom we do not know answers at `address`, which was only offered.
+    pub fn occupied(&mut self, address: Ipv4Addr, now_ms: u64) {
+        let offered = |row: &&mut Row| row.address == address && row.state == Use::Offered;
+        if let Some(row) = self.rows.iter_mut().find(offered) {
+            row.state = Use::Declined;
+            row.until_ms = now_ms.saturating_add(DECLINE_MS);
+        }
     }
 
     /// The guest took another server's offer.

@@ -44,12 +44,12 @@ pub fn listen(path: &Path) -> Result<OwnedFd, Errno> {
     Ok(socket)
 }
 
-/// Connects to `path`; close-on-exec and blocking.
+/// Connects to `path` at once or not at all; close-on-exec and non-blocking.
 ///
 /// # Errors
 /// `ENOENT`, `ECONNREFUSED`: nobody listens there. `EACCES`: we may not. `EAGAIN`: too many are waiting.
 pub fn dial(path: &Path) -> Result<OwnedFd, Errno> {
-    let socket = open(SockFlag::empty())?;
+    let socket = open(SockFlag::SOCK_NONBLOCK)?;
     connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
     Ok(socket)
 }

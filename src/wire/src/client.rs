@@ -33,7 +33,6 @@ impl Client {
     /// As [`Client::dial`].
     pub fn dial_at(wire: Wire, path: &Path) -> Result<Self, Error> {
         let socket = seqpacket::dial(path).map_err(|errno| Error::System(wire.name, errno))?;
-        sys::descriptor::set_nonblocking(socket.as_fd()).map_err(|errno| Error::System(wire.name, errno))?;
         Ok(Self { wire, socket })
     }
 

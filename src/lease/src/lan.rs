@@ -1,0 +1,187 @@
+//! The server of one link: the sockets around the answers of `server.rs`.
+//!
+//! In:  news of the link, packets, time. Out: packets.
+//!
+//! Answers go in frames to the link-layer address of whoever asked: no host has to have its address already, and the kernel needs
+//! neither a route nor a neighbour. A UDP socket holds port 67, so that the kernel does not refuse what we have answered.
+//!
+//! Not here: what is answered (`server.rs`), which address (`table.rs`), when an offer may go (`offers.rs`).
+//!
+//! Source: RFC 2131 §4.1, §4.3.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use contract::learn;
+use contract::limit::NAME_SERVERS;
+use heapless::Vec;
+use log::warn;
+use sys::{Errno, packet};
+
+use crate::link::{News, Watched};
+use crate::message::{Kind, Mac, Message};
+use crate::offers::{Due, Offers};
+use crate::server::{Server, Way};
+use crate::socket::{self, CLIENT_PORT, EVERYBODY, PACKET_BYTES, SERVER_PORT};
+use crate::{PACKETS_A_TURN, arp, datagram};
+
+/// A link that is served.
+#[derive(Debug)]
+pub struct Lan {
+    link: Watched,
+    server: Server,
+    offers: Offers,
+    /// Hears clients, as long as the link is there.
+    packets: Option<OwnedFd>,
+    /// Holds the port, as long as the link is there.
+    port: Option<OwnedFd>,
+    /// Hears other hosts, as long as offers wait.
+    checks: Option<OwnedFd>,
+}
+
+impl Lan {
+    /// A server that knows nothing of its link yet.
+    #[must_use]
+    pub fn new(wanted: learn::Server, now_ms: u64) -> Self {
+        Self {
+            link: Watched::new(wanted.link.clone()),
+            server: Server::new(wanted, now_ms),
+            offers: Offers::default(),
+            packets: None,
+            port: None,
+            checks: None,
+        }
+    }
+
+    /// What it knows of its guests.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Wants something else of it, on the same link.
+    pub fn want(&mut self, wanted: learn::Server) {
+        if *self.server.wanted() != wanted {
+            self.offers.clear();
+            self.server.want(wanted);
+        }
+    }
+
+    /// From now on it tells these name servers.
+    pub fn set_name_servers(&mut self, name_servers: &Vec<Ipv4Addr, NAME_SERVERS>) {
+        self.server.set_name_servers(name_servers);
+    }
+
+    /// What it waits for.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        [&self.packets, &self.checks].into_iter().flatten().map(AsFd::as_fd)
+    }
+
+    /// When it has something to do, in milliseconds after boot.
+    #[must_use]
+    pub fn due_ms(&self) -> Option<u64> {
+        self.offers.due_ms()
+    }
+
+    /// Takes news of links in.
+    pub fn hear(&mut self, news: &News) {
+        let before = self.link.link().map(|link| link.index);
+        self.link.hear(news);
+        let Some(link) = self.link.link() else {
+            (self.packets, self.port, self.checks) = (None, None, None);
+            self.offers.clear();
+            return;
+        };
+        if before == Some(link.index) {
+            return;
+        }
+        self.checks = None;
+        let packets = socket::datagrams(link, SERVER_PORT);
+        self.packets = packets.map_err(|errno| self.warn("cannot listen", errno)).ok();
+        let port = socket::port(self.link.name(), SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, SERVER_PORT));
+        self.port = port.map_err(|errno| self.warn("cannot hold port 67", errno)).ok();
+    }
+
+    /// Answers what came, at most [`PACKETS_A_TURN`] questions, and does what is due.
+    pub fn turn(&mut self, now_ms: u64) {
+        let mut buffer = [0; PACKET_BYTES];
+        for _ in 0..PACKETS_A_TURN {
+            let Some(socket) = &self.packets else { break };
+            let Some((bytes, status)) = socket::receive(socket, &mut buffer) else { break };
+            if let Some(message) = self.question(bytes, status) {
+                self.answer(&message, now_ms);
+            }
+        }
+        for _ in 0..PACKETS_A_TURN {
+            let (Some(socket), Some(link)) = (&self.checks, self.link.link()) else { break };
+            let Some((bytes, _)) = socket::receive(socket, &mut buffer) else { break };
+            let taken = arp::read(bytes).and_then(|arp| self.offers.hear(&arp, link.mac));
+            if let Some(address) = taken {
+                warn!("{}: somebody whom we do not know uses {address}", self.link.name());
+                self.server.occupied(address, now_ms);
+            }
+        }
+        while let Some(due) = self.offers.due(now_ms) {
+            match due {
+                Due::Probe(address) => self.probe(address),
+                Due::Send(reply, way) => self.send(&reply, way),
+            }
+        }
+        if self.offers.is_empty() {
+            self.checks = None;
+        }
+    }
+
+    /// A client's question to everybody or to us.
+    fn question(&self, bytes: &[u8], status: packet::Status) -> Option<Message> {
+        let datagram = datagram::read(bytes, status.checksum_unset).ok().filter(|_| !status.tagged)?;
+        let to = *datagram.to.ip();
+        if to != self.server.wanted().address && !to.is_broadcast() {
+            return None;
+        }
+        Message::read(datagram.payload).ok()
+    }
+
+    fn answer(&mut self, message: &Message, now_ms: u64) {
+        let Some((reply, way)) = self.server.answer(message, now_ms) else { return };
+        if reply.kind == Kind::Offer && self.server.is_only_offered(reply.yiaddr) {
+            self.offers.put(reply, way, now_ms);
+        } else {
+            self.send(&reply, way);
+        }
+    }
+
+    fn send(&self, reply: &Message, way: Way) {
+        let (mac, to): (Mac, Ipv4Addr) = match way {
+            Way::Broadcast => (EVERYBODY, Ipv4Addr::BROADCAST),
+            Way::Frame(mac, address) => (mac, address),
+            Way::Unicast(address) => (reply.chaddr, address),
+        };
+        let from = SocketAddrV4::new(self.server.wanted().address, SERVER_PORT);
+        let Some(bytes) = datagram::write(from, SocketAddrV4::new(to, CLIENT_PORT), &reply.write()) else {
+            return;
+        };
+        self.put(self.packets.as_ref(), datagram::ETHER_TYPE, mac, &bytes);
+    }
+
+    fn probe(&mut self, address: Ipv4Addr) {
+        let Some(link) = self.link.link() else { return };
+        let question = arp::probe(link.mac, address);
+        if self.checks.is_none() {
+            let opened = socket::arp(link);
+            self.checks = opened.map_err(|errno| self.warn("cannot check an address", errno)).ok();
+        }
+        self.put(self.checks.as_ref(), arp::ETHER_TYPE, EVERYBODY, &question);
+    }
+
+    fn put(&self, socket: Option<&OwnedFd>, protocol: u16, to: Mac, bytes: &[u8]) {
+        let (Some(socket), Some(link)) = (socket, self.link.link()) else { return };
+        if let Err(errno) = packet::send(socket.as_fd(), link.index, protocol, to, bytes) {
+            self.warn("cannot send", errno);
+        }
+    }
+
+    fn warn(&self, what: &str, errno: Errno) {
+        warn!("{}: {what}: {}", self.link.name(), errno.desc());
+    }
+}
