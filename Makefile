@@ -6,8 +6,10 @@ SETUP := src/lab/setup
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/shg
 TARGET := i686-unknown-linux-musl
 FIRMWARE := init supervisor storage network lease ctl reaper hello
-# What only tests put into a root: a supervisor with tenants for rehearsals, one of these tenants, the init that boots are compared with.
-REHEARSAL := -p supervisor --features supervisor/rehearsal --bin rehearsal -p chatter --bin chatter -p lab --bin bare
+# What only tests put into a root: a supervisor with tenants for rehearsals, one of these tenants, an init with a fault, and the bare one
+# that boots are compared with.
+REHEARSAL := -p supervisor -p init -p chatter -p lab --features supervisor/rehearsal,init/rehearsal \
+	--bin rehearsal --bin panic --bin chatter --bin bare
 CROSS = $(HOST) . $(CACHE)/firmware.env && cargo build -q --locked --profile firmware --target $(TARGET) --target-dir target/firmware
 LAB := cargo run -q --locked -p lab --
 

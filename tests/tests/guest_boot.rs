@@ -26,12 +26,7 @@ fn page(guest: &Guest) -> Option<String> {
 #[test]
 fn everything_comes_up_and_ends_in_order() {
     let Some(mut guest) = Guest::boot(&Options::usual().unwrap()).unwrap() else { return };
-    let mut late = Vec::new();
-    let up = guest.until("every process up", UP_LIMIT, |guest| {
-        late = facts::not_up(guest)?;
-        Ok(late.is_empty().then_some(()))
-    });
-    assert!(up.is_ok(), "{late:?}\n{}", guest.last_lines());
+    facts::wait_all_up(&mut guest).unwrap();
     let moments = facts::moments(&mut guest).unwrap();
     assert!(moments.init_ms <= moments.loop_ms && moments.loop_ms <= moments.services_ms, "{moments:?}");
 

@@ -66,7 +66,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "kill",
         arguments: "NAME [SIGNAL]",
-        about: "Send a process's program a signal (KILL, or TERM, STOP, CONT)",
+        about: "Send a process's program a signal (KILL, or TERM, INT, STOP, CONT)",
         run: processes::kill,
     },
     Command {

@@ -148,17 +148,22 @@ pub(crate) fn power_off(words: &Words<'_>, _: Out<'_>) -> Result<(), Error> {
     order(&Ask::PowerOff)
 }
 
-/// Ends a program as a fault of its own would, or stops it as a hang would. `supervisor` is one, too.
+/// Ends a program as a fault of its own would, or stops it as a hang would. `supervisor` and `init` are some, too.
 pub(crate) fn kill(words: &Words<'_>, _: Out<'_>) -> Result<(), Error> {
     let (name, signal) = words.name_and_word()?;
     let signal = match signal {
         None | Some("KILL") => Signal::SIGKILL,
         Some("TERM") => Signal::SIGTERM,
+        Some("INT") => Signal::SIGINT,
         Some("STOP") => Signal::SIGSTOP,
         Some("CONT") => Signal::SIGCONT,
         Some(_) => return Err(words.wrong()),
     };
-    let pid = if name.as_str() == "supervisor" { supervisor() } else { pid_of(&name)? };
+    let pid = match name.as_str() {
+        "init" => Some(1),
+        "supervisor" => supervisor(),
+        _ => pid_of(&name)?,
+    };
     let pid =
         pid.ok_or_else(|| Error::Refused(format!("{name}: it does not run; `ctl status` lists what does")))?;
     nix::sys::signal::kill(Pid::from_raw(pid), signal)

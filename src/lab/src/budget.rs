@@ -9,7 +9,7 @@ use std::io::Write;
 
 use crate::command::Words;
 use crate::error::Error;
-use crate::guest::{Around, Guest, Options, UP_LIMIT};
+use crate::guest::{Around, Guest, Options};
 use crate::kernel::Kernel;
 use crate::root::{self, Variant};
 use crate::{facts, house};
@@ -84,7 +84,7 @@ fn resident(kernel: Kernel, table: &mut Table<'_>) -> Result<(), Error> {
         append: String::new(),
     };
     let mut guest = Guest::boot_or_say(&options)?;
-    guest.until("every process up", UP_LIMIT, |guest| Ok(facts::not_up(guest)?.is_empty().then_some(())))?;
+    facts::wait_all_up(&mut guest)?;
     let all = facts::resident(&mut guest)?;
     for (name, limit) in RESIDENT {
         let found = all.iter().find(|(found, _)| found == name);

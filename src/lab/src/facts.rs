@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::guest::Guest;
+use crate::guest::{Guest, UP_LIMIT};
 
 /// One process that the supervisor keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +108,22 @@ pub fn not_up(guest: &mut Guest) -> Result<Vec<String>, Error> {
         |process: &&Process| process.state == "down" && process.reason.is_empty() && process.exit.is_none();
     let late = all.iter().filter(|process| process.state != "up" && !idle(process));
     Ok(late.map(|process| format!("{} is {}: {}", process.name, process.state, process.reason)).collect())
+}
+
+/// Waits until everything that should run is up.
+///
+/// # Errors
+/// [`Error::Answer`]: who is not, why, and the console's last lines. Others as [`Guest::json`].
+pub fn wait_all_up(guest: &mut Guest) -> Result<(), Error> {
+    let mut late = Vec::new();
+    let outcome = guest.until("every process up", UP_LIMIT, |guest| {
+        late = not_up(guest)?;
+        Ok(late.is_empty().then_some(()))
+    });
+    outcome.map_err(|error| Error::Answer {
+        who: error.to_string(),
+        why: format!("{}\n{}", late.join("; "), guest.last_lines()),
+    })
 }
 
 /// When things happened; a moment that has not come is an error.

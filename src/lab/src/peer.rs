@@ -6,7 +6,6 @@
 
 use crate::error::Error;
 use crate::guest::{Around, BOOT_LIMIT, Guest, Options};
-use crate::house;
 use crate::kernel::Kernel;
 use crate::root::{self, Variant};
 
@@ -24,7 +23,7 @@ pub struct Bare {
 /// # Errors
 /// [`Error::Missing`]: kernel, emulator or cross target. [`Error::Answer`]: it said nothing.
 pub fn measure(kernel: Kernel) -> Result<Bare, Error> {
-    let root = root::bare(kernel, &house::firmware().join("bare"))?;
+    let root = root::bare(kernel, "bare")?;
     let options = Options {
         kernel,
         variant: Variant::Shipped,

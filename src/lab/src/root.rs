@@ -135,14 +135,14 @@ pub fn assemble(kernel: Kernel, variant: Variant) -> Result<Root, Error> {
     compress(&gateway(kernel, variant)?.pack()?)
 }
 
-/// A root that has only `init` and the kernel's modules: what a gateway's boot is compared with.
+/// A root that has only this program of the firmware as its init, and the kernel's modules: what a gateway's boot is compared with.
 ///
 /// # Errors
 /// As [`assemble`].
-pub fn bare(kernel: Kernel, init: &Path) -> Result<Root, Error> {
+pub fn bare(kernel: Kernel, init: &str) -> Result<Root, Error> {
     let mut tree = Tree::default();
     add_ground(&mut tree, kernel)?;
-    tree.add_file("sbin/init", 0o755, init)?;
+    tree.add_file("sbin/init", 0o755, &house::firmware().join(init))?;
     compress(&tree.pack()?)
 }
 

@@ -93,10 +93,8 @@ fn inspect(
     kernel: Kernel,
     bare: peer::Bare,
 ) -> Result<(), Error> {
-    let up =
-        guest.until("every process up", UP_LIMIT, |guest| Ok(facts::not_up(guest)?.is_empty().then_some(())));
-    let late = facts::not_up(guest)?.join("; ");
-    report.fact("processes_up", up.map(|()| "yes".to_owned()).map_err(|_| late))?;
+    let up = facts::wait_all_up(guest);
+    report.fact("processes_up", up.map(|()| "yes".to_owned()).map_err(|error| error.to_string()))?;
     let wan = guest.until("an address on the WAN", UP_LIMIT, facts::wan);
     let (applied_ms, wan) = wan.map_or((0, Err("none".to_owned())), |(ms, address)| (ms, Ok(address)));
     let expected = |address: String| {
