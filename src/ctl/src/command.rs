@@ -64,6 +64,12 @@ const COMMANDS: &[Command] = &[
         run: processes::procs,
     },
     Command {
+        name: "memory",
+        arguments: "[--json]",
+        about: "Show the machine's memory, in kB",
+        run: processes::memory,
+    },
+    Command {
         name: "kill",
         arguments: "NAME [SIGNAL]",
         about: "Send a process's program a signal (KILL, or TERM, INT, STOP, CONT)",

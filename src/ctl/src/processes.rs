@@ -268,3 +268,27 @@ pub(crate) fn procs(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
         .collect();
     table::print(["NAME", "PID", "RSS kB", "PSS kB"], &rows, out)
 }
+
+/// Source: `proc_meminfo(5)`.
+pub(crate) fn memory(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
+    words.none()?;
+    let text = fs::read_to_string("/proc/meminfo")
+        .map_err(|error| Error::Refused(format!("/proc/meminfo: {error}")))?;
+    let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).and_then(kilobytes);
+    let table = [
+        ("total_kb", value("MemTotal:")),
+        ("available_kb", value("MemAvailable:")),
+        ("free_kb", value("MemFree:")),
+        ("slab_kb", value("Slab:")),
+        ("unevictable_kb", value("Unevictable:")),
+    ];
+    if words.json {
+        let object =
+            table.into_iter().fold(Object::default(), |object, (name, value)| object.number(name, value));
+        return Ok(writeln!(out, "{}", object.end())?);
+    }
+    for (name, value) in table {
+        writeln!(out, "{name} {}", value.unwrap_or_default())?;
+    }
+    Ok(())
+}

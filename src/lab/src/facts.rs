@@ -16,6 +16,8 @@ pub struct Process {
     pub name: String,
     /// Where it is in its life: `up`, …
     pub state: String,
+    /// It is a hosted service, not a part of the gateway.
+    pub is_tenant: bool,
     /// Its process id, while it runs.
     pub pid: Option<u64>,
     /// When it was last ready, in milliseconds after boot.
@@ -56,6 +58,7 @@ pub fn processes(guest: &mut Guest) -> Result<Vec<Process>, Error> {
     let process = |row: &Value| Process {
         name: text(row, "name"),
         state: text(row, "state"),
+        is_tenant: row["kind"] == "tenant",
         pid: row["pid"].as_u64(),
         ready_ms: row["ready_ms"].as_u64(),
         restarts: row["restarts"].as_u64().unwrap_or_default(),
@@ -161,4 +164,14 @@ pub fn wan(guest: &mut Guest) -> Result<Option<(u64, String)>, Error> {
 pub fn resident(guest: &mut Guest) -> Result<Vec<(String, u64)>, Error> {
     let answer = guest.json("procs --json")?;
     Ok(rows(&answer).filter_map(|row| Some((text(row, "name"), row["rss_kb"].as_u64()?))).collect())
+}
+
+/// The machine's memory that is in use, in KiB: all that there is, less what is free or can be freed at once.
+///
+/// # Errors
+/// As [`Guest::json`].
+pub fn memory_used_kib(guest: &mut Guest) -> Result<u64, Error> {
+    let answer = guest.json("memory --json")?;
+    let kib = |key: &str| answer[key].as_u64().unwrap_or_default();
+    Ok(kib("total_kb").saturating_sub(kib("available_kb")))
 }
