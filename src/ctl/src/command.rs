@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use crate::{Error, gateway, processes};
+use crate::{Error, gateway, machine, processes};
 
 /// Whom a command writes to.
 pub(crate) type Out<'o> = &'o mut dyn Write;
@@ -61,13 +61,13 @@ const COMMANDS: &[Command] = &[
         name: "procs",
         arguments: "[--json]",
         about: "Show resident memory, in kB",
-        run: processes::procs,
+        run: machine::procs,
     },
     Command {
         name: "memory",
         arguments: "[--json]",
         about: "Show the machine's memory, in kB",
-        run: processes::memory,
+        run: machine::memory,
     },
     Command {
         name: "kill",

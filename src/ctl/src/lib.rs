@@ -11,6 +11,7 @@ pub mod command;
 
 mod gateway;
 pub mod json;
+mod machine;
 mod processes;
 mod table;
 
