@@ -21,7 +21,7 @@ use sys::{Errno, packet};
 use crate::client::{self, Action, Event, Say, State};
 use crate::dice::Dice;
 use crate::link::{Link, News, Watched};
-use crate::message::Message;
+use crate::message::{Mac, Message};
 use crate::request::{self, Way};
 use crate::schedule::is_due;
 use crate::socket::{self, CLIENT_PORT, EVERYBODY, PACKET_BYTES, SERVER_PORT};
@@ -31,6 +31,8 @@ use crate::{PACKETS_A_TURN, arp, datagram, terms};
 #[derive(Debug)]
 pub struct Wan {
     link: Watched,
+    /// The address of the link when it was last there: what our lease was given to.
+    mac: Option<Mac>,
     state: State,
     dice: Dice,
     /// Hears servers, as long as the link is there.
@@ -53,6 +55,7 @@ impl Wan {
     pub fn new(name: LinkName) -> Self {
         Self {
             link: Watched::new(name),
+            mac: None,
             state: State::Down { held: None },
             dice: Dice::default(),
             packets: None,
@@ -119,6 +122,7 @@ impl Wan {
             // Another link, or another address of it: what was asked in its name is over.
             (self.packets, self.checks, self.renewal) = (None, None, None);
             self.happen(Event::Down, now_ms);
+            self.is_given_to(link.as_ref());
             self.packets = link.as_ref().and_then(|link| {
                 let opened = socket::datagrams(link, CLIENT_PORT);
                 opened.map_err(|errno| self.warn("cannot listen", errno)).ok()
@@ -126,6 +130,16 @@ impl Wan {
         }
         let carrier = link.is_some_and(|link| link.carrier);
         self.happen(if carrier { Event::Up } else { Event::Down }, now_ms);
+    }
+
+    /// A lease was given to a link-layer address. Where that has changed we hold nothing, and begin anew.
+    fn is_given_to(&mut self, link: Option<&Link>) {
+        let Some(link) = link else { return };
+        let other = self.mac.replace(link.mac).is_some_and(|mac| mac != link.mac);
+        if other && self.state.held().is_some() {
+            self.state = State::Down { held: None };
+            self.act(&Action::Lost);
+        }
     }
 
     /// Hears what came, at most [`PACKETS_A_TURN`] of each kind, and does what is due.
