@@ -115,10 +115,10 @@ impl Lan {
         for _ in 0..PACKETS_A_TURN {
             let (Some(socket), Some(link)) = (&self.checks, self.link.link()) else { break };
             let Some((bytes, _)) = socket::receive(socket, &mut buffer) else { break };
-            let taken = arp::read(bytes).and_then(|arp| self.offers.hear(&arp, link.mac));
-            if let Some(address) = taken {
-                warn!("{}: somebody whom we do not know uses {address}", self.link.name());
-                self.server.occupied(address, now_ms);
+            let Some(arp) = arp::read(bytes) else { continue };
+            if let Some(address) = self.offers.hear(&arp, link.mac) {
+                warn!("{}: {address} is in use by somebody who has not asked for it", self.link.name());
+                self.server.see(address, arp.sender, now_ms);
             }
         }
         while let Some(due) = self.offers.due(now_ms) {

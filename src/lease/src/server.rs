@@ -95,9 +95,9 @@ impl Server {
         self.table.rows().iter().any(|row| row.address == address && row.state == Use::Offered)
     }
 
-    /// Somebody whom we do not know uses `address`: it is left alone for a while.
-    pub fn occupied(&mut self, address: Ipv4Addr, now_ms: u64) {
-        self.table.occupied(address, now_ms);
+    /// Somebody with the link-layer address `mac` uses `address`, which was only offered.
+    pub fn see(&mut self, address: Ipv4Addr, mac: Mac, now_ms: u64) {
+        self.table.see(address, mac, now_ms);
     }
 
     /// Returns what to answer to `message`. `None`: nothing.

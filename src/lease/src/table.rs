@@ -62,8 +62,10 @@ pub enum Use {
     Offered,
     /// Given.
     Given,
-    /// Used by somebody whom we do not know.
+    /// Whoever we gave it to found somebody else there. Nobody gets it.
     Declined,
+    /// Somebody was heard there who has not asked us yet. Only this one gets it.
+    Seen,
 }
 
 /// One address.
@@ -113,7 +115,12 @@ impl Table {
     pub fn is_free_for(&self, server: &Server, guest: &Guest, address: Ipv4Addr, now_ms: u64) -> bool {
         is_in_pool(server, address)
             && self.rows.iter().filter(|row| row.address == address).all(|row| {
-                row.until_ms <= now_ms || (row.guest.key == guest.key && row.state != Use::Declined)
+                row.until_ms <= now_ms
+                    || match row.state {
+                        Use::Offered | Use::Given => row.guest.key == guest.key,
+                        Use::Seen => row.guest.mac == guest.mac,
+                        Use::Declined => false,
+                    }
             })
     }
 
@@ -126,7 +133,12 @@ impl Table {
         wanted: Option<Ipv4Addr>,
         now_ms: u64,
     ) -> Option<Ipv4Addr> {
-        let had = self.rows.iter().find(|row| row.guest.key == guest.key).map(|row| row.address);
+        let its = |row: &&Row| match row.state {
+            Use::Offered | Use::Given => row.guest.key == guest.key,
+            Use::Seen => row.guest.mac == guest.mac,
+            Use::Declined => false,
+        };
+        let had = self.rows.iter().find(its).map(|row| row.address);
         let free = |address: &Ipv4Addr| self.is_free_for(server, guest, *address, now_ms);
         let unused = |address: &Ipv4Addr| self.rows.iter().all(|row| row.address != *address);
         had.filter(free)
@@ -144,7 +156,11 @@ impl Table {
     /// addresses that are in use.
     pub fn put(&mut self, row: Row, now_ms: u64) -> bool {
         self.rows.retain(|old| {
-            old.address != row.address && (old.guest.key != row.guest.key || old.state == Use::Declined)
+            let stays = match old.state {
+                Use::Offered | Use::Given => old.guest.key != row.guest.key,
+                Use::Declined | Use::Seen => true,
+            };
+            old.address != row.address && stays
         });
         if self.rows.len() >= ROWS_MAX {
             let oldest = self.rows.iter().enumerate().min_by_key(|(_, old)| old.until_ms);
@@ -168,27 +184,34 @@ impl Table {
 
     /// The guest found somebody else at the address that we gave it. `false`: it was not its.
     pub fn decline(&mut self, guest: &Guest, address: Ipv4Addr, now_ms: u64) -> bool {
-        let its = |row: &&mut Row| {
-            row.address == address && row.guest.key == guest.key && row.state != Use::Declined
-        };
+        let its =
+            |row: &&mut Row| row.address == address && row.guest.key == guest.key && is_bound(row.state);
         let Some(row) = self.rows.iter_mut().find(its) else { return false };
         row.state = Use::Declined;
         row.until_ms = now_ms.saturating_add(DECLINE_MS);
         true
     }
 
-    /// Somebody whom we do not know answers at `address`, which was only offered.
-    pub fn occupied(&mut self, address: Ipv4Addr, now_ms: u64) {
+    /// Somebody with the link-layer address `mac` uses `address`, which was only offered. It is kept for this one for a while.
+    pub fn see(&mut self, address: Ipv4Addr, mac: Mac, now_ms: u64) {
         let offered = |row: &&mut Row| row.address == address && row.state == Use::Offered;
         if let Some(row) = self.rows.iter_mut().find(offered) {
-            row.state = Use::Declined;
-            row.until_ms = now_ms.saturating_add(DECLINE_MS);
+            let guest = Guest { key: Key::Mac(mac), mac, host: Text::default() };
+            *row = Row { address, guest, state: Use::Seen, until_ms: now_ms.saturating_add(DECLINE_MS) };
         }
     }
 
     /// The guest took another server's offer.
     pub fn forget_offer(&mut self, guest: &Guest) {
         self.rows.retain(|row| row.guest.key != guest.key || row.state != Use::Offered);
+    }
+}
+
+/// Is it somebody's who asked us for it?
+fn is_bound(state: Use) -> bool {
+    match state {
+        Use::Offered | Use::Given => true,
+        Use::Declined | Use::Seen => false,
     }
 }
 

@@ -7,7 +7,7 @@ mod stage;
 use std::time::Instant;
 
 use contract::learn::{Learned, Lease};
-use stage::{Stage, daemon, dnsmasq, enter, ip, isp_log, run, until, wait_state};
+use stage::{Program, Stage, at, daemon, dnsmasq, enter, ip, isp_log, run, until, wait_state};
 
 const POOL: &str = "--dhcp-range=10.9.0.50,10.9.0.59,255.255.255.0,120";
 
@@ -56,4 +56,79 @@ fn a_lease_is_got_at_once_and_survives_what_happens_to_the_link() {
     stage.restart_network();
     stage.greet();
     assert_eq!(stage.lease(5).address, other.address);
+}
+
+#[test]
+fn an_address_of_another_network_is_given_up_at_once() {
+    if !enter("an_address_of_another_network_is_given_up_at_once") {
+        return;
+    }
+    let mut stage = Stage::new();
+    ip("isp", "address add 10.9.0.1/24 dev eth0");
+    let server = dnsmasq(&[POOL]);
+    let _daemon = daemon();
+    stage.greet();
+    assert!(is_in(&stage.lease(20), "10.9.0.5"));
+    ip("isp", "link set eth0 down");
+    wait_state("DOWN", 5);
+    drop(server);
+    ip("isp", "address flush dev eth0");
+    ip("isp", "address add 10.8.0.1/24 dev eth0");
+    let _server = dnsmasq(&["--dhcp-range=10.8.0.50,10.8.0.59,255.255.255.0,120", "--dhcp-authoritative"]);
+    until("dnsmasq listens", 5, || isp_log().contains("sockets bound").then_some(()));
+    ip("isp", "link set eth0 up");
+    assert!(matches!(stage.learned(20), Learned::Lost { .. }));
+    assert!(is_in(&stage.lease(10), "10.8.0.5"));
+    assert!(isp_log().contains("DHCPNAK"), "{}", isp_log());
+}
+
+#[test]
+fn an_address_that_somebody_uses_is_declined() {
+    if !enter("an_address_that_somebody_uses_is_declined") {
+        return;
+    }
+    let mut stage = Stage::new();
+    ip("isp", "address add 10.9.0.1/24 dev eth0");
+    ip("isp", "address add 10.9.0.50/32 dev eth0");
+    let mac = std::fs::read_to_string("/sys/class/net/wan/address").ok();
+    let mac = mac.unwrap_or_else(|| {
+        let words = run(&["ip", "-o", "link", "show", "wan"]);
+        words.split_whitespace().skip_while(|word| *word != "link/ether").nth(1).unwrap().to_owned()
+    });
+    let host = format!("--dhcp-host={},10.9.0.50", mac.trim());
+    let _server = dnsmasq(&["--dhcp-range=10.9.0.50,10.9.0.51,255.255.255.0,120", &host]);
+    let _daemon = daemon();
+    stage.greet();
+    // Ten seconds of pause after the refusal.
+    assert!(is_in(&stage.lease(30), "10.9.0.51"));
+    assert!(isp_log().contains("DHCPDECLINE"), "{}", isp_log());
+}
+
+#[test]
+fn more_time_is_asked_for_and_what_has_ended_is_lost() {
+    const SERVER: &str = "start 10.9.0.20\nend 10.9.0.30\ninterface eth0\nlease_file /run/udhcpd.leases\n\
+        pidfile /run/udhcpd.pid\noption lease 10\noption subnet 255.255.255.0\noption router 10.9.0.1\n";
+    if !enter("more_time_is_asked_for_and_what_has_ended_is_lost") {
+        return;
+    }
+    let mut stage = Stage::new();
+    ip("isp", "address add 10.9.0.1/24 dev eth0");
+    std::fs::write("/run/udhcpd.conf", SERVER).unwrap();
+    std::fs::write("/run/udhcpd.leases", "").unwrap();
+    let start = || Program(at("isp", &["busybox", "udhcpd", "-f", "/run/udhcpd.conf"]).spawn().unwrap());
+    let server = start();
+    let _daemon = daemon();
+    stage.greet();
+    let (lease, granted) = (stage.lease(20), Instant::now());
+    assert_eq!((lease.lease_s, lease.router), (9, Some([10, 9, 0, 1].into())), "ten seconds, begun");
+    // T1 is half of it. The address is on the link, so the question goes from there to the server alone.
+    assert_eq!(stage.lease(8).address, lease.address);
+    assert!((3..=6).contains(&granted.elapsed().as_secs()), "{:?}", granted.elapsed());
+    drop(server);
+    wait_state("RENEWING", 7);
+    wait_state("REBINDING", 6);
+    assert!(matches!(stage.learned(5), Learned::Lost { .. }));
+    wait_state("SELECTING", 1);
+    let _server = start();
+    stage.lease(30);
 }

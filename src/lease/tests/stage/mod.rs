@@ -1,4 +1,4 @@
-//! A gateway with two links, a provider at one and a host at the other, each in a network namespace of its own; the real daemon; and a
+//! A gateway with a provider on one side and two hosts on the other, each in a network namespace of its own; the real daemon; and a
 //! `network` that a test plays.
 //!
 //! In:  the name of a test. Out: the same test, inside; it ends with everything that it started.
@@ -13,15 +13,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use contract::learn::{Learned, Lease, Server, Wish};
+use contract::leases;
 use contract::wanted::Pool;
 use contract::wires::{LEARN, LEASES, Wire};
-use contract::{frame, leases};
 use wire::{Client, Connection, Listener, Received};
 
 /// Set inside.
 const INSIDE: &str = "SHG_LEASE_INSIDE";
 /// Programs that a test needs, all of Debian.
-const PROGRAMS: [&str; 6] = ["ip", "nsenter", "dnsmasq", "busybox", "dhclient", "arping"];
+const PROGRAMS: [&str; 5] = ["ip", "nsenter", "dnsmasq", "busybox", "dhclient"];
 /// The gateway's own address on the LAN.
 pub(crate) const LAN_ADDRESS: &str = "192.168.1.1";
 
@@ -37,13 +37,14 @@ pub(crate) fn enter(name: &str) -> bool {
             .iter()
             .any(|folder| Path::new(folder).join(program).exists())
     };
-    if let Some(missing) = PROGRAMS[..5].iter().find(found) {
+    if let Some(missing) = PROGRAMS.iter().find(found) {
         println!("skipped: {name}: no program {missing}");
         return false;
     }
-    let trial = Command::new("unshare").args(UNSHARE).args(["ip", "link", "add", "type", "veth"]).output();
+    let links = "ip link add type veth && ip link add type bridge";
+    let trial = Command::new("unshare").args(UNSHARE).args(["sh", "-c", links]).output();
     if !trial.is_ok_and(|output| output.status.success()) {
-        println!("skipped: {name}: this machine lets us make no namespaces, or no veth in them");
+        println!("skipped: {name}: this machine lets us make no namespaces, or no veth and bridge in them");
         return false;
     }
     let own = std::env::current_exe().unwrap();
@@ -90,14 +91,14 @@ impl Drop for Program {
     }
 }
 
-/// `words`, at the provider's (`isp`) or in the home (`home`).
+/// `words`, at the provider's (`isp`) or at a host's (`home`, `guest`).
 pub(crate) fn at(side: &str, words: &[&str]) -> Command {
     let mut command = Command::new("nsenter");
     command.arg(format!("--net=/run/netns/{side}")).arg("--").args(words);
     command
 }
 
-/// The gateway between its neighbours: `wan` leads to the provider's `eth0`, `lan` to the host's.
+/// The gateway between its neighbours: `wan` leads to the provider's `eth0`, the bridge `lan` to those of two hosts.
 pub(crate) struct Stage {
     network: Listener,
     connection: Option<Connection>,
@@ -109,9 +110,16 @@ impl Stage {
         run(&["mount", "-t", "tmpfs", "tmpfs", "/run"]);
         fs::create_dir_all("/run/wire").unwrap();
         run(&["ip", "link", "set", "lo", "up"]);
-        for (side, near) in [("isp", "wan"), ("home", "lan")] {
+        run(&["ip", "link", "add", "lan", "type", "bridge"]);
+        run(&["ip", "link", "set", "lan", "up"]);
+        // This, too, is `network`'s work.
+        run(&["ip", "address", "add", "192.168.1.1/24", "dev", "lan"]);
+        for (side, near) in [("isp", "wan"), ("home", "lan0"), ("guest", "lan1")] {
             run(&["ip", "netns", "add", side]);
             Self::join(side, near);
+        }
+        for port in ["lan0", "lan1"] {
+            run(&["ip", "link", "set", port, "master", "lan"]);
         }
         let server = Server {
             link: "lan".into(),
@@ -237,9 +245,4 @@ pub(crate) fn dnsmasq(options: &[&str]) -> Program {
 /// What the provider's server has logged.
 pub(crate) fn isp_log() -> String {
     fs::read_to_string("/run/isp.log").unwrap()
-}
-
-/// Is `bytes` a frame of the wire's type? For tests that look at the wire itself.
-pub(crate) fn is_learned(bytes: &[u8]) -> bool {
-    frame::decode::<Learned>(bytes).is_ok()
 }
