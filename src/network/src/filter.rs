@@ -1,0 +1,91 @@
+//! The firewall in the kernel: is it there, is it as wanted, replace it; and forwarding, which is on only behind it.
+//!
+//! In:  a `Table`. Out: that table in the kernel, in one step.
+//!
+//! Source: nft(8); Documentation/networking/ip-sysctl.rst, `ip_forward`.
+
+use std::fs;
+
+use sys::Errno;
+
+use crate::Error;
+use crate::ruleset::{self, Listed, Table};
+use crate::socket::Socket;
+
+/// Whether packets are passed on. The rights over the network are enough to write it (net/sysctl_net.c, `net_ctl_permissions`).
+const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
+/// Somebody else may change another table between our look and our batch; then it is sent again, so often.
+const TRIES_MAX: u32 = 8;
+
+/// The firewall.
+#[derive(Debug)]
+pub struct Filter {
+    socket: Socket,
+}
+
+impl Filter {
+    /// The firewall of our own namespace.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`]: a kernel without nfnetlink.
+    pub fn open() -> Result<Self, Error> {
+        Ok(Self { socket: Socket::filter().map_err(Error::kernel("firewall"))? })
+    }
+
+    /// What is there of our table; `None`: nothing.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`]: a kernel without nftables, or rights that we do not have.
+    pub fn listed(&mut self) -> Result<Option<Listed>, Error> {
+        let failed = || Error::kernel("firewall: cannot be listed");
+        let (kind, body) = ruleset::list_chains();
+        let mut chains = self.socket.dump(kind, &body).map_err(failed())?;
+        chains.retain(|chain| ruleset::is_ours(chain));
+        if chains.is_empty() {
+            return Ok(None);
+        }
+        let (kind, body) = ruleset::list_rules();
+        let rules = self.socket.dump(kind, &body).map_err(failed())?;
+        Ok(Some(Listed { chains, rules }))
+    }
+
+    /// Puts `table` in the place of what is there.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`]: it was refused, and what was there still is.
+    pub fn replace(&mut self, table: &Table) -> Result<(), Error> {
+        for _ in 0..TRIES_MAX {
+            match self.try_once(table) {
+                Err(Errno::ERESTART) => {}
+                other => return other.map_err(Error::kernel("firewall: not replaced")),
+            }
+        }
+        Err(Error::kernel("firewall: not replaced")(Errno::ERESTART))
+    }
+
+    fn try_once(&mut self, table: &Table) -> Result<(), Errno> {
+        let (kind, body) = ruleset::ask_generation();
+        let answer = self.socket.get(kind, &body)?;
+        let generation = ruleset::generation(&answer).ok_or(Errno::EBADMSG)?;
+        let first = self.socket.numbers(table.messages());
+        let (batch, last) = table.batch(generation, first);
+        self.socket.batch(&batch, first, last)
+    }
+}
+
+/// Are packets passed on?
+#[must_use]
+pub fn forwards() -> bool {
+    fs::read_to_string(FORWARDING).is_ok_and(|text| text.trim() == "1")
+}
+
+/// Passes packets on, or does not.
+///
+/// # Errors
+/// [`Error::Kernel`]: we may not say.
+pub fn set_forwarding(on: bool) -> Result<(), Error> {
+    let written = fs::write(FORWARDING, if on { "1" } else { "0" });
+    written
+        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+        .map_err(Error::kernel(FORWARDING))
+}

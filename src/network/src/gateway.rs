@@ -1,0 +1,348 @@
+//! The gateway's network: what is wanted, what is known, and one turn that brings the kernel there.
+//!
+//! In:  the configuration, a lease, attachments. Out: changes in the kernel; asked twice, none.
+//!
+//! A turn: the firewall first, forwarding behind it, then links, addresses, routes. A change that is refused does not keep the others
+//! back; the turn is made again later.
+//!
+//! Just after a start there may be services' links of a former life. For [`ADOPT_MS`] they, and the firewall that stands, are left as they
+//! are, so that the supervisor can ask for each again and no service notices; what nobody has asked for by then goes.
+//!
+//! Not here: wires (`room.rs`), words for people (`tell.rs`).
+
+use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use contract::learn::{Learned, Server, Wish};
+use contract::limit::SERVICES;
+use contract::wanted::{WanIpv4, Wanted};
+use log::{info, warn};
+use sys::clock;
+
+use crate::configuration::Configuration;
+use crate::filter::{self, Filter};
+use crate::observed::Observed;
+use crate::plan::plan;
+use crate::service::Service;
+use crate::socket::Socket;
+use crate::target::{self, Attachment, Target, Wan, service_link, slot_of};
+use crate::{Error, firewall, kernel};
+
+/// How long links of a former life wait for somebody who asks for them, in milliseconds. The supervisor asks at once when its
+/// connection breaks; should it be dead too, its next life is there within a second or two.
+pub const ADOPT_MS: u64 = 10_000;
+/// A turn that did not go through is made again after so long, in milliseconds.
+const AGAIN_MS: u64 = 1_000;
+
+/// The gateway's network.
+#[derive(Debug)]
+pub struct Gateway {
+    pub(crate) configuration: Configuration,
+    wan: Wan,
+    /// When the lease's address was first seen to stand, in milliseconds after boot.
+    applied_ms: Option<u64>,
+    services: Vec<Service>,
+    route: Socket,
+    filter: Filter,
+    adopt_until_ms: u64,
+    orphans: bool,
+    /// What the last turn failed at.
+    fault: Option<String>,
+    changes: u64,
+}
+
+impl Gateway {
+    /// The network of our own namespace, wanted by the file at `configuration`.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`]: no netlink.
+    pub fn open(configuration: PathBuf) -> Result<Self, Error> {
+        Ok(Self {
+            configuration: Configuration::at(configuration),
+            wan: Wan::Unknown,
+            applied_ms: None,
+            services: Vec::new(),
+            route: Socket::route().map_err(Error::kernel("netlink"))?,
+            filter: Filter::open()?,
+            adopt_until_ms: clock::boot_ms() + ADOPT_MS,
+            orphans: false,
+            fault: None,
+            changes: 0,
+        })
+    }
+
+    /// How many changes were made since the start.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// What the last turn failed at.
+    #[must_use]
+    pub fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
+    }
+
+    /// When a turn is due by itself, in milliseconds after boot.
+    #[must_use]
+    pub fn due_ms(&self) -> Option<u64> {
+        if self.fault.is_some() {
+            return Some(clock::boot_ms() + AGAIN_MS);
+        }
+        self.orphans.then_some(self.adopt_until_ms)
+    }
+
+    /// One turn: read, plan, apply.
+    pub fn turn(&mut self) {
+        let fault = self.try_turn().err().map(|error| error.to_string());
+        match &fault {
+            Some(fault) if self.fault.as_ref() != Some(fault) => warn!("{fault}"),
+            None if self.fault.is_some() => info!("all is as wanted again"),
+            Some(_) | None => {}
+        }
+        self.fault = fault;
+    }
+
+    fn try_turn(&mut self) -> Result<(), Error> {
+        let changed = self.configuration.read();
+        let Some(wanted) = self.configuration.wanted().cloned() else { return Ok(()) };
+        let mut first = Ok(());
+        let mut note = |result: Result<(), Error>| first = std::mem::replace(&mut first, Ok(())).and(result);
+        if changed {
+            let settled: Vec<_> = self.services.iter_mut().map(|service| service.settle(&wanted)).collect();
+            settled.into_iter().for_each(|result| note(result.map(|made| self.changes += made)));
+        }
+        let observed = kernel::observe(&mut self.route)?;
+        note(self.drop_orphans(&observed));
+        note(self.protect(&wanted));
+        for change in plan(&self.target(&wanted), &observed) {
+            let made = kernel::apply(&mut self.route, &change);
+            if made.is_ok() {
+                self.changes += 1;
+                info!("{change}");
+            }
+            note(made);
+        }
+        let observed = kernel::observe(&mut self.route)?;
+        self.note_lease(&observed);
+        first
+    }
+
+    pub(crate) fn target(&self, wanted: &Wanted) -> Target {
+        target::gateway(wanted, &self.wan_of(wanted), &self.attachments())
+    }
+
+    /// What is known of the link that is the WAN now.
+    fn wan_of(&self, wanted: &Wanted) -> Wan {
+        match (&self.wan, wanted.wan.ipv4) {
+            (_, WanIpv4::None) => Wan::Lost,
+            (Wan::Leased(lease), WanIpv4::Dhcp) if lease.link != wanted.wan.link => Wan::Unknown,
+            (known, WanIpv4::Dhcp) => known.clone(),
+        }
+    }
+
+    pub(crate) fn attachments(&self) -> Vec<Attachment> {
+        self.services.iter().map(|service| service.attachment.clone()).collect()
+    }
+
+    /// Do links of a former life still wait?
+    fn adopts(&self) -> bool {
+        self.orphans && clock::boot_ms() < self.adopt_until_ms
+    }
+
+    /// Services' links that nobody has asked for go, when they have waited long enough.
+    fn drop_orphans(&mut self, observed: &Observed) -> Result<(), Error> {
+        let ours: Vec<u8> = self.services.iter().map(|service| service.attachment.slot).collect();
+        let orphan = |name: &&String| slot_of(name).is_some_and(|slot| !ours.contains(&slot));
+        let orphans: Vec<&String> = observed.links.iter().map(|link| &link.name).filter(orphan).collect();
+        self.orphans = !orphans.is_empty();
+        if self.adopts() {
+            return Ok(());
+        }
+        for name in orphans {
+            kernel::drop_link(&mut self.route, name)?;
+            self.changes += 1;
+            info!("{name} removed: nobody has asked for it");
+        }
+        self.orphans = false;
+        Ok(())
+    }
+
+    /// The firewall stands, and packets are passed on behind it and never without it.
+    fn protect(&mut self, wanted: &Wanted) -> Result<(), Error> {
+        let stands = self.stand_firewall(wanted);
+        if filter::forwards() != stands.is_ok() {
+            filter::set_forwarding(stands.is_ok())?;
+            self.changes += 1;
+            info!("packets are {} passed on", if stands.is_ok() { "now" } else { "no longer" });
+        }
+        stands
+    }
+
+    fn stand_firewall(&mut self, wanted: &Wanted) -> Result<(), Error> {
+        let table = firewall::table(wanted, &self.attachments());
+        match self.filter.listed()? {
+            Some(_) if self.adopts() => Ok(()),
+            Some(listed) if table.is(&listed) => Ok(()),
+            Some(_) | None => {
+                self.filter.replace(&table)?;
+                self.changes += 1;
+                info!("firewall: {} rules in {} chains", table.rules.len(), table.chains.len());
+                Ok(())
+            }
+        }
+    }
+
+    /// Is the firewall in the kernel the one that is wanted?
+    ///
+    /// # Errors
+    /// [`Error::Kernel`]: it cannot be listed.
+    pub fn is_protected(&mut self, wanted: &Wanted) -> Result<bool, Error> {
+        let table = firewall::table(wanted, &self.attachments());
+        Ok(self.filter.listed()?.is_some_and(|listed| table.is(&listed)))
+    }
+
+    fn note_lease(&mut self, observed: &Observed) {
+        let Wan::Leased(lease) = &self.wan else {
+            self.applied_ms = None;
+            return;
+        };
+        let stands = |has: &target::Address| has.address == lease.address && has.link == *lease.link;
+        if observed.addresses.iter().any(stands) && self.applied_ms.is_none() {
+            self.applied_ms = Some(clock::boot_ms());
+            info!("{} has {}, {} ms after boot", lease.link, lease.address, clock::boot_ms());
+        }
+    }
+
+    /// What is wanted of `lease`.
+    #[must_use]
+    pub fn wish(&self) -> Wish {
+        let Some(wanted) = self.configuration.wanted() else { return Wish { client: None, server: None } };
+        let lan = &wanted.lan;
+        Wish {
+            client: match wanted.wan.ipv4 {
+                WanIpv4::Dhcp => Some(wanted.wan.link.clone()),
+                WanIpv4::None => None,
+            },
+            server: lan.dhcp.map(|pool| Server {
+                link: lan.bridge.clone(),
+                address: lan.address,
+                prefix_length: lan.prefix_length,
+                pool,
+            }),
+        }
+    }
+
+    /// What `lease` has learned. A turn follows.
+    pub fn learn(&mut self, learned: Learned) {
+        let link = match &learned {
+            Learned::Lease(lease) => &lease.link,
+            Learned::Lost { link } => link,
+        };
+        if self.configuration.wanted().is_none_or(|wanted| wanted.wan.link != *link) {
+            return warn!("a lease on {link}, which is not the WAN: left alone");
+        }
+        let wan = match learned {
+            Learned::Lease(lease) => Wan::Leased(lease),
+            Learned::Lost { .. } => Wan::Lost,
+        };
+        if wan.address() != self.wan.address() {
+            self.applied_ms = None;
+        }
+        self.wan = wan;
+        self.turn();
+    }
+
+    /// The lease, and when its address was first seen to stand.
+    #[must_use]
+    pub fn leased(&self) -> Option<(&contract::learn::Lease, u64)> {
+        match &self.wan {
+            Wan::Leased(lease) => self.applied_ms.map(|applied_ms| (lease, applied_ms)),
+            Wan::Unknown | Wan::Lost => None,
+        }
+    }
+
+    /// Attaches a service. Asked twice it changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]: something that it asks for is another one's, or the firewall does not stand. [`Error::Kernel`].
+    pub fn attach(
+        &mut self,
+        attachment: Attachment,
+        namespace: &OwnedFd,
+        inside: OwnedFd,
+    ) -> Result<Ipv4Addr, Error> {
+        self.configuration.read();
+        let refused = self.configuration.refused().unwrap_or("no configuration").to_owned();
+        let wanted = self.configuration.wanted().cloned().ok_or(Error::Refused(refused))?;
+        self.judge(&attachment)?;
+        let (slot, name) = (attachment.slot, attachment.service.clone());
+        let mut service = Service::new(attachment, inside);
+        if !service.stands(&kernel::observe(&mut self.route)?)? {
+            if self.adopts() {
+                return Err(Error::Refused(
+                    "network: it adopts links of a former life; ask again".to_owned(),
+                ));
+            }
+            service.make(&mut self.route, namespace)?;
+            self.changes += 1;
+        }
+        self.changes += service.settle(&wanted)?;
+        self.services.retain(|other| other.attachment.slot != slot && other.attachment.service != name);
+        self.services.push(service);
+        self.services.sort_by_key(|service| service.attachment.slot);
+        self.turn();
+        let address = target::service_address(&wanted, slot);
+        let routed = kernel::observe(&mut self.route)?.routes.iter().any(|route| route.to == address);
+        if routed && (self.adopts() || self.is_protected(&wanted)?) {
+            return Ok(address);
+        }
+        Err(Error::Refused(self.fault.clone().unwrap_or_else(|| "network: not as wanted yet".to_owned())))
+    }
+
+    /// May this be asked?
+    fn judge(&self, asked: &Attachment) -> Result<(), Error> {
+        if usize::from(asked.slot) >= SERVICES {
+            return Err(Error::Refused(format!("slot {}: there are {SERVICES}", asked.slot)));
+        }
+        for serve in asked.serves.iter().filter(|serve| serve.at != 0) {
+            let at =
+                |other: &&contract::manifest::Serve| other.at == serve.at && other.protocol == serve.protocol;
+            let others = self.services.iter().map(|service| &service.attachment);
+            let others = others.filter(|other| other.service != asked.service && other.slot != asked.slot);
+            let holder = others
+                .filter(|other| other.serves.iter().any(|other| at(&other)))
+                .map(|other| &*other.service);
+            let holder =
+                holder.chain(firewall::OWN_PORTS.contains(&serve.at).then_some("the gateway itself")).next();
+            if let Some(holder) = holder {
+                return Err(Error::Refused(format!("port {} of the LAN address: {holder} has it", serve.at)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a service's link away.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`]: it was refused.
+    pub fn detach(&mut self, service: &str) -> Result<(), Error> {
+        let place = self.services.iter().position(|has| has.attachment.service.as_str() == service);
+        let Some(place) = place else { return Ok(()) };
+        let gone = self.services.remove(place);
+        kernel::drop_link(&mut self.route, &service_link(gone.attachment.slot))?;
+        self.changes += 1;
+        info!("{service}: detached");
+        self.turn();
+        Ok(())
+    }
+
+    /// What is there.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`]: it does not say.
+    pub fn observe(&mut self) -> Result<Observed, Error> {
+        kernel::observe(&mut self.route)
+    }
+}

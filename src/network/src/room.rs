@@ -1,0 +1,246 @@
+//! The daemon's loop: one thread, one poll. Wires in, news from the kernel in, turns out.
+//!
+//! In:  the wires `attach`, `learn`, `show`; the kernel's news. Out: answers; a network that is as wanted.
+//!
+//! News come in crowds (a firewall that is replaced is a hundred of them), so a turn waits [`CROWD_MS`] for the rest of its crowd.
+//!
+//! Not here: what a turn is (`gateway.rs`).
+
+use std::convert::Infallible;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use contract::learn::{Learned, Wish};
+use contract::{Text, attach, show};
+use log::warn;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde::de::DeserializeOwned;
+use sys::seqpacket::Descriptors;
+use sys::{Errno, clock};
+use wire::{Connection, Listener, Received};
+
+use crate::Error;
+use crate::gateway::Gateway;
+use crate::socket::News;
+use crate::target::Attachment;
+use crate::tell::tell;
+
+/// The configuration.
+pub const CONFIGURATION: &str = "/etc/shg/network.toml";
+/// Clients of one wire at a time: a daemon's last life and its next, and a few `ctl`.
+const CLIENTS_MAX: usize = 8;
+/// How long a turn waits for more news, in milliseconds.
+const CROWD_MS: u64 = 50;
+/// Messages of one client that are heard in a row.
+const MESSAGES_MAX: usize = 64;
+
+/// The daemon.
+#[derive(Debug)]
+pub struct Room {
+    attach: Door,
+    learn: Door,
+    show: Door,
+    news: Vec<News>,
+    gateway: Gateway,
+    wish: Option<Wish>,
+    /// When the next turn is due, in milliseconds after boot.
+    due_ms: Option<u64>,
+}
+
+/// A wire and who came in by it.
+#[derive(Debug)]
+struct Door {
+    listener: Listener,
+    clients: Vec<Connection>,
+}
+
+impl Room {
+    /// The daemon on its wires. Nothing is changed yet.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`]: no netlink.
+    pub fn open(attach: Listener, learn: Listener, show: Listener) -> Result<Self, Error> {
+        Self::open_at(CONFIGURATION.into(), [attach, learn, show])
+    }
+
+    /// The same, with a configuration elsewhere: for tests.
+    ///
+    /// # Errors
+    /// As [`Room::open`].
+    pub fn open_at(configuration: PathBuf, wires: [Listener; 3]) -> Result<Self, Error> {
+        let news = [News::of_routes(), News::of_filter()].into_iter().collect::<Result<_, _>>();
+        let [attach, learn, show] = wires.map(|listener| Door { listener, clients: Vec::new() });
+        Ok(Self {
+            attach,
+            learn,
+            show,
+            news: news.map_err(Error::kernel("news of the kernel"))?,
+            gateway: Gateway::open(configuration)?,
+            wish: None,
+            due_ms: None,
+        })
+    }
+
+    /// The first turn.
+    pub fn settle(&mut self) {
+        self.turn();
+    }
+
+    /// Serves for ever.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`]: no memory to wait with.
+    pub fn run(&mut self) -> Result<Infallible, Error> {
+        loop {
+            self.wait()?;
+            if self.news.iter().fold(false, |heard, news| news.heard() | heard) {
+                self.due_by(clock::boot_ms() + CROWD_MS);
+            }
+            self.serve_attach();
+            self.serve_learn();
+            self.serve_show();
+            if self.due_ms.is_some_and(|due_ms| due_ms <= clock::boot_ms()) {
+                self.turn();
+            }
+        }
+    }
+
+    fn turn(&mut self) {
+        self.gateway.turn();
+        self.due_ms = self.gateway.due_ms();
+        self.tell_wish();
+    }
+
+    fn due_by(&mut self, at_ms: u64) {
+        self.due_ms = Some(self.due_ms.map_or(at_ms, |due_ms| due_ms.min(at_ms)));
+    }
+
+    /// Waits until there is something to do.
+    fn wait(&self) -> Result<(), Error> {
+        let doors = [&self.attach, &self.learn, &self.show];
+        let listeners = doors.iter().map(|door| door.listener.as_fd());
+        let clients = doors.iter().flat_map(|door| door.clients.iter().map(AsFd::as_fd));
+        let descriptors = listeners.chain(clients).chain(self.news.iter().map(AsFd::as_fd));
+        let mut wanted: Vec<PollFd<'_>> =
+            descriptors.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)).collect();
+        let limit = self.due_ms.map_or(PollTimeout::NONE, |due_ms| {
+            let rest = due_ms.saturating_sub(clock::boot_ms());
+            PollTimeout::from(u16::try_from(rest).unwrap_or(u16::MAX))
+        });
+        match poll(&mut wanted, limit) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(Error::kernel("cannot wait")(errno)),
+        }
+    }
+
+    fn serve_attach(&mut self) {
+        self.attach.let_in();
+        for client in std::mem::take(&mut self.attach.clients) {
+            let alive = hear(&client, |ask, descriptors| {
+                let answer = answer_attach(&mut self.gateway, ask, descriptors).unwrap_or_else(|error| {
+                    warn!("{error}");
+                    attach::Answer::Refused(Text::format(format_args!("{error}")))
+                });
+                client.send(&answer, &[]).is_ok()
+            });
+            if alive {
+                self.attach.clients.push(client);
+            }
+        }
+        if let Some(due_ms) = self.gateway.due_ms() {
+            self.due_by(due_ms);
+        }
+    }
+
+    fn serve_learn(&mut self) {
+        if self.learn.let_in() {
+            self.wish = None; // Everybody hears it again.
+        }
+        for client in std::mem::take(&mut self.learn.clients) {
+            let alive = hear(&client, |learned: Learned, _| {
+                self.gateway.learn(learned);
+                true
+            });
+            if alive {
+                self.learn.clients.push(client);
+            }
+        }
+        self.tell_wish();
+    }
+
+    /// Tells `lease` what is wanted of it, where that is new.
+    fn tell_wish(&mut self) {
+        let wish = self.gateway.wish();
+        if self.wish.as_ref() != Some(&wish) {
+            self.learn.clients.retain(|client| client.send(&wish, &[]).is_ok());
+            self.wish = Some(wish);
+        }
+    }
+
+    fn serve_show(&mut self) {
+        self.show.let_in();
+        for client in std::mem::take(&mut self.show.clients) {
+            let alive = hear(&client, |ask, _| match ask {
+                show::Ask::Network => {
+                    let end = match tell(&mut self.gateway) {
+                        Ok(rows) if !rows.iter().all(|row| client.send(row, &[]).is_ok()) => return false,
+                        Ok(_) => show::Answer::Done,
+                        Err(error) => show::Answer::Refused(Text::format(format_args!("{error}"))),
+                    };
+                    client.send(&end, &[]).is_ok()
+                }
+            });
+            if alive {
+                self.show.clients.push(client);
+            }
+        }
+    }
+}
+
+impl Door {
+    /// Lets one client in. Did somebody come?
+    fn let_in(&mut self) -> bool {
+        let Some(client) = self.listener.accept() else { return false };
+        if self.clients.len() >= CLIENTS_MAX {
+            warn!("more than {CLIENTS_MAX} clients of one wire; the eldest is dropped");
+            self.clients.remove(0);
+        }
+        self.clients.push(client);
+        true
+    }
+}
+
+/// Gives each message of `client` to `each`, which says whether the client is to be kept. Is it still there?
+fn hear<T: DeserializeOwned>(client: &Connection, mut each: impl FnMut(T, Descriptors) -> bool) -> bool {
+    for _ in 0..MESSAGES_MAX {
+        match client.receive() {
+            Received::Message(message, descriptors) => {
+                if !each(message, descriptors) {
+                    return false;
+                }
+            }
+            Received::Nothing => return true,
+            Received::Gone => return false,
+        }
+    }
+    true
+}
+
+fn answer_attach(
+    gateway: &mut Gateway,
+    ask: attach::Ask,
+    descriptors: Descriptors,
+) -> Result<attach::Answer, Error> {
+    match ask {
+        attach::Ask::Attach { service, slot, serves } => {
+            let [namespace, inside, ..] = descriptors;
+            let both: Option<(OwnedFd, OwnedFd)> = namespace.zip(inside);
+            let Some((namespace, inside)) = both else {
+                return Err(Error::Refused(format!("{service}: no namespace or no socket came along")));
+            };
+            let attachment = Attachment { service, slot, serves: serves.into_iter().collect() };
+            gateway.attach(attachment, &namespace, inside).map(|address| attach::Answer::Attached { address })
+        }
+        attach::Ask::Detach { service } => gateway.detach(&service).map(|()| attach::Answer::Done),
+    }
+}

@@ -1,0 +1,77 @@
+//! A service's link: a pair, one end here, the other in the service's own network namespace.
+//!
+//! In:  an attachment, its namespace, a socket that was opened inside. Out: a link that stands, configured at its inner end.
+//!
+//! We never enter a namespace: the socket works inside, whoever holds it. A pair that stands is kept, whichever life of ours made it;
+//! so a service does not notice that we were killed.
+//!
+//! Not here: our own end's address and route (`target::gateway`), the firewall.
+//!
+//! Source: veth(4), network_namespaces(7).
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use contract::wanted::Wanted;
+use log::info;
+
+use crate::Error;
+use crate::kernel;
+use crate::observed::Observed;
+use crate::plan::plan;
+use crate::socket::Socket;
+use crate::target::{self, Attachment, INSIDE_LINK, service_link};
+
+/// A service that is attached.
+#[derive(Debug)]
+pub struct Service {
+    /// What was asked.
+    pub attachment: Attachment,
+    inside: Socket,
+}
+
+impl Service {
+    /// A service, and the socket inside its namespace.
+    #[must_use]
+    pub fn new(attachment: Attachment, inside: OwnedFd) -> Self {
+        Self { attachment, inside: Socket::adopt(inside) }
+    }
+
+    /// Does its pair stand, one end among `outside`, the other in its namespace?
+    ///
+    /// # Errors
+    /// [`Error::Kernel`]: the namespace does not say.
+    pub fn stands(&mut self, outside: &Observed) -> Result<bool, Error> {
+        let within = kernel::observe(&mut self.inside)?;
+        let ends = outside.link(&service_link(self.attachment.slot)).zip(within.link(INSIDE_LINK));
+        // Each names the other's number; a number alone could be that of another pair.
+        Ok(ends.is_some_and(|(here, there)| here.peer == there.index && there.peer == here.index))
+    }
+
+    /// Makes its pair anew. What had its name goes.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`]: it was refused.
+    pub fn make(&mut self, ours: &mut Socket, namespace: &OwnedFd) -> Result<(), Error> {
+        let name = service_link(self.attachment.slot);
+        kernel::drop_link(ours, &name)?;
+        kernel::drop_link(&mut self.inside, INSIDE_LINK)?;
+        kernel::add_pair(ours, &name, namespace.as_fd())?;
+        info!("{}: {name} made", self.attachment.service);
+        Ok(())
+    }
+
+    /// Sees to it that the inner end is as it should be. Returns how many changes that took.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`]: one was refused.
+    pub fn settle(&mut self, wanted: &Wanted) -> Result<u64, Error> {
+        let target = target::inside(wanted, self.attachment.slot);
+        let mut made = 0;
+        for change in plan(&target, &kernel::observe(&mut self.inside)?) {
+            kernel::apply(&mut self.inside, &change)?;
+            info!("{}: inside: {change}", self.attachment.service);
+            made += 1;
+        }
+        Ok(made)
+    }
+}

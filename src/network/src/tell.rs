@@ -1,0 +1,98 @@
+//! What the daemon tells on the wire `show`: rows for people, one fact each.
+//!
+//! In:  the gateway. Out: what is wanted, what the kernel says, what differs.
+//!
+//! At most two rows a link, so that all of them fit into a socket's queue.
+
+use contract::Text;
+use contract::show::{Answer, Part};
+use contract::wanted::{WanIpv4, Wanted};
+
+use crate::gateway::Gateway;
+use crate::observed::Observed;
+use crate::plan::plan;
+use crate::target::{Attachment, Target, service_address, service_link};
+use crate::{Error, filter};
+
+/// Everything.
+///
+/// # Errors
+/// [`Error::Kernel`]: it does not say.
+pub fn tell(gateway: &mut Gateway) -> Result<Vec<Answer>, Error> {
+    let observed = gateway.observe()?;
+    let wanted = gateway.configuration.wanted().cloned();
+    let protected = wanted.as_ref().map_or(Ok(false), |wanted| gateway.is_protected(wanted));
+    let target = wanted.as_ref().map(|wanted| gateway.target(wanted));
+    let wishes = wanted.as_ref().map(|wanted| wishes(wanted, &gateway.attachments())).unwrap_or_default();
+    let facts = facts(&observed, matches!(protected, Ok(true)));
+    let differences = differences(gateway, target.as_ref(), &observed, &protected);
+    let parts = [(Part::Wanted, wishes), (Part::Observed, facts), (Part::Differs, differences)];
+    let rows = parts.into_iter().flat_map(|(part, rows)| rows.into_iter().map(move |row| (part, row)));
+    let wan = gateway.leased().map(|(lease, applied_ms)| Answer::Wan { lease: lease.clone(), applied_ms });
+    let rows = rows.map(|(part, row)| Answer::Row { part, text: Text::from(row.as_str()) });
+    let answers = rows.chain(wan).collect();
+    Ok(answers)
+}
+
+fn wishes(wanted: &Wanted, services: &[Attachment]) -> Vec<String> {
+    let (wan, lan) = (&wanted.wan, &wanted.lan);
+    let how = match wan.ipv4 {
+        WanIpv4::Dhcp => "address by DHCP",
+        WanIpv4::None => "no address",
+    };
+    let ports: Vec<&str> = lan.ports.iter().map(contract::Text::as_str).collect();
+    let mut rows = vec![
+        format!("{} WAN, {how}", wan.link),
+        format!("{} LAN, {}/{}, ports {}", lan.bridge, lan.address, lan.prefix_length, ports.join(" ")),
+        format!("services in {}/{}", wanted.services.prefix, wanted.services.prefix_length),
+        "firewall, and packets passed on behind it".to_owned(),
+    ];
+    rows.extend(services.iter().map(|service| {
+        let (link, address) = (service_link(service.slot), service_address(wanted, service.slot));
+        let ports = service.serves.iter().map(|serve| match serve.at {
+            0 => format!(", {} {}", serve.name, serve.port),
+            at => format!(", {} {} at {at}", serve.name, serve.port),
+        });
+        format!("{link} {} {address}{}", service.service, ports.collect::<String>())
+    }));
+    rows
+}
+
+fn facts(observed: &Observed, protected: bool) -> Vec<String> {
+    let mut rows: Vec<String> = observed
+        .links
+        .iter()
+        .map(|link| {
+            let bridge = observed.links.iter().find(|other| Some(other.index) == link.bridge);
+            let bridge = bridge.map_or_else(String::new, |bridge| format!(", port of {}", bridge.name));
+            let addresses = observed.addresses.iter().filter(|address| address.link == link.name);
+            let addresses = addresses.map(|address| format!(", {}/{}", address.address, address.length));
+            let routes = observed.routes.iter().filter(|route| route.link == link.name);
+            let routes = routes.map(|route| format!(", route {route}"));
+            let state = if link.up { "up" } else { "down" };
+            format!("{} {state}{bridge}{}", link.name, addresses.chain(routes).collect::<String>())
+        })
+        .collect();
+    rows.push(format!("firewall {}", if protected { "stands" } else { "not as wanted" }));
+    rows.push(format!("packets {} passed on", if filter::forwards() { "are" } else { "are not" }));
+    rows
+}
+
+fn differences(
+    gateway: &Gateway,
+    target: Option<&Target>,
+    observed: &Observed,
+    protected: &Result<bool, Error>,
+) -> Vec<String> {
+    let mut rows: Vec<String> = gateway.configuration.refused().map(str::to_owned).into_iter().collect();
+    rows.extend(gateway.fault().map(str::to_owned));
+    let Some(target) = target else { return rows };
+    rows.extend(plan(target, observed).iter().map(ToString::to_string));
+    match protected {
+        Ok(true) if !filter::forwards() => rows.push("packets passed on".to_owned()),
+        Ok(true) => {}
+        Ok(false) => rows.push("firewall replaced".to_owned()),
+        Err(error) => rows.push(error.to_string()),
+    }
+    rows
+}

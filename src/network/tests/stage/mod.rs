@@ -1,0 +1,132 @@
+//! Where the network is tried: user, network and process namespaces of the test's own, so that the machine sees nothing of it.
+//!
+//! In:  the name of a test. Out: that test, run again inside; or the reason why it cannot run here.
+//!
+//! Source: unshare(1), user_namespaces(7); ip(8) and nft(8) are the oracles.
+
+#![allow(dead_code, reason = "no test needs all of it")]
+
+use std::fs::{self, File};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::Command;
+
+use contract::Name;
+use contract::learn::Lease;
+use contract::manifest::{Audience, Protocol, Serve};
+use network::target::Attachment;
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+
+/// Set in the process that runs inside.
+const INSIDE: &str = "NETWORK_STAGE";
+/// The configuration that is shipped.
+pub(crate) const CONFIGURATION: &str = include_str!("../../../../rootfs/etc/shg/network.toml");
+
+/// Is this the process inside? Else runs the test `name` there, and fails where that fails.
+pub(crate) fn enter_stage(name: &str) -> bool {
+    const UNSHARE: [&str; 7] =
+        ["--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    if std::env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    for program in ["ip", "nft", "nsenter"] {
+        if Command::new(program).arg("--version").output().is_err() {
+            println!("skipped: {name}: no {program} here");
+            return false;
+        }
+    }
+    let tried = Command::new("unshare").args(UNSHARE).args(["nft", "add", "table", "inet", "trial"]).output();
+    if !tried.as_ref().is_ok_and(|tried| tried.status.success()) {
+        println!("skipped: {name}: this machine gives us no network namespace with nftables: {tried:?}");
+        return false;
+    }
+    let own = std::env::current_exe().unwrap();
+    let mut command = Command::new("unshare");
+    command.args(UNSHARE).arg("--").arg(own).args([name, "--exact", "--nocapture", "--test-threads=1"]);
+    assert!(command.env(INSIDE, "1").status().unwrap().success(), "{name}: inside");
+    false
+}
+
+/// Runs a command to its end and returns what it said.
+pub(crate) fn run(words: &str) -> String {
+    let mut words = words.split_whitespace();
+    let output = Command::new(words.next().unwrap()).args(words.clone()).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{:?}: {errors}", words.collect::<Vec<_>>());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The two links of the board, as pairs; their other ends are the cables.
+pub(crate) fn plug_in() {
+    for (link, cable) in [("eth0", "isp"), ("eth1", "home")] {
+        run(&format!("ip link add {link} type veth peer name {cable}"));
+        run(&format!("ip link set {cable} up"));
+    }
+}
+
+/// A service's network namespace, and a socket that was opened inside, as the supervisor makes them.
+pub(crate) struct Namespace {
+    pub(crate) namespace: OwnedFd,
+    pub(crate) netlink: OwnedFd,
+}
+
+impl Namespace {
+    pub(crate) fn make() -> Self {
+        let here = || OwnedFd::from(File::open("/proc/thread-self/ns/net").unwrap());
+        let home = here();
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let netlink =
+            socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute).unwrap();
+        let made = Self { namespace: here(), netlink };
+        setns(&home, CloneFlags::CLONE_NEWNET).unwrap();
+        made
+    }
+
+    /// Runs a command inside.
+    pub(crate) fn run(&self, words: &str) -> String {
+        run(&format!("nsenter --net={} {words}", self.path()))
+    }
+
+    pub(crate) fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.namespace.as_raw_fd())
+    }
+
+    pub(crate) fn copies(&self) -> (OwnedFd, OwnedFd) {
+        (self.namespace.try_clone().unwrap(), self.netlink.try_clone().unwrap())
+    }
+}
+
+/// A folder of the test's own.
+pub(crate) fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("shg-network-{name}-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// A lease of the WAN's, with this last byte.
+pub(crate) fn lease(last: u8) -> Lease {
+    Lease {
+        link: "eth0".into(),
+        address: [203, 0, 113, last].into(),
+        prefix_length: 24,
+        router: Some([203, 0, 113, 1].into()),
+        name_servers: heapless::Vec::new(),
+        server: [203, 0, 113, 1].into(),
+        lease_s: 600,
+    }
+}
+
+/// A service that offers its page to the home.
+pub(crate) fn attachment(name: &str, slot: u8, at: u16) -> Attachment {
+    let page = Serve {
+        name: Name::new("page").unwrap(),
+        protocol: Protocol::Tcp,
+        port: 8080,
+        to: Audience::Home,
+        at,
+    };
+    Attachment { service: Name::new(name).unwrap(), slot, serves: vec![page] }
+}
