@@ -1,0 +1,160 @@
+//! Serving: one connection after the other, each within a time limit.
+//!
+//! In:  a port. Out: answers. A visitor who is slow loses his turn; nothing else is kept of anybody.
+//!
+//! Source: RFC 9112 §9.6 (the connection closes after each answer).
+
+use std::ffi::{CStr, CString};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawn};
+use nix::sys::wait::{WaitStatus, waitpid};
+
+use crate::facts::Facts;
+use crate::request::{self, Refusal, Request, Wish};
+use crate::{Error, json, page};
+
+/// From a visitor's arrival to the end of his answer, at most: with one visitor at a time this is how long the next one may wait.
+const VISIT: Duration = Duration::from_secs(3);
+/// How much of that a request may take: the rest is for the answer, be it only that this one came too late.
+const HEARING: Duration = Duration::from_secs(2);
+/// What is still read after an answer, so that closing does not cut it off.
+const REST_BYTES: u64 = 64 * 1024;
+/// This program, under a name that is there in every sandbox.
+const OWN: &CStr = c"/proc/self/exe";
+/// The word that makes this program say that it is ready, instead of serve.
+pub const READY: &str = "ready";
+
+/// Opens `port`, for both families where there are two.
+///
+/// # Errors
+/// [`Error::Port`]: it is taken, or not ours to open.
+pub fn open(port: u16) -> Result<TcpListener, Error> {
+    TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))
+        .or_else(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)))
+        .map_err(|cause| Error::Port(port, cause))
+}
+
+/// Says once that it is ready: a line to the descriptor whose number is in `NOTIFY_FD`. Without one, nobody asked.
+///
+/// A descriptor that came by number alone cannot be written in safe Rust, and opening it anew is for its owner, who is outside. So a
+/// child is started, with that descriptor as its standard output, to say the line: as `echo ready >&3` does in a shell.
+///
+/// # Errors
+/// [`Error::Ready`]: there can be no child, or it could not say it.
+pub fn say_ready() -> Result<(), Error> {
+    let Some(number) = std::env::var("NOTIFY_FD").ok().and_then(|number| number.parse().ok()) else {
+        return Ok(());
+    };
+    speak_into(number).map_err(|errno| Error::Ready(errno.into()))
+}
+
+fn speak_into(number: i32) -> Result<(), Errno> {
+    const STANDARD_OUTPUT: i32 = 1;
+    let mut files = PosixSpawnFileActions::init()?;
+    files.add_dup2(number, STANDARD_OUTPUT)?;
+    let words = [c"hello".to_owned(), CString::new(READY).map_err(|_| Errno::EINVAL)?];
+    let child = posix_spawn(OWN, &files, &PosixSpawnAttr::init()?, &words, &[c""; 0])?;
+    let end = waitpid(child, None)?;
+    if matches!(end, WaitStatus::Exited(_, 0)) { Ok(()) } else { Err(Errno::EPIPE) }
+}
+
+/// Serves until the process is ended.
+pub fn forever(listener: &TcpListener) -> ! {
+    let started = Instant::now();
+    let mut visits = 0_u64;
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                visits += 1;
+                // What goes wrong here is the visitor's business, or his line's.
+                let _ = visit(&stream, started, visits);
+            }
+            // A visitor who left again, or no memory for one: take a breath, so that this never becomes a busy loop.
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        }
+    }
+}
+
+fn visit(mut stream: &TcpStream, started: Instant, visits: u64) -> io::Result<()> {
+    let arrived = Instant::now();
+    let deadline = arrived + VISIT;
+    stream.set_nodelay(true)?;
+    let answer = match hear(stream, arrived + HEARING) {
+        Ok(request) => {
+            let (local, peer) = (stream.local_addr()?, stream.peer_addr()?);
+            let facts = Facts::look(canonical(local), canonical(peer), started.elapsed(), visits);
+            answer(request, &facts)
+        }
+        Err(refusal) => refuse(refusal),
+    };
+    let mut rest = answer.as_slice();
+    while !rest.is_empty() {
+        stream.set_write_timeout(Some(left(deadline)?))?;
+        let written = stream.write(rest)?;
+        rest = rest.get(written..).unwrap_or_default();
+    }
+    stream.shutdown(Shutdown::Write)?;
+    // Bytes that nobody reads would turn the close into a reset, which may overtake the answer: RFC 9112 §9.6.
+    stream.set_read_timeout(Some(left(deadline)?))?;
+    io::copy(&mut stream.take(REST_BYTES), &mut io::sink()).map(drop)
+}
+
+/// How much of the visit is left.
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+fn hear(mut stream: &TcpStream, deadline: Instant) -> Result<Request, Refusal> {
+    let mut bytes = [0; request::BYTES];
+    let mut used = 0;
+    loop {
+        let time = left(deadline).map_err(|_| Refusal::Late)?;
+        stream.set_read_timeout(Some(time)).map_err(|_| Refusal::Late)?;
+        let room = bytes.get_mut(used..).unwrap_or_default();
+        match stream.read(room) {
+            Ok(0) => return Err(Refusal::Bad),
+            Ok(more) => used += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => return Err(Refusal::Late),
+        }
+        if let Some(request) = request::parse(bytes.get(..used).unwrap_or_default())? {
+            return Ok(request);
+        }
+    }
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+fn answer(request: Request, facts: &Facts) -> Vec<u8> {
+    let (kind, body) = match request.wish {
+        Wish::Page => ("text/html; charset=utf-8", page::of(facts)),
+        Wish::Facts => ("application/json", json::of(facts)),
+    };
+    message("200 OK", kind, &body, request.head_only)
+}
+
+fn refuse(refusal: Refusal) -> Vec<u8> {
+    message(refusal.status(), "text/plain", &format!("{}\n", refusal.status()), false)
+}
+
+/// Nothing on the page may come from anywhere else, run, be framed, or be kept.
+const RULES: &str = "Allow: GET, HEAD\r\n\
+    Cache-Control: no-store\r\n\
+    Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'\r\n\
+    Referrer-Policy: no-referrer\r\n\
+    X-Content-Type-Options: nosniff\r\n\
+    Connection: close\r\n";
+
+fn message(status: &str, kind: &str, body: &str, head_only: bool) -> Vec<u8> {
+    let length = body.len();
+    let body = if head_only { "" } else { body };
+    format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n{RULES}\r\n{body}")
+        .into_bytes()
+}
