@@ -88,14 +88,14 @@ fn an_address_that_somebody_uses_is_declined() {
         return;
     }
     let mut stage = Stage::new();
+    run(&["ip", "link", "del", "wan"]);
+    run(&["ip", "netns", "del", "isp"]);
+    Stage::bridge("wan", [("isp", "wan0"), ("rival", "wan1")]);
     ip("isp", "address add 10.9.0.1/24 dev eth0");
-    ip("isp", "address add 10.9.0.50/32 dev eth0");
-    let mac = std::fs::read_to_string("/sys/class/net/wan/address").ok();
-    let mac = mac.unwrap_or_else(|| {
-        let words = run(&["ip", "-o", "link", "show", "wan"]);
-        words.split_whitespace().skip_while(|word| *word != "link/ether").nth(1).unwrap().to_owned()
-    });
-    let host = format!("--dhcp-host={},10.9.0.50", mac.trim());
+    ip("rival", "address add 10.9.0.50/24 dev eth0");
+    let words = run(&["ip", "-o", "link", "show", "wan"]);
+    let mac = words.split_whitespace().skip_while(|word| *word != "link/ether").nth(1).unwrap();
+    let host = format!("--dhcp-host={},10.9.0.50", mac);
     let _server = dnsmasq(&["--dhcp-range=10.9.0.50,10.9.0.51,255.255.255.0,120", &host]);
     let _daemon = daemon();
     stage.greet();

@@ -110,17 +110,11 @@ impl Stage {
         run(&["mount", "-t", "tmpfs", "tmpfs", "/run"]);
         fs::create_dir_all("/run/wire").unwrap();
         run(&["ip", "link", "set", "lo", "up"]);
-        run(&["ip", "link", "add", "lan", "type", "bridge"]);
-        run(&["ip", "link", "set", "lan", "up"]);
+        run(&["ip", "netns", "add", "isp"]);
+        Self::join("isp", "wan");
+        Self::bridge("lan", [("home", "lan0"), ("guest", "lan1")]);
         // This, too, is `network`'s work.
         run(&["ip", "address", "add", "192.168.1.1/24", "dev", "lan"]);
-        for (side, near) in [("isp", "wan"), ("home", "lan0"), ("guest", "lan1")] {
-            run(&["ip", "netns", "add", side]);
-            Self::join(side, near);
-        }
-        for port in ["lan0", "lan1"] {
-            run(&["ip", "link", "set", port, "master", "lan"]);
-        }
         let server = Server {
             link: "lan".into(),
             address: LAN_ADDRESS.parse().unwrap(),
@@ -136,6 +130,17 @@ impl Stage {
         run(&["ip", "link", "add", near, "type", "veth", "peer", "name", "eth0", "netns", side]);
         run(&["ip", "link", "set", near, "up"]);
         ip(side, "link set eth0 up");
+    }
+
+    /// Makes the bridge `name`, with ports that lead to new neighbours.
+    pub(crate) fn bridge(name: &str, ports: [(&str, &str); 2]) {
+        run(&["ip", "link", "add", name, "type", "bridge"]);
+        run(&["ip", "link", "set", name, "up"]);
+        for (side, port) in ports {
+            run(&["ip", "netns", "add", side]);
+            Self::join(side, port);
+            run(&["ip", "link", "set", port, "master", name]);
+        }
     }
 
     fn network() -> Listener {
