@@ -40,8 +40,13 @@ const TRANSPORT_HEADER: u32 = 2;
 const EQUAL: u32 = 0;
 /// `NFT_CMP_NEQ`.
 const OTHER: u32 = 1;
+/// `NFT_CMP_LTE`.
+const AT_MOST: u32 = 3;
+/// `NFT_CMP_GTE`.
+const AT_LEAST: u32 = 5;
 
 const IPV4: u8 = 2; // NFPROTO_IPV4
+const IPV6: u8 = 10; // NFPROTO_IPV6
 const ICMP: u8 = 1; // IANA protocol numbers, also the next two
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -121,32 +126,27 @@ impl Rule {
         self.transport(number(protocol)).payload(TRANSPORT_HEADER, 2, 2).compare(EQUAL, &port.to_be_bytes())
     }
 
-    /// It is from this port, and after [`Rule::port`], to that one.
+    /// It is UDP, from this port to that one.
     #[must_use]
     pub fn udp_ports(self, from: u16, to: u16) -> Self {
-        let from = self.transport(UDP).payload(TRANSPORT_HEADER, 0, 2).compare(EQUAL, &from.to_be_bytes());
-        from.payload(TRANSPORT_HEADER, 2, 2).compare(EQUAL, &to.to_be_bytes())
+        let both = [from.to_be_bytes(), to.to_be_bytes()].concat();
+        self.transport(UDP).payload(TRANSPORT_HEADER, 0, 4).compare(EQUAL, &both)
     }
 
     /// It is an ICMP message of this type.
     #[must_use]
     pub fn icmp(self, kind: u8) -> Self {
-        self.transport(ICMP).payload(TRANSPORT_HEADER, 0, 1).compare(EQUAL, &[kind])
+        self.family(IPV4).transport(ICMP).payload(TRANSPORT_HEADER, 0, 1).compare(EQUAL, &[kind])
     }
 
     /// It is an `ICMPv6` message of one of these types.
     #[must_use]
     pub fn icmpv6(self, first: u8, last: u8) -> Self {
-        let loaded = self.transport(ICMPV6).payload(TRANSPORT_HEADER, 0, 1);
+        let loaded = self.family(IPV6).transport(ICMPV6).payload(TRANSPORT_HEADER, 0, 1);
         if first == last {
             return loaded.compare(EQUAL, &[first]);
         }
-        let range = Writer::default()
-            .put_be32(1, FIRST) // NFTA_RANGE_SREG
-            .put_be32(2, EQUAL) // NFTA_RANGE_OP
-            .nest(3, data(&[first])) // NFTA_RANGE_FROM_DATA
-            .nest(4, data(&[last])); // NFTA_RANGE_TO_DATA
-        loaded.add("range", range)
+        loaded.compare(AT_LEAST, &[first]).compare(AT_MOST, &[last])
     }
 
     /// No more than so many a second, and so many at once.
@@ -276,9 +276,13 @@ impl Rule {
     }
 
     fn address(self, offset: u32, prefix: Prefix) -> Self {
-        let loaded = self.payload(NETWORK_HEADER, offset, 4);
-        let masked = if prefix.length() < 32 { loaded.mask(&prefix.mask().to_be_bytes()) } else { loaded };
-        masked.compare(EQUAL, &prefix.first().octets())
+        let (length, first) = (u32::from(prefix.length()), prefix.first().octets());
+        // Whole bytes need no mask: only they are loaded.
+        if length > 0 && length.is_multiple_of(8) {
+            let alike = first.get(..usize::from(prefix.length() / 8)).unwrap_or_default();
+            return self.payload(NETWORK_HEADER, offset, length / 8).compare(EQUAL, alike);
+        }
+        self.payload(NETWORK_HEADER, offset, 4).mask(&prefix.mask().to_be_bytes()).compare(EQUAL, &first)
     }
 }
 

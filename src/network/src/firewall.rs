@@ -16,21 +16,21 @@ use crate::expression::{ESTABLISHED, INVALID, RELATED, Rule};
 use crate::ruleset::{Chain, Hook, Table};
 use crate::target::{Attachment, Prefix, SERVICE_LINK, service_address, service_link, services_prefix};
 
-/// The chains. Priorities are nft's words `raw`, `dstnat`, `filter`, `mangle`, `srcnat`.
+/// The chains; no name is a word of nft's own language. Priorities are nft's words `raw`, `dstnat`, `filter`, `mangle`, `srcnat`.
 const CHAINS: [Chain; 6] = [
     Chain { name: GUARD, hook: Hook::Prerouting, translates: false, priority: -300, accepts: true },
-    Chain { name: REDIRECT, hook: Hook::Prerouting, translates: true, priority: -100, accepts: true },
+    Chain { name: INWARD, hook: Hook::Prerouting, translates: true, priority: -100, accepts: true },
     Chain { name: INPUT, hook: Hook::Input, translates: false, priority: 0, accepts: false },
     Chain { name: CLAMP, hook: Hook::Forward, translates: false, priority: -150, accepts: true },
     Chain { name: FORWARD, hook: Hook::Forward, translates: false, priority: 0, accepts: false },
-    Chain { name: MASQUERADE, hook: Hook::Postrouting, translates: true, priority: 100, accepts: true },
+    Chain { name: OUTWARD, hook: Hook::Postrouting, translates: true, priority: 100, accepts: true },
 ];
 const GUARD: &str = "guard";
-const REDIRECT: &str = "redirect";
+const INWARD: &str = "inward";
 const INPUT: &str = "input";
 const CLAMP: &str = "clamp";
 const FORWARD: &str = "forward";
-const MASQUERADE: &str = "masquerade";
+const OUTWARD: &str = "outward";
 
 /// ICMP echo requests that we answer, a second; and at once.
 const PINGS: (u64, u32) = (10, 20);
@@ -61,11 +61,11 @@ pub const OWN_PORTS: [u16; 2] = [DNS, DHCP_SERVER];
 #[must_use]
 pub fn table(wanted: &Wanted, services: &[Attachment]) -> Table {
     let mut rules = guard(wanted, services);
-    rules.extend(redirect(wanted, services));
+    rules.extend(inward(wanted, services));
     rules.extend(input(wanted));
     rules.extend(clamp(wanted));
     rules.extend(forward(wanted, services));
-    rules.extend(masquerade(wanted));
+    rules.extend(outward(wanted));
     Table { chains: CHAINS.to_vec(), rules }
 }
 
@@ -104,13 +104,12 @@ fn guard(wanted: &Wanted, services: &[Attachment]) -> Vec<Rule> {
 }
 
 /// Ports of the gateway's LAN address that lead to services.
-fn redirect(wanted: &Wanted, services: &[Attachment]) -> Vec<Rule> {
+fn inward(wanted: &Wanted, services: &[Attachment]) -> Vec<Rule> {
     let ours = Prefix::host(wanted.lan.address);
     let mapped = services.iter().flat_map(|service| {
         let address = service_address(wanted, service.slot);
         offered(service).filter(|serve| serve.at != 0).map(move |serve| {
-            let rule =
-                Rule::of(REDIRECT).comes_by(&wanted.lan.bridge).to(ours).port(serve.protocol, serve.at);
+            let rule = Rule::of(INWARD).comes_by(&wanted.lan.bridge).to(ours).port(serve.protocol, serve.at);
             rule.send_to(address, serve.port).says(&says(service, serve))
         })
     });
@@ -173,9 +172,9 @@ fn forward(wanted: &Wanted, services: &[Attachment]) -> Vec<Rule> {
 }
 
 /// What leaves by the WAN has the WAN's address.
-fn masquerade(wanted: &Wanted) -> Vec<Rule> {
+fn outward(wanted: &Wanted) -> Vec<Rule> {
     let inside = [lan(wanted), services_prefix(wanted)];
-    inside.map(|prefix| Rule::of(MASQUERADE).goes_by(&wanted.wan.link).from(prefix).masquerade()).to_vec()
+    inside.map(|prefix| Rule::of(OUTWARD).goes_by(&wanted.wan.link).from(prefix).masquerade()).to_vec()
 }
 
 /// What a service offers to the home. What it offers to others has its rules once there are such others.

@@ -53,11 +53,12 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// The network of our own namespace, wanted by the file at `configuration`.
+    /// The network of our own namespace, wanted by the file at `configuration`. Links of a former life are left as they are for
+    /// `adopt_ms` milliseconds: [`ADOPT_MS`], but in tests.
     ///
     /// # Errors
     /// [`Error::Kernel`]: no netlink.
-    pub fn open(configuration: PathBuf) -> Result<Self, Error> {
+    pub fn open(configuration: PathBuf, adopt_ms: u64) -> Result<Self, Error> {
         Ok(Self {
             configuration: Configuration::at(configuration),
             wan: Wan::Unknown,
@@ -65,7 +66,7 @@ impl Gateway {
             services: Vec::new(),
             route: Socket::route().map_err(Error::kernel("netlink"))?,
             filter: Filter::open()?,
-            adopt_until_ms: clock::boot_ms() + ADOPT_MS,
+            adopt_until_ms: clock::boot_ms() + adopt_ms,
             orphans: false,
             fault: None,
             changes: 0,

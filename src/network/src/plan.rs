@@ -9,6 +9,8 @@
 //! cut off half-way leaves a network that the next plan can mend. A link that is not there (a port that is still to be plugged in) is
 //! left out, with all that is on it.
 //!
+//! With the last address of a link the kernel drops all routes on it, so where an address goes its link's routes are added again.
+//!
 //! Not here: the firewall (`firewall.rs`), services' links themselves (`room.rs`).
 
 use crate::observed::Observed;
@@ -72,10 +74,9 @@ pub fn plan(target: &Target, observed: &Observed) -> Vec<Change> {
     for route in observed.routes.iter().filter(|route| owned(&route.link) && !target.routes.contains(route)) {
         changes.push(Change::DropRoute(route.clone()));
     }
-    for address in observed.addresses.iter().filter(|has| owned(&has.link) && !target.addresses.contains(has))
-    {
-        changes.push(Change::DropAddress(address.clone()));
-    }
+    let stale = |has: &&Address| owned(&has.link) && !target.addresses.contains(has);
+    let stale: Vec<&Address> = observed.addresses.iter().filter(stale).collect();
+    changes.extend(stale.iter().map(|address| Change::DropAddress((*address).clone())));
     let made: Vec<&String> = target.bridges.iter().map(|(bridge, _)| bridge).collect();
     let there = |link: &String| observed.link(link).is_some() || made.contains(&link);
     for (bridge, ports) in &target.bridges {
@@ -102,7 +103,8 @@ pub fn plan(target: &Target, observed: &Observed) -> Vec<Change> {
     let mut routes: Vec<&Route> = target.routes.iter().filter(|route| there(&route.link)).collect();
     routes.sort_by_key(|route| route.via.is_some());
     for route in routes {
-        if !observed.routes.contains(route) {
+        let shaken = stale.iter().any(|address| address.link == route.link);
+        if shaken || !observed.routes.contains(route) {
             changes.push(Change::AddRoute(route.clone()));
         }
     }
@@ -171,9 +173,15 @@ mod tests {
                 assert!(!kernel.addresses.contains(address), "{change:?}: EEXIST");
                 kernel.addresses.push(address.clone());
             }
-            Change::DropAddress(address) => kernel.addresses.retain(|has| has != address),
+            Change::DropAddress(address) => {
+                kernel.addresses.retain(|has| has != address);
+                if !kernel.addresses.iter().any(|has| has.link == address.link) {
+                    kernel.routes.retain(|route| route.link != address.link); // fib_disable_ip
+                }
+            }
             Change::AddRoute(route) => {
                 assert!(kernel.link(&route.link).is_some_and(|link| link.up), "{change:?}: ENETDOWN");
+                kernel.routes.retain(|has| (has.to, has.length) != (route.to, route.length)); // NLM_F_REPLACE
                 kernel.routes.push(route.clone());
             }
             Change::DropRoute(route) => kernel.routes.retain(|has| has != route),

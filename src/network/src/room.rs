@@ -20,7 +20,7 @@ use sys::{Errno, clock};
 use wire::{Connection, Listener, Received};
 
 use crate::Error;
-use crate::gateway::Gateway;
+use crate::gateway::{ADOPT_MS, Gateway};
 use crate::socket::News;
 use crate::target::Attachment;
 use crate::tell::tell;
@@ -75,7 +75,7 @@ impl Room {
             learn,
             show,
             news: news.map_err(Error::kernel("news of the kernel"))?,
-            gateway: Gateway::open(configuration)?,
+            gateway: Gateway::open(configuration, ADOPT_MS)?,
             wish: None,
             due_ms: None,
         })

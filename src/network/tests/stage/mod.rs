@@ -84,6 +84,15 @@ impl Namespace {
         made
     }
 
+    /// Does `work` inside, in a thread of its own, and returns what came of it.
+    pub(crate) fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let enter = || {
+            setns(&self.namespace, CloneFlags::CLONE_NEWNET).unwrap();
+            work()
+        };
+        std::thread::scope(|scope| scope.spawn(enter).join().unwrap())
+    }
+
     /// Runs a command inside.
     pub(crate) fn run(&self, words: &str) -> String {
         run(&format!("nsenter --net={} {words}", self.path()))
