@@ -85,9 +85,9 @@ fn glance(page: &mut Html, facts: &Facts) {
     tile(page, processes.map_or_else(|_| unknown(), |count| count.to_string()), "processes in its sight");
     let rights = facts.own.as_ref().ok().and_then(|own| own.any_capability());
     let rights = rights.map_or_else(unknown, |set| set.count_ones().to_string());
-    tile(page, rights, "special rights, of those that root has");
+    tile(page, rights, "capabilities, the special rights of root");
     let own = facts.namespaces.iter().filter(|namespace| namespace.is_own() == Some(true)).count();
-    tile(page, own.to_string(), "views of the system that are surely its own");
+    tile(page, own.to_string(), "namespaces that are surely its own");
     let tries = facts.answers.as_ref().map_or_else(
         |_| unknown(),
         |answers| {
@@ -95,7 +95,7 @@ fn glance(page: &mut Html, facts: &Facts) {
             format!("{through} of {}", answers.len())
         },
     );
-    tile(page, tries, "forbidden things that it got through with");
+    tile(page, tries, "forbidden things worked when it tried");
     page.markup("</ul>\n");
 }
 

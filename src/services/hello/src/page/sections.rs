@@ -77,9 +77,9 @@ fn visit(page: &mut Html, facts: &Facts) {
     open(page, "You and this service");
     pairs(page, |page| {
         pair(page, "You come from", facts.peer.ip());
-        pair(page, "You reached it at", facts.local);
+        pair(page, "You reached it", facts.local);
         pair(page, "It has served", counted(facts.visits, "visit, yours", "visits, yours included"));
-        pair(page, "For", duration(facts.uptime));
+        pair(page, "Serving for", duration(facts.uptime));
     });
     close(page);
 }
@@ -233,7 +233,11 @@ fn namespaces(page: &mut Html, facts: &Facts) {
                 Some(false) => "the machine’s",
                 None => "cannot be told from inside",
             };
-            page.markup("<tr><td>").text(what).markup(" <code>").text(file).markup("</code></td><td>");
+            page.markup("<tr><td>")
+                .text(what)
+                .markup(" <code class=\"quiet\">")
+                .text(file)
+                .markup("</code></td><td>");
             page.markup(whose).markup("</td><td>");
             match namespace.number {
                 Ok(number) => page.text(number),
@@ -301,7 +305,7 @@ fn mounts(page: &mut Html, facts: &Facts) {
                 let without_place = |mount: &Mount| Mount { place: String::new(), ..mount.clone() };
                 one.room_bytes.is_none() && without_place(one) == without_place(other)
             };
-            table(page, &["Place", "Kind", "Access", "Used"], |page| {
+            table(page, &["Place and kind", "Access", "Used"], |page| {
                 list.shown.chunk_by(alike).for_each(|mounts| mount(page, mounts));
             });
             more(page, list);
@@ -317,7 +321,7 @@ fn mount(page: &mut Html, mounts: &[Mount]) {
     for (place, mount) in mounts.iter().enumerate() {
         page.markup(if place == 0 { "" } else { " " }).markup("<code>").text(&mount.place).markup("</code>");
     }
-    page.markup("</td><td>").text(&first.kind).markup("</td><td>");
+    page.markup(" <small>").text(&first.kind).markup("</small></td><td>");
     page.markup(if first.read_only { "read only" } else { "read, write" });
     if !first.restrictions.is_empty() {
         page.markup(" <small>").text(first.restrictions.join(" ")).markup("</small>");
