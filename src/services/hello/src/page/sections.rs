@@ -252,7 +252,7 @@ fn namespaces(page: &mut Html, facts: &Facts) {
 fn limits(page: &mut Html, facts: &Facts) {
     open(page, "Limits");
     if let Some(hidden) = facts.cgroup.hidden() {
-        page.markup("<p>How much memory and processor time it may use, and how many processes it may start, it cannot see: there is no <code>/sys/fs/cgroup</code> to read in here (");
+        page.markup("<p>How much memory and processor time it may use, and how many processes it may start, it cannot see: the files that would tell are not in <code>/sys/fs/cgroup</code> in here (");
         page.text(hidden).markup("). A limit that is set holds all the same.</p>\n");
     } else {
         pairs(page, |page| {
