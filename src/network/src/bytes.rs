@@ -112,7 +112,7 @@ pub fn text(value: &[u8]) -> Option<&str> {
 }
 
 /// Bytes in the making: attributes, nested or not.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Writer {
     bytes: Vec<u8>,
 }

@@ -60,7 +60,7 @@ pub const ESTABLISHED: u32 = 2;
 pub const RELATED: u32 = 4;
 
 /// One rule in the making.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Rule {
     /// Its chain.
     pub chain: &'static str,
@@ -171,6 +171,12 @@ impl Rule {
     #[must_use]
     pub fn throw_away(self) -> Self {
         self.verdict(0) // NF_DROP
+    }
+
+    /// Thrown away, and the sender is told: by a reset if it is TCP, which nothing takes for a passing trouble.
+    #[must_use]
+    pub fn reset(self) -> Self {
+        self.transport(TCP).add("reject", Writer::default().put_be32(1, 1)) // NFTA_REJECT_TYPE: NFT_REJECT_TCP_RST
     }
 
     /// Thrown away, and the sender is told: administratively prohibited, in the words of its own IP version.

@@ -5,7 +5,9 @@
 //! Source: nft(8); Documentation/networking/ip-sysctl.rst, `ip_forward`.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
+use log::warn;
 use sys::Errno;
 
 use crate::Error;
@@ -21,6 +23,9 @@ const TRIES_MAX: u32 = 8;
 #[derive(Debug)]
 pub struct Filter {
     socket: Socket,
+    /// Marks of a table that we have put there and of what was listed then: a kernel that says it in other words than we know does
+    /// not make us say it for ever.
+    made: Option<(u64, u64)>,
 }
 
 impl Filter {
@@ -29,7 +34,7 @@ impl Filter {
     /// # Errors
     /// [`Error::Kernel`]: a kernel without nfnetlink.
     pub fn open() -> Result<Self, Error> {
-        Ok(Self { socket: Socket::filter().map_err(Error::kernel("firewall"))? })
+        Ok(Self { socket: Socket::filter().map_err(Error::kernel("firewall"))?, made: None })
     }
 
     /// What is there of our table; `None`: nothing.
@@ -49,18 +54,30 @@ impl Filter {
         Ok(Some(Listed { chains, rules }))
     }
 
+    /// Is what is listed this table?
+    #[must_use]
+    pub fn is(&self, table: &Table, listed: &Listed) -> bool {
+        table.is(listed) || self.made == Some((mark(table), mark(listed)))
+    }
+
     /// Puts `table` in the place of what is there.
     ///
     /// # Errors
     /// [`Error::Kernel`]: it was refused, and what was there still is.
     pub fn replace(&mut self, table: &Table) -> Result<(), Error> {
+        let mut tried = Err(Errno::ERESTART);
         for _ in 0..TRIES_MAX {
-            match self.try_once(table) {
-                Err(Errno::ERESTART) => {}
-                other => return other.map_err(Error::kernel("firewall: not replaced")),
+            if tried == Err(Errno::ERESTART) {
+                tried = self.try_once(table);
             }
         }
-        Err(Error::kernel("firewall: not replaced")(Errno::ERESTART))
+        tried.map_err(Error::kernel("firewall: not replaced"))?;
+        let listed = self.listed()?.unwrap_or_default();
+        if !self.is(table, &listed) {
+            warn!("firewall: taken, but the kernel lists it in other words than expected");
+        }
+        self.made = Some((mark(table), mark(&listed)));
+        Ok(())
     }
 
     fn try_once(&mut self, table: &Table) -> Result<(), Errno> {
@@ -71,6 +88,12 @@ impl Filter {
         let (batch, last) = table.batch(generation, first);
         self.socket.batch(&batch, first, last)
     }
+}
+
+fn mark<T: Hash>(value: &T) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Are packets passed on?

@@ -138,9 +138,8 @@ fn input(wanted: &Wanted) -> Vec<Rule> {
         rule().comes_by(lan).udp_ports(DHCP_CLIENT, DHCP_SERVER).accept(),
         rule().comes_by(lan).port(contract::manifest::Protocol::Udp, DNS).accept(),
         rule().comes_by(lan).port(contract::manifest::Protocol::Tcp, DNS).accept(),
-        rule().comes_by(lan).refuse().says("at home it is said, not kept silent"),
-        rule().comes_by_any(SERVICE_LINK).refuse(),
     ]);
+    rules.extend(refuse(wanted, INPUT));
     rules
 }
 
@@ -166,9 +165,15 @@ fn forward(wanted: &Wanted, services: &[Attachment]) -> Vec<Rule> {
             rules.push(rule.accept().says(&says(service, serve)));
         }
     }
-    rules.push(rule().comes_by(lan).refuse());
-    rules.push(rule().comes_by_any(SERVICE_LINK).refuse());
+    rules.extend(refuse(wanted, FORWARD));
     rules
+}
+
+/// Inside, a refusal is said; to the outside it is kept silent.
+fn refuse(wanted: &Wanted, chain: &'static str) -> [Rule; 4] {
+    let home = || Rule::of(chain).comes_by(&wanted.lan.bridge);
+    let service = || Rule::of(chain).comes_by_any(SERVICE_LINK);
+    [home().reset(), home().refuse(), service().reset(), service().refuse()]
 }
 
 /// What leaves by the WAN has the WAN's address.

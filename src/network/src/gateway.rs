@@ -185,7 +185,7 @@ impl Gateway {
         let table = firewall::table(wanted, &self.attachments());
         match self.filter.listed()? {
             Some(_) if self.adopts() => Ok(()),
-            Some(listed) if table.is(&listed) => Ok(()),
+            Some(listed) if self.filter.is(&table, &listed) => Ok(()),
             Some(_) | None => {
                 self.filter.replace(&table)?;
                 self.changes += 1;
@@ -201,7 +201,8 @@ impl Gateway {
     /// [`Error::Kernel`]: it cannot be listed.
     pub fn is_protected(&mut self, wanted: &Wanted) -> Result<bool, Error> {
         let table = firewall::table(wanted, &self.attachments());
-        Ok(self.filter.listed()?.is_some_and(|listed| table.is(&listed)))
+        let listed = self.filter.listed()?;
+        Ok(listed.is_some_and(|listed| self.filter.is(&table, &listed)))
     }
 
     fn note_lease(&mut self, observed: &Observed) {

@@ -2,7 +2,8 @@
 //!
 //! In:  the wires `attach`, `learn`, `show`; the kernel's news. Out: answers; a network that is as wanted.
 //!
-//! News come in crowds (a firewall that is replaced is a hundred of them), so a turn waits [`CROWD_MS`] for the rest of its crowd.
+//! News come in crowds (a firewall that is replaced is a hundred of them), so a turn waits [`CROWD_MS`] for the rest of its crowd, and
+//! longer where turn after turn finds something to change: somebody else wants the opposite, and neither should eat the machine.
 //!
 //! Not here: what a turn is (`gateway.rs`).
 
@@ -31,6 +32,8 @@ pub const CONFIGURATION: &str = "/etc/shg/network.toml";
 const CLIENTS_MAX: usize = 8;
 /// How long a turn waits for more news, in milliseconds.
 const CROWD_MS: u64 = 50;
+/// How often that wait is doubled, at most: 1.6 s.
+const DOUBLED_MAX: u32 = 5;
 /// Messages of one client that are heard in a row.
 const MESSAGES_MAX: usize = 64;
 
@@ -43,6 +46,8 @@ pub struct Room {
     news: Vec<News>,
     gateway: Gateway,
     wish: Option<Wish>,
+    /// Turns in a row that changed something.
+    busy: u32,
     /// When the next turn is due, in milliseconds after boot.
     due_ms: Option<u64>,
 }
@@ -77,6 +82,7 @@ impl Room {
             news: news.map_err(Error::kernel("news of the kernel"))?,
             gateway: Gateway::open(configuration, ADOPT_MS)?,
             wish: None,
+            busy: 0,
             due_ms: None,
         })
     }
@@ -94,7 +100,7 @@ impl Room {
         loop {
             self.wait()?;
             if self.news.iter().fold(false, |heard, news| news.heard() | heard) {
-                self.due_by(clock::boot_ms() + CROWD_MS);
+                self.due_by(clock::boot_ms() + (CROWD_MS << self.busy.min(DOUBLED_MAX)));
             }
             self.serve_attach();
             self.serve_learn();
@@ -106,7 +112,9 @@ impl Room {
     }
 
     fn turn(&mut self) {
+        let before = self.gateway.changes();
         self.gateway.turn();
+        self.busy = if self.gateway.changes() > before { self.busy.saturating_add(1) } else { 0 };
         self.due_ms = self.gateway.due_ms();
         self.tell_wish();
     }

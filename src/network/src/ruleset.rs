@@ -30,7 +30,7 @@ const GETRULE: u16 = 7;
 const GETGEN: u16 = 16;
 
 /// Where a chain meets packets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Hook {
     /// All that comes in.
     Prerouting,
@@ -43,7 +43,7 @@ pub enum Hook {
 }
 
 /// A chain that meets packets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Chain {
     /// Its name.
     pub name: &'static str,
@@ -58,7 +58,7 @@ pub struct Chain {
 }
 
 /// A table.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Table {
     /// Its chains.
     pub chains: Vec<Chain>,
@@ -67,7 +67,7 @@ pub struct Table {
 }
 
 /// What the kernel lists of our table: bodies of messages.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Listed {
     /// Chains.
     pub chains: Vec<Vec<u8>>,

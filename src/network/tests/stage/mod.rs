@@ -73,15 +73,20 @@ pub(crate) struct Namespace {
 
 impl Namespace {
     pub(crate) fn make() -> Self {
-        let here = || OwnedFd::from(File::open("/proc/thread-self/ns/net").unwrap());
-        let home = here();
+        let home = File::open("/proc/thread-self/ns/net").unwrap();
         unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        let made = Self::here();
+        setns(&home, CloneFlags::CLONE_NEWNET).unwrap();
+        made
+    }
+
+    /// Where the test itself is.
+    pub(crate) fn here() -> Self {
+        let namespace = OwnedFd::from(File::open("/proc/thread-self/ns/net").unwrap());
         let flags = SockFlag::SOCK_CLOEXEC;
         let netlink =
             socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute).unwrap();
-        let made = Self { namespace: here(), netlink };
-        setns(&home, CloneFlags::CLONE_NEWNET).unwrap();
-        made
+        Self { namespace, netlink }
     }
 
     /// Does `work` inside, in a thread of its own, and returns what came of it.

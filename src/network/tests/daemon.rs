@@ -1,0 +1,213 @@
+//! The daemon as a process, on its wires, killed at any moment: its next life goes on, and nobody notices.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod stage;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use contract::learn::{Learned, Wish};
+use contract::show::Part;
+use contract::wires::{ATTACH, LEARN, SHOW, Wire};
+use contract::{attach, show};
+use network::room::Room;
+use stage::{CONFIGURATION, Namespace, attachment, enter_stage, folder, lease, plug_in, run};
+use wire::{Client, Listener};
+
+/// Where the daemon's wires and its configuration are: set in the process that is to be the daemon.
+const FOLDER: &str = "NETWORK_DAEMON";
+/// How long anything may take.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Not a test: the daemon, when the tests below start it. It binds its wires itself, as the supervisor does for it on the gateway.
+#[test]
+fn daemon() {
+    let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
+    let listeners = [ATTACH, LEARN, SHOW].map(|wire| {
+        let socket = sys::seqpacket::listen(&folder.join(wire.name)).unwrap();
+        Listener::new(Wire { clients: &[0], ..wire }, socket)
+    });
+    sys::logger::to_stderr("network");
+    let mut room = Room::open_at(folder.join("network.toml"), listeners).unwrap();
+    room.settle();
+    panic!("{:?}", room.run());
+}
+
+/// The daemon's life, and the clients of all its wires.
+struct Life {
+    folder: PathBuf,
+    child: Child,
+    attach: Client,
+    learn: Client,
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Tries until it is there.
+fn until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = attempt() {
+            return found;
+        }
+        assert!(began.elapsed() < LIMIT, "{what}");
+        std::thread::sleep(Duration::from_millis(5)); // a step of a wait with a limit
+    }
+}
+
+fn dial(folder: &Path, wire: Wire) -> Client {
+    until(wire.name, || Client::dial_at(wire, &folder.join(wire.name)).ok())
+}
+
+impl Life {
+    fn begin(folder: &Path) -> Self {
+        for wire in [ATTACH, LEARN, SHOW] {
+            let _ = fs::remove_file(folder.join(wire.name)); // A former life's: it would refuse.
+        }
+        let own = std::env::current_exe().unwrap();
+        let child =
+            Command::new(own).args(["daemon", "--exact", "--nocapture"]).env(FOLDER, folder).spawn().unwrap();
+        let (attach, learn) = (dial(folder, ATTACH), dial(folder, LEARN));
+        Self { folder: folder.to_owned(), child, attach, learn }
+    }
+
+    fn attach(&self, service: &Namespace, name: &str, slot: u8, at: u16) -> attach::Answer {
+        let attachment = attachment(name, slot, at);
+        let serves = attachment.serves.into_iter().collect();
+        let ask = attach::Ask::Attach { service: attachment.service, slot, serves };
+        self.attach.call(&ask, &[service.namespace.as_fd(), service.netlink.as_fd()]).unwrap().0
+    }
+
+    /// What it shows: rows of this part, and the lease's address.
+    fn show(&self, wanted: Part) -> (Vec<String>, Option<String>) {
+        let client = dial(&self.folder, SHOW);
+        client.send(&show::Ask::Network, &[]).unwrap();
+        let (mut rows, mut address) = (Vec::new(), None);
+        loop {
+            match client.wait::<show::Answer>().unwrap().0 {
+                show::Answer::Row { part, text } if part == wanted => rows.push(text.to_string()),
+                show::Answer::Row { .. } => {}
+                show::Answer::Wan { lease, .. } => address = Some(lease.address.to_string()),
+                show::Answer::Done => return (rows, address),
+                show::Answer::Refused(why) => panic!("{why}"),
+            }
+        }
+    }
+}
+
+/// A folder with the configuration that is shipped, and a neighbourhood.
+fn scene(name: &str) -> PathBuf {
+    plug_in();
+    let folder = folder(name);
+    fs::write(folder.join("network.toml"), CONFIGURATION).unwrap();
+    folder
+}
+
+#[test]
+fn it_wishes_learns_attaches_and_shows() {
+    if !enter_stage("it_wishes_learns_attaches_and_shows") {
+        return;
+    }
+    let folder = scene("wires");
+    let life = Life::begin(&folder);
+    let (wish, _) = life.learn.wait::<Wish>().unwrap();
+    assert_eq!(wish.client.as_deref(), Some("eth0"));
+    assert_eq!(wish.server.unwrap().address.to_string(), "192.168.1.1");
+    life.learn.send(&Learned::Lease(lease(7)), &[]).unwrap();
+    until("the lease", || life.show(Part::Wanted).1.filter(|address| address == "203.0.113.7"));
+    assert_eq!(life.show(Part::Differs).0, [""; 0]);
+
+    let service = Namespace::make();
+    let attached = attach::Answer::Attached { address: [10, 64, 0, 2].into() };
+    assert_eq!(life.attach(&service, "hello", 0, 80), attached);
+    assert!(life.show(Part::Wanted).0.contains(&"svc-0 hello 10.64.0.2, page 8080 at 80".to_owned()));
+    let observed = life.show(Part::Observed).0;
+    assert!(observed.contains(&"br-lan up, 192.168.1.1/24".to_owned()), "{observed:?}");
+    assert!(observed.contains(&"firewall stands".to_owned()), "{observed:?}");
+
+    // What is plugged in later, and what somebody else breaks, needs nobody to ask.
+    run("ip link del eth1");
+    run("ip link add eth1 type veth peer name home");
+    until("the port", || run("ip link show eth1").contains("master br-lan").then_some(()));
+    run("nft delete table inet shg");
+    until("the firewall", || run("nft list tables").contains("inet shg").then_some(()));
+
+    // Wrong words change nothing, and are shown; right ones again are a new wish.
+    let file = folder.join("network.toml");
+    fs::write(&file, CONFIGURATION.replace("\"br-lan\"", "7")).unwrap();
+    run("ip link set home up");
+    until("why", || life.show(Part::Differs).0.iter().any(|row| row.contains("line 8")).then_some(()));
+    fs::write(&file, CONFIGURATION.replace("lease_s = 43200", "lease_s = 600")).unwrap();
+    run("ip link set home down");
+    let (wish, _) = until("the wish", || life.learn.receive::<Wish>().unwrap());
+    assert_eq!(wish.server.unwrap().pool.lease_s, 600);
+
+    let ask = attach::Ask::Detach { service: contract::Name::new("hello").unwrap() };
+    assert_eq!(life.attach.call::<_, attach::Answer>(&ask, &[]).unwrap().0, attach::Answer::Done);
+    assert!(!run("ip link").contains("svc-0"));
+    let nothing = attach::Ask::Attach {
+        service: contract::Name::new("x").unwrap(),
+        slot: 0,
+        serves: heapless::Vec::new(),
+    };
+    let answer = life.attach.call::<_, attach::Answer>(&nothing, &[]).unwrap().0;
+    assert!(matches!(answer, attach::Answer::Refused(_)), "{answer:?}");
+}
+
+#[test]
+fn killed_under_a_connection_it_comes_back_and_touches_nothing() {
+    if !enter_stage("killed_under_a_connection_it_comes_back_and_touches_nothing") {
+        return;
+    }
+    const LIVES: u32 = 10;
+    let folder = scene("killed");
+    let (home, hello) = (Namespace::make(), Namespace::make());
+    run(&format!("ip link set home netns {}", home.path()));
+    home.run("ip link set home up");
+    home.run("ip address add 192.168.1.100/24 dev home");
+    let attached = attach::Answer::Attached { address: [10, 64, 0, 2].into() };
+    let mut life = Life::begin(&folder);
+    life.learn.send(&Learned::Lease(lease(7)), &[]).unwrap();
+    assert_eq!(life.attach(&hello, "hello", 0, 80), attached);
+    until("the lease", || life.show(Part::Wanted).1);
+
+    let listener = hello.within(|| TcpListener::bind("0.0.0.0:8080").unwrap());
+    let mut client = home.within(|| TcpStream::connect("192.168.1.1:80").unwrap());
+    client.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut page = BufReader::new(client.try_clone().unwrap());
+    let (mut served, _) = listener.accept().unwrap();
+    let state =
+        || run("ip -o link") + &run("ip -o -4 address") + &run("ip route") + &run("nft -a list ruleset");
+    let before = state();
+    for number in 0..LIVES {
+        life.child.kill().unwrap();
+        life.child.wait().unwrap();
+        writeln!(served, "{number} without").unwrap();
+        life = Life::begin(&folder);
+        life.learn.wait::<Wish>().unwrap();
+        if number % 2 == 0 {
+            life.learn.send(&Learned::Lease(lease(7)), &[]).unwrap();
+        }
+        assert_eq!(life.attach(&hello, "hello", 0, 80), attached);
+        writeln!(served, "{number} with").unwrap();
+        for word in ["without", "with"] {
+            let mut line = String::new();
+            page.read_line(&mut line).unwrap();
+            assert_eq!(line, format!("{number} {word}\n"));
+        }
+        assert_eq!(life.show(Part::Differs).0, [""; 0]);
+        assert_eq!(state(), before, "life {number}");
+    }
+    client.write_all(b"end").unwrap();
+}
