@@ -111,3 +111,46 @@ fn wanted() {
         let _ = wanted::parse(text);
     });
 }
+
+/// What a kernel says of links, addresses and routes: captured, see src/network/tests/data/README.md.
+const NAMESPACE: &[u8] = include_bytes!("../../src/network/tests/data/namespace-x86_64");
+
+#[test]
+fn netlink_namespace() {
+    run("netlink_namespace", &[NAMESPACE], |bytes| {
+        let mut observed = network::observed::Observed::default();
+        for message in network::bytes::messages(bytes) {
+            let _ = network::observed::error_number(message.body);
+            match message.kind {
+                16 => observed.take_link(message.body),
+                20 => observed.take_address(message.body),
+                24 => observed.take_route(message.body),
+                _ => {}
+            }
+        }
+        // Whatever came out of it, a plan can be made of it.
+        let target = network::target::gateway(&home(), &network::target::Wan::Lost, &[]);
+        let _ = network::plan::plan(&target, &observed);
+    });
+}
+
+/// The network that we ship, read once.
+fn home() -> wanted::Wanted {
+    static HOME: std::sync::OnceLock<wanted::Wanted> = std::sync::OnceLock::new();
+    HOME.get_or_init(|| wanted::parse(include_str!("../../rootfs/etc/shg/network.toml")).unwrap()).clone()
+}
+
+#[test]
+fn netlink_firewall() {
+    let (sample, _) = network::firewall::table(&home(), &[]).batch(7, 1);
+    run("netlink_firewall", &[&sample], |bytes| {
+        let bodies: Vec<Vec<u8>> =
+            network::bytes::messages(bytes).map(|message| message.body.to_vec()).collect();
+        let _ = bodies.first().map(|body| network::ruleset::generation(body));
+        let (chains, rules) = bodies.split_at(bodies.len() / 4);
+        let listed = network::ruleset::Listed { chains: chains.to_vec(), rules: rules.to_vec() };
+        let _ = listed.chains.iter().filter(|chain| network::ruleset::is_ours(chain)).count();
+        let _ = network::firewall::table(&home(), &[]).is(&listed);
+        assert!(network::bytes::agrees(bytes, bytes), "everything agrees with itself");
+    });
+}
