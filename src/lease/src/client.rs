@@ -326,6 +326,10 @@ fn due(state: State, now: Moment, actions: &mut Actions) -> State {
         S::Checking { granted, probes, held, .. } if probes < PROBES => {
             check(granted, probes + 1, held, now, actions)
         }
+        // We slept through it.
+        S::Checking { granted, held, .. } if granted.is_over(now.ms) => {
+            discover(Try::first(now), held, actions)
+        }
         S::Checking { granted, .. } => {
             add(actions, Action::Announce(granted.address()));
             hold(granted, actions)
@@ -446,6 +450,9 @@ fn rebind(began_ms: u64, held: Held, now: Moment, actions: &mut Actions) -> Stat
 /// A lease was granted. An address that is new to us is looked for on the link first.
 fn grant(terms: Terms, asked: Try, held: Option<Held>, now: Moment, actions: &mut Actions) -> State {
     let granted = Held::new(terms, asked.sent_ms, now);
+    if granted.is_over(now.ms) {
+        return discover(Try::first(now), held, actions); // It was shorter than the wait for it.
+    }
     if held.as_ref().is_some_and(|held| held.address() == granted.address()) {
         return hold(granted, actions);
     }
