@@ -172,7 +172,7 @@ pub fn message(kind: u16, flags: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Writer, attribute, attributes, message, messages, text};
+    use super::{ELEMENT, Writer, agrees, attribute, attributes, message, messages, text};
 
     #[test]
     fn what_was_written_is_read() {
@@ -197,5 +197,44 @@ mod tests {
         }
         assert_eq!(attributes(&[0, 0, 1, 0]).count(), 0, "a length of nothing does not go round for ever");
         assert_eq!(messages(&[0; 64]).count(), 0);
+    }
+
+    #[test]
+    fn who_says_more_agrees_and_who_says_less_or_else_does_not() {
+        let asked = || Writer::default().put_be32(2, 7).nest(4, Writer::default().put_text(1, "eth0"));
+        let list =
+            |count: u32| (0..count).fold(Writer::default(), |list, number| list.put_be32(ELEMENT, number));
+        let nested = Writer::default().put_text(1, "eth0").put_be32(9, 9);
+        let table = [
+            ("the same", asked(), asked(), true),
+            ("more", asked(), asked().put_be32(9, 9), true),
+            ("more inside", asked(), Writer::default().put_be32(2, 7).nest(4, nested), true),
+            (
+                "another order",
+                asked(),
+                Writer::default().nest(4, Writer::default().put_text(1, "eth0")).put_be32(2, 7),
+                true,
+            ),
+            ("less", asked().put_be32(9, 9), asked(), false),
+            (
+                "another value",
+                asked(),
+                Writer::default().put_be32(2, 8).nest(4, Writer::default().put_text(1, "eth0")),
+                false,
+            ),
+            (
+                "another value inside",
+                asked(),
+                Writer::default().put_be32(2, 7).nest(4, Writer::default().put_text(1, "eth1")),
+                false,
+            ),
+            ("a list", list(3), list(3), true),
+            ("a longer list", list(3), list(4), false),
+            ("a shorter list", list(3), list(2), false),
+            ("no list", list(0), list(1), false),
+        ];
+        for (what, asked, found, same) in table {
+            assert_eq!(agrees(&asked.end(), &found.end()), same, "{what}");
+        }
     }
 }

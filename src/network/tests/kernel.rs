@@ -61,6 +61,47 @@ fn the_firewall_is_what_nft_reads() {
 }
 
 #[test]
+fn other_networks_are_what_nft_makes_of_them_too() {
+    if !enter_stage("other_networks_are_what_nft_makes_of_them_too") {
+        return;
+    }
+    plug_in();
+    let udp = |mut attachment: network::target::Attachment| {
+        attachment.serves[0].protocol = contract::manifest::Protocol::Udp;
+        attachment
+    };
+    let table = [
+        ("as shipped", CONFIGURATION.to_owned()),
+        ("no address on the WAN", CONFIGURATION.replace("\"dhcp\"", "\"none\"")),
+        (
+            "prefixes between bytes",
+            CONFIGURATION.replace("= 24", "= 25").replace(".199", ".120").replace(".100", ".110"),
+        ),
+        ("short prefixes", CONFIGURATION.replace("prefix_length = 24\ndhcp", "prefix_length = 16\ndhcp")),
+        ("long names", CONFIGURATION.replace("br-lan", "fifteen-letters")),
+    ];
+    for (what, text) in table {
+        let path = folder("others").join("network.toml");
+        fs::write(&path, text).unwrap();
+        let mut gateway = Gateway::open(path, 0).unwrap();
+        gateway.turn();
+        let kept = [Namespace::make(), Namespace::make()];
+        for (slot, asked) in (0..).zip([attachment("hello", 0, 80), udp(attachment("camera", 1, 5353))]) {
+            let (namespace, inside) = kept[slot].copies();
+            gateway.attach(asked, &namespace, inside).unwrap();
+        }
+        assert_settled(&mut gateway);
+        let listed = folder("listed").join("ruleset.nft");
+        fs::write(&listed, run("nft -s list ruleset")).unwrap();
+        run("nft flush ruleset");
+        run(&format!("nft -f {}", listed.display()));
+        let before = gateway.changes();
+        gateway.turn();
+        assert_eq!(gateway.changes(), before, "{what}: {}", fs::read_to_string(&listed).unwrap());
+    }
+}
+
+#[test]
 fn what_somebody_else_changed_is_mended_and_what_is_his_is_left() {
     if !enter_stage("what_somebody_else_changed_is_mended_and_what_is_his_is_left") {
         return;
