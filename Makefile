@@ -66,7 +66,7 @@ rehearsal: host
 	@$(CROSS) $(REHEARSAL)
 
 vendor: host ## Copy the crates' sources into vendor/, for Buildroot
-	@$(HOST) cargo vendor -q --locked vendor >vendor.tmp
+	@$(HOST) cargo vendor --locked vendor >vendor.tmp # with -q it would not say the configuration either
 	@mv vendor.tmp vendor/config.toml
 
 clean: ## Remove what was built here
