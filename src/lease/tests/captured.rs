@@ -4,6 +4,7 @@
 
 use std::net::Ipv4Addr;
 
+use lease::link::{self, News, Watched};
 use lease::message::{Kind, Message};
 use lease::terms::{self, Reply};
 use lease::{arp, datagram};
@@ -65,7 +66,7 @@ fn what_servers_answer_is_understood() {
         let terms = match reply {
             Reply::Offer(terms) if is_offer => terms,
             Reply::Ack(terms) if !is_offer => terms,
-            other => panic!("{name}: {other:?}"),
+            other @ (Reply::Offer(_) | Reply::Ack(_) | Reply::Nak { .. }) => panic!("{name}: {other:?}"),
         };
         assert_eq!((terms.server, terms.router, terms.prefix_length), (SERVER, Some(SERVER), 24), "{name}");
         assert_eq!(terms.name_servers.as_slice(), [SERVER, Ipv4Addr::new(10, 9, 0, 2)], "{name}");
@@ -84,6 +85,21 @@ fn what_a_kernel_asks_by_arp_is_understood() {
     assert_eq!(asked.target_address, answered.sender_address);
     assert_eq!(asked.sender_address, answered.target_address);
     assert!(arp::is_conflict(&answered, [2, 0, 0, 0, 0, 1], answered.sender_address));
+}
+
+#[test]
+fn what_a_kernel_says_of_links_is_understood() {
+    let mut watched = Watched::new("eth0".into());
+    let mut names = Vec::new();
+    link::read(file!("kernel-links").1, |news| {
+        watched.hear(&news);
+        if let News::Here(link) = news {
+            names.push((link.name.to_string(), link.carrier));
+        }
+    });
+    assert_eq!(names, [("lo".to_owned(), true), ("eth0".to_owned(), true)]);
+    let link = watched.link().unwrap();
+    assert!(link.index > 1 && link.mac[0] & 3 == 2, "an address that the kernel made up: {link:?}");
 }
 
 #[test]

@@ -92,73 +92,81 @@ fn word(action: &Action) -> String {
 /// Until the lease is held.
 const BOUND: [Step; 5] = [Step::Up, Step::Offer(SERVER), Step::Ack(SERVER), Step::Due, Step::Due];
 
-#[test]
-fn a_story_ends_where_it_should() {
-    use Step as E;
-    // name, before: is it bound?, steps, the state after the last, what was said then
-    let table: &[(&str, bool, &[E], &str, &[&str])] = &[
-        ("the first question is at once", false, &[E::Up], "SELECTING", &["discover"]),
-        ("nobody is there", false, &[E::Up, E::Due], "SELECTING", &["discover"]),
-        (
-            "the first offer is taken",
-            false,
-            &[E::Up, E::Offer(SERVER)],
-            "REQUESTING",
-            &["take 10.0.0.9 of 10.0.0.1"],
-        ),
-        ("an offer too late", false, &[E::Up, E::Offer(SERVER), E::Offer(OTHER)], "REQUESTING", &[]),
-        ("another's grant", false, &[E::Up, E::Offer(SERVER), E::Ack(OTHER)], "REQUESTING", &[]),
-        ("a grant out of nowhere", false, &[E::Up, E::Ack(SERVER)], "SELECTING", &[]),
-        ("of another exchange", false, &[E::Up, E::Offer(SERVER), E::Stray], "REQUESTING", &[]),
-        (
-            "a new address is checked",
-            false,
-            &[E::Up, E::Offer(SERVER), E::Ack(SERVER)],
-            "CHECKING",
-            &["probe"],
-        ),
-        ("twice", false, &BOUND[..4], "CHECKING", &["probe"]),
-        ("and taken", false, &BOUND, "BOUND", &["announce", "got"]),
-        (
-            "somebody has it",
-            false,
-            &[E::Up, E::Offer(SERVER), E::Ack(SERVER), E::Conflict],
-            "INIT",
-            &["decline"],
-        ),
-        ("it refuses what it offered", false, &[E::Up, E::Offer(SERVER), E::Nak(SERVER)], "INIT", &[]),
-        (
-            "no answer to the request",
-            false,
-            &[E::Up, E::Offer(SERVER), E::Due, E::Due, E::Due, E::Due],
-            "SELECTING",
-            &["discover"],
-        ),
-        ("the carrier goes while asking", false, &[E::Up, E::Offer(SERVER), E::Down], "DOWN", &[]),
-        ("half-time", true, &[E::Due], "RENEWING", &["renew at 10.0.0.1"]),
-        ("more time", true, &[E::Due, E::Ack(SERVER)], "BOUND", &["got"]),
-        ("more time from another", true, &[E::Due, E::Ack(OTHER)], "RENEWING", &[]),
-        ("no more time", true, &[E::Due, E::Nak(SERVER)], "SELECTING", &["lost", "discover"]),
-        ("its server is silent", true, &[E::Due, E::Pass(400)], "REBINDING", &["rebind"]),
-        ("another server steps in", true, &[E::Due, E::Pass(400), E::Ack(OTHER)], "BOUND", &["got"]),
-        ("all are silent", true, &[E::Due, E::Pass(400), E::Pass(200)], "SELECTING", &["lost", "discover"]),
-        ("the carrier comes back", true, &[E::Down, E::Up], "REBOOTING", &["confirm"]),
-        ("and it is still good", true, &[E::Down, E::Up, E::Ack(SERVER)], "BOUND", &["got"]),
-        ("or is not", true, &[E::Down, E::Up, E::Nak(OTHER)], "SELECTING", &["lost", "discover"]),
-        ("or nobody answers", true, &[E::Down, E::Up, E::Due, E::Due], "SELECTING", &["discover"]),
-        ("the carrier is away too long", true, &[E::Down, E::Pass(2_000)], "DOWN", &["lost"]),
-        ("and comes back too late", true, &[E::Down, E::Pass(2_000), E::Up], "SELECTING", &["discover"]),
-        ("the carrier comes twice", true, &[E::Up], "BOUND", &[]),
-    ];
-    for (name, bound, steps, state, said) in table {
+/// What is told, step by step; the state after the last; what was said then.
+type Row<'r> = (&'r str, &'r [Step], &'r str, &'r [&'r str]);
+
+fn check(before: &[Step], table: &[Row<'_>]) {
+    for (name, steps, state, said) in table {
         let mut story = Story::new();
-        let before: &[Step] = if *bound { &BOUND } else { &[] };
         for step in before.iter().chain(*steps) {
             story.tell(*step);
         }
         let heard: Vec<&str> = story.said.iter().map(String::as_str).collect();
         assert_eq!((story.state.word(), heard.as_slice()), (*state, *said), "{name}");
     }
+}
+
+#[test]
+fn a_lease_is_got() {
+    use Step as E;
+    check(
+        &[],
+        &[
+            ("the first question is at once", &[E::Up], "SELECTING", &["discover"]),
+            ("nobody is there", &[E::Up, E::Due], "SELECTING", &["discover"]),
+            (
+                "the first offer is taken",
+                &[E::Up, E::Offer(SERVER)],
+                "REQUESTING",
+                &["take 10.0.0.9 of 10.0.0.1"],
+            ),
+            ("an offer too late", &[E::Up, E::Offer(SERVER), E::Offer(OTHER)], "REQUESTING", &[]),
+            ("another's grant", &[E::Up, E::Offer(SERVER), E::Ack(OTHER)], "REQUESTING", &[]),
+            ("a grant out of nowhere", &[E::Up, E::Ack(SERVER)], "SELECTING", &[]),
+            ("of another exchange", &[E::Up, E::Offer(SERVER), E::Stray], "REQUESTING", &[]),
+            ("a new address is checked", &[E::Up, E::Offer(SERVER), E::Ack(SERVER)], "CHECKING", &["probe"]),
+            ("twice", &BOUND[..4], "CHECKING", &["probe"]),
+            ("and taken", &BOUND, "BOUND", &["announce", "got"]),
+            (
+                "somebody has it",
+                &[E::Up, E::Offer(SERVER), E::Ack(SERVER), E::Conflict],
+                "INIT",
+                &["decline"],
+            ),
+            ("it refuses what it offered", &[E::Up, E::Offer(SERVER), E::Nak(SERVER)], "INIT", &[]),
+            (
+                "no answer to the request",
+                &[E::Up, E::Offer(SERVER), E::Due, E::Due, E::Due, E::Due],
+                "SELECTING",
+                &["discover"],
+            ),
+            ("the carrier goes while asking", &[E::Up, E::Offer(SERVER), E::Down], "DOWN", &[]),
+        ],
+    );
+}
+
+#[test]
+fn a_lease_is_kept_or_lost() {
+    use Step as E;
+    check(
+        &BOUND,
+        &[
+            ("half-time", &[E::Due], "RENEWING", &["renew at 10.0.0.1"]),
+            ("more time", &[E::Due, E::Ack(SERVER)], "BOUND", &["got"]),
+            ("more time from another", &[E::Due, E::Ack(OTHER)], "RENEWING", &[]),
+            ("no more time", &[E::Due, E::Nak(SERVER)], "SELECTING", &["lost", "discover"]),
+            ("its server is silent", &[E::Due, E::Pass(400)], "REBINDING", &["rebind"]),
+            ("another server steps in", &[E::Due, E::Pass(400), E::Ack(OTHER)], "BOUND", &["got"]),
+            ("all are silent", &[E::Due, E::Pass(400), E::Pass(200)], "SELECTING", &["lost", "discover"]),
+            ("the carrier comes back", &[E::Down, E::Up], "REBOOTING", &["confirm"]),
+            ("and it is still good", &[E::Down, E::Up, E::Ack(SERVER)], "BOUND", &["got"]),
+            ("or is not", &[E::Down, E::Up, E::Nak(OTHER)], "SELECTING", &["lost", "discover"]),
+            ("or nobody answers", &[E::Down, E::Up, E::Due, E::Due], "SELECTING", &["discover"]),
+            ("the carrier is away too long", &[E::Down, E::Pass(2_000)], "DOWN", &["lost"]),
+            ("and comes back too late", &[E::Down, E::Pass(2_000), E::Up], "SELECTING", &["discover"]),
+            ("the carrier comes twice", &[E::Up], "BOUND", &[]),
+        ],
+    );
 }
 
 fn step() -> impl Strategy<Value = Step> {
