@@ -54,6 +54,7 @@ fn a_lease_is_got_at_once_and_survives_what_happens_to_the_link() {
 
     // `network` dies and comes back: it is told again.
     stage.restart_network();
+    wait_state("BOUND", 1); // Nobody has let it in yet, and it answers all the same.
     stage.greet();
     assert_eq!(stage.lease(5).address, other.address);
 }

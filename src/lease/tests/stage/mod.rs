@@ -21,7 +21,7 @@ use wire::{Client, Connection, Listener, Received};
 /// Set inside.
 const INSIDE: &str = "SHG_LEASE_INSIDE";
 /// Programs that a test needs, all of Debian.
-const PROGRAMS: [&str; 5] = ["ip", "nsenter", "dnsmasq", "busybox", "dhclient"];
+const PROGRAMS: [&str; 6] = ["ip", "nsenter", "setpriv", "dnsmasq", "busybox", "dhclient"];
 /// The gateway's own address on the LAN.
 pub(crate) const LAN_ADDRESS: &str = "192.168.1.1";
 
@@ -191,12 +191,13 @@ pub(crate) fn ip(side: &str, words: &str) {
     assert!(output.status.success(), "{side}: {words:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The real daemon, started as the supervisor starts it.
+/// The real daemon, started as the supervisor starts it, and with as few rights.
 pub(crate) fn daemon() -> Program {
     let listener = sys::seqpacket::listen(Path::new(LEASES.path)).unwrap();
     let (ready, notify): (OwnedFd, OwnedFd) = nix::unistd::pipe().unwrap();
     // The shell puts the wire at 3 and the notify descriptor at 4.
-    let line = "exec 3<&0 4>&1 </dev/null >&2; exec \"$0\"";
+    let line = "exec 3<&0 4>&1 </dev/null >&2; exec setpriv --no-new-privs \
+        --bounding-set=-all,+net_raw,+net_bind_service --inh-caps=-all \"$0\"";
     let mut command = Command::new("sh");
     command.args(["-c", line, env!("CARGO_BIN_EXE_lease")]);
     command.env("LISTEN_FDNAMES", "leases").env("NOTIFY_FD", "4");
