@@ -63,40 +63,35 @@ pub fn messages(mut packet: &[u8]) -> impl Iterator<Item = Message<'_>> {
 }
 
 /// The attributes of one message's body, behind its own header: kind and value.
-pub fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    flagged(bytes).map(|(kind, value)| (kind & !FLAGS, value))
+}
+
+/// The same, with the flags that a kind may have.
+fn flagged(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let length = usize::from(u16_at(bytes, 0)?);
-        let attribute = (u16_at(bytes, 2)? & !FLAGS, bytes.get(4..length)?);
+        let attribute = (u16_at(bytes, 2)?, bytes.get(4..length)?);
         bytes = bytes.get(aligned(length)..).unwrap_or_default();
         Some(attribute)
     })
 }
 
-/// Does `found` say all that `asked` says? Both are attributes; what stands in `asked` must stand in `found` with the same value, each
-/// kind in the same order, and a list must not be longer. What the kernel adds of its own (defaults, counts, names) does not matter.
+/// Does `found` say all that `asked` says? Both are attributes; what stands in `asked` must stand in `found` with the same value, and
+/// a list must be as long and in the same order. What the kernel adds of its own (defaults, counts, names) does not matter.
 #[must_use]
 pub fn agrees(asked: &[u8], found: &[u8]) -> bool {
-    let list = |bytes| attributes(bytes).filter(|(kind, _)| *kind == ELEMENT).count();
-    let is_list = attributes(asked).all(|(kind, _)| kind == ELEMENT);
-    if is_list && list(asked) != list(found) {
-        return false;
+    let same = |kind: u16, value: &[u8], has: &[u8]| {
+        if kind & NESTED != 0 { agrees(value, has) } else { value == has }
+    };
+    if flagged(asked).all(|(kind, _)| kind & !FLAGS == ELEMENT) {
+        let mut found = attributes(found).filter(|(kind, _)| *kind == ELEMENT);
+        let all =
+            flagged(asked).all(|(kind, value)| found.next().is_some_and(|(_, has)| same(kind, value, has)));
+        return all && found.next().is_none();
     }
-    let mut rest = asked;
-    while let Some((kind, value)) = attributes(rest).next() {
-        let nested = u16_at(rest, 2).is_some_and(|kind| kind & NESTED != 0);
-        let before = asked.get(..asked.len() - rest.len()).unwrap_or_default();
-        let place = attributes(before).filter(|(earlier, _)| *earlier == kind).count();
-        let same = match attributes(found).filter(|(has, _)| *has == kind).nth(place) {
-            Some((_, has)) if nested => agrees(value, has),
-            Some((_, has)) => value == has,
-            None => false,
-        };
-        if !same {
-            return false;
-        }
-        rest = rest.get(aligned(value.len() + 4)..).unwrap_or_default();
-    }
-    true
+    flagged(asked)
+        .all(|(kind, value)| attribute(found, kind & !FLAGS).is_some_and(|has| same(kind, value, has)))
 }
 
 /// The value of the first attribute of this kind.

@@ -76,8 +76,10 @@ impl Socket {
     /// `EMFILE`. `EPROTONOSUPPORT`: a kernel without nfnetlink.
     pub fn filter() -> Result<Self, Errno> {
         let descriptor = open(SockProtocol::NetlinkNetFilter)?;
-        // Without the right to it the usual room is there; a batch that is larger says `EMSGSIZE`.
-        let _ = setsockopt(&descriptor, sockopt::SndBufForce, &SEND_BYTES);
+        // The right to it is one of the initial user namespace; elsewhere there is less room, and a batch that is larger says
+        // `EMSGSIZE`.
+        let forced = setsockopt(&descriptor, sockopt::SndBufForce, &SEND_BYTES);
+        let _ = forced.or_else(|_| setsockopt(&descriptor, sockopt::SndBuf, &SEND_BYTES));
         Ok(Self::adopt(descriptor))
     }
 

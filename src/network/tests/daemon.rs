@@ -12,7 +12,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use contract::Name;
 use contract::learn::{Learned, Wish};
+use contract::limit::{SERVES, SERVICES};
+use contract::manifest::{Audience, Protocol, Serve};
 use contract::show::Part;
 use contract::wires::{ATTACH, LEARN, SHOW, Wire};
 use contract::{attach, show};
@@ -153,14 +156,11 @@ fn it_wishes_learns_attaches_and_shows() {
     let (wish, _) = until("the wish", || life.learn.receive::<Wish>().unwrap());
     assert_eq!(wish.server.unwrap().pool.lease_s, 600);
 
-    let ask = attach::Ask::Detach { service: contract::Name::new("hello").unwrap() };
+    let ask = attach::Ask::Detach { service: Name::new("hello").unwrap() };
     assert_eq!(life.attach.call::<_, attach::Answer>(&ask, &[]).unwrap().0, attach::Answer::Done);
     assert!(!run("ip link").contains("svc-0"));
-    let nothing = attach::Ask::Attach {
-        service: contract::Name::new("x").unwrap(),
-        slot: 0,
-        serves: heapless::Vec::new(),
-    };
+    let nothing =
+        attach::Ask::Attach { service: Name::new("x").unwrap(), slot: 0, serves: heapless::Vec::new() };
     let answer = life.attach.call::<_, attach::Answer>(&nothing, &[]).unwrap().0;
     assert!(matches!(answer, attach::Answer::Refused(_)), "{answer:?}");
 }
@@ -210,4 +210,54 @@ fn killed_under_a_connection_it_comes_back_and_touches_nothing() {
         assert_eq!(state(), before, "life {number}");
     }
     client.write_all(b"end").unwrap();
+}
+
+#[test]
+fn as_many_services_as_there_may_be_fit() {
+    if !enter_stage("as_many_services_as_there_may_be_fit") {
+        return;
+    }
+    let folder = scene("many");
+    let life = Life::begin(&folder);
+    let services: Vec<Namespace> = (0..SERVICES).map(|_| Namespace::make()).collect();
+    for (slot, service) in (0_u8..).zip(&services) {
+        let serve = |number: u8| Serve {
+            name: Name::new(&format!("port-{number}")).unwrap(),
+            protocol: Protocol::Tcp,
+            port: 8000 + u16::from(number),
+            to: Audience::Home,
+            at: 10_000 + 100 * u16::from(slot) + u16::from(number),
+        };
+        let serves = (0_u8..).map(serve).take(SERVES).collect();
+        let ask =
+            attach::Ask::Attach { service: Name::new(&format!("service-{slot}")).unwrap(), slot, serves };
+        let descriptors = [service.namespace.as_fd(), service.netlink.as_fd()];
+        let answer = life.attach.call::<_, attach::Answer>(&ask, &descriptors).unwrap().0;
+        assert_eq!(answer, attach::Answer::Attached { address: [10, 64, 0, 2 + slot].into() });
+    }
+    assert_eq!(life.show(Part::Differs).0, [""; 0]);
+    assert_eq!(life.show(Part::Observed).0.iter().filter(|row| row.starts_with("svc-")).count(), SERVICES);
+    assert_eq!(run("nft list chain inet shg inward").matches(" dnat ").count(), SERVICES * SERVES);
+}
+
+#[test]
+fn news_that_were_lost_are_made_up_for() {
+    if !enter_stage("news_that_were_lost_are_made_up_for") {
+        return;
+    }
+    let folder = scene("lost");
+    let life = Life::begin(&folder);
+    until("the port", || run("ip link show eth1").contains("master br-lan").then_some(()));
+    run(&format!("kill -STOP {}", life.child.id()));
+    let batch = folder.join("batch");
+    let lines: Vec<String> = (0..4_000)
+        .map(|number| format!("address {} 10.9.0.1/32 dev home\n", ["add", "del"][number % 2]))
+        .collect();
+    fs::write(&batch, lines.concat()).unwrap();
+    run(&format!("ip -batch {}", batch.display()));
+    run("ip link del eth1");
+    run("ip link add eth1 type veth peer name home");
+    run(&format!("kill -CONT {}", life.child.id()));
+    until("the port again", || run("ip link show eth1").contains("master br-lan").then_some(()));
+    assert_eq!(life.show(Part::Differs).0, [""; 0]);
 }
