@@ -151,7 +151,7 @@ fn netlink_firewall() {
         let listed = network::ruleset::Listed { chains: chains.to_vec(), rules: rules.to_vec() };
         let _ = listed.chains.iter().filter(|chain| network::ruleset::is_ours(chain)).count();
         let _ = network::firewall::table(&home(), &[]).is(&listed);
-        assert!(network::bytes::agrees(bytes, bytes), "everything agrees with itself");
+        let _ = network::bytes::agrees(bytes, &bytes[bytes.len() / 2..]);
     });
 }
 
