@@ -60,12 +60,28 @@ fn outside(what: &'static str) -> impl Fn(std::io::Error) -> Error {
     move |error| Error::Outside(what, Errno::from_raw(error.raw_os_error().unwrap_or(0)))
 }
 
-/// Makes the cgroup `path` (`/slices/demo/hello`), passes controllers on to each level above it, and writes `settings`. What is there
-/// already is kept. A setting that the kernel does not know is left out; reading back tells.
+/// Makes the cgroup `path` (`/slices/demo/hello`) anew, as [`prepare`] does, for a process to be cloned into.
+///
+/// Anew, because on some kernels a cgroup that was killed once ([`kill`]) kills whoever is cloned into it from then on:
+/// docs/decisions/0009-fresh-cgroups.md.
+///
+/// # Errors
+/// [`Error::Outside`]: it cannot be made, or (`EBUSY`) a process still lives in it.
+pub fn fresh<'s>(path: &str, settings: impl IntoIterator<Item = &'s Setting>) -> Result<OwnedFd, Error> {
+    match fs::remove_dir(format!("{ROOT}{path}")) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(outside("cannot make its cgroup anew")(error))
+        }
+        Ok(()) | Err(_) => prepare(path, settings),
+    }
+}
+
+/// Makes the cgroup `path`, passes controllers on to each level above it, and writes `settings`. What is there already is kept. A
+/// setting that the kernel does not know is left out; reading back tells.
 ///
 /// # Errors
 /// [`Error::Outside`]: it cannot be made.
-pub fn prepare(path: &str, settings: &[Setting]) -> Result<OwnedFd, Error> {
+pub fn prepare<'s>(path: &str, settings: impl IntoIterator<Item = &'s Setting>) -> Result<OwnedFd, Error> {
     let mut folder = std::string::String::from(ROOT);
     for part in path.split('/').filter(|part| !part.is_empty()) {
         pass_on(&folder);

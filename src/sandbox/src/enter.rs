@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use contract::layer::Layer;
 use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns};
-use nix::unistd::{close, pipe2, read};
+use nix::unistd::{Gid, Uid, close, fchown, pipe2, read};
 use sys::mount::attribute;
 use sys::{Errno, clone, descriptor};
 
@@ -121,6 +121,11 @@ pub fn enter(plan: &Plan, given: Given<'_>) -> Result<Entered, Error> {
         // Whoever made the mount said so too; what is relied on here is done here.
         let sealed = attribute::READ_ONLY | attribute::NO_SUID | attribute::NO_DEV;
         sys::mount::set_attributes(given.root, sealed, None).map_err(outside("cannot seal its root"))?;
+    }
+    // A pipe's name (`/dev/fd/3`, `/dev/stdout`) can be opened by its owner only: what the service may write to is its own.
+    let (user, group) = (Uid::from_raw(plan.uid_base), Gid::from_raw(plan.uid_base));
+    for pipe in [given.output, given.notify] {
+        fchown(pipe, Some(user), Some(group)).map_err(outside("cannot give it its pipes"))?;
     }
     let arguments = inside::words(&plan.arguments).map_err(outside("its command"))?;
     let environment = inside::words(&plan.environment).map_err(outside("its environment"))?;

@@ -120,13 +120,41 @@ fn a_child_does_not_outlive_whoever_has_the_last_word() {
     let (entered, report) = stage.enter(None);
     assert_eq!(report, Report::Applied);
     // A second one was made while the first waits: its copies of the pipes must not keep the first alive.
-    let other = Stage::new(&manifest("exit 0"));
+    let mut another = manifest("exit 0");
+    another.name = contract::Name::new("another").unwrap();
+    let other = Stage::new(&another);
     let (second, _) = other.enter(None);
     assert!(matches!(end(second), WaitStatus::Exited(_, 0)));
     let waits = sys::descriptor::wait_readable(entered.pidfd.as_fd(), 0);
     assert_eq!(waits, Ok(false), "it still waits");
     assert!(matches!(end(entered), WaitStatus::Exited(_, 0)));
     assert_eq!(stage.written(), "");
+}
+
+#[test]
+fn a_service_can_open_its_pipes_by_name() {
+    if !enter_stage("a_service_can_open_its_pipes_by_name") {
+        return;
+    }
+    let script = "echo ready >/dev/fd/3 && echo said >/dev/stdout";
+    let (end, text) = live(Stage::new(&manifest("")).with_script(script));
+    assert!(matches!(end, WaitStatus::Exited(_, 0)), "{end:?}");
+    assert_eq!(text, "said\n");
+}
+
+#[test]
+fn a_start_after_a_kill_lives() {
+    if !enter_stage("a_start_after_a_kill_lives") {
+        return;
+    }
+    let stage = Stage::new(&manifest("exec sleep 1000"));
+    let (entered, _) = stage.enter(None);
+    entered.go().unwrap();
+    sandbox::cgroup::kill(&stage.plan.cgroup).unwrap();
+    assert!(matches!(last(&entered), WaitStatus::Signaled(..)));
+    let (end, text) = live(Stage::new(&manifest("echo again")));
+    assert!(matches!(end, WaitStatus::Exited(_, 0)), "{end:?}");
+    assert_eq!(text, "again\n");
 }
 
 #[test]

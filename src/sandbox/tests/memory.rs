@@ -27,10 +27,9 @@ fn a_start_asks_for_no_memory() {
     let code = match enter(&stage.plan, given) {
         Err(_) => 2,
         Ok(entered) => match sys::descriptor::wait_readable(entered.applied.as_fd(), stage::LIMIT_MS) {
-            Ok(true) if entered.report() == Report::Applied && entered.go().is_ok() => match last(&entered) {
-                WaitStatus::Exited(_, 0) => 0,
-                _ => 4,
-            },
+            Ok(true) if entered.report() == Report::Applied && entered.go().is_ok() => {
+                if matches!(last(&entered), WaitStatus::Exited(_, 0)) { 0 } else { 4 }
+            }
             _ => 3,
         },
     };

@@ -77,7 +77,7 @@ impl House {
         let what = *what;
         let limit = memory_limit(what.memory_mib);
         // Where there are no cgroups (a kernel without them) a daemon runs all the same.
-        let group = cgroup::prepare(&format!("/gateway/{}", what.name), &limit)
+        let group = cgroup::fresh(&format!("/gateway/{}", what.name), [&limit])
             .inspect_err(|error| warn!("{}: {error}", what.name))
             .ok();
         let listeners: Vec<_> = what
@@ -115,7 +115,11 @@ impl House {
         let reaper = fs::File::open(REAPER).map_err(|error| {
             Error::System(REAPER, sys::Errno::from_raw(error.raw_os_error().unwrap_or(0)))
         })?;
-        let group = cgroup::prepare(&tenant.plan.cgroup, &tenant.plan.cgroup_files)?;
+        // Layers that are files of the cgroup are left out here in a rehearsal, all others inside.
+        let left_out =
+            |setting: &&cgroup::Setting| setting.layer.is_some() && setting.layer == tenant.without;
+        let settings = tenant.plan.cgroup_files.iter().filter(|setting| !left_out(setting));
+        let group = cgroup::fresh(&tenant.plan.cgroup, settings)?;
         let entered = enter(
             &tenant.plan,
             sandbox::Given {
@@ -219,10 +223,10 @@ fn refused(process: &mut Process, why: &str) -> Event {
     Event::Refused
 }
 
-fn memory_limit(mib: u32) -> Vec<cgroup::Setting> {
+fn memory_limit(mib: u32) -> cgroup::Setting {
     let mut value = heapless::String::new();
     let _ = std::fmt::Write::write_fmt(&mut value, format_args!("{}", u64::from(mib) << 20)); // Ten digits fit.
-    vec![cgroup::Setting { file: "memory.max", value, layer: None }]
+    cgroup::Setting { file: "memory.max", value, layer: None }
 }
 
 /// The supervisor's own place: its cgroup, and the last one to be killed when memory runs out.

@@ -125,7 +125,7 @@ impl Stage {
         Self {
             network: Network::create().unwrap(),
             root: sys::mount::copy(c"/").unwrap(),
-            cgroup: cgroup::prepare(&plan.cgroup, &plan.cgroup_files).unwrap(),
+            cgroup: cgroup::fresh(&plan.cgroup, &plan.cgroup_files).unwrap(),
             // It runs the rest of its words, as the reaper does.
             reaper: File::open("/usr/bin/env").unwrap(),
             output: nix::unistd::pipe().unwrap(),
