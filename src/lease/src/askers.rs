@@ -12,14 +12,23 @@ use heapless::Vec;
 use nix::poll::PollFlags;
 use wire::{Connection, Listener, Received};
 
-use crate::lan::Lan;
 use crate::table::{Row, Use};
-use crate::wan::Wan;
 
 /// Clients at a time: a few `ctl`. The eldest makes room.
 pub const CLIENTS_MAX: usize = 8;
 /// Rows of one turn: a socket that can be written has room for all of them (three quarters of its buffer, unix(7)).
 const ROWS_A_TURN: usize = 32;
+
+/// What there is to tell.
+#[derive(Debug)]
+pub struct Tale<'t> {
+    /// Our own lease, where one is wanted.
+    pub client: Option<Answer>,
+    /// The server's rows, in any order.
+    pub rows: &'t [Row],
+    /// Now, in milliseconds after boot.
+    pub now_ms: u64,
+}
 
 /// Where a client's answer has got to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +71,7 @@ impl Askers {
     }
 
     /// Lets one client in, and gives each that is `ready` (in the order of [`Askers::descriptors`]) its next rows.
-    pub fn turn(&mut self, ready: &[bool], wan: Option<&Wan>, lan: Option<&Lan>, now_ms: u64) {
+    pub fn turn(&mut self, ready: &[bool], tale: &Tale<'_>) {
         let mut ready = ready.iter().copied();
         let arrived = ready.next().unwrap_or(false);
         self.askers.retain_mut(|asker| {
@@ -71,7 +80,7 @@ impl Askers {
             }
             match asker.place {
                 Place::Idle => asker.hear(),
-                Place::First | Place::After(_) => asker.tell(wan, lan, now_ms).is_ok(),
+                Place::First | Place::After(_) => asker.tell(tale).is_ok(),
             }
         });
         if arrived && let Some(connection) = self.listener.accept() {
@@ -95,40 +104,32 @@ impl Asker {
     }
 
     /// Tells the next rows.
-    fn tell(&mut self, wan: Option<&Wan>, lan: Option<&Lan>, now_ms: u64) -> Result<(), wire::Error> {
+    fn tell(&mut self, tale: &Tale<'_>) -> Result<(), wire::Error> {
         let mut after = match self.place {
             Place::After(address) => address,
             Place::Idle | Place::First => {
-                if let Some(wan) = wan {
-                    self.connection.send(&client(wan, now_ms), &[])?;
+                if let Some(client) = &tale.client {
+                    self.connection.send(client, &[])?;
                 }
                 Ipv4Addr::UNSPECIFIED
             }
         };
-        let rows = lan.map(|lan| lan.server().table().rows()).unwrap_or_default();
         for _ in 0..ROWS_A_TURN {
-            let given = rows
-                .iter()
-                .filter(|row| row.state == Use::Given && row.until_ms > now_ms && row.address > after);
-            let Some(row) = given.min_by_key(|row| row.address) else {
+            let given = |row: &&Row| row.state == Use::Given && row.until_ms > tale.now_ms;
+            let rest = tale.rows.iter().filter(given).filter(|row| row.address > after);
+            let Some(row) = rest.min_by_key(|row| row.address) else {
                 self.place = Place::Idle;
                 return self.connection.send(&Answer::Done, &[]);
             };
             after = row.address;
-            self.connection.send(&given_row(row, now_ms), &[])?;
+            self.connection.send(&answer(row, tale.now_ms), &[])?;
         }
         self.place = Place::After(after);
         Ok(())
     }
 }
 
-fn client(wan: &Wan, now_ms: u64) -> Answer {
-    let lease = wan.lease(now_ms);
-    let remaining_s = lease.as_ref().map_or(0, |lease| lease.lease_s);
-    Answer::Client { state: wan.word(), lease, remaining_s }
-}
-
-fn given_row(row: &Row, now_ms: u64) -> Answer {
+fn answer(row: &Row, now_ms: u64) -> Answer {
     let remaining_s = u32::try_from(row.until_ms.saturating_sub(now_ms) / 1_000).unwrap_or(u32::MAX);
     Answer::Given { address: row.address, mac: row.guest.mac, host: row.guest.host.clone(), remaining_s }
 }

@@ -17,7 +17,7 @@ use sys::{Errno, clock};
 use wire::Listener;
 
 use crate::Error;
-use crate::askers::{Askers, CLIENTS_MAX};
+use crate::askers::{Askers, CLIENTS_MAX, Tale};
 use crate::lan::Lan;
 use crate::learn::Learn;
 use crate::links::Links;
@@ -65,7 +65,9 @@ impl Room {
             if let Some(lan) = &mut self.lan {
                 lan.turn(now_ms);
             }
-            self.askers.turn(&ready, self.wan.as_ref(), self.lan.as_ref(), now_ms);
+            let client = self.wan.as_ref().map(|wan| wan.answer(now_ms));
+            let rows = self.lan.as_ref().map(|lan| lan.server().table().rows()).unwrap_or_default();
+            self.askers.turn(&ready, &Tale { client, rows, now_ms });
         }
     }
 

@@ -13,7 +13,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use contract::learn::{Learned, Lease};
-use contract::name::Text;
+use contract::leases::Answer;
 use contract::wanted::LinkName;
 use log::{info, warn};
 use sys::{Errno, packet};
@@ -84,10 +84,12 @@ impl Wan {
         self.state.due_ms()
     }
 
-    /// Its state's word, for a person.
+    /// State and lease, for a person.
     #[must_use]
-    pub fn word(&self) -> Text<16> {
-        self.state.word().into()
+    pub fn answer(&self, now_ms: u64) -> Answer {
+        let lease = self.lease(now_ms);
+        let remaining_s = lease.as_ref().map_or(0, |lease| lease.lease_s);
+        Answer::Client { state: self.state.word().into(), lease, remaining_s }
     }
 
     /// The lease that it holds, with what is left of it.
