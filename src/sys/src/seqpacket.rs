@@ -244,4 +244,14 @@ mod tests {
         assert_eq!(super::peer_uid(connection.as_fd()), Ok(nix::unistd::geteuid().as_raw()));
         std::fs::remove_file(path).unwrap();
     }
+
+    #[test]
+    fn who_finds_a_full_queue_does_not_wait() {
+        let path = std::env::temp_dir().join(format!("shg-seqpacket-full-{}", std::process::id()));
+        let _nobody_accepts = super::listen(&path).unwrap();
+        let dialled: Vec<_> = (0..100).map(|_| super::dial(&path)).collect();
+        assert!(dialled[0].is_ok());
+        assert_eq!(dialled.last().unwrap().as_ref().err(), Some(&Errno::EAGAIN));
+        std::fs::remove_file(&path).unwrap();
+    }
 }
