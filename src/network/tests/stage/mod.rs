@@ -18,7 +18,7 @@ use network::target::Attachment;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 
-/// Set in the process that runs inside.
+/// Set in the process that runs inside: a folder of its own, which goes when it has ended.
 const INSIDE: &str = "NETWORK_STAGE";
 /// The configuration that is shipped.
 pub(crate) const CONFIGURATION: &str = include_str!("../../../../rootfs/etc/shg/network.toml");
@@ -41,10 +41,14 @@ pub(crate) fn enter_stage(name: &str) -> bool {
         println!("skipped: {name}: this machine gives us no network namespace with nftables: {tried:?}");
         return false;
     }
+    let folder = std::env::temp_dir().join(format!("shg-network-{}-{name}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
     let own = std::env::current_exe().unwrap();
     let mut command = Command::new("unshare");
     command.args(UNSHARE).arg("--").arg(own).args([name, "--exact", "--nocapture", "--test-threads=1"]);
-    assert!(command.env(INSIDE, "1").status().unwrap().success(), "{name}: inside");
+    let status = command.env(INSIDE, &folder).status();
+    let _ = fs::remove_dir_all(&folder);
+    assert!(status.unwrap().success(), "{name}: inside");
     false
 }
 
@@ -114,7 +118,7 @@ impl Namespace {
 
 /// A folder of the test's own.
 pub(crate) fn folder(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("shg-network-{name}-{}", std::process::id()));
+    let folder = PathBuf::from(std::env::var_os(INSIDE).unwrap()).join(name);
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     folder
