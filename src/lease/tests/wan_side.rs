@@ -4,7 +4,7 @@
 
 mod stage;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use contract::learn::{Learned, Lease};
 use stage::{Program, Stage, at, daemon, dnsmasq, enter, ip, isp_log, run, until, wait_state};
@@ -28,7 +28,8 @@ fn a_lease_is_got_at_once_and_survives_what_happens_to_the_link() {
     let began = Instant::now();
     stage.greet();
     let lease = stage.lease(10);
-    println!("lease-after-wish-ms {}", began.elapsed().as_millis());
+    // Four packets and two times 250 ms of ARP; the rest is a busy machine's.
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     assert!(is_in(&lease, "10.9.0.5") && lease.prefix_length == 24, "{lease:?}");
     assert_eq!((lease.router, lease.server), (Some([10, 9, 0, 1].into()), [10, 9, 0, 1].into()));
     assert_eq!(lease.name_servers.as_slice(), &[[10, 9, 0, 1], [10, 9, 0, 2]].map(std::net::Ipv4Addr::from));
