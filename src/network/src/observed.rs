@@ -121,7 +121,7 @@ pub fn error_number(body: &[u8]) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::{Link, Observed, error_number};
-    use crate::bytes::messages;
+    use crate::bytes::{self, Writer, attributes, messages};
     use crate::target::{Address, Route};
 
     /// What the kernel answers to `ip link`, `ip address`, `ip route` in a namespace; see tests/data/README.md.
@@ -155,6 +155,29 @@ mod tests {
             link: "wan0".to_owned(),
         };
         assert_eq!(observed.routes, [default], "the kernel's own route is not ours");
+    }
+
+    /// The same, as an i386 kernel says it: there a link's map (`IFLA_MAP`) has 28 bytes, for a number of 64 bits is aligned to 4.
+    fn with_short_maps(packet: &[u8]) -> Vec<u8> {
+        const IFLA_MAP: u16 = 14;
+        let short = |body: &[u8]| {
+            let written = attributes(&body[16..]).fold(Writer::default(), |writer, (kind, value)| {
+                writer.put(kind, if kind == IFLA_MAP { &value[..28] } else { value })
+            });
+            [&body[..16], &written.end()].concat()
+        };
+        let written = messages(packet).map(|message| match message.kind {
+            16 => bytes::message(16, message.flags, message.sequence, &short(message.body)),
+            kind => bytes::message(kind, message.flags, message.sequence, message.body),
+        });
+        written.collect::<Vec<_>>().concat()
+    }
+
+    #[test]
+    fn a_kernel_of_32_bits_is_understood_as_well() {
+        let short = with_short_maps(PACKET);
+        assert!(short.len() < PACKET.len(), "there are maps in it");
+        assert_eq!(read(&short), read(PACKET));
     }
 
     #[test]
