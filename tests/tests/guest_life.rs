@@ -137,8 +137,9 @@ fn nothing_is_lost_when_the_supervisor_or_a_daemon_is_killed() {
     listener.goes_on("the connection outlives the supervisor");
     let after = facts::processes(&mut guest).unwrap();
     assert_eq!(after, before, "no process was restarted, none changed its state");
-    // Its heap is locked: a request for memory would have ended it, and the machine with it.
-    assert!(resident(&mut guest, "init") <= init_kib + 16, "PID 1 has not grown");
+    // Its heap is locked: a request for memory would have ended it, and the machine with it. What it may gain is pages of its program.
+    let grown_kib = resident(&mut guest, "init").saturating_sub(init_kib);
+    assert!(grown_kib <= 64, "PID 1 has grown by {grown_kib} KiB");
     let numbers = lines(&mut guest);
     let (first, last) = (numbers[0], *numbers.last().unwrap());
     assert_eq!(numbers, (first..=last).collect::<Vec<u64>>(), "every line of the log is there");

@@ -8,7 +8,7 @@
 //! Source: mount_namespaces(7), pivot_root(2), open_tree(2), move_mount(2); Documentation/filesystems/proc.rst.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 
 use contract::layer::Layer;
 use nix::fcntl::{AT_FDCWD, OFlag, open};
@@ -27,7 +27,7 @@ const NONE: Option<&CStr> = None;
 /// Puts them together and moves in.
 pub(super) fn move_in(plan: &Plan, given: &Given<'_>) -> Result<(), (Step, Errno)> {
     let at = |step| move |errno| (step, errno);
-    root(given.root).map_err(at(Step::Root))?;
+    root(given).map_err(at(Step::Root))?;
     // A process file system shows a process namespace of its own user namespace only; without one there is none to show.
     if !left_out(given.without, Layer::PidNamespace) {
         proc(given).map_err(at(Step::Proc))?;
@@ -39,9 +39,12 @@ pub(super) fn move_in(plan: &Plan, given: &Given<'_>) -> Result<(), (Step, Errno
     pivot().map_err(at(Step::Pivot))
 }
 
-fn root(root: BorrowedFd<'_>) -> Result<(), Errno> {
+fn root(given: &Given<'_>) -> Result<(), Errno> {
     mount(NONE, c"/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?;
-    mounts::attach(root, NEST)?;
+    mounts::attach(given.root, NEST)?;
+    if left_out(given.without, Layer::ReadOnlyRoot) {
+        mount(NONE, NEST, NONE, MsFlags::MS_REMOUNT | MsFlags::MS_BIND, NONE)?; // It came sealed.
+    }
     chdir(NEST)
 }
 
