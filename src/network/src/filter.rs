@@ -26,6 +26,8 @@ pub struct Filter {
     /// Marks of a table that we have put there and of what was listed then: a kernel that says it in other words than we know does
     /// not make us say it for ever.
     made: Option<(u64, u64)>,
+    /// The mark of the last listing that was good.
+    seen: Option<u64>,
 }
 
 impl Filter {
@@ -34,7 +36,7 @@ impl Filter {
     /// # Errors
     /// [`Error::Kernel`]: a kernel without nfnetlink.
     pub fn open() -> Result<Self, Error> {
-        Ok(Self { socket: Socket::filter().map_err(Error::kernel("firewall"))?, made: None })
+        Ok(Self { socket: Socket::filter().map_err(Error::kernel("firewall"))?, made: None, seen: None })
     }
 
     /// What is there of our table; `None`: nothing.
@@ -77,7 +79,20 @@ impl Filter {
             warn!("firewall: taken, but the kernel lists it in other words than expected");
         }
         self.made = Some((mark(table), mark(&listed)));
+        self.saw(&listed);
         Ok(())
+    }
+
+    /// Notes that what is listed is good.
+    pub fn saw(&mut self, listed: &Listed) {
+        self.seen = Some(mark(listed));
+    }
+
+    /// Does the last one that was good still stand, as it was?
+    #[must_use]
+    pub fn is_as_last_seen(&mut self) -> bool {
+        self.seen.is_some()
+            && self.listed().is_ok_and(|listed| listed.map(|listed| mark(&listed)) == self.seen)
     }
 
     fn try_once(&mut self, table: &Table) -> Result<(), Errno> {

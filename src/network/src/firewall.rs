@@ -14,7 +14,9 @@ use contract::wanted::{WanIpv4, Wanted};
 
 use crate::expression::{ESTABLISHED, INVALID, RELATED, Rule};
 use crate::ruleset::{Chain, Hook, Table};
-use crate::target::{Attachment, Prefix, SERVICE_LINK, service_address, service_link, services_prefix};
+use crate::target::{
+    Attachment, Prefix, SERVICE_LINK, home_prefix, service_address, service_link, services_prefix,
+};
 
 /// The chains; no name is a word of nft's own language. Priorities are nft's words `raw`, `dstnat`, `filter`, `mangle`, `srcnat`.
 const CHAINS: [Chain; 6] = [
@@ -69,17 +71,13 @@ pub fn table(wanted: &Wanted, services: &[Attachment]) -> Table {
     Table { chains: CHAINS.to_vec(), rules }
 }
 
-fn lan(wanted: &Wanted) -> Prefix {
-    Prefix::new(wanted.lan.address, wanted.lan.prefix_length)
-}
-
 /// Nobody speaks in another one's name.
 fn guard(wanted: &Wanted, services: &[Attachment]) -> Vec<Rule> {
     let wan = &wanted.wan.link;
     let mut rules = vec![
         Rule::of(GUARD)
             .comes_by(wan)
-            .from(lan(wanted))
+            .from(home_prefix(wanted))
             .throw_away()
             .says("the home's addresses are not out there"),
         Rule::of(GUARD)
@@ -155,7 +153,7 @@ fn forward(wanted: &Wanted, services: &[Attachment]) -> Vec<Rule> {
     let mut rules = vec![
         rule().state(ESTABLISHED | RELATED).accept(),
         rule().state(INVALID).throw_away(),
-        rule().comes_by(lan).goes_by(wan).from(self::lan(wanted)).accept(),
+        rule().comes_by(lan).goes_by(wan).from(home_prefix(wanted)).accept(),
         rule().comes_by_any(SERVICE_LINK).goes_by(wan).accept(),
     ];
     for service in services {
@@ -178,7 +176,7 @@ fn refuse(wanted: &Wanted, chain: &'static str) -> [Rule; 4] {
 
 /// What leaves by the WAN has the WAN's address.
 fn outward(wanted: &Wanted) -> Vec<Rule> {
-    let inside = [lan(wanted), services_prefix(wanted)];
+    let inside = [home_prefix(wanted), services_prefix(wanted)];
     inside.map(|prefix| Rule::of(OUTWARD).goes_by(&wanted.wan.link).from(prefix).masquerade()).to_vec()
 }
 

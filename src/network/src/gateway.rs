@@ -8,14 +8,11 @@
 //! Just after a start there may be services' links of a former life. For [`ADOPT_MS`] they, and the firewall that stands, are left as they
 //! are, so that the supervisor can ask for each again and no service notices; what nobody has asked for by then goes.
 //!
-//! Not here: wires (`room.rs`), words for people (`tell.rs`).
+//! Not here: attaching a service (`attach.rs`), wires (`room.rs`), words for people (`tell.rs`).
 
-use std::net::Ipv4Addr;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use contract::learn::{Learned, Server, Wish};
-use contract::limit::SERVICES;
 use contract::wanted::{WanIpv4, Wanted};
 use log::{info, warn};
 use sys::clock;
@@ -26,7 +23,7 @@ use crate::observed::Observed;
 use crate::plan::plan;
 use crate::service::Service;
 use crate::socket::Socket;
-use crate::target::{self, Attachment, Target, Wan, service_link, slot_of};
+use crate::target::{self, Attachment, Target, Wan, slot_of};
 use crate::{Error, firewall, kernel};
 
 /// How long links of a former life wait for somebody who asks for them, in milliseconds. The supervisor asks at once when its
@@ -42,14 +39,14 @@ pub struct Gateway {
     wan: Wan,
     /// When the lease's address was first seen to stand, in milliseconds after boot.
     applied_ms: Option<u64>,
-    services: Vec<Service>,
-    route: Socket,
+    pub(crate) services: Vec<Service>,
+    pub(crate) route: Socket,
     filter: Filter,
     adopt_until_ms: u64,
     orphans: bool,
     /// What the last turn failed at.
     fault: Option<String>,
-    changes: u64,
+    pub(crate) changes: u64,
 }
 
 impl Gateway {
@@ -117,6 +114,7 @@ impl Gateway {
         let observed = kernel::observe(&mut self.route)?;
         note(self.drop_orphans(&observed));
         note(self.protect(&wanted));
+        note(self.judge_lease(&wanted));
         for change in plan(&self.target(&wanted), &observed) {
             let made = kernel::apply(&mut self.route, &change);
             if made.is_ok() {
@@ -139,6 +137,7 @@ impl Gateway {
         match (&self.wan, wanted.wan.ipv4) {
             (_, WanIpv4::None) => Wan::Lost,
             (Wan::Leased(lease), WanIpv4::Dhcp) if lease.link != wanted.wan.link => Wan::Unknown,
+            (Wan::Leased(lease), WanIpv4::Dhcp) if !target::takes(wanted, lease) => Wan::Lost,
             (known, WanIpv4::Dhcp) => known.clone(),
         }
     }
@@ -148,7 +147,7 @@ impl Gateway {
     }
 
     /// Do links of a former life still wait?
-    fn adopts(&self) -> bool {
+    pub(crate) fn adopts(&self) -> bool {
         self.orphans && clock::boot_ms() < self.adopt_until_ms
     }
 
@@ -170,13 +169,26 @@ impl Gateway {
         Ok(())
     }
 
-    /// The firewall stands, and packets are passed on behind it and never without it.
+    fn judge_lease(&self, wanted: &Wanted) -> Result<(), Error> {
+        match &self.wan {
+            Wan::Leased(lease) if lease.link == wanted.wan.link && !target::takes(wanted, lease) => {
+                let (link, address, length) = (&lease.link, lease.address, lease.prefix_length);
+                let why = "not taken: it is none, or one of the home's or the services' own";
+                Err(Error::Refused(format!("lease of {address}/{length} on {link}: {why}")))
+            }
+            Wan::Leased(_) | Wan::Unknown | Wan::Lost => Ok(()),
+        }
+    }
+
+    /// The firewall stands, and packets are passed on behind it and never without it. Where a new one is refused, the one that stood
+    /// still does.
     fn protect(&mut self, wanted: &Wanted) -> Result<(), Error> {
         let stands = self.stand_firewall(wanted);
-        if filter::forwards() != stands.is_ok() {
-            filter::set_forwarding(stands.is_ok())?;
+        let passes = stands.is_ok() || self.filter.is_as_last_seen();
+        if filter::forwards() != passes {
+            filter::set_forwarding(passes)?;
             self.changes += 1;
-            info!("packets are {} passed on", if stands.is_ok() { "now" } else { "no longer" });
+            info!("packets are {} passed on", if passes { "now" } else { "no longer" });
         }
         stands
     }
@@ -184,15 +196,14 @@ impl Gateway {
     fn stand_firewall(&mut self, wanted: &Wanted) -> Result<(), Error> {
         let table = firewall::table(wanted, &self.attachments());
         match self.filter.listed()? {
-            Some(_) if self.adopts() => Ok(()),
-            Some(listed) if self.filter.is(&table, &listed) => Ok(()),
+            Some(listed) if self.adopts() || self.filter.is(&table, &listed) => self.filter.saw(&listed),
             Some(_) | None => {
                 self.filter.replace(&table)?;
                 self.changes += 1;
                 info!("firewall: {} rules in {} chains", table.rules.len(), table.chains.len());
-                Ok(())
             }
         }
+        Ok(())
     }
 
     /// Is the firewall in the kernel the one that is wanted?
@@ -263,81 +274,6 @@ impl Gateway {
             Wan::Leased(lease) => self.applied_ms.map(|applied_ms| (lease, applied_ms)),
             Wan::Unknown | Wan::Lost => None,
         }
-    }
-
-    /// Attaches a service. Asked twice it changes nothing.
-    ///
-    /// # Errors
-    /// [`Error::Refused`]: something that it asks for is another one's, or the firewall does not stand. [`Error::Kernel`].
-    pub fn attach(
-        &mut self,
-        attachment: Attachment,
-        namespace: &OwnedFd,
-        inside: OwnedFd,
-    ) -> Result<Ipv4Addr, Error> {
-        self.configuration.read();
-        let refused = self.configuration.refused().unwrap_or("no configuration").to_owned();
-        let wanted = self.configuration.wanted().cloned().ok_or(Error::Refused(refused))?;
-        self.judge(&attachment)?;
-        let (slot, name) = (attachment.slot, attachment.service.clone());
-        let mut service = Service::new(attachment, inside);
-        if !service.stands(&kernel::observe(&mut self.route)?)? {
-            if self.adopts() {
-                return Err(Error::Refused(
-                    "network: it adopts links of a former life; ask again".to_owned(),
-                ));
-            }
-            service.make(&mut self.route, namespace)?;
-            self.changes += 1;
-        }
-        self.changes += service.settle(&wanted)?;
-        self.services.retain(|other| other.attachment.slot != slot && other.attachment.service != name);
-        self.services.push(service);
-        self.services.sort_by_key(|service| service.attachment.slot);
-        self.turn();
-        let address = target::service_address(&wanted, slot);
-        let routed = kernel::observe(&mut self.route)?.routes.iter().any(|route| route.to == address);
-        if routed && (self.adopts() || self.is_protected(&wanted)?) {
-            return Ok(address);
-        }
-        Err(Error::Refused(self.fault.clone().unwrap_or_else(|| "network: not as wanted yet".to_owned())))
-    }
-
-    /// May this be asked?
-    fn judge(&self, asked: &Attachment) -> Result<(), Error> {
-        if usize::from(asked.slot) >= SERVICES {
-            return Err(Error::Refused(format!("slot {}: there are {SERVICES}", asked.slot)));
-        }
-        for serve in asked.serves.iter().filter(|serve| serve.at != 0) {
-            let at =
-                |other: &&contract::manifest::Serve| other.at == serve.at && other.protocol == serve.protocol;
-            let others = self.services.iter().map(|service| &service.attachment);
-            let others = others.filter(|other| other.service != asked.service && other.slot != asked.slot);
-            let holder = others
-                .filter(|other| other.serves.iter().any(|other| at(&other)))
-                .map(|other| &*other.service);
-            let holder =
-                holder.chain(firewall::OWN_PORTS.contains(&serve.at).then_some("the gateway itself")).next();
-            if let Some(holder) = holder {
-                return Err(Error::Refused(format!("port {} of the LAN address: {holder} has it", serve.at)));
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes a service's link away.
-    ///
-    /// # Errors
-    /// [`Error::Kernel`]: it was refused.
-    pub fn detach(&mut self, service: &str) -> Result<(), Error> {
-        let place = self.services.iter().position(|has| has.attachment.service.as_str() == service);
-        let Some(place) = place else { return Ok(()) };
-        let gone = self.services.remove(place);
-        kernel::drop_link(&mut self.route, &service_link(gone.attachment.slot))?;
-        self.changes += 1;
-        info!("{service}: detached");
-        self.turn();
-        Ok(())
     }
 
     /// What is there.

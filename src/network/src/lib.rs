@@ -25,10 +25,12 @@ pub mod filter;
 pub mod kernel;
 pub mod socket;
 
+pub mod attach;
 pub mod configuration;
 pub mod gateway;
-pub mod room;
 pub mod service;
+
+pub mod room;
 pub mod tell;
 
 use std::fmt;

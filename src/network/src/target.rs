@@ -56,6 +56,12 @@ impl Prefix {
         Ipv4Addr::from_bits(self.address.to_bits() & self.mask())
     }
 
+    /// Is `address` one of its addresses?
+    #[must_use]
+    pub fn holds(&self, address: Ipv4Addr) -> bool {
+        contract::wanted::contains(self.address, self.length, address)
+    }
+
     /// Its address number `number`.
     #[must_use]
     pub fn nth(&self, number: u32) -> Ipv4Addr {
@@ -166,6 +172,28 @@ pub fn slot_of(link: &str) -> Option<u8> {
     link.strip_prefix(SERVICE_LINK)?.parse().ok()
 }
 
+/// The home's addresses.
+#[must_use]
+pub fn home_prefix(wanted: &Wanted) -> Prefix {
+    Prefix::new(wanted.lan.address, wanted.lan.prefix_length)
+}
+
+/// Can this lease be taken? One whose address or router lies in the home or among the services would lead both astray; it is what a
+/// gateway gets that is plugged in behind another one of its kind.
+#[must_use]
+pub fn takes(wanted: &Wanted, lease: &Lease) -> bool {
+    let ours = [home_prefix(wanted), services_prefix(wanted)];
+    let elsewhere = |address: Ipv4Addr| !ours.iter().any(|prefix| prefix.holds(address));
+    let somebodys = |address: Ipv4Addr| {
+        !(address.is_unspecified()
+            || address.is_loopback()
+            || address.is_multicast()
+            || address.is_broadcast())
+    };
+    let good = |address: Ipv4Addr| elsewhere(address) && somebodys(address);
+    (1..=32).contains(&lease.prefix_length) && good(lease.address) && lease.router.is_none_or(good)
+}
+
 /// What the gateway's own namespace should hold.
 #[must_use]
 pub fn gateway(wanted: &Wanted, wan: &Wan, attachments: &[Attachment]) -> Target {
@@ -189,12 +217,14 @@ pub fn gateway(wanted: &Wanted, wan: &Wan, attachments: &[Attachment]) -> Target
             target.owned.push(uplink.clone());
             let (address, length) = (lease.address, lease.prefix_length);
             target.addresses.push(Address { link: uplink.clone(), address, length });
-            target.routes.extend(lease.router.map(|router| Route {
-                to: Ipv4Addr::UNSPECIFIED,
-                length: 0,
-                via: Some(router),
-                link: uplink,
-            }));
+            if let Some(router) = lease.router {
+                // A router outside of the lease's own prefix is on the link all the same (a lease of one address, /32).
+                if !Prefix::new(address, length).holds(router) {
+                    target.routes.push(Route { to: router, length: 32, via: None, link: uplink.clone() });
+                }
+                let to = Ipv4Addr::UNSPECIFIED;
+                target.routes.push(Route { to, length: 0, via: Some(router), link: uplink.clone() });
+            }
         }
     }
     for attachment in attachments {
@@ -221,5 +251,55 @@ pub fn inside(wanted: &Wanted, slot: u8) -> Target {
             Route { to: Ipv4Addr::UNSPECIFIED, length: 0, via: Some(gateway), link: link.clone() },
         ],
         owned: vec![link],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Wan, gateway, takes};
+    use contract::learn::Lease;
+    use contract::wanted;
+
+    fn lease(address: [u8; 4], prefix_length: u8, router: Option<[u8; 4]>) -> Lease {
+        Lease {
+            link: "eth0".into(),
+            address: address.into(),
+            prefix_length,
+            router: router.map(Into::into),
+            name_servers: Default::default(),
+            server: [203, 0, 113, 1].into(),
+            lease_s: 600,
+        }
+    }
+
+    #[test]
+    fn a_lease_that_would_lead_the_home_astray_is_not_taken() {
+        let wanted = wanted::parse(include_str!("../../../rootfs/etc/shg/network.toml")).unwrap();
+        let table = [
+            ("plain", lease([203, 0, 113, 7], 24, Some([203, 0, 113, 1])), true),
+            ("no router", lease([203, 0, 113, 7], 24, None), true),
+            ("one address", lease([203, 0, 113, 7], 32, Some([198, 51, 100, 1])), true),
+            ("wider than the home, around it", lease([192, 168, 0, 9], 16, Some([192, 168, 0, 1])), true),
+            ("in the home", lease([192, 168, 1, 50], 24, Some([192, 168, 1, 1])), false),
+            ("a router in the home", lease([192, 168, 0, 9], 16, Some([192, 168, 1, 254])), false),
+            ("among the services", lease([10, 64, 0, 9], 16, Some([10, 64, 7, 1])), false),
+            ("nobody's", lease([0, 0, 0, 0], 24, None), false),
+            ("our own", lease([127, 0, 0, 1], 8, None), false),
+            ("many's", lease([224, 0, 0, 5], 24, None), false),
+            ("no prefix", lease([203, 0, 113, 7], 0, None), false),
+            ("too long a prefix", lease([203, 0, 113, 7], 33, None), false),
+        ];
+        for (what, lease, taken) in table {
+            assert_eq!(takes(&wanted, &lease), taken, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_router_outside_of_the_prefix_is_on_the_link() {
+        let wanted = wanted::parse(include_str!("../../../rootfs/etc/shg/network.toml")).unwrap();
+        let target =
+            gateway(&wanted, &Wan::Leased(lease([203, 0, 113, 7], 32, Some([198, 51, 100, 1]))), &[]);
+        let routes: Vec<String> = target.routes.iter().map(ToString::to_string).collect();
+        assert_eq!(routes, ["to 198.51.100.1/32 on eth0", "to 0.0.0.0/0 via 198.51.100.1 on eth0"]);
     }
 }

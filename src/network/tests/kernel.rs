@@ -5,7 +5,10 @@
 mod stage;
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use contract::learn::Learned;
 use network::gateway::{ADOPT_MS, Gateway};
@@ -144,6 +147,41 @@ fn what_somebody_else_changed_is_mended_and_what_is_his_is_left() {
 }
 
 #[test]
+fn nothing_is_passed_on_without_a_firewall() {
+    if !enter_stage("nothing_is_passed_on_without_a_firewall") {
+        return;
+    }
+    plug_in();
+    // Somebody holds a table of our name, so that ours cannot be put there: nft, for as long as it runs.
+    let mut holder = Command::new("nft").arg("-i").stdin(Stdio::piped()).spawn().unwrap();
+    let mut words = holder.stdin.take().unwrap();
+    writeln!(words, "add table inet shg {{ flags owner; }}").unwrap();
+    let forwards = || fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap().trim() == "1";
+    let until = |what: &str, mut holds: Box<dyn FnMut() -> bool + '_>| {
+        let began = Instant::now();
+        while !holds() {
+            assert!(began.elapsed() < Duration::from_secs(10), "{what}");
+            std::thread::sleep(Duration::from_millis(5)); // a step of a wait with a limit
+        }
+    };
+    until("the holder", Box::new(|| run("nft list tables").contains("shg")));
+    run("sysctl -qw net.ipv4.ip_forward=1");
+    let mut gateway = gateway("without");
+    assert_says(gateway.fault().unwrap(), &["firewall: not replaced"]);
+    assert!(!forwards(), "a former life's forwarding has ended");
+    assert_says(&run("ip -4 address show br-lan"), &["192.168.1.1/24"]);
+    let (namespace, inside) = Namespace::make().copies();
+    assert!(gateway.attach(attachment("hello", 0, 80), &namespace, inside).is_err());
+
+    drop(words);
+    holder.wait().unwrap();
+    until("the holder's end", Box::new(|| !run("nft list tables").contains("shg")));
+    gateway.turn();
+    assert_settled(&mut gateway);
+    assert!(forwards());
+}
+
+#[test]
 fn links_follow_the_lease_and_the_cable() {
     if !enter_stage("links_follow_the_lease_and_the_cable") {
         return;
@@ -178,6 +216,15 @@ fn links_follow_the_lease_and_the_cable() {
     assert_settled(&mut gateway);
 
     gateway.learn(Learned::Lost { link: "eth9".into() });
+    let ours = contract::learn::Lease { address: [192, 168, 1, 50].into(), ..lease(7) };
+    gateway.learn(Learned::Lease(ours));
+    assert_says(gateway.fault().unwrap(), &["lease of 192.168.1.50/24 on eth0", "not taken"]);
+    assert_eq!(run("ip -4 address show eth0"), "");
+    let one =
+        contract::learn::Lease { prefix_length: 32, router: Some([198, 51, 100, 1].into()), ..lease(7) };
+    gateway.learn(Learned::Lease(one));
+    assert_says(&run("ip route"), &["default via 198.51.100.1 dev eth0"]);
+    assert_settled(&mut gateway);
     gateway.learn(Learned::Lease(lease(9)));
     run("ip link del eth0");
     gateway.turn();

@@ -1,0 +1,96 @@
+//! Attaching a service to the gateway's network, and taking it off again.
+//!
+//! In:  what the supervisor asks. Out: a link, and a firewall that knows it; or why not.
+//!
+//! A service is attached when its link is routed and the firewall with its rules is read back from the kernel: it must not run a moment
+//! earlier.
+//!
+//! Not here: the pair of links itself (`service.rs`), a turn (`gateway.rs`).
+
+use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
+
+use contract::limit::SERVICES;
+use contract::manifest::Serve;
+use log::info;
+
+use crate::gateway::Gateway;
+use crate::service::Service;
+use crate::target::{self, Attachment, service_link};
+use crate::{Error, firewall, kernel};
+
+impl Gateway {
+    /// Attaches a service. Asked twice it changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]: something that it asks for is another one's, or the firewall does not stand. [`Error::Kernel`].
+    pub fn attach(
+        &mut self,
+        attachment: Attachment,
+        namespace: &OwnedFd,
+        inside: OwnedFd,
+    ) -> Result<Ipv4Addr, Error> {
+        self.configuration.read();
+        let refused = self.configuration.refused().unwrap_or("no configuration").to_owned();
+        let wanted = self.configuration.wanted().cloned().ok_or(Error::Refused(refused))?;
+        self.judge(&attachment)?;
+        let (slot, name) = (attachment.slot, attachment.service.clone());
+        let mut service = Service::new(attachment, inside);
+        if !service.stands(&kernel::observe(&mut self.route)?)? {
+            if self.adopts() {
+                return Err(Error::Refused(
+                    "network: it adopts links of a former life; ask again".to_owned(),
+                ));
+            }
+            service.make(&mut self.route, namespace)?;
+            self.changes += 1;
+        }
+        self.changes += service.settle(&wanted)?;
+        self.services.retain(|other| other.attachment.slot != slot && other.attachment.service != name);
+        self.services.push(service);
+        self.services.sort_by_key(|service| service.attachment.slot);
+        self.turn();
+        let address = target::service_address(&wanted, slot);
+        let routed = kernel::observe(&mut self.route)?.routes.iter().any(|route| route.to == address);
+        if routed && (self.adopts() || self.is_protected(&wanted)?) {
+            return Ok(address);
+        }
+        Err(Error::Refused(self.fault().unwrap_or("network: not as wanted yet").to_owned()))
+    }
+
+    /// May this be asked?
+    fn judge(&self, asked: &Attachment) -> Result<(), Error> {
+        if usize::from(asked.slot) >= SERVICES {
+            return Err(Error::Refused(format!("slot {}: there are {SERVICES}", asked.slot)));
+        }
+        for serve in asked.serves.iter().filter(|serve| serve.at != 0) {
+            let at = |other: &&Serve| other.at == serve.at && other.protocol == serve.protocol;
+            let others = self.services.iter().map(|service| &service.attachment);
+            let others = others.filter(|other| other.service != asked.service && other.slot != asked.slot);
+            let holder = others
+                .filter(|other| other.serves.iter().any(|other| at(&other)))
+                .map(|other| &*other.service);
+            let holder =
+                holder.chain(firewall::OWN_PORTS.contains(&serve.at).then_some("the gateway itself")).next();
+            if let Some(holder) = holder {
+                return Err(Error::Refused(format!("port {} of the LAN address: {holder} has it", serve.at)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a service's link away.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`]: it was refused.
+    pub fn detach(&mut self, service: &str) -> Result<(), Error> {
+        let place = self.services.iter().position(|has| has.attachment.service.as_str() == service);
+        let Some(place) = place else { return Ok(()) };
+        let gone = self.services.remove(place);
+        kernel::drop_link(&mut self.route, &service_link(gone.attachment.slot))?;
+        self.changes += 1;
+        info!("{service}: detached");
+        self.turn();
+        Ok(())
+    }
+}
