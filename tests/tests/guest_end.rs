@@ -50,6 +50,7 @@ fn it_ends_in_order_whoever_asks() {
     for (who, order) in
         [("ctl", "reboot"), ("SIGTERM", "kill init TERM"), ("Ctrl-Alt-Del's signal", "kill init INT")]
     {
+        guest.monitor().forget_events().unwrap();
         // The answer may or may not come before the end.
         let _ = guest.ask(order);
         let reset = guest.monitor().event("RESET", RESET_LIMIT);

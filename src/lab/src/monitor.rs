@@ -83,6 +83,16 @@ impl Monitor {
         }
     }
 
+    /// Forgets every event until now: what comes next is news. (One press of a button may be told twice.)
+    ///
+    /// # Errors
+    /// As [`Monitor::execute`].
+    pub fn forget_events(&mut self) -> Result<(), Error> {
+        self.execute("query-status", json!({}))?;
+        self.events.clear();
+        Ok(())
+    }
+
     fn read(&mut self, deadline: Instant) -> Result<Value, Error> {
         let line = self.lines.next(deadline)?;
         serde_json::from_str(&line).map_err(|error| Error::Answer {

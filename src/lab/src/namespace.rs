@@ -9,7 +9,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus, Stdio};
 
 use crate::error::Error;
 use crate::tool;
@@ -28,6 +28,16 @@ pub fn inside() -> bool {
 /// # Errors
 /// [`Error::Missing`]: this machine does not let us make namespaces. [`Error::Tool`]: unshare(1) cannot be started.
 pub fn again(arguments: &[OsString]) -> Result<ExitStatus, Error> {
+    let mut command = inside_command(arguments)?;
+    command.status().map_err(not_started)
+}
+
+fn not_started(error: std::io::Error) -> Error {
+    Error::Tool { program: "unshare".to_owned(), why: error.to_string() }
+}
+
+/// This program with `arguments`, to be run inside.
+fn inside_command(arguments: &[OsString]) -> Result<Command, Error> {
     const UNSHARE: [&str; 8] =
         ["--user", "--map-root-user", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
     tool::need("unshare", "util-linux")?;
@@ -41,7 +51,14 @@ pub fn again(arguments: &[OsString]) -> Result<ExitStatus, Error> {
     let program = env::current_exe().map_err(Error::io("this program"))?;
     let mut command = tool::bound("unshare");
     command.args(UNSHARE).arg("--").arg(program).args(arguments).env(INSIDE, "1");
-    command.status().map_err(|error| Error::Tool { program: "unshare".to_owned(), why: error.to_string() })
+    Ok(command)
+}
+
+/// Says again what the test inside said: marked, so that nobody counts it as a test of its own; but why it was skipped counts.
+fn retell(text: &str) {
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        if line.starts_with("skipped: ") { println!("{line}") } else { println!("| {line}") }
+    }
 }
 
 /// For a test that needs to be inside: runs the test `name` (its full name in this binary) again there.
@@ -56,9 +73,17 @@ pub fn enter(name: &str) -> Result<Option<()>, Error> {
     }
     let arguments =
         ["--exact", name, "--nocapture", "--test-threads=1", "--include-ignored"].map(OsString::from);
-    match again(&arguments) {
-        Ok(status) if status.success() => Ok(None),
-        Ok(_) => Err(Error::Short { what: "the test inside its namespaces", count: 1 }),
+    let outcome = inside_command(&arguments).and_then(|mut command| {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().map_err(not_started)
+    });
+    match outcome {
+        Ok(output) => {
+            for text in [&output.stdout, &output.stderr] {
+                retell(&String::from_utf8_lossy(text));
+            }
+            let failed = Error::Short { what: "the test inside its namespaces", count: 1 };
+            if output.status.success() { Ok(None) } else { Err(failed) }
+        }
         Err(why @ Error::Missing { .. }) => {
             println!("skipped: {why}");
             Ok(None)
