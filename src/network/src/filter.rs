@@ -22,7 +22,8 @@ const TRIES_MAX: u32 = 8;
 /// The firewall.
 #[derive(Debug)]
 pub struct Filter {
-    socket: Socket,
+    /// `None` where the kernel has none: then nothing is passed on, and the rest goes on.
+    socket: Option<Socket>,
     /// Marks of a table that we have put there and of what was listed then: a kernel that says it in other words than we know does
     /// not make us say it for ever.
     made: Option<(u64, u64)>,
@@ -32,11 +33,16 @@ pub struct Filter {
 
 impl Filter {
     /// The firewall of our own namespace.
-    ///
-    /// # Errors
-    /// [`Error::Kernel`]: a kernel without nfnetlink.
-    pub fn open() -> Result<Self, Error> {
-        Ok(Self { socket: Socket::filter().map_err(Error::kernel("firewall"))?, made: None, seen: None })
+    #[must_use]
+    pub fn open() -> Self {
+        Self { socket: Socket::filter().ok(), made: None, seen: None }
+    }
+
+    fn socket(&mut self) -> Result<&mut Socket, Errno> {
+        if self.socket.is_none() {
+            self.socket = Some(Socket::filter()?); // Its module may have come meanwhile.
+        }
+        self.socket.as_mut().ok_or(Errno::EPROTONOSUPPORT)
     }
 
     /// What is there of our table; `None`: nothing.
@@ -44,22 +50,27 @@ impl Filter {
     /// # Errors
     /// [`Error::Kernel`]: a kernel without nftables, or rights that we do not have.
     pub fn listed(&mut self) -> Result<Option<Listed>, Error> {
-        let failed = || Error::kernel("firewall: cannot be listed");
+        self.try_listed().map_err(Error::kernel("firewall: cannot be listed"))
+    }
+
+    fn try_listed(&mut self) -> Result<Option<Listed>, Errno> {
+        let socket = self.socket()?;
         let (kind, body) = ruleset::list_chains();
-        let mut chains = self.socket.dump(kind, &body).map_err(failed())?;
+        let mut chains = socket.dump(kind, &body)?;
         chains.retain(|chain| ruleset::is_ours(chain));
         if chains.is_empty() {
             return Ok(None);
         }
         let (kind, body) = ruleset::list_rules();
-        let rules = self.socket.dump(kind, &body).map_err(failed())?;
+        let rules = socket.dump(kind, &body)?;
         Ok(Some(Listed { chains, rules }))
     }
 
     /// Is what is listed this table?
     #[must_use]
     pub fn is(&self, table: &Table, listed: &Listed) -> bool {
-        table.is(listed) || self.made == Some((mark(table), mark(listed)))
+        let as_many = (listed.chains.len(), listed.rules.len()) == (table.chains.len(), table.rules.len());
+        table.is(listed) || as_many && self.made == Some((mark(table), mark(listed)))
     }
 
     /// Puts `table` in the place of what is there.
@@ -96,12 +107,13 @@ impl Filter {
     }
 
     fn try_once(&mut self, table: &Table) -> Result<(), Errno> {
+        let socket = self.socket()?;
         let (kind, body) = ruleset::ask_generation();
-        let answer = self.socket.get(kind, &body)?;
+        let answer = socket.get(kind, &body)?;
         let generation = ruleset::generation(&answer).ok_or(Errno::EBADMSG)?;
-        let first = self.socket.numbers(table.messages());
+        let first = socket.numbers(table.messages());
         let (batch, last) = table.batch(generation, first);
-        self.socket.batch(&batch, first, last)
+        socket.batch(&batch, first, last)
     }
 }
 

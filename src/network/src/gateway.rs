@@ -62,7 +62,7 @@ impl Gateway {
             applied_ms: None,
             services: Vec::new(),
             route: Socket::route().map_err(Error::kernel("netlink"))?,
-            filter: Filter::open()?,
+            filter: Filter::open(),
             adopt_until_ms: clock::boot_ms() + adopt_ms,
             orphans: false,
             fault: None,

@@ -73,13 +73,14 @@ impl Room {
     /// # Errors
     /// As [`Room::open`].
     pub fn open_at(configuration: PathBuf, wires: [Listener; 3]) -> Result<Self, Error> {
-        let news = [News::of_routes(), News::of_filter()].into_iter().collect::<Result<_, _>>();
+        let routes = News::of_routes().map_err(Error::kernel("news of the kernel"))?;
+        let filter = News::of_filter().inspect_err(|errno| warn!("news of the firewall: {}", errno.desc()));
         let [attach, learn, show] = wires.map(|listener| Door { listener, clients: Vec::new() });
         Ok(Self {
             attach,
             learn,
             show,
-            news: news.map_err(Error::kernel("news of the kernel"))?,
+            news: [routes].into_iter().chain(filter).collect(),
             gateway: Gateway::open(configuration, ADOPT_MS)?,
             wish: None,
             busy: 0,

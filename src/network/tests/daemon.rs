@@ -20,6 +20,8 @@ use contract::show::Part;
 use contract::wires::{ATTACH, LEARN, SHOW, Wire};
 use contract::{attach, show};
 use network::room::Room;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use stage::{CONFIGURATION, Namespace, attachment, enter_stage, folder, lease, plug_in, run};
 use wire::{Client, Listener};
 
@@ -248,7 +250,8 @@ fn news_that_were_lost_are_made_up_for() {
     let folder = scene("lost");
     let life = Life::begin(&folder);
     until("the port", || run("ip link show eth1").contains("master br-lan").then_some(()));
-    run(&format!("kill -STOP {}", life.child.id()));
+    let child = Pid::from_raw(i32::try_from(life.child.id()).unwrap());
+    kill(child, Signal::SIGSTOP).unwrap();
     let batch = folder.join("batch");
     let lines: Vec<String> = (0..4_000)
         .map(|number| format!("address {} 10.9.0.1/32 dev home\n", ["add", "del"][number % 2]))
@@ -257,7 +260,7 @@ fn news_that_were_lost_are_made_up_for() {
     run(&format!("ip -batch {}", batch.display()));
     run("ip link del eth1");
     run("ip link add eth1 type veth peer name home");
-    run(&format!("kill -CONT {}", life.child.id()));
+    kill(child, Signal::SIGCONT).unwrap();
     until("the port again", || run("ip link show eth1").contains("master br-lan").then_some(()));
     assert_eq!(life.show(Part::Differs).0, [""; 0]);
 }

@@ -14,6 +14,12 @@ use contract::learn::Learned;
 use network::gateway::{ADOPT_MS, Gateway};
 use stage::{CONFIGURATION, Namespace, attachment, enter_stage, folder, lease, plug_in, run};
 
+const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
+
+fn forwards() -> bool {
+    fs::read_to_string(FORWARDING).unwrap().trim() == "1"
+}
+
 fn configuration(name: &str) -> PathBuf {
     let path = folder(name).join("network.toml");
     fs::write(&path, CONFIGURATION).unwrap();
@@ -130,18 +136,21 @@ fn what_somebody_else_changed_is_mended_and_what_is_his_is_left() {
         "ip link del br-lan",
         "ip route del default",
         "ip address del 203.0.113.7/24 dev eth0",
-        "sysctl -qw net.ipv4.ip_forward=0",
+        "forwarding off",
     ];
     let state = || run("ip -br -4 address") + &run("ip route") + &run("ip -br link show master br-lan");
     let before = state();
     for broken in breaks {
-        run(broken);
+        match broken {
+            "forwarding off" => fs::write(FORWARDING, "0").unwrap(),
+            command => drop(run(command)),
+        }
         gateway.turn();
         assert_settled(&mut gateway);
         assert_eq!(run("nft -s list table inet shg"), right, "{broken}");
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(words(&state()).len(), words(&before).len(), "{broken}: {}", state());
-        assert_eq!(fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap().trim(), "1", "{broken}");
+        assert!(forwards(), "{broken}");
     }
     assert_eq!(run("nft list table ip others"), others, "another one's table");
 }
@@ -156,7 +165,6 @@ fn nothing_is_passed_on_without_a_firewall() {
     let mut holder = Command::new("nft").arg("-i").stdin(Stdio::piped()).spawn().unwrap();
     let mut words = holder.stdin.take().unwrap();
     writeln!(words, "add table inet shg {{ flags owner; }}").unwrap();
-    let forwards = || fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap().trim() == "1";
     let until = |what: &str, mut holds: Box<dyn FnMut() -> bool + '_>| {
         let began = Instant::now();
         while !holds() {
@@ -165,7 +173,7 @@ fn nothing_is_passed_on_without_a_firewall() {
         }
     };
     until("the holder", Box::new(|| run("nft list tables").contains("shg")));
-    run("sysctl -qw net.ipv4.ip_forward=1");
+    fs::write(FORWARDING, "1").unwrap();
     let mut gateway = gateway("without");
     assert_says(gateway.fault().unwrap(), &["firewall: not replaced"]);
     assert!(!forwards(), "a former life's forwarding has ended");
