@@ -9,6 +9,7 @@ use std::fmt::Display;
 use super::html::Html;
 use super::words::{bytes, counted, duration, grouped};
 use crate::facts::Facts;
+use crate::kernel::links::Link;
 use crate::kernel::mounts::Mount;
 use crate::kernel::process::{Range, Status};
 use crate::kernel::{Hidden, Listed, Seen};
@@ -206,8 +207,10 @@ fn network(page: &mut Html, facts: &Facts) {
     });
     match &facts.links {
         Ok(list) => {
+            let (used, silent): (Vec<&Link>, Vec<&Link>) =
+                list.shown.iter().partition(|link| link.received_bytes > 0 || link.sent_bytes > 0);
             table(page, &["Link", "Received", "Sent"], |page| {
-                for link in &list.shown {
+                for link in used {
                     page.markup("<tr><td>")
                         .text(&link.name)
                         .markup("</td><td>")
@@ -215,6 +218,12 @@ fn network(page: &mut Html, facts: &Facts) {
                     page.markup("</td><td>").text(bytes(link.sent_bytes)).markup("</td></tr>\n");
                 }
             });
+            if !silent.is_empty() {
+                let names: Vec<&str> = silent.iter().map(|link| link.name.as_str()).collect();
+                page.markup("<p class=\"note\">Nothing has gone over: ")
+                    .text(names.join(", "))
+                    .markup(".</p>\n");
+            }
             more(page, list);
         }
         Err(hidden) => unseen(page, *hidden),
