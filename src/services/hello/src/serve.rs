@@ -4,14 +4,10 @@
 //!
 //! Source: RFC 9112 §9.6 (the connection closes after each answer).
 
-use std::ffi::{CStr, CString};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
-
-use nix::errno::Errno;
-use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawn};
-use nix::sys::wait::{WaitStatus, waitpid};
 
 use crate::facts::Facts;
 use crate::request::{self, Refusal, Request, Wish};
@@ -23,10 +19,6 @@ const VISIT: Duration = Duration::from_secs(3);
 const HEARING: Duration = Duration::from_secs(2);
 /// What is still read after an answer, so that closing does not cut it off.
 const REST_BYTES: u64 = 64 * 1024;
-/// This program, under a name that is there in every sandbox.
-const OWN: &CStr = c"/proc/self/exe";
-/// The word that makes this program say that it is ready, instead of serve.
-pub const READY: &str = "ready";
 
 /// Opens `port`, for both families where there are two.
 ///
@@ -40,26 +32,16 @@ pub fn open(port: u16) -> Result<TcpListener, Error> {
 
 /// Says once that it is ready: a line to the descriptor whose number is in `NOTIFY_FD`. Without one, nobody asked.
 ///
-/// A descriptor that came by number alone cannot be written in safe Rust, and opening it anew is for its owner, who is outside. So a
-/// child is started, with that descriptor as its standard output, to say the line: as `echo ready >&3` does in a shell.
+/// Safe Rust cannot write to a descriptor of which it has only the number, so it is opened anew by its name.
 ///
 /// # Errors
-/// [`Error::Ready`]: there can be no child, or it could not say it.
+/// [`Error::Ready`]: the descriptor cannot be written.
 pub fn say_ready() -> Result<(), Error> {
-    let Some(number) = std::env::var("NOTIFY_FD").ok().and_then(|number| number.parse().ok()) else {
+    let Some(number) = std::env::var("NOTIFY_FD").ok().and_then(|number| number.parse::<u32>().ok()) else {
         return Ok(());
     };
-    speak_into(number).map_err(|errno| Error::Ready(errno.into()))
-}
-
-fn speak_into(number: i32) -> Result<(), Errno> {
-    const STANDARD_OUTPUT: i32 = 1;
-    let mut files = PosixSpawnFileActions::init()?;
-    files.add_dup2(number, STANDARD_OUTPUT)?;
-    let words = [c"hello".to_owned(), CString::new(READY).map_err(|_| Errno::EINVAL)?];
-    let child = posix_spawn(OWN, &files, &PosixSpawnAttr::init()?, &words, &[c""; 0])?;
-    let end = waitpid(child, None)?;
-    if matches!(end, WaitStatus::Exited(_, 0)) { Ok(()) } else { Err(Errno::EPIPE) }
+    let notify = File::options().write(true).open(format!("/proc/self/fd/{number}"));
+    notify.and_then(|mut notify| notify.write_all(b"ready\n")).map_err(Error::Ready)
 }
 
 /// Serves until the process is ended.

@@ -19,16 +19,22 @@ struct Service {
 }
 
 impl Service {
-    /// Starts it on a free port and waits until it says that it is ready.
+    /// Starts it on a free port and waits until it says that it is ready. A port that was free may be taken a moment later: then on
+    /// another one.
     fn start() -> Self {
+        (0..10).find_map(|_| Self::start_once()).unwrap()
+    }
+
+    fn start_once() -> Option<Self> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         let mut command = Command::new(env!("CARGO_BIN_EXE_hello"));
         command.arg(port.to_string()).env("NOTIFY_FD", "1").stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        assert_eq!(lines.next().as_deref(), Some("ready"), "the notify descriptor");
+        let mut service = Self { child: command.spawn().unwrap(), port };
+        let mut lines = BufReader::new(service.child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let first = lines.next()?;
+        assert_eq!(first, "ready", "the notify descriptor");
         assert_eq!(lines.next(), Some(format!("serving on port {port}")));
-        Self { child, port }
+        Some(service)
     }
 
     fn dial(&self) -> TcpStream {
