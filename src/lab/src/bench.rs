@@ -9,9 +9,8 @@ use std::io::Write;
 
 use crate::command::Words;
 use crate::error::Error;
-use crate::guest::{Around, Guest, Options, UP_LIMIT};
+use crate::guest::{Guest, Options, UP_LIMIT};
 use crate::kernel::Kernel;
-use crate::root::Variant;
 use crate::{facts, peer};
 
 /// Which side of the goal is good, in thousandths.
@@ -95,13 +94,7 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
 /// issue's: 3 s more than the bare one, which on an emulated board takes 3 s with the quick-start kernel.
 fn boot(kernel: Kernel) -> Result<Vec<Figure>, Error> {
     let bare = peer::measure(kernel)?;
-    let options = Options {
-        kernel,
-        variant: Variant::Test,
-        around: Around::Emulated,
-        stick: true,
-        append: String::new(),
-    };
+    let options = Options::new(kernel);
     let mut guest = Guest::boot_or_say(&options)?;
     let moments = guest.until("services ready", UP_LIMIT, |guest| Ok(facts::moments(guest).ok()))?;
     let whole = bare.init_ms + bare.loaded_ms;

@@ -60,6 +60,8 @@ pub struct Board {
     pub kernel: PathBuf,
     /// The root.
     pub root: Root,
+    /// What its clock says when it starts, in UTC; `None`: the host's time.
+    pub clock: Option<String>,
     /// More words for the kernel.
     pub append: String,
     /// The stick's image.
@@ -90,6 +92,9 @@ impl Board {
         words.port("wan", "52:54:00:53:48:01", &self.wan);
         words.port("lan", "52:54:00:53:48:02", &self.lan);
         words.add("-device i6300esb -action watchdog=reset");
+        if let Some(clock) = &self.clock {
+            words.pair("-rtc", format!("base={clock}"));
+        }
         words.add("-device usb-ehci,id=usb");
         if let Some(stick) = &self.stick {
             words.pair("-drive", format!("if=none,id=disk,format=raw,file={}", path(stick)));
@@ -156,6 +161,7 @@ mod tests {
         Board {
             kernel: "/k".into(),
             root: Root { path: "/r,1".into(), bytes: 0 },
+            clock: None,
             append: "debug".to_owned(),
             stick: None,
             wan: Port::Unplugged,

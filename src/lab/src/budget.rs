@@ -9,7 +9,7 @@ use std::io::Write;
 
 use crate::command::Words;
 use crate::error::Error;
-use crate::guest::{Around, Guest, Options, UP_LIMIT};
+use crate::guest::{Guest, Options, UP_LIMIT};
 use crate::kernel::Kernel;
 use crate::root::{self, Variant};
 use crate::{facts, house};
@@ -83,13 +83,7 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
 
 /// What is resident once everything is up; and the supervisor's part with ten services.
 fn resident(kernel: Kernel, table: &mut Table<'_>) -> Result<(), Error> {
-    let options = Options {
-        kernel,
-        variant: Variant::Rehearsal,
-        around: Around::Emulated,
-        stick: true,
-        append: String::new(),
-    };
+    let options = Options { variant: Variant::Rehearsal, ..Options::new(kernel) };
     let mut guest = Guest::boot_or_say(&options)?;
     facts::wait_all_up(&mut guest)?;
     let (few, supervisor_kib) = (services(&mut guest)?, of(&mut guest, "supervisor")?);

@@ -56,6 +56,8 @@ pub struct Options {
     pub around: Around,
     /// With the USB stick?
     pub stick: bool,
+    /// What its clock says when it starts, in UTC: `2039-01-01T00:00:00`; `None`: the host's time.
+    pub clock: Option<String>,
     /// More words for the kernel's command line.
     pub append: String,
 }
@@ -66,13 +68,20 @@ impl Options {
     /// # Errors
     /// [`Error::Usage`]: `SHG_KERNEL` names no kernel.
     pub fn usual() -> Result<Self, Error> {
-        Ok(Self {
-            kernel: Kernel::from_environment()?,
+        Kernel::from_environment().map(Self::new)
+    }
+
+    /// The usual guest with this kernel.
+    #[must_use]
+    pub fn new(kernel: Kernel) -> Self {
+        Self {
+            kernel,
             variant: Variant::Test,
             around: Around::Emulated,
             stick: true,
+            clock: None,
             append: String::new(),
-        })
+        }
     }
 }
 
@@ -144,6 +153,7 @@ impl Guest {
         let board = Board {
             kernel: options.kernel.image()?,
             root,
+            clock: options.clock.clone(),
             append: options.append.clone(),
             stick: options.stick.then(|| scratch.file("stick.img")),
             wan: port(Side::Isp, Port::Internet),

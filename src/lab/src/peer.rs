@@ -24,13 +24,7 @@ pub struct Bare {
 /// [`Error::Missing`]: kernel, emulator or cross target. [`Error::Answer`]: it said nothing.
 pub fn measure(kernel: Kernel) -> Result<Bare, Error> {
     let root = root::bare(kernel, "bare")?;
-    let options = Options {
-        kernel,
-        variant: Variant::Shipped,
-        around: Around::Nothing,
-        stick: true,
-        append: String::new(),
-    };
+    let options = Options { variant: Variant::Shipped, around: Around::Nothing, ..Options::new(kernel) };
     let mut guest = Guest::start(&options, root)?;
     guest.wait_off(BOOT_LIMIT)?;
     parse(&guest.console())

@@ -61,6 +61,7 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
     let board = Board {
         kernel: words.kernel.image()?,
         root,
+        clock: None,
         append: String::new(),
         stick: Some(stick::kept()),
         wan: Port::Internet,

@@ -68,13 +68,7 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
     }
     let mut report = Report::new(out);
     let bare = peer::measure(words.kernel)?;
-    let options = Options {
-        kernel: words.kernel,
-        variant: Variant::Test,
-        around: Around::Topology,
-        stick: true,
-        append: String::new(),
-    };
+    let options = Options { around: Around::Topology, ..Options::new(words.kernel) };
     let mut guest = Guest::boot_or_say(&options)?;
     let outcome = inspect(&mut guest, &mut report, words.kernel, bare);
     if outcome.is_err() || report.failed > 0 {
