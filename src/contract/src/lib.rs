@@ -15,6 +15,8 @@ pub mod name;
 
 pub mod layer;
 pub mod manifest;
+#[cfg(feature = "text")]
+pub mod text;
 pub mod wanted;
 
 pub mod frame;

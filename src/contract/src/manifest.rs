@@ -174,89 +174,50 @@ pub enum Audience {
 }
 
 #[cfg(feature = "text")]
-pub use text::{Error, parse};
+pub use crate::text::Error;
 
+/// Reads a manifest.
+///
+/// # Errors
+/// See [`Error`]; nothing is taken from a text that has one.
 #[cfg(feature = "text")]
-mod text {
-    use std::string::{String, ToString};
+pub fn parse(text: &str) -> Result<Manifest, Error> {
+    crate::text::parse("manifest", crate::limit::MANIFEST_BYTES, text, check)
+}
 
-    use super::Manifest;
-    use crate::limit::MANIFEST_BYTES;
-
-    /// Why a text is no manifest: the reason, with the line where there is one.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub enum Error {
-        /// More than [`MANIFEST_BYTES`].
-        TooLarge,
-        /// Not TOML, an unknown key, a wrong type: the parser's words, with line and column.
-        Text(String),
-        /// It contradicts itself or leaves its limits: which key and why.
-        Rule(&'static str),
-    }
-
-    impl core::fmt::Display for Error {
-        fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-            match self {
-                Self::TooLarge => write!(f, "manifest: more than {MANIFEST_BYTES} bytes"),
-                Self::Text(why) => write!(f, "manifest: {why}"),
-                Self::Rule(why) => write!(f, "manifest: {why}"),
-            }
-        }
-    }
-
-    impl core::error::Error for Error {}
-
-    /// Reads a manifest.
-    ///
-    /// # Errors
-    /// See [`Error`]; nothing is taken from a text that has one.
-    pub fn parse(text: &str) -> Result<Manifest, Error> {
-        if text.len() > MANIFEST_BYTES {
-            return Err(Error::TooLarge);
-        }
-        let manifest: Manifest = toml::from_str(text).map_err(|error| Error::Text(error.to_string()))?;
-        check(&manifest).map_or(Ok(manifest), |why| Err(Error::Rule(why)))
-    }
-
-    /// The first rule that `manifest` breaks.
-    fn check(manifest: &Manifest) -> Option<&'static str> {
-        let limits = &manifest.limits;
-        let image = manifest.image.as_str();
-        let program = manifest.command.first().map(|program| program.as_str());
-        let mut ports = manifest.serves.iter().enumerate();
-        let twice = |(index, serve): (usize, &super::Serve)| {
-            let rest = manifest.serves.iter().skip(index + 1);
-            rest.clone().any(|other| other.name == serve.name)
-                || (serve.at != 0
-                    && rest.clone().any(|other| other.at == serve.at && other.protocol == serve.protocol))
-        };
-        let rules = [
-            (
-                image.is_empty() || image.contains('/') || image.starts_with('.'),
-                "image: a file name, no path",
-            ),
-            (
-                !program.is_some_and(|program| program.starts_with('/')),
-                "command: an absolute path comes first",
-            ),
-            (manifest.command.iter().any(|word| word.contains('\0')), "command: no NUL"),
-            (
-                !manifest.environment.iter().all(|pair| pair.contains('=') && !pair.contains('\0')),
-                "environment: each is NAME=value",
-            ),
-            (limits.memory_mib == 0 || limits.memory_mib > 1024, "limits.memory_mib: 1 to 1024"),
-            (limits.pids < 2 || limits.pids > 4096, "limits.pids: 2 to 4096"),
-            (limits.cpu_permille < 10 || limits.cpu_permille > 2000, "limits.cpu_permille: 10 to 2000"),
-            (limits.cpu_weight == 0 || limits.cpu_weight > 10_000, "limits.cpu_weight: 1 to 10000"),
-            (limits.descriptors < 8 || limits.descriptors > 65_536, "limits.descriptors: 8 to 65536"),
-            (limits.tmp_kib / 1024 >= limits.memory_mib, "limits.tmp_kib: less than memory_mib"),
-            (manifest.start_deadline_ms > 600_000, "start_deadline_ms: at most 600000"),
-            (manifest.stop_grace_ms > 60_000, "stop_grace_ms: at most 60000"),
-            (manifest.serves.iter().any(|serve| serve.port == 0), "serves.port: 1 to 65535"),
-            (ports.any(twice), "serves: two of one name, or two at one port"),
-        ];
-        rules.into_iter().find_map(|(broken, why)| broken.then_some(why))
-    }
+/// The first rule that `manifest` breaks.
+#[cfg(feature = "text")]
+fn check(manifest: &Manifest) -> Option<&'static str> {
+    let limits = &manifest.limits;
+    let image = manifest.image.as_str();
+    let program = manifest.command.first().map(|program| program.as_str());
+    let mut ports = manifest.serves.iter().enumerate();
+    let twice = |(index, serve): (usize, &Serve)| {
+        let rest = manifest.serves.iter().skip(index + 1);
+        rest.clone().any(|other| other.name == serve.name)
+            || (serve.at != 0
+                && rest.clone().any(|other| other.at == serve.at && other.protocol == serve.protocol))
+    };
+    let rules = [
+        (image.is_empty() || image.contains('/') || image.starts_with('.'), "image: a file name, no path"),
+        (!program.is_some_and(|program| program.starts_with('/')), "command: an absolute path comes first"),
+        (manifest.command.iter().any(|word| word.contains('\0')), "command: no NUL"),
+        (
+            !manifest.environment.iter().all(|pair| pair.contains('=') && !pair.contains('\0')),
+            "environment: each is NAME=value",
+        ),
+        (limits.memory_mib == 0 || limits.memory_mib > 1024, "limits.memory_mib: 1 to 1024"),
+        (limits.pids < 2 || limits.pids > 4096, "limits.pids: 2 to 4096"),
+        (limits.cpu_permille < 10 || limits.cpu_permille > 2000, "limits.cpu_permille: 10 to 2000"),
+        (limits.cpu_weight == 0 || limits.cpu_weight > 10_000, "limits.cpu_weight: 1 to 10000"),
+        (limits.descriptors < 8 || limits.descriptors > 65_536, "limits.descriptors: 8 to 65536"),
+        (limits.tmp_kib / 1024 >= limits.memory_mib, "limits.tmp_kib: less than memory_mib"),
+        (manifest.start_deadline_ms > 600_000, "start_deadline_ms: at most 600000"),
+        (manifest.stop_grace_ms > 60_000, "stop_grace_ms: at most 60000"),
+        (manifest.serves.iter().any(|serve| serve.port == 0), "serves.port: 1 to 65535"),
+        (ports.any(twice), "serves: two of one name, or two at one port"),
+    ];
+    rules.into_iter().find_map(|(broken, why)| broken.then_some(why))
 }
 
 #[cfg(all(test, feature = "text"))]

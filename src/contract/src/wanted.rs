@@ -95,79 +95,43 @@ pub fn contains(prefix: Ipv4Addr, length: u8, address: Ipv4Addr) -> bool {
 }
 
 #[cfg(feature = "text")]
-pub use text::{Error, parse};
+pub use crate::text::Error;
 
+/// Reads the wanted network.
+///
+/// # Errors
+/// See [`Error`]; nothing is taken from a text that has one.
 #[cfg(feature = "text")]
-mod text {
-    use std::string::{String, ToString};
+pub fn parse(text: &str) -> Result<Wanted, Error> {
+    crate::text::parse("network.toml", crate::limit::WANTED_BYTES, text, check)
+}
 
-    use super::{Wanted, contains};
-    use crate::limit::WANTED_BYTES;
-
-    /// Why a text is no wanted network.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub enum Error {
-        /// More than [`WANTED_BYTES`].
-        TooLarge,
-        /// Not TOML, an unknown key, a wrong type: the parser's words, with line and column.
-        Text(String),
-        /// It contradicts itself or leaves its limits: which key and why.
-        Rule(&'static str),
-    }
-
-    impl core::fmt::Display for Error {
-        fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-            match self {
-                Self::TooLarge => write!(f, "network.toml: more than {WANTED_BYTES} bytes"),
-                Self::Text(why) => write!(f, "network.toml: {why}"),
-                Self::Rule(why) => write!(f, "network.toml: {why}"),
-            }
-        }
-    }
-
-    impl core::error::Error for Error {}
-
-    /// Reads the wanted network.
-    ///
-    /// # Errors
-    /// See [`Error`]; nothing is taken from a text that has one.
-    pub fn parse(text: &str) -> Result<Wanted, Error> {
-        if text.len() > WANTED_BYTES {
-            return Err(Error::TooLarge);
-        }
-        let wanted: Wanted = toml::from_str(text).map_err(|error| Error::Text(error.to_string()))?;
-        check(&wanted).map_or(Ok(wanted), |why| Err(Error::Rule(why)))
-    }
-
-    /// The first rule that `wanted` breaks.
-    fn check(wanted: &Wanted) -> Option<&'static str> {
-        let (lan, services) = (&wanted.lan, &wanted.services);
-        let link = |name: &str| !name.is_empty() && name != "lo" && !name.contains(['/', ' ', '\0']);
-        let inside = |address| contains(lan.address, lan.prefix_length, address);
-        let pool_outside = lan.dhcp.is_some_and(|pool| !inside(pool.first) || !inside(pool.last));
-        let pool_empty = lan.dhcp.is_some_and(|pool| pool.first > pool.last);
-        let pool_ours = lan.dhcp.is_some_and(|pool| (pool.first..=pool.last).contains(&lan.address));
-        let shorter = lan.prefix_length.min(services.prefix_length);
-        let rules = [
-            (!link(&wanted.wan.link), "wan.link: a link's name"),
-            (
-                !link(&lan.bridge) || lan.bridge == wanted.wan.link,
-                "lan.bridge: a name that no other link has",
-            ),
-            (
-                lan.ports.iter().any(|port| !link(port) || *port == wanted.wan.link),
-                "lan.ports: links other than wan.link",
-            ),
-            (!(8..=30).contains(&lan.prefix_length), "lan.prefix_length: 8 to 30"),
-            (pool_outside, "lan.dhcp: first and last lie in the LAN's prefix"),
-            (pool_empty, "lan.dhcp: first is not after last"),
-            (pool_ours, "lan.dhcp: the gateway's own address is not in the pool"),
-            (lan.dhcp.is_some_and(|pool| pool.lease_s < 120), "lan.dhcp.lease_s: at least 120"),
-            (!(16..=26).contains(&services.prefix_length), "services.prefix_length: 16 to 26"),
-            (contains(lan.address, shorter, services.prefix), "services.prefix: it overlaps the LAN's"),
-        ];
-        rules.into_iter().find_map(|(broken, why)| broken.then_some(why))
-    }
+/// The first rule that `wanted` breaks.
+#[cfg(feature = "text")]
+fn check(wanted: &Wanted) -> Option<&'static str> {
+    let (lan, services) = (&wanted.lan, &wanted.services);
+    let link = |name: &str| !name.is_empty() && name != "lo" && !name.contains(['/', ' ', '\0']);
+    let inside = |address| contains(lan.address, lan.prefix_length, address);
+    let pool_outside = lan.dhcp.is_some_and(|pool| !inside(pool.first) || !inside(pool.last));
+    let pool_empty = lan.dhcp.is_some_and(|pool| pool.first > pool.last);
+    let pool_ours = lan.dhcp.is_some_and(|pool| (pool.first..=pool.last).contains(&lan.address));
+    let shorter = lan.prefix_length.min(services.prefix_length);
+    let rules = [
+        (!link(&wanted.wan.link), "wan.link: a link's name"),
+        (!link(&lan.bridge) || lan.bridge == wanted.wan.link, "lan.bridge: a name that no other link has"),
+        (
+            lan.ports.iter().any(|port| !link(port) || *port == wanted.wan.link),
+            "lan.ports: links other than wan.link",
+        ),
+        (!(8..=30).contains(&lan.prefix_length), "lan.prefix_length: 8 to 30"),
+        (pool_outside, "lan.dhcp: first and last lie in the LAN's prefix"),
+        (pool_empty, "lan.dhcp: first is not after last"),
+        (pool_ours, "lan.dhcp: the gateway's own address is not in the pool"),
+        (lan.dhcp.is_some_and(|pool| pool.lease_s < 120), "lan.dhcp.lease_s: at least 120"),
+        (!(16..=26).contains(&services.prefix_length), "services.prefix_length: 16 to 26"),
+        (contains(lan.address, shorter, services.prefix), "services.prefix: it overlaps the LAN's"),
+    ];
+    rules.into_iter().find_map(|(broken, why)| broken.then_some(why))
 }
 
 #[cfg(all(test, feature = "text"))]
