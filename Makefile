@@ -10,8 +10,8 @@ FIRMWARE := init supervisor storage network lease ctl reaper hello
 # that boots are compared with.
 REHEARSAL := -p supervisor -p init -p chatter -p lab --features supervisor/rehearsal,init/rehearsal \
 	--bin rehearsal --bin panic --bin chatter --bin bare
-CROSS = $(HOST) . $(CACHE)/firmware.env && cargo build -q --locked --profile firmware --target $(TARGET) --target-dir target/firmware
-LAB := cargo run -q --locked -p lab --
+CROSS = $(HOST) . $(CACHE)/firmware.env && cargo build --locked --profile firmware --target $(TARGET) --target-dir target/firmware
+LAB := cargo run --locked -p lab --
 
 # A recipe that uses Cargo begins with this: a Cargo is there, wherever it came from.
 HOST = . $(CACHE)/host.env &&
@@ -33,8 +33,8 @@ smoke: guest-test ## Boot it between a LAN host and an ISP, and print the facts
 
 check: host deny ## Format, lints, the rules of the house, licences: seconds, no root
 	@$(HOST) cargo fmt --all --check
-	@$(HOST) cargo clippy -q --workspace --all-targets --locked -- -D warnings
-	@$(HOST) cargo test -q --locked -p tests --test tidy --test buildroot
+	@$(HOST) cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+	@$(HOST) cargo test --locked -p tests --test tidy --test buildroot
 	@$(HOST) PATH="$(CACHE)/tools/bin:$$PATH" cargo deny --offline --log-level error check bans licenses sources
 
 test: guest-test ## Everything that proves the product; T=pattern for a part, LONG=1 for the long run
@@ -47,7 +47,7 @@ budget: guest-test ## Sizes and resident memory against their limits
 	@$(HOST) $(LAB) budget --kernel $(KERNEL)
 
 fuzz: host ## Feed parsers with bent bytes; F=name for one, T=seconds (60)
-	@$(HOST) FUZZ_SECONDS=$(or $(T),60) cargo test -q --release --locked -p tests --test fuzz -- --nocapture $(F)
+	@$(HOST) FUZZ_SECONDS=$(or $(T),60) cargo test --release --locked -p tests --test fuzz -- --nocapture $(F)
 
 image: ## Build the flashable image with Buildroot; BUILDROOT=<its checkout>
 	@buildroot/image.sh '$(BUILDROOT)'
@@ -95,4 +95,4 @@ test-packages:
 deny: host
 	@$(HOST) PATH="$(CACHE)/tools/bin:$$PATH" cargo deny --version >/dev/null 2>&1 || { \
 		echo '» building cargo-deny, once (a few minutes)' >&2; \
-		cargo install -q --locked --root $(CACHE)/tools cargo-deny; }
+		cargo install --locked --root $(CACHE)/tools cargo-deny; }
