@@ -215,3 +215,25 @@ fn the_table_of_wires_stands_in_the_docs_as_in_the_code() {
     }
     none("code and docs have one table of wires", &faults);
 }
+
+#[test]
+fn the_code_map_leads_somewhere() {
+    let map = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let rows: Vec<Vec<&str>> = map
+        .lines()
+        .filter(|line| line.starts_with("| `src/"))
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
+    assert!(rows.len() >= MAY_IMPORT.len(), "the map has a row for each room");
+    let mut faults = Vec::new();
+    for row in rows {
+        let [_, room, _, files, _] = row.as_slice() else { panic!("{row:?} is no row of the code map") };
+        let folder = root().join(room.trim_matches('`'));
+        for file in files.split(", ").map(|file| file.trim_matches('`')) {
+            if !folder.join(file).exists() && !folder.join("src").join(file).exists() {
+                faults.push(format!("{room}: {file}"));
+            }
+        }
+    }
+    none("the code map names what is there", &faults);
+}
