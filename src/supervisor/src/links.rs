@@ -2,8 +2,8 @@
 //!
 //! In:  asks, each for one process. Out: answers, in order, with the process that asked.
 //!
-//! A daemon that dies takes its connection with it; whoever waited is told, and the next ask dials again (the socket's queue keeps
-//! the connection until the daemon is back).
+//! A daemon that dies takes its connection with it; whoever waited is told, and only then the next ask dials again (the socket's queue
+//! keeps the connection until the daemon is back): else an answer on the new connection would pass for one on the old.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -22,6 +22,8 @@ pub struct Link {
     wire: Wire,
     client: Option<Client>,
     waiting: VecDeque<usize>,
+    /// A connection broke while we asked, and nobody was told yet.
+    lost: bool,
 }
 
 /// What a link has to say.
@@ -39,20 +41,20 @@ impl Link {
     /// A client of `wire`, not connected.
     #[must_use]
     pub fn new(wire: Wire) -> Self {
-        Self { wire, client: None, waiting: VecDeque::new() }
+        Self { wire, client: None, waiting: VecDeque::new(), lost: false }
     }
 
     /// Asks for `process`.
     ///
     /// # Errors
-    /// What dialling or sending says; nobody waits then.
+    /// What dialling or sending says; nobody waits then. [`Error::Closed`], too, from a break until [`Link::hear`] has told of it.
     pub fn ask<T: Serialize>(
         &mut self,
         process: usize,
         ask: &T,
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<(), Error> {
-        if self.waiting.len() >= WAITING_MAX {
+        if self.lost || self.waiting.len() >= WAITING_MAX {
             return Err(Error::Closed);
         }
         let client = match self.client.take() {
@@ -60,7 +62,7 @@ impl Link {
             None => Client::dial(self.wire)?,
         };
         // Where it fails the connection is of no use any more, and is dropped here.
-        client.send(ask, descriptors)?;
+        client.send(ask, descriptors).inspect_err(|_| self.lost = true)?;
         self.client = Some(client);
         self.waiting.push_back(process);
         Ok(())
@@ -80,7 +82,8 @@ impl Link {
     }
 
     fn gone<T>(&mut self) -> Heard<T> {
-        if self.client.take().is_none() && self.waiting.is_empty() {
+        let lost = std::mem::take(&mut self.lost);
+        if self.client.take().is_none() && self.waiting.is_empty() && !lost {
             return Heard::Nothing;
         }
         Heard::Gone(self.waiting.drain(..).collect())
@@ -90,5 +93,48 @@ impl Link {
     #[must_use]
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.client.as_ref().map(AsFd::as_fd)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Heard, Link};
+    use contract::mount::{Answer, Ask};
+    use contract::wires::MOUNT;
+    use std::os::fd::OwnedFd;
+    use wire::{Client, Error};
+
+    /// A link that is connected, and the other end.
+    fn connected() -> (Link, OwnedFd) {
+        let path = std::env::temp_dir().join(format!(
+            "shg-links-{}-{:?}",
+            std::process::id(),
+            std::thread::current().id()
+        ));
+        let listener = sys::seqpacket::listen(&path).unwrap();
+        let client = Client::dial_at(MOUNT, &path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        let other = sys::seqpacket::accept(std::os::fd::AsFd::as_fd(&listener)).unwrap();
+        (Link { client: Some(client), ..Link::new(MOUNT) }, other)
+    }
+
+    #[test]
+    fn a_break_that_an_ask_finds_is_told_once() {
+        let (mut link, other) = connected();
+        drop(other);
+        assert!(link.ask(1, &Ask::Disk, &[]).is_err());
+        assert!(matches!(link.hear::<Answer>(), Heard::Gone(waiting) if waiting.is_empty()));
+        assert!(matches!(link.hear::<Answer>(), Heard::Nothing));
+    }
+
+    #[test]
+    fn nobody_gets_an_answer_that_was_for_another() {
+        let (mut link, other) = connected();
+        link.ask(1, &Ask::Disk, &[]).unwrap();
+        drop(other);
+        assert!(link.ask(2, &Ask::Disk, &[]).is_err());
+        assert_eq!(link.ask(3, &Ask::Disk, &[]), Err(Error::Closed), "it dials only when 1 was told");
+        assert!(matches!(link.hear::<Answer>(), Heard::Gone(waiting) if waiting == [1]));
+        assert!(link.client.is_none() && !link.lost);
     }
 }
