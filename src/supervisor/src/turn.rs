@@ -267,9 +267,13 @@ impl House {
 /// What changes with the state, whatever the act.
 fn enter_state(process: &mut Process, state: State, event: Event, now_ms: u64) {
     let record = &mut process.record;
+    // Up again or not: the grace of a process that ends goes on.
+    let ends = |state| matches!(state, State::Ending | State::Returning);
+    if !(ends(record.state) && ends(state)) {
+        record.timer_ms = None;
+    }
     record.state = state;
     record.since_ms = now_ms;
-    record.timer_ms = None;
     match state {
         State::Up => {
             record.ready_ms = Some(now_ms);
@@ -319,7 +323,26 @@ pub fn exit_of(status: i32) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use super::{Exit, exit_of};
+    use super::{Event, Exit, State, enter_state, exit_of};
+    use crate::core::DAEMONS;
+    use crate::keep::Keep;
+    use crate::process::{Process, What};
+
+    #[test]
+    fn whoever_is_asked_to_end_and_to_return_still_has_to_end() {
+        let (keep, _init) = sys::seqpacket::pair().unwrap();
+        let name = contract::Name::new("x").unwrap();
+        let mut process = Process::new(name, What::Daemon(&DAEMONS[0]), &Keep::new(keep)).unwrap();
+        enter_state(&mut process, State::Ending, Event::Unwant, 1);
+        process.record.timer_ms = Some(77);
+        // `ctl restart`: the process may ignore its SIGTERM.
+        for (state, event) in [(State::Returning, Event::Want), (State::Ending, Event::Unwant)] {
+            enter_state(&mut process, state, event, 2);
+            assert_eq!(process.record.timer_ms, Some(77), "{state:?}");
+        }
+        enter_state(&mut process, State::Down, Event::Died, 3);
+        assert_eq!(process.record.timer_ms, None);
+    }
 
     #[test]
     fn a_status_is_read_as_wait_writes_it() {
