@@ -19,6 +19,7 @@ pub mod pidfd;
 pub mod privilege;
 pub mod uevent;
 pub mod userns;
+pub mod wait;
 
 pub mod heap;
 pub mod watchdog;
