@@ -8,9 +8,8 @@ use heapless::Vec;
 use log::{error, info, warn};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
-use nix::unistd::Pid;
 use sys::clock;
+use sys::wait::{self, Ended};
 use sys::watchdog::Watchdog;
 
 use crate::Limits;
@@ -106,22 +105,15 @@ impl Machine {
 
     /// Buries everybody who has ended.
     fn reap(&mut self, now_ms: u64) {
-        let anybody = WaitPidFlag::WNOHANG | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
-        // First only a look, so that the number is still taken while the tables are searched for it.
-        while let Ok(status) = waitid(Id::All, anybody) {
-            let Some(pid) = status.pid() else { return };
-            let status = match waitpid(pid, None) {
-                Ok(WaitStatus::Exited(_, code)) => code << 8, // wait(2): the code is the second byte.
-                Ok(WaitStatus::Signaled(_, signal, dumped)) => signal as i32 | if dumped { 0x80 } else { 0 },
-                Ok(_) | Err(_) => continue,
-            };
+        // A new process may have the number already, but what the supervisor says of that one is read later.
+        while let Ok(Some(Ended { pid, status })) = wait::take(None) {
             self.bury(pid, status, now_ms);
         }
     }
 
-    fn bury(&mut self, pid: Pid, status: i32, now_ms: u64) {
-        let known = self.keeper.store.bury(pid.as_raw(), status);
-        let supervisor = !known && self.keeper.bury(pid.as_raw(), now_ms);
+    fn bury(&mut self, pid: i32, status: i32, now_ms: u64) {
+        let known = self.keeper.store.bury(pid, status);
+        let supervisor = !known && self.keeper.bury(pid, now_ms);
         if let (true, Some((power, _))) = (supervisor, self.ending) {
             warn!("the supervisor died while it stopped everything");
             power::down(power);

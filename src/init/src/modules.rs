@@ -14,9 +14,7 @@ use log::{info, warn};
 use nix::errno::Errno;
 use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::sched::CloneFlags;
-use nix::sys::wait::waitpid;
-use nix::unistd::Pid;
-use sys::{clock, clone, descriptor};
+use sys::{clock, clone, descriptor, wait};
 
 const LIST: &str = "/etc/modules";
 /// The longest list that is read, in lines.
@@ -36,7 +34,7 @@ pub fn load() {
     };
     match descriptor::wait_readable(child.pidfd.as_fd(), LIMIT_MS) {
         Ok(true) => {
-            let _ = waitpid(Pid::from_raw(child.pid), None);
+            let _ = wait::take(Some(child.pidfd.as_fd()));
             info!("modules: loaded in {} ms", clock::boot_ms().saturating_sub(began_ms));
         }
         Ok(false) => warn!("modules: not done within {LIMIT_MS} ms; going on without the rest"),

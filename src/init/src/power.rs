@@ -8,9 +8,8 @@ use nix::mount::{MntFlags, umount2};
 use nix::poll::{PollTimeout, poll};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, sync};
-use sys::clock;
+use sys::{clock, wait};
 
 /// How it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,11 +54,11 @@ pub fn down(power: Power) -> ! {
 fn reap_for(limit_ms: u64) {
     let began_ms = clock::boot_ms();
     while clock::boot_ms().saturating_sub(began_ms) < limit_ms {
-        match waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
+        match wait::take(None) {
             Err(_) => return, // ECHILD: nobody is left.
             // Nothing to wait for but time. (`std::io::stdin` would ask for memory, and that door is locked.)
-            Ok(WaitStatus::StillAlive) => drop(poll(&mut [], PollTimeout::from(STEP_MS))),
-            Ok(_) => {}
+            Ok(None) => drop(poll(&mut [], PollTimeout::from(STEP_MS))),
+            Ok(Some(_)) => {}
         }
     }
 }

@@ -7,9 +7,8 @@ use contract::control::{Exit, State};
 use contract::manifest::Restart;
 use contract::{attach, mount};
 use log::{info, warn};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use std::os::fd::AsFd;
-use sys::clock;
+use sys::{clock, wait};
 
 use crate::house::House;
 use crate::life::{self, Act, CROWD_MS, Event};
@@ -123,16 +122,11 @@ impl House {
     fn reap(&mut self, place: usize) {
         let Some(process) = self.processes.get(place).filter(|process| process.ours) else { return };
         let Some(descriptor) = &process.pidfd else { return };
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG;
-        let exit = match waitid(Id::PIDFd(descriptor.as_fd()), flags | WaitPidFlag::WNOWAIT) {
-            Ok(WaitStatus::Exited(_, code)) => Exit::Code(u8::try_from(code & 0xff).unwrap_or(u8::MAX)),
-            Ok(WaitStatus::Signaled(_, signal, _)) => Exit::Signal(u8::try_from(signal as i32).unwrap_or(0)),
-            Ok(_) | Err(_) => return,
-        };
+        let Ok(Some(ended)) = wait::look(Some(descriptor.as_fd())) else { return };
         let copy = descriptor.try_clone();
-        self.bury(place, exit);
+        self.bury(place, exit_of(ended.status));
         if let Ok(copy) = copy {
-            let _ = waitid(Id::PIDFd(copy.as_fd()), flags);
+            let _ = wait::take(Some(copy.as_fd()));
         }
     }
 
