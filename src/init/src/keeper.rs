@@ -22,6 +22,8 @@ use crate::store::Store;
 
 /// Frames that are read in one turn, so that a chatterer cannot keep PID 1 from reaping.
 const FRAMES_A_TURN: usize = 64;
+/// Frames that a socket's queue can hold, and more (its buffer has room for some two hundred): what a life may have said last.
+const FRAMES_OF_A_LIFE: usize = 4_096;
 /// The third death within [`Limits::crowd_ms`] makes the next life wait.
 const CROWD: usize = 3;
 
@@ -42,6 +44,25 @@ struct Life {
     heard_ms: u64,
     /// How many slots were given back; `None` once all were, and it was told so.
     given: Option<usize>,
+    /// It has said that it is well.
+    answers: bool,
+    /// It has to be told to stop everything.
+    stop: bool,
+}
+
+/// What was heard of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Order(Order),
+    /// Something that is done with.
+    Word,
+    Nothing,
+}
+
+impl Life {
+    fn new(pid: i32, socket: OwnedFd, now_ms: u64) -> Self {
+        Self { pid, socket, heard_ms: now_ms, given: Some(0), answers: false, stop: false }
+    }
 }
 
 /// The one who keeps it alive.
@@ -101,7 +122,7 @@ impl Keeper {
                     self.lives,
                     self.store.len()
                 );
-                self.life = Some(Life { pid, socket, heard_ms: now_ms, given: Some(0) });
+                self.life = Some(Life::new(pid, socket, now_ms));
                 self.give_back();
             }
             Err(errno) => {
@@ -116,7 +137,12 @@ impl Keeper {
         if self.life.as_ref().is_none_or(|life| life.pid != pid) {
             return false;
         }
-        while self.hear(now_ms).is_some() {} // Its orders die with it; its descriptors are kept.
+        // Its orders die with it; its descriptors are kept, all of them: it counted on that. More than a queue's does not come.
+        for _ in 0..FRAMES_OF_A_LIFE {
+            if self.hear_one(now_ms) == Heard::Nothing {
+                break;
+            }
+        }
         self.life = None;
         if self.deaths_ms.is_full() {
             let _ = self.deaths_ms.pop_front();
@@ -135,37 +161,43 @@ impl Keeper {
     /// Reads what it says until it is silent, or until it orders something.
     pub fn hear(&mut self, now_ms: u64) -> Option<Order> {
         for _ in 0..FRAMES_A_TURN {
-            let life = self.life.as_mut()?;
-            let mut frame = [0; FRAME];
-            let (length, descriptors) = match seqpacket::receive(life.socket.as_fd(), &mut frame) {
-                Ok((0, _)) | Err(Errno::EAGAIN) => return None, // Its corpse comes by SIGCHLD.
-                Ok(received) => received,
-                Err(errno) => {
-                    warn!("a frame of the supervisor is lost: {}", errno.desc());
-                    continue;
-                }
-            };
-            life.heard_ms = now_ms;
-            let [first, ..] = descriptors;
-            match frame.get(..length).and_then(Keep::decode) {
-                Some(Keep::Store { label, pid }) => {
-                    match first.map(|first| self.store.put(label, pid, first)) {
-                        Some(Ok(())) => {}
-                        Some(Err(_)) => error!("the store is full; {} is not kept", label.as_str()),
-                        None => warn!("{} came without a descriptor", label.as_str()),
-                    }
-                }
-                Some(Keep::Drop { label }) => self.store.forget(label),
-                Some(Keep::Alive) => {}
-                Some(Keep::Stopped) => return Some(Order::Stopped),
-                Some(Keep::Reboot) => return Some(Order::End(Power::Reboot)),
-                Some(Keep::PowerOff) => return Some(Order::End(Power::Off)),
-                Some(Keep::Back { .. } | Keep::Done | Keep::Corpse { .. } | Keep::Stop) | None => {
-                    warn!("the supervisor said something that only PID 1 says, or nothing");
-                }
+            match self.hear_one(now_ms) {
+                Heard::Order(order) => return Some(order),
+                Heard::Word => {}
+                Heard::Nothing => return None,
             }
         }
         None
+    }
+
+    fn hear_one(&mut self, now_ms: u64) -> Heard {
+        let Some(life) = self.life.as_mut() else { return Heard::Nothing };
+        let mut frame = [0; FRAME];
+        let (length, [first, ..]) = match seqpacket::receive(life.socket.as_fd(), &mut frame) {
+            Ok((0, _)) | Err(Errno::EAGAIN) => return Heard::Nothing, // Its corpse comes by SIGCHLD.
+            Ok(received) => received,
+            Err(errno) => {
+                warn!("a frame of the supervisor is lost: {}", errno.desc());
+                return Heard::Word;
+            }
+        };
+        life.heard_ms = now_ms;
+        match frame.get(..length).and_then(Keep::decode) {
+            Some(Keep::Store { label, pid }) => match first.map(|first| self.store.put(label, pid, first)) {
+                Some(Ok(())) => {}
+                Some(Err(_)) => error!("the store is full; {} is not kept", label.as_str()),
+                None => warn!("{} came without a descriptor", label.as_str()),
+            },
+            Some(Keep::Drop { label }) => self.store.forget(label),
+            Some(Keep::Alive) => life.answers = true,
+            Some(Keep::Stopped) => return Heard::Order(Order::Stopped),
+            Some(Keep::Reboot) => return Heard::Order(Order::End(Power::Reboot)),
+            Some(Keep::PowerOff) => return Heard::Order(Order::End(Power::Off)),
+            Some(Keep::Back { .. } | Keep::Done | Keep::Corpse { .. } | Keep::Stop) | None => {
+                warn!("the supervisor said something that only PID 1 says, or nothing");
+            }
+        }
+        Heard::Word
     }
 
     /// Gives back what was kept and tells of deaths, as much as the socket takes. False: there is more; wait until it takes more.
@@ -190,28 +222,36 @@ impl Keeper {
             }
             self.store.told(pid);
         }
-        true
+        if life.stop {
+            life.stop = seqpacket::send(life.socket.as_fd(), &Keep::Stop.encode(), &[]).is_err();
+        }
+        !life.stop
     }
 
-    /// Tells it to stop everything. False: it does not live, or does not listen.
+    /// Tells it to stop everything, as soon as it has everything back and has room: until then it hears nothing else. False: it does
+    /// not live.
     #[must_use]
-    pub fn tell_to_stop(&self) -> bool {
-        self.life
-            .as_ref()
-            .is_some_and(|life| seqpacket::send(life.socket.as_fd(), &Keep::Stop.encode(), &[]).is_ok())
+    pub fn tell_to_stop(&mut self) -> bool {
+        if let Some(life) = &mut self.life {
+            life.stop = true;
+            self.give_back();
+        }
+        self.life.is_some()
     }
 
-    /// Was it heard of lately? Then the watchdog gets its food.
+    /// Has it answered in this life, and lately? Then the watchdog gets its food.
     #[must_use]
     pub fn is_well(&self, now_ms: u64) -> bool {
-        self.life.as_ref().is_some_and(|life| now_ms.saturating_sub(life.heard_ms) <= self.limits.alive_ms)
+        let answers =
+            |life: &Life| life.answers && now_ms.saturating_sub(life.heard_ms) <= self.limits.alive_ms;
+        self.life.as_ref().is_some_and(answers)
     }
 
     /// What to poll, and whether for room to write, too.
     #[must_use]
     pub fn descriptor(&self) -> Option<(BorrowedFd<'_>, bool)> {
         let life = self.life.as_ref()?;
-        Some((life.socket.as_fd(), life.given.is_some() || self.store.untold().is_some()))
+        Some((life.socket.as_fd(), life.given.is_some() || life.stop || self.store.untold().is_some()))
     }
 }
 
@@ -244,4 +284,65 @@ fn spawn(limits: &Limits, began_ms: u64, life: u32) -> Result<(i32, OwnedFd), Er
     // Its number is enough: it is our child, so it cannot come to mean another process before we wait for it.
     drop(child.pidfd);
     Ok((child.pid, ours))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FRAMES_A_TURN, Keeper, Life};
+    use crate::LIMITS;
+    use contract::keep::{FRAME, Keep, Label};
+    use std::os::fd::{AsFd, OwnedFd};
+    use sys::seqpacket;
+
+    /// A keeper of a supervisor that is us.
+    fn keeper() -> (Keeper, OwnedFd) {
+        let (ours, theirs) = seqpacket::pair().unwrap();
+        let mut keeper = Keeper::new(LIMITS, 0);
+        keeper.life = Some(Life::new(77, ours, 0));
+        (keeper, theirs)
+    }
+
+    fn store(theirs: &OwnedFd, number: usize) {
+        let label = Label::new("pid", &number.to_string()).unwrap();
+        seqpacket::send(theirs.as_fd(), &Keep::Store { label, pid: 0 }.encode(), &[theirs.as_fd()]).unwrap();
+    }
+
+    fn next(theirs: &OwnedFd) -> Option<Keep> {
+        let mut frame = [0; FRAME];
+        let (length, _) = seqpacket::receive(theirs.as_fd(), &mut frame).ok()?;
+        Keep::decode(&frame[..length])
+    }
+
+    #[test]
+    fn everything_that_was_said_before_a_death_is_kept() {
+        let (mut keeper, theirs) = keeper();
+        let many = 2 * FRAMES_A_TURN + 1;
+        (0..many).for_each(|number| store(&theirs, number));
+        assert!(keeper.bury(77, 0));
+        assert_eq!(keeper.store.len(), many);
+    }
+
+    #[test]
+    fn the_word_to_stop_comes_after_everything_was_given_back() {
+        let (mut keeper, theirs) = keeper();
+        (0..3).for_each(|number| store(&theirs, number));
+        assert_eq!(keeper.hear(0), None);
+        assert!(keeper.tell_to_stop());
+        let heard: Vec<Keep> = std::iter::from_fn(|| next(&theirs)).collect();
+        assert!(matches!(
+            heard[..],
+            [Keep::Back { .. }, Keep::Back { .. }, Keep::Back { .. }, Keep::Done, Keep::Stop]
+        ));
+        assert!(keeper.give_back() && next(&theirs).is_none(), "it is told once");
+    }
+
+    #[test]
+    fn who_never_answered_is_not_well() {
+        let (mut keeper, theirs) = keeper();
+        store(&theirs, 1);
+        assert_eq!((keeper.hear(0), keeper.is_well(0)), (None, false), "it lives, and does nothing yet");
+        seqpacket::send(theirs.as_fd(), &Keep::Alive.encode(), &[]).unwrap();
+        assert_eq!((keeper.hear(0), keeper.is_well(0)), (None, true));
+        assert!(!keeper.is_well(LIMITS.alive_ms + 1), "it was well once");
+    }
 }
