@@ -3,11 +3,17 @@
 #![allow(clippy::panic, reason = "this is what it is for")]
 
 use init::{boot, console, power};
+use sys::heap::Heap;
+
+#[global_allocator]
+static HEAP: Heap = Heap::new();
 
 fn main() {
     power::restart_on_panic();
     let _ = boot::mount_everything();
     console::open();
     sys::logger::to_stderr("init");
-    panic!("a fault that nobody foresaw");
+    HEAP.lock();
+    // The standard library needs memory for a message with a number in it.
+    panic!("a fault that nobody foresaw in process {}", std::process::id());
 }
