@@ -5,7 +5,7 @@
 //! Source: signalfd(2); reboot(2) `RB_DISABLE_CAD`; linux/input.h, linux/input-event-codes.h.
 
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
@@ -65,7 +65,7 @@ impl Inbox {
                 Ok(_) | Err(_) => {}
             }
         }
-        self.buttons.iter_mut().any(pressed).then_some(News::PowerOff)
+        pressed(&mut self.buttons).then_some(News::PowerOff)
     }
 
     /// What to poll.
@@ -88,13 +88,24 @@ fn find_buttons() -> Vec<File, BUTTONS> {
     buttons
 }
 
-/// Was the power button among what `button` has to say?
-fn pressed(button: &mut File) -> bool {
-    let mut bytes = [0; EVENT_BYTES * 16];
+/// Was the power button among what `buttons` have to say? One that is gone (a keyboard, pulled out) is forgotten: it would wake us for
+/// ever.
+fn pressed(buttons: &mut Vec<File, BUTTONS>) -> bool {
     let mut yes = false;
-    while let Ok(length @ 1..) = button.read(&mut bytes) {
-        yes |= bytes.get(..length).unwrap_or_default().chunks_exact(EVENT_BYTES).any(is_power);
-    }
+    buttons.retain_mut(|button| {
+        let mut bytes = [0; EVENT_BYTES * 16];
+        loop {
+            match button.read(&mut bytes) {
+                Ok(length @ 1..) => {
+                    let mut events = bytes.get(..length).unwrap_or_default().chunks_exact(EVENT_BYTES);
+                    yes |= events.any(is_power);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(_) | Err(_) => return false,
+            }
+        }
+    });
     yes
 }
 
@@ -112,7 +123,24 @@ fn is_power(event: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{EVENT_BYTES, is_power};
+    use super::{BUTTONS, EVENT_BYTES, is_power, pressed};
+    use std::fs::File;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_button_that_is_gone_is_forgotten_after_its_last_word() {
+        let (reader, writer) = nix::unistd::pipe().unwrap();
+        sys::descriptor::set_nonblocking(reader.as_fd()).unwrap();
+        let mut buttons = heapless::Vec::<File, BUTTONS>::new();
+        buttons.push(reader.into()).unwrap();
+        assert!(!pressed(&mut buttons) && buttons.len() == 1, "it is silent");
+        let mut writer = File::from(writer);
+        let words = [1_u16.to_ne_bytes(), 116_u16.to_ne_bytes(), [1, 0], [0, 0]].concat(); // Little end first.
+        writer.write_all(&[vec![0; EVENT_BYTES - 8], words].concat()).unwrap();
+        drop(writer);
+        assert!(pressed(&mut buttons) && buttons.is_empty());
+    }
 
     #[test]
     fn only_a_press_of_the_power_button_counts() {
