@@ -20,6 +20,8 @@ use crate::Error;
 
 /// Where the first of its sockets lies: `SD_LISTEN_FDS_START`.
 const FIRST: i32 = 3;
+/// As shells say that a program is there and cannot be run.
+const CANNOT_RUN: u8 = 126;
 /// Copies of descriptors go here first, out of the way of the numbers that are placed.
 const ASIDE: i32 = 64;
 
@@ -88,13 +90,13 @@ pub fn start(daemon: Daemon<'_>, given: Given<'_>) -> Result<Started, Error> {
         let _ = close(go.as_raw_fd());
         let mut word = [0];
         if read(&hear, &mut word) != Ok(1) {
-            return 0;
+            return CANNOT_RUN;
         }
         match prepare(&daemon, &given, notify_number) {
             Ok(()) => drop(exec::path(daemon.program, &[daemon.program], &environment)),
             Err(errno) => drop(descriptor::write(&given.output, errno.desc().as_bytes())),
         }
-        126 // As a shell says that a program is there and cannot be run.
+        CANNOT_RUN
     });
     let child = child.map_err(|errno| Error::Outside("no process", errno))?;
     Ok(Started { pid: child.pid, pidfd: child.pidfd, go })

@@ -47,7 +47,7 @@ pub(super) fn run(plan: &Plan, inside: &Inside<'_>, arguments: &Words<'_>, envir
         return CANNOT_RUN;
     }
     if descriptor::write(&inside.applied, b"y").is_err() || !hear(inside.go, b'g') {
-        return 0; // The supervisor is gone; so are we.
+        return CANNOT_RUN; // The supervisor is gone; so are we, and not as a service that has done its work.
     }
     let errno = match (plan.reaps, arguments.first()) {
         (false, _) => exec::descriptor(inside.reaper, arguments, environment),
