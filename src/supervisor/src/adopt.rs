@@ -161,21 +161,69 @@ fn one(store: &mut Store, keep: &Keep, name: Name, what: What) -> Result<(Proces
             (process, (back.status != -1).then_some(back.status))
         }
         Some(_) | None => {
+            end_strays(&process);
             unmade(&mut process);
             (process, None)
         }
     })
 }
 
-/// A start was under way when the life ended, and no process came of it: it begins anew.
+/// Nobody is known to live in its cgroup. Whoever does (its descriptor never came as far as PID 1) would bar the way for the next start.
+fn end_strays(process: &Process) {
+    let group = process.cgroup();
+    if sandbox::cgroup::is_populated(&group) {
+        warn!("{}: somebody lives in {group} whom nobody knows", process.name);
+        sandbox::cgroup::kill(&group).unwrap_or_else(|error| warn!("{}: {error}", process.name));
+    }
+}
+
+/// A start was under way when the life ended, and no process came of it: it begins anew, at once. Or an end was being written down that
+/// was the last one.
 fn unmade(process: &mut Process) {
-    process.record.pid = None;
-    process.record.state = match process.record.state {
-        State::Preparing | State::Starting | State::Up | State::Returning => State::Waiting,
-        State::Ending => State::Down,
+    let record = &mut process.record;
+    record.pid = None;
+    record.state = match record.state {
+        State::Preparing | State::Starting | State::Up | State::Returning if record.wanted => {
+            record.timer_ms = None; // The time was that of another state.
+            State::Waiting
+        }
+        State::Preparing | State::Starting | State::Up | State::Returning | State::Ending => State::Down,
         state @ (State::Down | State::Waiting | State::Failed) => state,
     };
-    if process.record.state == State::Waiting {
-        process.record.timer_ms.get_or_insert(0);
+    if record.state == State::Waiting {
+        record.timer_ms.get_or_insert(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unmade;
+    use crate::core::DAEMONS;
+    use crate::keep::Keep;
+    use crate::process::{Process, What};
+    use contract::Name;
+    use contract::control::State as S;
+
+    #[test]
+    fn what_was_not_made_begins_anew_and_at_once_or_not_at_all() {
+        let (keep, _init) = sys::seqpacket::pair().unwrap();
+        let what = What::Daemon(&DAEMONS[0]);
+        let mut process = Process::new(Name::new("x").unwrap(), what, &Keep::new(keep)).unwrap();
+        // state, wanted, state and timer after it
+        for (state, wanted, after, timer_ms) in [
+            (S::Preparing, true, S::Waiting, Some(0)),
+            (S::Starting, true, S::Waiting, Some(0)),
+            (S::Up, true, S::Waiting, Some(0)),
+            (S::Up, false, S::Down, Some(77)), // It had ended, and was not to return.
+            (S::Ending, true, S::Down, Some(77)),
+            (S::Waiting, true, S::Waiting, Some(77)),
+            (S::Failed, true, S::Failed, Some(77)),
+        ] {
+            process.record.state = state;
+            process.record.wanted = wanted;
+            process.record.timer_ms = Some(77);
+            unmade(&mut process);
+            assert_eq!((process.record.state, process.record.timer_ms), (after, timer_ms), "{state:?}");
+        }
     }
 }

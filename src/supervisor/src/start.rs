@@ -18,6 +18,7 @@ use crate::Error;
 use crate::house::House;
 use crate::life::Event;
 use crate::process::{Process, What, label};
+use crate::record::Record;
 
 /// The program that is PID 1 inside.
 pub const REAPER: &str = "/usr/lib/shg/reaper";
@@ -132,12 +133,14 @@ impl House {
                 without: tenant.without,
             },
         )?;
-        let (pid, descriptor) = (entered.pid, entered.pidfd.try_clone().ok());
+        // Without it nobody would hear of its end: then it is not let go, and ends.
+        let descriptor = entered.pidfd.try_clone().map_err(|error| {
+            Error::System("no descriptor", sys::Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+        })?;
+        let pid = entered.pid;
         tenant.entered = Some(entered);
-        if let Some(descriptor) = descriptor {
-            born(process, keep, pid, &descriptor);
-            process.pidfd = Some(descriptor);
-        }
+        born(process, keep, pid, &descriptor);
+        process.pidfd = Some(descriptor);
         Ok(())
     }
 
@@ -145,12 +148,15 @@ impl House {
     pub fn judge(&mut self, place: usize) -> Option<Event> {
         let process = self.processes.get_mut(place)?;
         let What::Tenant(tenant) = &mut process.what else { return None };
-        let entered = tenant.entered.take()?;
+        let ready = tenant.manifest.ready;
+        let Some(entered) = tenant.entered.take() else { return runs(process, ready) };
         match entered.report() {
             Report::Nothing => {
                 tenant.entered = Some(entered);
                 return None;
             }
+            // It was killed, perhaps, or there was no memory: its corpse tells, and it starts again like any other.
+            Report::Failed(sandbox::Error::Outside(..)) => return None,
             Report::Failed(error) => {
                 process.record.reason = Text::format(format_args!("{error}"));
                 warn!("{}: {error}", process.name);
@@ -168,10 +174,11 @@ impl House {
             warn!("{}: {}", process.name, process.record.reason);
             return Some(Event::Broken);
         }
+        process.write_record(); // The next life knows by it that this was about to run.
         if let Err(error) = entered.go() {
             return Some(refused(process, &error.to_string()));
         }
-        (tenant.manifest.ready == Ready::Running).then_some(Event::Ready)
+        (ready == Ready::Running).then_some(Event::Ready)
     }
 
     /// Asks `place` to end.
@@ -203,12 +210,20 @@ impl House {
     }
 }
 
+/// Adopted between its last word and being noted as ready: it runs, or it has not had that word and ends.
+fn runs(process: &Process, ready: Ready) -> Option<Event> {
+    let Record { state, pid, layers, .. } = process.record;
+    let adopted = state == State::Starting && pid.is_some() && !process.ours && layers != Layers::NONE;
+    (adopted && ready == Ready::Running).then_some(Event::Ready)
+}
+
 /// A process was made: PID 1 keeps its descriptor, and the record its number, before it gets its last word.
 fn born(process: &mut Process, keep: &crate::keep::Keep, pid: i32, descriptor: &OwnedFd) {
     let _ = process.said_ready(); // What its predecessor said last does not count.
     keep.store(label::PID, &process.name, pid, descriptor.as_fd());
     process.record.pid = Some(pid);
     process.record.state = State::Starting;
+    process.record.layers = Layers::NONE;
     process.ours = true;
     process.write_record();
     info!("{}: process {pid}", process.name);

@@ -4,16 +4,18 @@
 
 use contract::Text;
 use contract::control::{Exit, State};
+use contract::layer::Layers;
 use contract::manifest::Restart;
 use contract::{attach, mount};
 use log::{info, warn};
 use std::os::fd::AsFd;
-use sys::{clock, wait};
+use sys::{clock, pidfd, wait};
 
 use crate::house::House;
 use crate::life::{self, Act, CROWD_MS, Event};
 use crate::links::Heard;
 use crate::process::{Process, What, label};
+use crate::record::Record;
 
 /// Deadlines that a tenant may miss in a row before it counts as failed.
 const MISSED_MAX: u32 = 3;
@@ -81,6 +83,22 @@ impl House {
         self.hear_mounts();
         self.hear_attachments();
         self.start_wanted();
+        self.sweep();
+    }
+
+    /// Waits for children that came to nothing before they were anybody's: a start that failed half way.
+    fn sweep(&self) {
+        while let Ok(Some(ended)) = wait::look(None) {
+            let known = |process: &Process| process.ours && process.record.pid == Some(ended.pid);
+            if self.processes.iter().any(known) {
+                return; // It is waited for in the next turn, when that is written down.
+            }
+            // By its own descriptor: another may have ended meanwhile who is known.
+            match pidfd::open(ended.pid) {
+                Ok(stray) => drop(wait::take(Some(stray.as_fd()))),
+                Err(_) => return,
+            }
+        }
     }
 
     fn look_at(&mut self, place: usize) {
@@ -159,11 +177,7 @@ impl House {
                 tenant.manifest.restart
             }
         };
-        let again = match restart {
-            Restart::Always => true,
-            Restart::OnFailure => exit != Exit::Code(0),
-            Restart::Never => false,
-        };
+        let again = is_to_return(restart, exit, &process.record);
         if !again && matches!(process.record.state, State::Starting | State::Up) {
             process.record.wanted = false;
         }
@@ -286,6 +300,16 @@ fn enter_state(process: &mut Process, state: State, event: Event, now_ms: u64) {
     }
 }
 
+/// Is it to run again? One that had not had its last word, because a life of ours ended too soon, has not run at all.
+fn is_to_return(restart: Restart, exit: Exit, record: &Record) -> bool {
+    let has_run = record.state != State::Starting || record.layers != Layers::NONE;
+    match restart {
+        Restart::Always => true,
+        Restart::OnFailure => exit != Exit::Code(0) || !has_run,
+        Restart::Never => !has_run,
+    }
+}
+
 /// How long until the next start.
 fn delay_ms(process: &mut Process, event: Event, now_ms: u64) -> u64 {
     let (count, last_ms) = &mut process.record.deaths;
@@ -317,7 +341,7 @@ pub fn exit_of(status: i32) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use super::{Event, Exit, State, enter_state, exit_of};
+    use super::{Event, Exit, Layers, Record, Restart, State, enter_state, exit_of, is_to_return};
     use crate::core::DAEMONS;
     use crate::keep::Keep;
     use crate::process::{Process, What};
@@ -336,6 +360,22 @@ mod tests {
         }
         enter_state(&mut process, State::Down, Event::Died, 3);
         assert_eq!(process.record.timer_ms, None);
+    }
+
+    #[test]
+    fn who_has_not_run_has_not_done_its_work() {
+        let starting = |layers| Record { state: State::Starting, layers, ..Record::default() };
+        let (waited, ran) = (starting(Layers::NONE), starting(Layers::all()));
+        for (restart, exit, record, again) in [
+            (Restart::Never, Exit::Code(126), &waited, true),
+            (Restart::OnFailure, Exit::Code(0), &waited, true),
+            (Restart::Never, Exit::Code(1), &ran, false),
+            (Restart::OnFailure, Exit::Code(0), &ran, false),
+            (Restart::OnFailure, Exit::Code(126), &ran, true),
+            (Restart::Always, Exit::Code(0), &ran, true),
+        ] {
+            assert_eq!(is_to_return(restart, exit, record), again, "{restart:?} {exit:?}");
+        }
     }
 
     #[test]
