@@ -81,6 +81,9 @@ impl Kernel {
     /// # Errors
     /// [`Error::Missing`]: no list. [`Error::Answer`]: a line of the list is no absolute path.
     pub fn modules(self) -> Result<Vec<(String, PathBuf)>, Error> {
+        if self == Self::Board {
+            return Ok(Vec::new());
+        }
         let list = fs::read_to_string(self.folder().join("modules.list"));
         let list = list.map_err(|_| self.missing("modules.list"))?;
         list.lines()
