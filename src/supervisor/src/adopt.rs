@@ -144,6 +144,7 @@ fn one(store: &mut Store, keep: &Keep, name: Name, what: What) -> Result<(Proces
             What::Daemon(_) => true,
             What::Tenant(tenant) => tenant.manifest.autostart,
         };
+        process.write_record(); // A next life may come before its turn does.
         return Ok((process, None));
     };
     let mut process = Process::again(name, what, record, Ring { file, reader, writer }, (note, notify));
@@ -197,12 +198,40 @@ fn unmade(process: &mut Process) {
 
 #[cfg(test)]
 mod tests {
-    use super::unmade;
+    use super::{Store, one, unmade};
     use crate::core::DAEMONS;
-    use crate::keep::Keep;
+    use crate::keep::{Back, Keep};
     use crate::process::{Process, What};
     use contract::Name;
     use contract::control::State as S;
+    use contract::keep::{FRAME, Keep as Word};
+    use std::os::fd::{AsFd, OwnedFd};
+
+    /// What PID 1 was given to keep.
+    fn kept(init: &OwnedFd) -> Store {
+        let mut frame = [0; FRAME];
+        Store(
+            std::iter::from_fn(|| {
+                let (length, [descriptor, ..]) = sys::seqpacket::receive(init.as_fd(), &mut frame).ok()?;
+                let Some(Word::Store { label, pid }) = Word::decode(&frame[..length]) else { panic!() };
+                Some(Back { label, pid, status: -1, descriptor: descriptor.unwrap() })
+            })
+            .collect(),
+        )
+    }
+
+    #[test]
+    fn who_was_not_started_yet_is_still_to_be_started_in_the_next_life() {
+        let (keep, init) = sys::seqpacket::pair().unwrap();
+        let keep = Keep::new(keep);
+        let life = |store: &mut Store| {
+            let name = Name::new("x").unwrap();
+            let (process, status) = one(store, &keep, name, What::Daemon(&DAEMONS[0])).unwrap();
+            assert!(process.record.wanted && process.record.state == S::Down && status.is_none());
+        };
+        life(&mut Store(Vec::new()));
+        life(&mut kept(&init));
+    }
 
     #[test]
     fn what_was_not_made_begins_anew_and_at_once_or_not_at_all() {
