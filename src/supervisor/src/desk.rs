@@ -90,7 +90,7 @@ impl House {
         let Some(process) = self.processes.iter().find(|process| process.name == *name) else {
             return Ok(unknown(name));
         };
-        process.ring.pump();
+        let _ = process.ring.pump();
         loop {
             let mut piece = [0; LOG_CHUNK_BYTES];
             let (length, next) = process.ring.read(from, &mut piece);

@@ -25,6 +25,10 @@ use crate::{Error, start};
 /// How long each part of the end may take, in milliseconds: tenants, the disk, daemons. Together less than PID 1's patience.
 const ENDING_MS: [u64; 3] = [6_000, 3_000, 3_000];
 
+/// The pause before somebody who talks is listened to again, in milliseconds: who writes byte by byte must not have a turn of ours for
+/// each. It leaves 3 MB a second to each.
+const TALK_MS: u64 = 10;
+
 /// Where the end is: which part, and since when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
@@ -237,8 +241,9 @@ impl House {
         let now_ms = clock::boot_ms();
         let alive_ms = self.alive_ms + ALIVE_EVERY_MS;
         let ending_ms = self.ending.map(|_| now_ms + 50);
+        let talk_ms = self.processes.iter().any(|process| process.talks).then_some(now_ms + TALK_MS);
         let timers = self.processes.iter().filter_map(|process| process.record.timer_ms);
-        let next_ms = timers.chain(ending_ms).fold(alive_ms, u64::min);
+        let next_ms = timers.chain(ending_ms).chain(talk_ms).fold(alive_ms, u64::min);
         let limit_ms = u16::try_from(next_ms.saturating_sub(now_ms)).unwrap_or(u16::MAX);
         let mut wanted: Vec<PollFd<'_>> =
             self.descriptors().map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)).collect();
@@ -256,9 +261,9 @@ impl House {
             };
             // One that is not our child stays readable until PID 1 has told of its end, which wakes us anyhow.
             let death = process.pidfd.as_ref().filter(|_| process.ours).map(AsFd::as_fd);
-            [Some(process.ring.reader.as_fd()), Some(process.note.0.as_fd()), death, applied]
-                .into_iter()
-                .flatten()
+            let talk = [process.ring.reader.as_fd(), process.note.0.as_fd()];
+            let talk = talk.into_iter().filter(|_| !process.talks);
+            talk.chain(death).chain(applied)
         });
         own.into_iter()
             .chain(links.into_iter().flatten())

@@ -92,6 +92,8 @@ pub struct Process {
     pub pidfd: Option<OwnedFd>,
     /// It is a child of this life: its status is ours to wait for. Else PID 1 tells.
     pub ours: bool,
+    /// It had something to say in this turn.
+    pub talks: bool,
 }
 
 impl Process {
@@ -111,6 +113,7 @@ impl Process {
             note,
             pidfd: None,
             ours: false,
+            talks: false,
         };
         for (kind, descriptor) in [
             (label::RECORD, &process.record_file),
@@ -130,7 +133,7 @@ impl Process {
     #[must_use]
     pub fn again(name: Name, what: What, record_file: OwnedFd, ring: Ring, note: (OwnedFd, OwnedFd)) -> Self {
         let record = record::read(&record_file).unwrap_or_default();
-        Self { name, what, record, record_file, ring, note, pidfd: None, ours: false }
+        Self { name, what, record, record_file, ring, note, pidfd: None, ours: false, talks: false }
     }
 
     /// Writes down what the next life must know.
@@ -175,15 +178,20 @@ impl Process {
         }
     }
 
-    /// Has it said that it is ready since the last time somebody asked? Reads away whatever else it said there.
+    /// Moves what it wrote to its log. Has it said that it is ready since the last time somebody asked? Reads away whatever else it said
+    /// there.
     #[must_use]
-    pub fn said_ready(&self) -> bool {
+    pub fn listen(&mut self) -> bool {
+        self.talks = self.ring.pump();
         let mut words = [0; 64];
         let mut ready = false;
         // Bounded: a flood is read in as many turns as it takes.
         for _ in 0..16 {
             match nix::unistd::read(&self.note.0, &mut words) {
-                Ok(length @ 1..) => ready |= words.get(..length).unwrap_or_default().contains(&b'\n'),
+                Ok(length @ 1..) => {
+                    self.talks = true;
+                    ready |= words.get(..length).unwrap_or_default().contains(&b'\n');
+                }
                 Ok(_) | Err(_) => break,
             }
         }

@@ -14,7 +14,7 @@ use contract::limit::{LOG_CHUNK_BYTES, LOG_RING_BYTES};
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, OFlag, SpliceFFlags, fallocate, splice};
 use nix::sys::uio::pread;
-use nix::unistd::{Whence, lseek, pipe2};
+use nix::unistd::{Whence, ftruncate, lseek, pipe2};
 use sys::{descriptor, seqpacket};
 
 use crate::Error;
@@ -48,12 +48,22 @@ impl Ring {
         Ok(Self { file, reader, writer })
     }
 
-    /// Moves what was written since the last time, or a first part of it.
-    pub fn pump(&self) {
+    /// Moves what was written since the last time, or a first part of it. Was there anything?
+    pub fn pump(&self) -> bool {
         let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
-        let moved = splice(&self.reader, None, &self.file, None, MOVE_BYTES, flags);
-        if let Ok(1..) = moved {
-            self.forget_old();
+        match splice(&self.reader, None, &self.file, None, MOVE_BYTES, flags) {
+            Ok(0) | Err(Errno::EAGAIN) => false,
+            Ok(_) => {
+                self.forget_old();
+                true
+            }
+            Err(errno) => {
+                // The end of numbers (2^44 bytes on 32 bits: two months of a flood; 2^63 on 64): it begins anew.
+                if matches!(errno, Errno::EFBIG | Errno::EINVAL) && ftruncate(&self.file, 0).is_ok() {
+                    let _ = lseek(&self.file, 0, Whence::SeekSet);
+                }
+                true
+            }
         }
     }
 
@@ -132,6 +142,17 @@ mod tests {
         assert_eq!(text(&ring, 0), all[all.len() - LOG_RING_BYTES..]);
         assert_eq!(text(&ring, all.len() as u64 - 11), all[all.len() - 11..]);
         assert_eq!(text(&ring, u64::MAX), "");
+    }
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn at_the_end_of_numbers_it_begins_anew() {
+        let ring = Ring::new().unwrap();
+        assert!(!ring.pump(), "nothing was written");
+        nix::unistd::lseek(&ring.file, i64::MAX - 4, nix::unistd::Whence::SeekSet).unwrap();
+        sys::descriptor::write(&ring.writer, b"0123456789").unwrap();
+        assert!(ring.pump() && ring.pump());
+        assert_eq!(text(&ring, 0), "0123456789");
     }
 
     #[test]

@@ -219,7 +219,7 @@ fn runs(process: &Process, ready: Ready) -> Option<Event> {
 
 /// A process was made: PID 1 keeps its descriptor, and the record its number, before it gets its last word.
 fn born(process: &mut Process, keep: &crate::keep::Keep, pid: i32, descriptor: &OwnedFd) {
-    let _ = process.said_ready(); // What its predecessor said last does not count.
+    let _ = process.listen(); // What its predecessor said last does not count.
     keep.store(label::PID, &process.name, pid, descriptor.as_fd());
     process.record.pid = Some(pid);
     process.record.state = State::Starting;

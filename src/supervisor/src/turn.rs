@@ -102,9 +102,8 @@ impl House {
     }
 
     fn look_at(&mut self, place: usize) {
-        let Some(process) = self.processes.get(place) else { return };
-        process.ring.pump();
-        if process.said_ready() {
+        let Some(process) = self.processes.get_mut(place) else { return };
+        if process.listen() {
             self.happen(place, Event::Ready);
         }
         if let Some(event) = self.judge(place) {
@@ -165,7 +164,7 @@ impl House {
             Exit::Code(code) => warn!("{}: ended with code {code}", process.name),
             Exit::Signal(signal) => warn!("{}: ended by signal {signal}", process.name),
         }
-        process.ring.pump();
+        let _ = process.ring.pump();
         process.record.exit = Some(exit);
         process.record.pid = None;
         process.pidfd = None;
