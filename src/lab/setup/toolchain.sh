@@ -64,6 +64,12 @@ debian_version() {
     apt-cache policy rustc-web 2>/dev/null | sed -n 's/^ *Candidate: //p'
 }
 
+# Libraries that the package $1 needs and this machine does not have; nothing is installed.
+missing_libraries() {
+    apt-get -s -q install --no-install-recommends "$1" 2>/dev/null | sed -n 's/^Inst \(lib[^ ]*\) .*/\1/p' |
+        grep -v -e '^libstd-rust' -e '^libllvm' | tr '\n' ' ' || true
+}
+
 # A rustc of ours, from Debian's packages, in the folder $1.
 wrap() {
     cat >"$1/$2" <<WRAPPER
@@ -137,13 +143,13 @@ from_debian() {
     place=$CACHE/rust-$version
     if [ ! -d "$place" ]; then
         private_apt amd64
-        # Debian's cargo comes along where there is none that is new enough.
+        # Debian's cargo comes along where there is none that is new enough, with the libraries that it needs and this machine lacks.
         cargo_package=
-        cargo_is_new_enough || cargo_package="cargo-web"
+        cargo_is_new_enough || cargo_package="cargo-web $(missing_libraries cargo-web)"
         std_package=libstd-rust-web-$(echo "$version" | cut -d. -f1,2)
         llvm_package=$(apt-cache depends "rustc-web=$version" "$std_package=$version" | sed -n 's/.*Depends: \(libllvm[0-9]*\)$/\1/p' | head -n 1)
         rm -rf "$place.new" "$place.new.debs"
-        # shellcheck disable=SC2086 # cargo_package is one word or none.
+        # shellcheck disable=SC2086 # cargo_package is a list of words, or nothing.
         fetch_debs "$place.new" "rustc-web=$version" "$std_package=$version" "libstd-rust-web-dev=$version" \
             "rust-web-src=$version" "$llvm_package" libgcc-12-dev-i386-cross $cargo_package
         private_apt i386

@@ -26,7 +26,7 @@ pub enum Variant {
     Shipped,
     /// With `/sbin/door`: `ctl` bound to the second serial port.
     Test,
-    /// As [`Variant::Test`], and the supervisor has more tenants: for rehearsals of what should never happen.
+    /// As [`Variant::Test`], and the supervisor has more tenants, and a module is missing: for rehearsals of what should never happen.
     Rehearsal,
 }
 
@@ -57,6 +57,8 @@ const REHEARSAL: (&str, &str) = ("rehearsal", "sbin/supervisor");
 const SERVICES: &str = "usr/lib/shg/services";
 /// Where things are mounted.
 const MOUNT_POINTS: [&str; 6] = ["proc", "sys", "dev", "run", "data", "tmp"];
+/// The list of modules, in the order in which they are loaded.
+const MODULES: &str = "etc/modules";
 /// How many roots stay in `target/lab/root`: the variants of both kernels, and some of yesterday.
 const KEPT: usize = 12;
 
@@ -113,6 +115,13 @@ impl Tree {
         Ok(())
     }
 
+    /// Puts a module at the head of the list that is not there: the gateway has to go on without it.
+    fn add_missing_module(&mut self) {
+        if let Some(Entry::File { contents, .. }) = self.0.get_mut(MODULES) {
+            contents.splice(0..0, *b"/lib/modules/not-there.ko\n");
+        }
+    }
+
     fn pack(&self) -> Result<Vec<u8>, Error> {
         let mut archive = Archive::default();
         for (path, entry) in &self.0 {
@@ -157,6 +166,9 @@ pub fn paths(kernel: Kernel, variant: Variant) -> Result<Vec<String>, Error> {
 fn gateway(kernel: Kernel, variant: Variant) -> Result<Tree, Error> {
     let mut tree = Tree::default();
     add_ground(&mut tree, kernel)?;
+    if variant == Variant::Rehearsal {
+        tree.add_missing_module();
+    }
     tree.add_folder("", &house::top().join("rootfs"))?;
     // A later one takes the place of an earlier one.
     let (more, manifests): (&[_], &[_]) = match variant {
@@ -194,7 +206,7 @@ fn add_ground(tree: &mut Tree, kernel: Kernel) -> Result<(), Error> {
         list.push_str(&place);
         list.push('\n');
     }
-    tree.add("etc/modules", Entry::File { permissions: 0o644, contents: list.into_bytes() });
+    tree.add(MODULES, Entry::File { permissions: 0o644, contents: list.into_bytes() });
     Ok(())
 }
 
