@@ -2,14 +2,17 @@
 //!
 //! Source: reboot(2); kill(2) with −1.
 
+use std::os::fd::AsFd;
+
 use log::{error, info, warn};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 use nix::poll::{PollTimeout, poll};
+use nix::sched::CloneFlags;
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, sync};
-use sys::{clock, wait};
+use sys::{clock, clone, descriptor, wait};
 
 /// How it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub enum Power {
 const GRACE_MS: u64 = 500;
 /// Between two looks whether anybody is left, in milliseconds.
 const STEP_MS: u8 = 10;
+/// For writing out what disks still have to get, in milliseconds.
+const DISKS_MS: u16 = 5_000;
 
 /// Ends everything that still runs, writes what is to be written, and ends the machine.
 pub fn down(power: Power) -> ! {
@@ -34,13 +39,15 @@ pub fn down(power: Power) -> ! {
             reap_for(GRACE_MS);
         }
     }
-    // `storage` has let go of it, unless it was killed.
-    match umount2("/data", MntFlags::MNT_DETACH) {
-        Ok(()) => warn!("/data was still mounted"),
-        Err(Errno::EINVAL | Errno::ENOENT) => {}
-        Err(errno) => warn!("/data: {}", errno.desc()),
-    }
-    sync();
+    within(DISKS_MS, || {
+        // `storage` has let go of it, unless it was killed.
+        match umount2("/data", MntFlags::MNT_DETACH) {
+            Ok(()) => warn!("/data was still mounted"),
+            Err(Errno::EINVAL | Errno::ENOENT) => {}
+            Err(errno) => warn!("/data: {}", errno.desc()),
+        }
+        sync();
+    });
     let (mode, word) = match power {
         Power::Reboot => (RebootMode::RB_AUTOBOOT, "rebooting"),
         Power::Off => (RebootMode::RB_POWER_OFF, "switching off"),
@@ -48,6 +55,25 @@ pub fn down(power: Power) -> ! {
     info!("{word}, {} ms after boot", clock::boot_ms());
     let Err(errno) = reboot(mode);
     fail("the kernel does not end", errno)
+}
+
+/// Has a child do `what` and waits for it, `limit_ms` at most: a disk that hangs holds the child, and not the end of the machine. Is it
+/// done?
+fn within(limit_ms: u16, what: impl Fn()) -> bool {
+    let made = clone::clone(CloneFlags::empty(), None, || {
+        what();
+        0
+    });
+    let Ok(child) = made else {
+        what(); // No process to be had: it is still to be done.
+        return true;
+    };
+    let done = matches!(descriptor::wait_readable(child.pidfd.as_fd(), limit_ms), Ok(true));
+    if !done {
+        error!("disks do not let go within {limit_ms} ms");
+    }
+    let _ = wait::take(Some(child.pidfd.as_fd()));
+    done
 }
 
 /// Reaps until nobody is left, `limit_ms` at most.
@@ -66,7 +92,7 @@ fn reap_for(limit_ms: u64) {
 /// Says why it cannot go on and starts the machine anew: a gateway that hangs helps nobody.
 pub fn fail(what: &str, errno: Errno) -> ! {
     error!("{what}: {}; rebooting", errno.desc());
-    sync();
+    within(DISKS_MS, sync);
     let _ = reboot(RebootMode::RB_AUTOBOOT);
     // Not even that (in a namespace of a test, perhaps). The end of PID 1 is the end of everything that it has started.
     std::process::abort()
@@ -80,4 +106,19 @@ pub fn restart_on_panic() {
         error!("panic at {file}:{line}");
         fail("panic", Errno::ENOTRECOVERABLE)
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::within;
+
+    #[test]
+    fn what_hangs_holds_nobody_up() {
+        assert!(within(5_000, || ()));
+        // The child goes with this test.
+        assert!(!within(50, || {
+            let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
+            nix::unistd::pause();
+        }));
+    }
 }
