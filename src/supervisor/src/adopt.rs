@@ -30,9 +30,11 @@ pub struct Store(Vec<Back>);
 
 impl Store {
     /// Takes everything that PID 1 gives back.
-    #[must_use]
-    pub fn take_back(keep: &Keep) -> Self {
-        Self(keep.take_back(BACK_MS))
+    ///
+    /// # Errors
+    /// As [`Keep::take_back`].
+    pub fn take_back(keep: &Keep) -> Result<Self, Error> {
+        keep.take_back(BACK_MS).map(Self)
     }
 
     /// Is it the first life? Then nothing was kept.

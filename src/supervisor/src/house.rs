@@ -63,10 +63,10 @@ impl House {
     /// Takes back what was kept, and makes what is missing.
     ///
     /// # Errors
-    /// A wire cannot be bound, a table of descriptors is full: PID 1 will try again.
+    /// PID 1 does not give everything back, a wire cannot be bound, a table of descriptors is full: PID 1 will try again.
     pub fn open(keep: Keep, init_ms: u64, life: u64) -> Result<Self, Error> {
         start::settle();
-        let mut store = Store::take_back(&keep);
+        let mut store = Store::take_back(&keep)?;
         let wires = adopt::wires(&mut store, &keep)?;
         let (mut facts, facts_file) = adopt::facts(&mut store, &keep)?;
         facts.init_ms = init_ms;

@@ -11,6 +11,8 @@ use log::error;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use sys::{Errno, seqpacket};
 
+use crate::Error;
+
 /// How long PID 1 may take to read, in milliseconds, before something is not kept.
 const ROOM_MS: u16 = 2_000;
 
@@ -79,22 +81,24 @@ impl Keep {
     }
 
     /// Everything that was kept in former lives. PID 1 says so at once; this waits for it, `limit_ms` at most for each word.
-    #[must_use]
-    pub fn take_back(&self, limit_ms: u16) -> Vec<Back> {
+    ///
+    /// # Errors
+    /// [`Error::System`]: it did not say all of it in time. With a part of it, processes that run would pass for dead.
+    pub fn take_back(&self, limit_ms: u16) -> Result<Vec<Back>, Error> {
         let mut backs = Vec::new();
         loop {
             match self.hear() {
                 Some((Word::Back { label, pid, status }, Some(descriptor))) => {
                     backs.push(Back { label, pid, status, descriptor });
                 }
-                Some((Word::Done, _)) => return backs,
+                Some((Word::Done, _)) => return Ok(backs),
                 Some(_) => {}
                 None => match sys::descriptor::wait_readable(self.socket.as_fd(), limit_ms) {
                     Ok(true) => {}
-                    Ok(false) | Err(_) => {
-                        error!("PID 1 did not give everything back within {limit_ms} ms");
-                        return backs;
+                    Ok(false) => {
+                        return Err(Error::System("PID 1 did not give everything back", Errno::ETIMEDOUT));
                     }
+                    Err(errno) => return Err(Error::System("PID 1 cannot be heard", errno)),
                 },
             }
         }
@@ -104,5 +108,25 @@ impl Keep {
 impl AsFd for Keep {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Keep, Label, Word};
+    use std::os::fd::AsFd;
+    use sys::seqpacket;
+
+    #[test]
+    fn a_part_of_what_was_kept_is_not_taken_for_all_of_it() {
+        let (socket, init) = seqpacket::pair().unwrap();
+        let keep = Keep::new(socket);
+        let back = Word::Back { label: Label::new("pid", "x").unwrap(), pid: 7, status: -1 };
+        let say = |word: Word| seqpacket::send(init.as_fd(), &word.encode(), &[init.as_fd()]).unwrap();
+        say(back);
+        assert!(keep.take_back(10).is_err());
+        say(back);
+        say(Word::Done);
+        assert_eq!(keep.take_back(10).unwrap().len(), 1);
     }
 }
