@@ -12,7 +12,7 @@ use contract::{Text, attach, mount};
 use log::{info, warn};
 use nix::sys::signal::Signal;
 use sandbox::{Network, Report, cgroup, daemon, enter, layers, look};
-use sys::pidfd;
+use sys::{Errno, pidfd};
 
 use crate::Error;
 use crate::house::House;
@@ -77,10 +77,7 @@ impl House {
         let What::Daemon(what) = &process.what else { return Ok(()) };
         let what = *what;
         let limit = memory_limit(what.memory_mib);
-        // Where there are no cgroups (a kernel without them) a daemon runs all the same.
-        let group = cgroup::fresh(&format!("/gateway/{}", what.name), [&limit])
-            .inspect_err(|error| warn!("{}: {error}", what.name))
-            .ok();
+        let group = own_cgroup(cgroup::fresh(&format!("/gateway/{}", what.name), [&limit]))?;
         let listeners: Vec<_> = what
             .wires
             .iter()
@@ -113,9 +110,8 @@ impl House {
         let Some(process) = processes.get_mut(place) else { return Ok(()) };
         let What::Tenant(tenant) = &mut process.what else { return Ok(()) };
         let (Some(root), Some(network)) = (tenant.root.take(), &tenant.network) else { return Ok(()) };
-        let reaper = fs::File::open(REAPER).map_err(|error| {
-            Error::System(REAPER, sys::Errno::from_raw(error.raw_os_error().unwrap_or(0)))
-        })?;
+        let reaper = fs::File::open(REAPER)
+            .map_err(|error| Error::System(REAPER, Errno::from_raw(error.raw_os_error().unwrap_or(0))))?;
         // Layers that are files of the cgroup are left out here in a rehearsal, all others inside.
         let left_out =
             |setting: &&cgroup::Setting| setting.layer.is_some() && setting.layer == tenant.without;
@@ -135,7 +131,7 @@ impl House {
         )?;
         // Without it nobody would hear of its end: then it is not let go, and ends.
         let descriptor = entered.pidfd.try_clone().map_err(|error| {
-            Error::System("no descriptor", sys::Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+            Error::System("no descriptor", Errno::from_raw(error.raw_os_error().unwrap_or(0)))
         })?;
         let pid = entered.pid;
         tenant.entered = Some(entered);
@@ -229,6 +225,19 @@ fn born(process: &mut Process, keep: &crate::keep::Keep, pid: i32, descriptor: &
     info!("{}: process {pid}", process.name);
 }
 
+/// Where there are no cgroups (a kernel without them) a daemon runs all the same. Not where its last life still ends: then it would run
+/// twice, and the second time in our cgroup.
+fn own_cgroup(made: Result<OwnedFd, sandbox::Error>) -> Result<Option<OwnedFd>, sandbox::Error> {
+    match made {
+        Ok(group) => Ok(Some(group)),
+        Err(error @ sandbox::Error::Outside(_, Errno::EBUSY)) => Err(error),
+        Err(error) => {
+            warn!("{error}");
+            Ok(None)
+        }
+    }
+}
+
 /// Notes why it did not go on for now.
 fn refused(process: &mut Process, why: &str) -> Event {
     if process.record.reason.as_str() != why {
@@ -255,4 +264,17 @@ pub fn settle() {
         Err(error) => warn!("{error}"),
     }
     fs::write("/proc/self/oom_score_adj", "-1000").unwrap_or_else(|error| warn!("oom_score_adj: {error}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_cgroup;
+    use sandbox::Error;
+    use sys::Errno;
+
+    #[test]
+    fn a_daemon_goes_without_a_cgroup_only_where_there_are_none() {
+        assert!(own_cgroup(Err(Error::Outside("no cgroups", Errno::ENOENT))).unwrap().is_none());
+        assert!(own_cgroup(Err(Error::Outside("somebody lives in it", Errno::EBUSY))).is_err());
+    }
 }
