@@ -124,7 +124,7 @@ $missing"
 # One line for each 250 files that were compiled.
 build_with_progress() {
     status=$CACHE/kernel.status
-    { nice make -C "$tree" O="$build" ARCH=i386 -j"$(nproc)" bzImage 2>&1; echo $? >"$status"; } | tee "$CACHE/kernel.log" |
+    { nice make -C "$tree" O="$build" ARCH=i386 KBUILD_BUILD_USER=shg KBUILD_BUILD_HOST=desk -j"$(nproc)" bzImage 2>&1; echo $? >"$status"; } | tee "$CACHE/kernel.log" |
         awk '/^  CC /{ n++; if (n % 250 == 0) { printf "»   %d files\n", n; fflush() } }' >&2
     [ "$(cat "$status")" = 0 ] || fail "the kernel does not build: $CACHE/kernel.log"
 }
