@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # Where things that were fetched or built are kept, and how they get there. Sourced by the other scripts of this folder.
 #
-# In:  XDG_CACHE_HOME or HOME. Out: CACHE, TOP, say, fail, locked, private_apt, fetch_debs.
+# In:  XDG_CACHE_HOME or HOME. Out: CACHE, TOP, say, fail, fail_as, locked, private_apt, fetch_debs.
 # Not here: what is fetched.
 #
 # A thing is made in a folder of its own beside its place and renamed when it is whole, so what is half made never counts as made.
@@ -11,13 +11,27 @@ HERE=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 # shellcheck disable=SC2034 # for those who source this
 TOP=$(CDPATH='' cd -- "$HERE/../../.." && pwd)
 
+# A relative one would be another folder for each program. Source: XDG Base Directory Specification.
+case $CACHE in
+/*) ;;
+*) echo "XDG_CACHE_HOME is $XDG_CACHE_HOME: an absolute path is needed" >&2 && exit 1 ;;
+esac
+
 # One line of progress.
-say() { printf '\033[2m»\033[0m %s\n' "$*" >&2; }
+say() { printf '» %s\n' "$*" >&2; }
 
 # Why it does not go on, and what to do.
 fail() {
     printf '%s: %s\n' "$(basename "$0")" "$*" >&2
     exit 1
+}
+
+# fail_as LOG WORD…: the last words of what failed, then why it does not go on.
+fail_as() {
+    log=$1
+    shift
+    tail -n 5 "$log" 2>/dev/null | sed 's/^/    /' >&2
+    fail "$* (all of it: $log)"
 }
 
 # locked NAME: only one of us at a time makes that thing.
@@ -58,7 +72,7 @@ fetch_debs() {
     mkdir -p "$folder.debs" "$folder"
     say "fetching $*"
     (cd "$folder.debs" && apt-get -q download "$@" >"$apt_home/download.log" 2>&1) ||
-        fail "cannot download $*: is Debian's package server reachable? ($apt_home/download.log)"
+        fail_as "$apt_home/download.log" "cannot download $*: is there a network, and space on the disk?"
     for deb in "$folder.debs"/*.deb; do
         dpkg-deb -x "$deb" "$folder" || fail "$deb is damaged: run this again"
     done

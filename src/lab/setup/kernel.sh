@@ -8,6 +8,7 @@
 #   quick   Debian's prebuilt 32-bit kernel, unpacked privately, with the few modules that are needed
 #   board   Linux 6.12 from Debian's linux-source, built with the board's options; each line of them must survive
 set -eu
+# shellcheck source=src/lab/setup/cache.sh
 . "$(dirname -- "$0")/cache.sh"
 
 MODULES=$TOP/board/qemu/modules
@@ -40,7 +41,7 @@ quick() {
     if [ -z "$unpacked" ]; then
         private_apt i386
         package=$(apt-cache search --names-only '^linux-image-6\.1\.0-[0-9]+-686-pae$' | cut -d' ' -f1 | sort -V | tail -n 1)
-        [ -n "$package" ] || fail "Debian's package linux-image-6.1.0-*-686-pae is not to be had: see $CACHE/apt/i386/update.log"
+        [ -n "$package" ] || fail_as "$apt_home/update.log" "Debian's package linux-image-6.1.0-*-686-pae is not to be had"
         unpacked=$CACHE/$package
         rm -rf "$unpacked.new" "$unpacked.new.debs"
         fetch_debs "$unpacked.new" "$package"
@@ -80,7 +81,7 @@ linux_source() {
     [ -z "$source" ] || return 0
     private_apt amd64
     version=$(apt-cache policy linux-source-6.12 | sed -n 's/^ *Candidate: //p')
-    case $version in '' | '(none)') fail "Debian's package linux-source-6.12 is not to be had: see $CACHE/apt/amd64/update.log" ;; esac
+    case $version in '' | '(none)') fail_as "$apt_home/update.log" "Debian's package linux-source-6.12 is not to be had" ;; esac
     source=$CACHE/linux-source-6.12-$version
     rm -rf "$source.new" "$source.new.debs"
     fetch_debs "$source.new" "linux-source-6.12=$version"
@@ -97,6 +98,9 @@ board() {
     for tool in flex bison bc; do
         command -v $tool >/dev/null || fail "$tool is missing: sudo apt-get install flex bison bc libelf-dev libssl-dev"
     done
+    case $CACHE in
+    *[\ :]*) fail "the kernel's own Makefile takes no space or colon in a path, and this is one: $CACHE. Set XDG_CACHE_HOME" ;;
+    esac
     linux_source
     tree=$source/linux-source-6.12
     build=$CACHE/kernel-build
@@ -105,8 +109,9 @@ board() {
     mkdir -p "$build" "$new"
     say "configuring Linux 6.12 from board/ce4200/kernel.config"
     make -s -C "$tree" O="$build" ARCH=i386 KCONFIG_ALLCONFIG="$OPTIONS" allnoconfig >"$CACHE/kernel.log" 2>&1 ||
-        fail "the kernel's configuration failed: $CACHE/kernel.log"
-    make -s -C "$tree" O="$build" ARCH=i386 olddefconfig >>"$CACHE/kernel.log" 2>&1
+        fail_as "$CACHE/kernel.log" "the kernel cannot be configured"
+    make -s -C "$tree" O="$build" ARCH=i386 olddefconfig >>"$CACHE/kernel.log" 2>&1 ||
+        fail_as "$CACHE/kernel.log" "the kernel cannot be configured"
     missing=$(lost "$build/.config")
     [ -z "$missing" ] || fail "these options of board/ce4200/kernel.config do not survive olddefconfig:
 $missing"
@@ -123,10 +128,13 @@ $missing"
 
 # One line for each 250 files that were compiled.
 build_with_progress() {
-    status=$CACHE/kernel.status
-    { nice make -C "$tree" O="$build" ARCH=i386 KBUILD_BUILD_USER=shg KBUILD_BUILD_HOST=desk -j"$(nproc)" bzImage 2>&1; echo $? >"$status"; } | tee "$CACHE/kernel.log" |
-        awk '/^  CC /{ n++; if (n % 250 == 0) { printf "»   %d files\n", n; fflush() } }' >&2
-    [ "$(cat "$status")" = 0 ] || fail "the kernel does not build: $CACHE/kernel.log"
+    # A pipe tells only how its last program ended, so this file is there if, and only if, make succeeded.
+    built=$CACHE/kernel.built
+    rm -f "$built"
+    { nice make -C "$tree" O="$build" ARCH=i386 KBUILD_BUILD_USER=shg KBUILD_BUILD_HOST=desk -j"$(nproc)" bzImage 2>&1 && : >"$built"; } |
+        tee "$CACHE/kernel.log" | awk '/^  CC /{ n++; if (n % 250 == 0) { printf "»   %d files\n", n; fflush() } }' >&2
+    [ -e "$built" ] || fail_as "$CACHE/kernel.log" "the kernel does not build"
+    rm "$built"
 }
 
 case ${1-} in

@@ -4,10 +4,12 @@
 # In:  run | test | kernel: what for. Out: installed packages, or the line that installs them and status 1.
 # Not here: the cross target (toolchain.sh), kernels (kernel.sh).
 set -eu
+# shellcheck source=src/lab/setup/cache.sh
 . "$(dirname -- "$0")/cache.sh"
 
-# To boot the gateway: the emulator, the sealed images, the data disk, a linker; kmod orders modules, zstd packs the root.
-RUN='gcc libc6-dev qemu-system-x86 erofs-utils e2fsprogs kmod zstd curl'
+# To boot the gateway: the emulator, the sealed images, the data disk, a linker; kmod orders modules, zstd packs the root; Cargo fetches
+# crates by HTTPS.
+RUN='ca-certificates gcc libc6-dev qemu-system-x86 erofs-utils e2fsprogs kmod zstd curl'
 # To prove it: the peers at both ends, and the oracles.
 TEST="$RUN iproute2 nftables dnsmasq-base busybox udhcpc isc-dhcp-client ethtool python3 util-linux shellcheck"
 # To build the board kernel.
@@ -33,6 +35,7 @@ for package in $packages; do
 done
 [ -n "$missing" ] || exit 0
 
+command -v apt-get >/dev/null || fail "this is not Debian, and what is missing is called differently here:$missing"
 line="apt-get install -y --no-install-recommends$missing"
 if [ "$(id -u)" = 0 ]; then
     sudo=
@@ -41,15 +44,25 @@ elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
 else
     echo "Some of Debian's packages are missing. Install them and run this again:" >&2
     echo >&2
-    echo "    sudo $line" >&2
+    if command -v sudo >/dev/null; then
+        echo "    sudo apt-get update && sudo $line" >&2
+    else
+        echo "    su - -c 'apt-get update && $line'" >&2
+    fi
     exit 1
 fi
 say "installing$missing"
 mkdir -p "$CACHE"
 log=$CACHE/packages.log
-# shellcheck disable=SC2086 # both are lists of words.
-if ! DEBIAN_FRONTEND=noninteractive $sudo $line >"$log" 2>&1; then
+
+# A machine that has just been started updates itself: it gets two minutes. Nobody is asked anything.
+install_missing() {
+    # shellcheck disable=SC2086 # both are lists of words.
+    $sudo env DEBIAN_FRONTEND=noninteractive $line -o DPkg::Lock::Timeout=120 </dev/null
+}
+
+if ! install_missing >"$log" 2>&1; then
     say "reading Debian's package lists"
-    $sudo apt-get -q update >"$log" 2>&1 || fail "apt-get update failed: $log"
-    DEBIAN_FRONTEND=noninteractive $sudo $line >>"$log" 2>&1 || fail "apt-get install failed: $log"
+    $sudo apt-get -q update >"$log" 2>&1 || fail_as "$log" "apt-get update failed: is there a network?"
+    install_missing >>"$log" 2>&1 || fail_as "$log" "apt-get install failed"
 fi

@@ -12,6 +12,7 @@
 #
 # Sources: the Rust platform support page for the target; musl's crt objects from Debian's musl-dev, unwinding from LLVM's libunwind.
 set -eu
+# shellcheck source=src/lab/setup/cache.sh
 . "$(dirname -- "$0")/cache.sh"
 
 TARGET=i686-unknown-linux-musl
@@ -45,7 +46,8 @@ write_env() {
     {
         echo "# Made by src/lab/setup/toolchain.sh."
         [ -z "$2" ] || echo "export PATH='$2':\"\$PATH\""
-    } >"$CACHE/host.env"
+    } >"$CACHE/host.env.new"
+    mv "$CACHE/host.env.new" "$CACHE/host.env" # at once: another make may be reading it
     {
         echo "# Made by src/lab/setup/toolchain.sh: $1"
         [ -z "$3" ] || echo "export RUSTC='$3'"
@@ -75,11 +77,11 @@ wrap() {
     cat >"$1/$2" <<WRAPPER
 #!/bin/sh
 # Debian's $2, unpacked here, with its own libraries.
-LD_LIBRARY_PATH=$3/usr/lib/x86_64-linux-gnu\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}
+LD_LIBRARY_PATH='$3/usr/lib/x86_64-linux-gnu'\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}
 export LD_LIBRARY_PATH
 # panic_abort must itself be compiled to abort.
 case " \$* " in *" --crate-name panic_abort "*) set -- "\$@" -C panic=abort ;; esac
-exec $3/usr/bin/$2 "\$@"
+exec '$3/usr/bin/$2' "\$@"
 WRAPPER
     chmod +x "$1/$2"
 }
@@ -125,7 +127,7 @@ standard_library() {
         cd "$nest"
         RUSTC=$1/rustc RUSTC_BOOTSTRAP=1 RUSTFLAGS='-C embed-bitcode=yes -C target-cpu=bonnell' \
             "$2" build -q --release -Zbuild-std=std,panic_abort,panic_unwind,test --target "$TARGET" >"$CACHE/standard-library.log" 2>&1
-    ) || fail "the standard library does not build: $CACHE/standard-library.log"
+    ) || fail_as "$CACHE/standard-library.log" "the standard library does not build"
     cp "$nest/target/$TARGET/release/deps/"*.rlib "$1/usr/lib/rustlib/$TARGET/lib/"
     rm -f "$1/usr/lib/rustlib/$TARGET/lib/"libnest-*.rlib
     rm -rf "$nest"
@@ -139,7 +141,7 @@ made_before() {
 from_debian() {
     version=$(made_before)
     [ -n "$version" ] || version=$(debian_version)
-    case $version in '' | '(none)') fail "Debian's package rustc-web is not to be had: see $CACHE/apt/amd64/update.log" ;; esac
+    case $version in '' | '(none)') fail_as "$CACHE/apt/amd64/update.log" "Debian's package rustc-web is not to be had" ;; esac
     place=$CACHE/rust-$version
     if [ ! -d "$place" ]; then
         private_apt amd64
@@ -179,7 +181,7 @@ if [ "${1-}" != --debian ] && cargo_is_new_enough; then
     fi
     # Made before: offline with a warm cache works, and nobody is asked again.
     if [ -z "$(made_before)" ] && command -v rustup >/dev/null; then
-        if timeout 300 rustup -q target add "$TARGET" >"$CACHE/rustup.log" 2>&1 && has_target rustc; then
+        if timeout --foreground 300 rustup -q target add "$TARGET" >"$CACHE/rustup.log" 2>&1 && has_target rustc; then
             write_env "of $(rustc --version)" '' ''
             exit 0
         fi
