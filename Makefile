@@ -2,6 +2,9 @@
 # It is thin: machines are made ready by src/lab/setup/*.sh, everything else is done by the program `lab`.
 
 KERNEL ?= quick
+ifeq ($(filter $(KERNEL),quick board),)
+$(error KERNEL=$(KERNEL): it is quick or board)
+endif
 SETUP := src/lab/setup
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/shg
 TARGET := i686-unknown-linux-musl
@@ -10,15 +13,19 @@ FIRMWARE := init supervisor storage network lease ctl reaper hello
 # that boots are compared with.
 REHEARSAL := -p supervisor -p init -p chatter -p lab --features supervisor/rehearsal,init/rehearsal \
 	--bin rehearsal --bin panic --bin chatter --bin bare
-CROSS = $(HOST) . $(CACHE)/firmware.env && cargo build --locked --profile firmware --target $(TARGET) --target-dir target/firmware
+CROSS = $(HOST) . '$(CACHE)/firmware.env' && cargo build --locked --profile firmware --target $(TARGET) --target-dir target/firmware
 LAB := cargo run --locked -p lab --
 
+FUZZ := cargo test --release --locked -p tests --test fuzz --
+
 # A recipe that uses Cargo begins with this: a Cargo is there, wherever it came from.
-HOST = . $(CACHE)/host.env &&
+HOST = . '$(CACHE)/host.env' &&
 
 .PHONY: help run smoke check test bench budget image check-buildroot fuzz kernel firmware vendor clean clean-cache
 .PHONY: host rehearsal guest guest-test test-packages deny
 .DEFAULT_GOAL := help
+# Each step builds on the one before, and Cargo and the kernel's make use all processors by themselves.
+.NOTPARALLEL:
 
 help: ## Show this list
 	@echo 'The Service Hosting Gateway. Targets:'
@@ -47,7 +54,13 @@ budget: guest-test ## Sizes and resident memory against their limits
 	@$(HOST) $(LAB) budget --kernel $(KERNEL)
 
 fuzz: host ## Feed parsers with bent bytes; F=name for one, T=seconds (60)
-	@$(HOST) FUZZ_SECONDS=$(or $(T),60) cargo test --release --locked -p tests --test fuzz -- --nocapture $(F)
+	@case '$(or $(T),60)' in *[!0-9]*) echo 'fuzz: T=$(T): it is a number of seconds' >&2; exit 2 ;; esac
+	@$(HOST) cargo test --release --locked -p tests --test fuzz --no-run
+	@$(HOST) $(FUZZ) --list '$(F)' 2>/dev/null | grep -q ': test$$' || { \
+		echo 'fuzz: F=$(F): no parser has that in its name. There are:' >&2; \
+		sed -n '/^#\[test\]/{n;s/^fn \([a-z_]*\).*/  \1/p}' tests/tests/fuzz.rs >&2; exit 2; }
+	@echo '» each parser for $(or $(T),60) s, a few at a time'
+	@$(HOST) FUZZ_SECONDS=$(or $(T),60) $(FUZZ) -q --nocapture '$(F)'
 
 image: ## Build the flashable image with Buildroot; BUILDROOT=<its checkout>
 	@buildroot/image.sh '$(BUILDROOT)'
@@ -70,8 +83,8 @@ vendor: host ## Copy the crates' sources into vendor/, for Buildroot
 	@mv vendor.tmp vendor/config.toml
 
 clean: ## Remove what was built here
-	rm -rf target vendor vendor.tmp
-	@echo 'What was fetched or built once stays in $(CACHE); make clean-cache removes it.'
+	rm -rf target vendor vendor.tmp output
+	@echo 'What was fetched or built once for every checkout stays in $(CACHE); make clean-cache removes it.'
 
 clean-cache: ## Remove what was fetched or built once, for every checkout
 	rm -rf '$(CACHE)'
@@ -95,4 +108,4 @@ test-packages:
 deny: host
 	@$(HOST) PATH="$(CACHE)/tools/bin:$$PATH" cargo deny --version >/dev/null 2>&1 || { \
 		echo '» building cargo-deny, once (a few minutes)' >&2; \
-		cargo install --locked --root $(CACHE)/tools cargo-deny; }
+		cargo install --locked --root '$(CACHE)/tools' cargo-deny@0.20.2; }
