@@ -28,7 +28,7 @@ const METADATA_CHECKSUM: u32 = 0x400;
 /// Incompatible feature: block numbers have 64 bits.
 const WIDE: u32 = 0x80;
 /// Incompatible features that a data disk may have: file types, a journal to replay, extents, 64 bits, flexible groups, a checksum
-/// seed, large folders. What mke2fs chooses by itself, and nothing that needs a second device (0x8: an external journal).
+/// seed, large folders. What mke2fs chooses by itself. (0x8 is a journal for another device.)
 const INCOMPATIBLE_KNOWN: u32 = 0x2 | 0x4 | 0x40 | WIDE | 0x200 | 0x2000 | 0x4000;
 /// `s_log_block_size`: 1024 shifted by this is the size of a block. The kernel takes no block that is larger than a page.
 const BLOCK_SHIFT_MAX: u32 = 2;
@@ -53,8 +53,10 @@ pub enum Fault {
     Checksum,
     /// It says something that cannot be.
     Nonsense,
-    /// It has no journal: a power cut would cost it its contents.
+    /// It has no journal: a power cut would cost it its contents. Or the journal lies on another device.
     NoJournal,
+    /// It brings options for its mount, which the kernel would heed beside ours.
+    Options,
     /// It has features that we do not know; the flags that are too many.
     Features(u32),
     /// It is larger than its device, which has so many bytes.
@@ -68,7 +70,8 @@ impl fmt::Display for Fault {
             Self::Label => write!(f, "ext4 with another label"),
             Self::Checksum => write!(f, "its superblock's checksum is wrong"),
             Self::Nonsense => write!(f, "its superblock says what cannot be"),
-            Self::NoJournal => write!(f, "it has no journal: make it anew with mke2fs -t ext4"),
+            Self::NoJournal => write!(f, "it has no journal of its own: make it anew with mke2fs -t ext4"),
+            Self::Options => write!(f, "it brings mount options: take them away with tune2fs -E mount_opts="),
             Self::Features(flags) => write!(f, "it has features that we do not take ({flags:#x})"),
             Self::Cut(bytes) => write!(f, "its file system is larger than the device ({bytes} bytes)"),
         }
@@ -95,8 +98,13 @@ pub fn parse(bytes: &[u8], label: &[u8], device_bytes: u64) -> Result<Superblock
     if incompatible & !INCOMPATIBLE_KNOWN != 0 {
         return Err(Fault::Features(incompatible & !INCOMPATIBLE_KNOWN));
     }
-    if compatible & HAS_JOURNAL == 0 {
+    // `s_journal_inum` and `s_journal_dev`: a file of its own, or a device's number.
+    if compatible & HAS_JOURNAL == 0 || word(bytes, 224) == 0 || word(bytes, 228) != 0 {
         return Err(Fault::NoJournal);
+    }
+    // `s_mount_opts`.
+    if bytes.get(512..576).is_none_or(|options| options.iter().any(|byte| *byte != 0)) {
+        return Err(Fault::Options);
     }
     let shift = word(bytes, 24);
     if shift > BLOCK_SHIFT_MAX {
@@ -189,7 +197,10 @@ mod tests {
             ("no block", with(4, &[0; 4]), Fault::Nonsense),
             ("2^64 blocks", with(336, &[255; 4]), Fault::Nonsense),
             ("longer label", with(120, &label), Fault::Label),
-            ("journal elsewhere", with(96, &features(0x8)), Fault::Features(0x8)),
+            ("a journal for another", with(96, &features(0x8)), Fault::Features(0x8)),
+            ("journal elsewhere", with(228, &0x0811_u32.to_le_bytes()), Fault::NoJournal),
+            ("journal nowhere", with(224, &[0; 4]), Fault::NoJournal),
+            ("mount options", with(512, b"journal_path=/dev/sdb"), Fault::Options),
             ("compressed", with(96, &features(0x1)), Fault::Features(0x1)),
             ("first revision", with(76, &[0; 4]), Fault::Foreign),
         ];
