@@ -80,12 +80,10 @@ pub fn next(state: State, event: Event) -> (State, Act) {
         (S::Returning, E::Unwant) => (S::Ending, A::Rest),
         (S::Returning, E::Want | E::Prepared | E::Refused | E::Broken | E::Ready) => (S::Returning, A::Rest),
 
-        (S::Waiting, E::Timeout) => (S::Preparing, A::Prepare),
+        (S::Waiting, E::Timeout | E::Want) => (S::Preparing, A::Prepare), // Who asks does not wait.
         (S::Waiting, E::Unwant) => (S::Down, A::Rest),
         (S::Waiting, E::Broken) => (S::Failed, A::Rest),
-        (S::Waiting, E::Want | E::Prepared | E::Refused | E::Ready | E::Died | E::Finished) => {
-            (S::Waiting, A::Rest)
-        }
+        (S::Waiting, E::Prepared | E::Refused | E::Ready | E::Died | E::Finished) => (S::Waiting, A::Rest),
 
         (S::Failed, E::Unwant) => (S::Down, A::Rest),
         (S::Failed, E::Prepared | E::Refused | E::Broken | E::Ready | E::Died | E::Finished | E::Timeout) => {
@@ -136,6 +134,12 @@ mod tests {
             (
                 "crash and return",
                 &[E::Want, E::Prepared, E::Ready, E::Died, E::Timeout],
+                S::Preparing,
+                A::Prepare,
+            ),
+            (
+                "crash, and asked again",
+                &[E::Want, E::Prepared, E::Ready, E::Died, E::Want],
                 S::Preparing,
                 A::Prepare,
             ),

@@ -244,6 +244,9 @@ impl House {
                 process.record.reason = why.into();
                 warn!("{}: {why}", process.name);
                 self.happen(*place, Event::Refused);
+            } else if process.record.pid.is_some() {
+                // Asked for again, for one that runs: it goes on as it is.
+                warn!("{}: while it runs: {why}", process.name);
             }
         }
     }
