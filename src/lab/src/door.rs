@@ -70,7 +70,7 @@ impl Door {
     /// # Errors
     /// [`Error::Late`]: there is no emulator.
     pub fn connect(path: &Path) -> Result<Self, Error> {
-        Ok(Self { lines: Lines::connect("the door", path, START_LIMIT)? })
+        Ok(Self { lines: Lines::connect("the door", path, START_LIMIT, || Ok(()))? })
     }
 
     /// Waits until the door opens; what comes before (noise of a loader) is ignored.

@@ -169,8 +169,8 @@ impl Guest {
         let log = scratch.file("emulator.log");
         let log = fs::File::create(&log).map_err(Error::path(&log))?;
         command.args(board.arguments()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        let emulator = Bound::start(&mut command)?;
-        let monitor = Monitor::connect(&board.monitor).map_err(|error| {
+        let mut emulator = Bound::start(&mut command)?;
+        let monitor = Monitor::connect(&board.monitor, &mut emulator).map_err(|error| {
             let words = fs::read_to_string(scratch.file("emulator.log")).unwrap_or_default();
             Error::Tool { program: EMULATOR.to_owned(), why: format!("{error}; {}", words.trim_end()) }
         })?;

@@ -3,10 +3,14 @@
 //! In:  `XDG_CACHE_HOME`, `HOME`, `TMPDIR`. Out: paths.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::error::Error;
 
@@ -48,14 +52,16 @@ pub fn make_folder(path: &Path) -> Result<(), Error> {
     fs::create_dir_all(path).map_err(Error::path(path))
 }
 
-/// A folder of our own that is removed with all that is in it when this is dropped.
+/// A folder of our own that is removed with all that is in it when this is dropped. Who is killed removes nothing; the next one does,
+/// for the folder's lock ends with its process.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
+    _lock: Flock<File>,
 }
 
 /// What every scratch folder's name begins with; then the process, then a number.
-const SCRATCH: &str = "shg-lab-";
+const SCRATCH: &str = "shg-scratch-";
 
 impl Scratch {
     /// Makes one, short enough in name for a socket's path (108 bytes, unix(7)).
@@ -64,15 +70,22 @@ impl Scratch {
     /// [`Error::Io`] with the path.
     pub fn new() -> Result<Self, Error> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
+        static FIRST: Once = Once::new();
         let base = env::temp_dir();
+        FIRST.call_once(|| sweep(&base));
         // A process in a namespace of its own has number 1 there, as others in theirs: so the name is tried until it is free.
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let path = base.join(format!("{SCRATCH}{}-{number}", process::id()));
             match fs::create_dir(&path) {
-                Ok(()) => return Ok(Self { path }),
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && number < 10_000 => {}
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && number < 10_000 => continue,
                 Err(error) => return Err(Error::path(&path)(error)),
+            }
+            // Somebody who sweeps may have found it before it was locked, and then it is gone.
+            let lock = lock(&path, FlockArg::LockExclusive);
+            if let Some(lock) = lock.filter(|_| path.exists()) {
+                return Ok(Self { path, _lock: lock });
             }
         }
     }
@@ -87,6 +100,24 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Locks a folder; `None`: it is gone, not ours, or locked.
+fn lock(path: &Path, how: FlockArg) -> Option<Flock<File>> {
+    Flock::lock(File::open(path).ok()?, how).ok()
+}
+
+/// Removes scratch folders of processes that were killed.
+fn sweep(base: &Path) {
+    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
+        let is_scratch = entry.file_name().to_string_lossy().starts_with(SCRATCH);
+        if is_scratch && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            let path = entry.path();
+            if let Some(_lock) = lock(&path, FlockArg::LockExclusiveNonblock) {
+                let _ = fs::remove_dir_all(&path);
+            }
+        }
     }
 }
 
@@ -107,5 +138,19 @@ mod tests {
         assert_ne!(file, other.file("x"));
         drop(one);
         assert!(!file.exists() && !file.parent().unwrap().exists());
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_swept_away_and_nothing_else() {
+        let base = Scratch::new().unwrap();
+        let [dead, alive, other] = [format!("{SCRATCH}7-0"), format!("{SCRATCH}8-0"), "other".to_owned()]
+            .map(|name| base.file(&name));
+        for folder in [&dead, &alive, &other] {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join("x"), "x").unwrap();
+        }
+        let _lock = lock(&alive, FlockArg::LockExclusive).unwrap();
+        sweep(&base.file("."));
+        assert_eq!([&dead, &alive, &other].map(|folder| folder.exists()), [false, true, true]);
     }
 }

@@ -26,10 +26,17 @@ pub struct Lines {
 impl Lines {
     /// Connects to the socket at `path` once it is there.
     ///
+    /// * `lives` — fails once nobody can come any more to listen there.
+    ///
     /// # Errors
-    /// [`Error::Late`]: nobody listens within `limit`.
-    pub fn connect(name: &'static str, path: &Path, limit: Duration) -> Result<Self, Error> {
-        let stream = wait::until(name, limit, || Ok(UnixStream::connect(path).ok()))?;
+    /// [`Error::Late`]: nobody listens within `limit`. Whatever `lives` fails with.
+    pub fn connect(
+        name: &'static str,
+        path: &Path,
+        limit: Duration,
+        mut lives: impl FnMut() -> Result<(), Error>,
+    ) -> Result<Self, Error> {
+        let stream = wait::until(name, limit, || lives().map(|()| UnixStream::connect(path).ok()))?;
         Ok(Self { stream, name, pending: Vec::new() })
     }
 

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::board::EMULATOR;
 use crate::error::Error;
 use crate::line::Lines;
+use crate::tool::Bound;
 
 /// An emulator that does not answer within this hangs: it needs milliseconds, and a busy machine a few seconds.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
@@ -28,10 +30,10 @@ impl Monitor {
     /// Connects and shakes hands.
     ///
     /// # Errors
-    /// [`Error::Late`]: there is no emulator. [`Error::Answer`]: it is none.
-    pub fn connect(path: &Path) -> Result<Self, Error> {
-        let mut monitor =
-            Self { lines: Lines::connect("QEMU's monitor", path, START_LIMIT)?, events: Vec::new() };
+    /// [`Error::Tool`]: the emulator has ended. [`Error::Late`]: it does not listen. [`Error::Answer`]: it is none.
+    pub fn connect(path: &Path, emulator: &mut Bound) -> Result<Self, Error> {
+        let lines = Lines::connect("QEMU's monitor", path, START_LIMIT, || emulator.lives(EMULATOR))?;
+        let mut monitor = Self { lines, events: Vec::new() };
         let greeting = monitor.read(Instant::now() + ANSWER_LIMIT)?;
         if greeting.get("QMP").is_none() {
             return Err(refused(&greeting));

@@ -57,13 +57,17 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
     let root = root::assemble(words.kernel, if words.test_root { Variant::Test } else { Variant::Shipped })?;
     let scratch = Scratch::new()?;
     let page_port = free_port(PAGE_PORT)?;
-    stick::make(&stick::kept())?;
+    let lock = stick::take_kept()?;
+    let stick = if lock.is_some() { stick::kept() } else { scratch.file("stick.img") };
+    if lock.is_none() {
+        stick::fresh(&stick)?;
+    }
     let board = Board {
         kernel: words.kernel.image()?,
         root,
         clock: None,
         append: String::new(),
-        stick: Some(stick::kept()),
+        stick: Some(stick),
         wan: Port::Internet,
         lan: Port::Home { page_port },
         console: Console::Standard,
@@ -78,6 +82,10 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
          \n    leave   Ctrl-C  (the power button; once more pulls the plug)\n"
     );
     writeln!(out, "{banner}").map_err(Error::io("output"))?;
+    if lock.is_none() {
+        let other = "    Another gateway has the kept USB stick; this one has an empty one, for as long as it runs.\n";
+        writeln!(out, "{other}").map_err(Error::io("output"))?;
+    }
 
     // Blocked before any thread starts, so that only the one that waits for them gets them.
     let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
@@ -91,7 +99,7 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
     if let Some(console) = emulator.0.stdout.take() {
         read_console(console, sender.clone());
     }
-    let monitor = Monitor::connect(&board.monitor)?;
+    let monitor = Monitor::connect(&board.monitor, &mut emulator)?;
     let terminal = Raw::take();
     if terminal.is_terminal() {
         read_keys(sender.clone());

@@ -4,8 +4,10 @@
 //!
 //! Source: mke2fs(8); docs of `storage` for the label.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::error::Error;
 use crate::{house, tool};
@@ -37,6 +39,17 @@ pub fn make(path: &Path) -> Result<(), Error> {
 #[must_use]
 pub fn kept() -> PathBuf {
     house::cache().join("stick.img")
+}
+
+/// Takes the stick that is kept, and makes it if there is none. `None`: another gateway has it. It is given back when the lock is dropped.
+///
+/// # Errors
+/// As [`make`].
+pub fn take_kept() -> Result<Option<Flock<File>>, Error> {
+    let path = kept();
+    make(&path)?;
+    let file = File::open(&path).map_err(Error::path(&path))?;
+    Ok(Flock::lock(file, FlockArg::LockExclusiveNonblock).ok())
 }
 
 /// Makes a fresh stick at `path`, from a template that is made once.

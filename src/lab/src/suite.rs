@@ -3,7 +3,7 @@
 //! In:  a pattern or none, `LONG=1`, a kernel for the guests. Out: one line a suite, the whole output of what failed, the reasons of
 //! what was skipped; the last line is `N passed, N failed, N skipped`.
 //!
-//! A pattern is a room (`lease`), a file of tests/tests (`guest_boot`), or part of a test's name. Guests are few at a time by
+//! A pattern is a room (`lease`), a file of tests/tests (`guest_boot`) or of a room (`network/daemon`), or part of a test's name. Guests are few at a time by
 //! themselves (`slot.rs`).
 //!
 //! Reading Cargo's words is in `tally.rs`.
@@ -20,12 +20,13 @@ use crate::{house, kernel, tool};
 fn selection(pattern: Option<&str>) -> (Vec<String>, Vec<String>) {
     let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     let Some(pattern) = pattern else { return (owned(&["--workspace"]), Vec::new()) };
-    let src = house::top().join("src");
-    let is_room = [src.join(pattern), src.join("services").join(pattern)]
-        .iter()
-        .any(|folder| folder.join("Cargo.toml").exists());
-    if is_room || pattern == "tests" {
-        (owned(&["-p", pattern]), Vec::new())
+    let (room, file) = pattern.split_once('/').unwrap_or((pattern, ""));
+    let has = |folder: &str, file: &str| house::top().join(folder).join(room).join(file).exists();
+    let is_there = |file: &str| ["", "src", "src/services"].iter().any(|folder| has(folder, file));
+    if file.is_empty() && is_there("Cargo.toml") {
+        (owned(&["-p", room]), Vec::new())
+    } else if !file.is_empty() && is_there(&format!("tests/{file}.rs")) {
+        (owned(&["-p", room, "--test", file]), Vec::new())
     } else if house::top().join(format!("tests/tests/{pattern}.rs")).exists() {
         (owned(&["-p", "tests", "--test", pattern]), Vec::new())
     } else {
@@ -33,13 +34,25 @@ fn selection(pattern: Option<&str>) -> (Vec<String>, Vec<String>) {
     }
 }
 
+/// Builds the tests, and lets Cargo say so: it takes minutes the first time.
+fn build(which: &[String]) -> Result<(), Error> {
+    let mut command = tool::command("cargo");
+    command.current_dir(house::top()).args(["build", "--locked", "--tests"]).args(which);
+    let status = command.status();
+    let failed = |why: String| Error::Tool { program: "cargo build --tests".to_owned(), why };
+    let status = status.map_err(|error| failed(error.to_string()))?;
+    if status.success() { Ok(()) } else { Err(failed(status.to_string())) }
+}
+
 /// Runs the tests.
 ///
 /// # Errors
-/// [`Error::Short`]: some failed. [`Error::Tool`]: Cargo did not come to them.
+/// [`Error::Short`]: some failed. [`Error::Tool`]: Cargo did not come to them. [`Error::Usage`]: the pattern fits none.
 pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
     let lost = || Error::io("output");
-    let (which, names) = selection(words.rest.first().map(String::as_str));
+    let pattern = words.rest.first().map(String::as_str);
+    let (which, names) = selection(pattern);
+    build(&which)?;
     let (reader, writer) = std::io::pipe().map_err(Error::io("pipe"))?;
     let other = writer.try_clone().map_err(Error::io("pipe"))?;
     let mut command = tool::command("cargo");
@@ -70,6 +83,10 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
     }
     writeln!(out, "{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped)
         .map_err(lost())?;
+    if let (Some(pattern), 0, true) = (pattern, tally.passed + tally.failed + tally.skipped, status.success())
+    {
+        return Err(Error::Usage(format!("no test is called {pattern}, no room, and no file of tests")));
+    }
     match (tally.failed, status.success()) {
         (0, true) => Ok(()),
         (0, false) => Err(Error::Tool { program: "cargo test".to_owned(), why: status.to_string() }),
@@ -88,6 +105,10 @@ mod tests {
             (Some("lease"), "-p lease", ""),
             (Some("hello"), "-p hello", ""),
             (Some("tidy"), "-p tests --test tidy", ""),
+            (Some("network/daemon"), "-p network --test daemon", ""),
+            (Some("tests/tidy"), "-p tests --test tidy", ""),
+            (Some("tests"), "-p tests", ""),
+            (Some("run::tests"), "--workspace", "run::tests"),
             (Some("a_fresh_one"), "--workspace", "a_fresh_one"),
         ];
         for (pattern, which, names) in table {

@@ -3,12 +3,14 @@
 //! In:  Cargo's lines. Out: lines for a person, and the count.
 //!
 //! This module is pure. A test that passed and printed a line that begins with `skipped: ` counts as skipped: it proved nothing. So does
-//! an ignored one.
+//! an ignored one. A line that begins with `skipped in part: ` is shown, and its test counts: it proved the rest.
 //!
 //! Source: the lines of rustc's libtest, `library/test/src/formatters/pretty.rs`; Cargo's `Running`, `Doc-tests`.
 
 /// The first word of a test that could not run.
 const SKIPPED: &str = "skipped: ";
+/// The first words of a test that could not look at everything.
+const IN_PART: &str = "skipped in part: ";
 
 /// What a part of a suite's output is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,6 +37,8 @@ pub struct Tally {
     pub skipped: usize,
     part: Part,
     suite: String,
+    /// The package that Cargo is at: it names a test file by its path in there only.
+    room: String,
     /// Of this suite: passed, failed, skipped.
     here: (usize, usize, usize),
     /// The test whose output is being read.
@@ -48,7 +52,7 @@ pub struct Tally {
 impl Tally {
     /// Takes one line; returns what to print.
     pub fn line(&mut self, line: &str) -> Vec<String> {
-        if let Some(suite) = suite(line) {
+        if let Some(suite) = self.suite(line) {
             let mut said = self.close();
             self.suite = suite;
             self.open = true;
@@ -136,6 +140,9 @@ impl Tally {
     }
 
     fn success(&mut self, line: &str) -> Vec<String> {
+        if let Some(reason) = line.strip_prefix(IN_PART) {
+            return vec![format!("{IN_PART}{}: {}: {reason}", self.suite, self.test)];
+        }
         let Some(reason) = line.strip_prefix(SKIPPED) else { return Vec::new() };
         let first = !std::mem::replace(&mut self.reason_seen, true);
         self.here.2 += usize::from(first);
@@ -163,22 +170,27 @@ impl Tally {
         let time = rest.rsplit_once("finished in ").map_or("", |(_, time)| time);
         vec![format!("{:<28} {passed:>4} passed {failed:>3} failed {skipped:>3} skipped  {time}", self.suite)]
     }
-}
 
-/// The suite that a line of Cargo's announces.
-fn suite(line: &str) -> Option<String> {
-    let line = line.trim_start();
-    if let Some(room) = line.strip_prefix("Doc-tests ") {
-        return Some(format!("{room} (documentation)"));
+    /// The suite that a line of Cargo's announces. A room's own tests come before its folder `tests`.
+    fn suite(&mut self, line: &str) -> Option<String> {
+        let line = line.trim_start();
+        if let Some(room) = line.strip_prefix("Doc-tests ") {
+            return Some(format!("{room} (documentation)"));
+        }
+        let (source, program) = line.strip_prefix("Running ")?.split_once(" (")?;
+        let program = program.trim_end_matches(')').rsplit('/').next()?;
+        let name = program.rsplit_once('-').map_or(program, |(name, _)| name);
+        Some(match source.strip_prefix("unittests ") {
+            Some(source) => {
+                if ["src/lib.rs", "src/main.rs"].contains(&source) {
+                    name.clone_into(&mut self.room);
+                }
+                if source.ends_with("lib.rs") { name.to_owned() } else { format!("{name} (program)") }
+            }
+            None if self.room.is_empty() => source.trim_end_matches(".rs").to_owned(),
+            None => format!("{}/{name}", self.room),
+        })
     }
-    let (source, program) = line.strip_prefix("Running ")?.split_once(" (")?;
-    let program = program.trim_end_matches(')').rsplit('/').next()?;
-    let name = program.rsplit_once('-').map_or(program, |(name, _)| name);
-    Some(match source.strip_prefix("unittests ") {
-        Some(source) if source.ends_with("main.rs") => format!("{name} (program)"),
-        Some(_) => name.to_owned(),
-        None => source.trim_end_matches(".rs").to_owned(),
-    })
 }
 
 #[cfg(test)]
@@ -246,6 +258,33 @@ test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out; fini
         assert!(said.iter().any(|line| line.contains("boom")), "{said:#?}");
         assert!(!said.iter().any(|line| line.contains("talk")), "{said:#?}");
         assert!(!said.iter().any(|line| line.contains("tidy")), "an empty suite says nothing: {said:#?}");
+    }
+
+    #[test]
+    fn what_was_skipped_in_part_is_passed_and_shown() {
+        let text = "     Running tests/enter.rs (target/debug/deps/enter-0a)\n\nrunning 1 test\ntest one ... ok\n\n\
+                    successes:\n\n---- one stdout ----\nskipped in part: no controller\n\nsuccesses:\n    one\n\n\
+                    test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.50s\n";
+        let (said, count) = read(text);
+        assert_eq!(count, (1, 0, 0), "{said:#?}");
+        assert_eq!(said[0], "skipped in part: tests/enter: one: no controller");
+    }
+
+    #[test]
+    fn a_suite_has_the_name_of_its_room() {
+        let mut tally = Tally::default();
+        let table = [
+            ("tests/alone.rs (target/debug/deps/alone-0a)", "tests/alone"),
+            ("unittests src/lib.rs (target/debug/deps/lab-0a)", "lab"),
+            ("unittests src/bin/bare.rs (target/debug/deps/bare-0a)", "bare (program)"),
+            ("unittests src/main.rs (target/debug/deps/lab-0a)", "lab (program)"),
+            ("tests/file.rs (target/debug/deps/file-0a)", "lab/file"),
+            ("unittests src/main.rs (target/debug/deps/reaper-0a)", "reaper (program)"),
+            ("tests/service.rs (target/debug/deps/service-0a)", "reaper/service"),
+        ];
+        for (line, wanted) in table {
+            assert_eq!(tally.suite(&format!("     Running {line}")).as_deref(), Some(wanted), "{line}");
+        }
     }
 
     #[test]

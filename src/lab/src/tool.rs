@@ -83,6 +83,18 @@ impl Bound {
         let name = command.get_args().nth(3).unwrap_or(command.get_program()).to_string_lossy().into_owned();
         command.spawn().map(Self).map_err(|error| Error::Tool { program: name, why: error.to_string() })
     }
+
+    /// Does it still run? For whoever waits for something of it.
+    ///
+    /// # Errors
+    /// [`Error::Tool`] of `name`: it has ended.
+    pub fn lives(&mut self, name: &str) -> Result<(), Error> {
+        match self.0.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => Err(Error::Tool { program: name.to_owned(), why: status.to_string() }),
+            Err(error) => Err(Error::io(name)(error)),
+        }
+    }
 }
 
 impl Drop for Bound {
