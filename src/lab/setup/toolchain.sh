@@ -17,6 +17,8 @@ set -eu
 
 TARGET=i686-unknown-linux-musl
 NEEDED_MINOR=88
+# What `make check` and `make test` call, beside rustc.
+CARGO_TOOLS='cargo rustdoc rustfmt cargo-fmt cargo-clippy clippy-driver'
 
 case ${1-} in
 --help | -h)
@@ -145,26 +147,29 @@ from_debian() {
     place=$CACHE/rust-$version
     if [ ! -d "$place" ]; then
         private_apt amd64
-        # Debian's cargo comes along where there is none that is new enough, with the libraries that it needs and this machine lacks.
-        cargo_package=
-        cargo_is_new_enough || cargo_package="cargo-web $(missing_libraries cargo-web)"
+        # Debian's Cargo and its tools come along where there is none that is new enough, with the libraries that it needs and this
+        # machine lacks.
+        tools=
+        packages=
+        if ! cargo_is_new_enough; then
+            tools=$CARGO_TOOLS
+            packages="cargo-web=$version rustfmt-web=$version rust-web-clippy=$version $(missing_libraries cargo-web)"
+        fi
         std_package=libstd-rust-web-$(echo "$version" | cut -d. -f1,2)
         llvm_package=$(apt-cache depends "rustc-web=$version" "$std_package=$version" | sed -n 's/.*Depends: \(libllvm[0-9]*\)$/\1/p' | head -n 1)
         rm -rf "$place.new" "$place.new.debs"
-        # shellcheck disable=SC2086 # cargo_package is a list of words, or nothing.
+        # shellcheck disable=SC2086 # packages is a list of words, or nothing.
         fetch_debs "$place.new" "rustc-web=$version" "$std_package=$version" "libstd-rust-web-dev=$version" \
-            "rust-web-src=$version" "$llvm_package" libgcc-12-dev-i386-cross $cargo_package
+            "rust-web-src=$version" "$llvm_package" libgcc-12-dev-i386-cross $packages
         private_apt i386
         fetch_debs "$place.new" musl-dev:i386 libunwind-14-dev:i386
         unset APT_CONFIG
-        wrap "$place.new" rustc "$place.new"
-        [ -z "$cargo_package" ] || wrap "$place.new" cargo "$place.new"
+        for tool in rustc $tools; do wrap "$place.new" "$tool" "$place.new"; done
         crt_objects "$place.new"
         builder=cargo
-        [ -z "$cargo_package" ] || builder=$place.new/cargo
+        [ -z "$tools" ] || builder=$place.new/cargo
         standard_library "$place.new" "$builder"
-        wrap "$place.new" rustc "$place"
-        [ -z "$cargo_package" ] || wrap "$place.new" cargo "$place"
+        for tool in rustc $tools; do wrap "$place.new" "$tool" "$place"; done
         mv "$place.new" "$place"
     fi
     folder=
