@@ -4,7 +4,7 @@
 //!
 //! Nothing is left behind but the stick, which keeps what was written to it, as a stick does.
 
-use std::io::{Read, Write, stdin, stdout};
+use std::io::{IsTerminal, Read, Write, stdin, stdout};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -127,7 +127,7 @@ impl Session {
     /// Until the emulator has ended, or the plug is pulled (by whoever drops it).
     fn stay(mut self) -> Result<(), Error> {
         let lost = || Error::io("terminal");
-        let mut screen = Screen::new(stdout());
+        let mut screen = Screen::new(stdout(), stdout().is_terminal());
         loop {
             let patience = self
                 .ending

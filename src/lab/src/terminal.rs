@@ -48,14 +48,15 @@ impl Drop for Raw {
 #[derive(Debug)]
 pub struct Screen<W> {
     out: W,
+    bold: bool,
     in_line: bool,
     waiting: Vec<String>,
 }
 
 impl<W: Write> Screen<W> {
-    /// An empty one.
-    pub fn new(out: W) -> Self {
-        Self { out, in_line: false, waiting: Vec::new() }
+    /// An empty one; notices are bold, if it can show that.
+    pub fn new(out: W, bold: bool) -> Self {
+        Self { out, bold, in_line: false, waiting: Vec::new() }
     }
 
     /// What the gateway's console says.
@@ -96,7 +97,8 @@ impl<W: Write> Screen<W> {
         if !self.in_line {
             for text in self.waiting.drain(..) {
                 // Bold: it is not the gateway that speaks. Source: console_codes(4).
-                write!(self.out, "\x1b[1m» {text}\x1b[0m\r\n")?;
+                let (bold, plain) = if self.bold { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+                write!(self.out, "{bold}» {text}{plain}\r\n")?;
             }
             self.out.flush()?;
         }
@@ -110,14 +112,18 @@ mod tests {
 
     #[test]
     fn a_notice_stands_on_a_line_of_its_own() {
-        let mut bytes = Vec::new();
-        let mut screen = Screen::new(&mut bytes);
-        screen.console(b"one\r\ntw").unwrap();
-        screen.notice("ready").unwrap();
-        screen.console(b"o\r\nthr").unwrap();
-        screen.notice_now("end").unwrap();
-        let text = String::from_utf8(bytes).unwrap();
-        let wanted = "one\r\ntwo\r\n\x1b[1m» ready\x1b[0m\r\nthr\r\n\x1b[1m» end\x1b[0m\r\n";
-        assert_eq!(text, wanted);
+        let table = [
+            (true, "one\r\ntwo\r\n\x1b[1m» ready\x1b[0m\r\nthr\r\n\x1b[1m» end\x1b[0m\r\n"),
+            (false, "one\r\ntwo\r\n» ready\r\nthr\r\n» end\r\n"),
+        ];
+        for (bold, wanted) in table {
+            let mut bytes = Vec::new();
+            let mut screen = Screen::new(&mut bytes, bold);
+            screen.console(b"one\r\ntw").unwrap();
+            screen.notice("ready").unwrap();
+            screen.console(b"o\r\nthr").unwrap();
+            screen.notice_now("end").unwrap();
+            assert_eq!(String::from_utf8(bytes).unwrap(), wanted);
+        }
     }
 }
