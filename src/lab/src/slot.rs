@@ -36,6 +36,7 @@ impl Slot {
         house::make_folder(&folder)?;
         let processors = available_parallelism().map_or(1, usize::from);
         let places = (processors / PROCESSORS_EACH).clamp(1, GUESTS_MAX);
+        let mut said = false;
         wait::until("a free place for a guest", LIMIT, || {
             for place in 0..places {
                 let path = folder.join(format!("place-{place}.lock"));
@@ -44,6 +45,9 @@ impl Slot {
                 if let Ok(lock) = Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                     return Ok(Some(Self { _lock: lock }));
                 }
+            }
+            if !std::mem::replace(&mut said, true) {
+                eprintln!("» waiting until another guest on this machine has ended");
             }
             Ok(None)
         })
