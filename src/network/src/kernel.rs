@@ -13,7 +13,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use netlink_packet_core::Emitable;
 use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth};
-use netlink_packet_route::route::RouteScope;
+use netlink_packet_route::route::{RouteProtocol, RouteScope};
 use rtnetlink::{
     AddressMessageBuilder, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
 };
@@ -25,6 +25,10 @@ use crate::observed::Observed;
 use crate::plan::Change;
 use crate::socket::{CREATE, EXCLUSIVE, REPLACE, Socket};
 use crate::target::{Address, INSIDE_LINK, Route};
+
+/// Stations that a bridge remembers: a home has a tenth, and without a limit one host that makes addresses up would have all memory. What
+/// is beyond it still gets its frames, and so do all others. Since Linux 6.7; older kernels pass over it.
+const STATIONS_MAX: u32 = 2_048;
 
 const NEWLINK: u16 = 16;
 const DELLINK: u16 = 17;
@@ -67,7 +71,8 @@ pub fn observe(socket: &mut Socket) -> Result<Observed, Error> {
 pub fn apply(socket: &mut Socket, change: &Change) -> Result<(), Error> {
     let done = match change {
         Change::AddBridge(bridge) => {
-            socket.change(NEWLINK, CREATE | EXCLUSIVE, &body(&LinkBridge::new(bridge).build()))
+            let made = LinkBridge::new(bridge).fdb_max_learned(STATIONS_MAX).build();
+            socket.change(NEWLINK, CREATE | EXCLUSIVE, &body(&made))
         }
         Change::SetBridge { link, bridge } => both(socket, link, bridge).and_then(|(link, bridge)| {
             socket.change(SETLINK, 0, &body(&LinkUnspec::new_with_index(link).controller(bridge).build()))
@@ -83,7 +88,7 @@ pub fn apply(socket: &mut Socket, change: &Change) -> Result<(), Error> {
             .and_then(|link| socket.change(NEWROUTE, CREATE | REPLACE, &route_body(route, link))),
         // A route may have gone with its address.
         Change::DropRoute(route) => index(socket, &route.link)
-            .and_then(|link| socket.change(DELROUTE, 0, &route_body(route, link)))
+            .and_then(|link| socket.change(DELROUTE, 0, &any_route_body(route, link)))
             .or_else(|errno| if errno == Errno::ESRCH { Ok(()) } else { Err(errno) }),
     };
     done.map_err(Error::kernel(change.to_string()))
@@ -137,13 +142,23 @@ fn address_body(address: &Address, link: u32) -> Vec<u8> {
 }
 
 fn route_body(route: &Route, link: u32) -> Vec<u8> {
+    let message = route_message(route, link);
+    let message = if route.via.is_none() { message.scope(RouteScope::Link) } else { message };
+    body(&message.build())
+}
+
+/// The same, of whatever protocol and scope: for a route that somebody else has set. Source: net/ipv4/fib_trie.c, `fib_table_delete`.
+fn any_route_body(route: &Route, link: u32) -> Vec<u8> {
+    body(&route_message(route, link).protocol(RouteProtocol::Unspec).scope(RouteScope::NoWhere).build())
+}
+
+fn route_message(route: &Route, link: u32) -> RouteMessageBuilder<Ipv4Addr> {
     let message = RouteMessageBuilder::<Ipv4Addr>::new().output_interface(link);
     let message = message.destination_prefix(route.to, route.length);
-    let message = match route.via {
+    match route.via {
         Some(via) => message.gateway(via),
-        None => message.scope(RouteScope::Link),
-    };
-    body(&message.build())
+        None => message,
+    }
 }
 
 #[cfg(test)]

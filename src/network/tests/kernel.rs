@@ -135,6 +135,9 @@ fn what_somebody_else_changed_is_mended_and_what_is_his_is_left() {
         "ip link set eth1 down",
         "ip link del br-lan",
         "ip route del default",
+        "ip route add 198.51.100.0/24 dev br-lan proto dhcp",
+        "ip route add 198.51.100.0/24 dev br-lan proto static scope global",
+        "ip route add 198.51.100.0/24 via 203.0.113.9 proto dhcp metric 5",
         "ip address del 203.0.113.7/24 dev eth0",
         "forwarding off",
     ];
