@@ -37,6 +37,8 @@ const AGAIN_MS: u64 = 1_000;
 pub struct Gateway {
     pub(crate) configuration: Configuration,
     wan: Wan,
+    /// When the lease ends, in milliseconds after boot, should `lease` say no more of it.
+    lease_ends_ms: Option<u64>,
     /// When the lease's address was first seen to stand, in milliseconds after boot.
     applied_ms: Option<u64>,
     pub(crate) services: Vec<Service>,
@@ -59,6 +61,7 @@ impl Gateway {
         Ok(Self {
             configuration: Configuration::at(configuration),
             wan: Wan::Unknown,
+            lease_ends_ms: None,
             applied_ms: None,
             services: Vec::new(),
             route: Socket::route().map_err(Error::kernel("netlink"))?,
@@ -88,11 +91,12 @@ impl Gateway {
         if self.fault.is_some() {
             return Some(clock::boot_ms() + AGAIN_MS);
         }
-        self.orphans.then_some(self.adopt_until_ms)
+        self.orphans.then_some(self.adopt_until_ms).into_iter().chain(self.lease_ends_ms).min()
     }
 
     /// One turn: read, plan, apply.
     pub fn turn(&mut self) {
+        self.end_lease();
         let fault = self.try_turn().err().map(|error| error.to_string());
         match &fault {
             Some(fault) if self.fault.as_ref() != Some(fault) => warn!("{fault}"),
@@ -216,6 +220,14 @@ impl Gateway {
         Ok(listed.is_some_and(|listed| self.filter.is(&table, &listed)))
     }
 
+    /// A lease ends, whether `lease` lives to say so or not. Source: RFC 2131 §4.4.5.
+    fn end_lease(&mut self) {
+        if self.lease_ends_ms.is_some_and(|ends_ms| ends_ms <= clock::boot_ms()) {
+            warn!("the lease has ended, and nobody has said that it goes on");
+            (self.wan, self.lease_ends_ms) = (Wan::Lost, None);
+        }
+    }
+
     fn note_lease(&mut self, observed: &Observed) {
         let Wan::Leased(lease) = &self.wan else {
             self.applied_ms = None;
@@ -263,6 +275,10 @@ impl Gateway {
         if wan.address() != self.wan.address() {
             self.applied_ms = None;
         }
+        self.lease_ends_ms = wan.lease_s().map(|lease_s| {
+            // What is left was rounded down; `lease` is to have the first word about its end.
+            clock::boot_ms().saturating_add((u64::from(lease_s) + 1) * 1_000)
+        });
         self.wan = wan;
         self.turn();
     }

@@ -106,6 +106,9 @@ impl Room {
             self.serve_attach();
             self.serve_learn();
             self.serve_show();
+            if let Some(due_ms) = self.gateway.due_ms() {
+                self.due_by(due_ms);
+            }
             if self.due_ms.is_some_and(|due_ms| due_ms <= clock::boot_ms()) {
                 self.turn();
             }
@@ -155,9 +158,6 @@ impl Room {
             if alive {
                 self.attach.clients.push(client);
             }
-        }
-        if let Some(due_ms) = self.gateway.due_ms() {
-            self.due_by(due_ms);
         }
     }
 

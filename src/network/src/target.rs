@@ -90,6 +90,15 @@ impl Wan {
             Self::Unknown | Self::Lost => None,
         }
     }
+
+    /// What was left of the lease when it was told, in seconds. `None`: it has no end, or there is none.
+    #[must_use]
+    pub fn lease_s(&self) -> Option<u32> {
+        match self {
+            Self::Leased(lease) => Some(lease.lease_s).filter(|lease_s| *lease_s != u32::MAX),
+            Self::Unknown | Self::Lost => None,
+        }
+    }
 }
 
 /// A service that is attached.

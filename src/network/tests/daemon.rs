@@ -168,6 +168,21 @@ fn it_wishes_learns_attaches_and_shows() {
 }
 
 #[test]
+fn a_lease_ends_though_nobody_says_so() {
+    if !enter_stage("a_lease_ends_though_nobody_says_so") {
+        return;
+    }
+    let folder = scene("ends");
+    let life = Life::begin(&folder);
+    life.learn.send(&Learned::Lease(contract::learn::Lease { lease_s: 1, ..lease(7) }), &[]).unwrap();
+    until("the lease", || run("ip -4 address show eth0").contains("203.0.113.7").then_some(()));
+    until("its end", || (!run("ip -4 address show eth0").contains("203.0.113.7")).then_some(()));
+    assert_eq!(life.show(Part::Differs).0, [""; 0]);
+    life.learn.send(&Learned::Lease(contract::learn::Lease { lease_s: u32::MAX, ..lease(7) }), &[]).unwrap();
+    until("one that never ends", || life.show(Part::Wanted).1);
+}
+
+#[test]
 fn killed_under_a_connection_it_comes_back_and_touches_nothing() {
     if !enter_stage("killed_under_a_connection_it_comes_back_and_touches_nothing") {
         return;
