@@ -111,13 +111,19 @@ impl Rule {
     /// It is from this IPv4 prefix.
     #[must_use]
     pub fn from(self, prefix: Prefix) -> Self {
-        self.family(IPV4).address(12, prefix)
+        self.family(IPV4).address(12, prefix, EQUAL)
+    }
+
+    /// It is IPv4, and not from this prefix.
+    #[must_use]
+    pub fn not_from(self, prefix: Prefix) -> Self {
+        self.family(IPV4).address(12, prefix, OTHER)
     }
 
     /// It is IPv4 and to this prefix.
     #[must_use]
     pub fn to(self, prefix: Prefix) -> Self {
-        self.family(IPV4).address(16, prefix)
+        self.family(IPV4).address(16, prefix, EQUAL)
     }
 
     /// It is to this port.
@@ -281,14 +287,14 @@ impl Rule {
         self.meta(TRANSPORT).compare(EQUAL, &[protocol])
     }
 
-    fn address(self, offset: u32, prefix: Prefix) -> Self {
+    fn address(self, offset: u32, prefix: Prefix, operation: u32) -> Self {
         let (length, first) = (u32::from(prefix.length()), prefix.first().octets());
         // Whole bytes need no mask: only they are loaded.
         if length > 0 && length.is_multiple_of(8) {
             let alike = first.get(..usize::from(prefix.length() / 8)).unwrap_or_default();
-            return self.payload(NETWORK_HEADER, offset, length / 8).compare(EQUAL, alike);
+            return self.payload(NETWORK_HEADER, offset, length / 8).compare(operation, alike);
         }
-        self.payload(NETWORK_HEADER, offset, 4).mask(&prefix.mask().to_be_bytes()).compare(EQUAL, &first)
+        self.payload(NETWORK_HEADER, offset, 4).mask(&prefix.mask().to_be_bytes()).compare(operation, &first)
     }
 }
 

@@ -9,6 +9,8 @@
 //!
 //! Source: RFC 6092 (simple security in a home gateway), RFC 4890 (ICMPv6 that must pass), RFC 2979.
 
+use std::net::Ipv4Addr;
+
 use contract::manifest::{Audience, Serve};
 use contract::wanted::{WanIpv4, Wanted};
 
@@ -45,8 +47,9 @@ const ERRORS6: (u8, u8) = (1, 4);
 const ECHO6: u8 = 128;
 /// ICMPv6: multicast listener query, report, done. Source: RFC 4890 §4.4.1, RFC 2710.
 const LISTENERS6: (u8, u8) = (130, 132);
-/// ICMPv6: router and neighbour solicitation and advertisement. Source: RFC 4861.
-const NEIGHBOURS6: (u8, u8) = (133, 136);
+/// ICMPv6: neighbour solicitation and advertisement. Not those of routers: we believe none, at home or outside, until IPv6 comes here.
+/// Source: RFC 4861.
+const NEIGHBOURS6: (u8, u8) = (135, 136);
 /// ICMPv6: multicast listener report, version 2. Source: RFC 3810.
 const LISTENERS6_V2: u8 = 143;
 
@@ -55,6 +58,9 @@ const DHCP_SERVER: u16 = 67;
 const DHCP_CLIENT: u16 = 68;
 /// DNS. Source: RFC 1035 §4.2.
 const DNS: u16 = 53;
+
+/// Addresses of one link only: they are never passed on. Source: RFC 3927 §7.
+const LINK_LOCAL: (Ipv4Addr, u8) = (Ipv4Addr::new(169, 254, 0, 0), 16);
 
 /// Ports of the gateway's own LAN address that no service gets.
 pub const OWN_PORTS: [u16; 2] = [DNS, DHCP_SERVER];
@@ -73,18 +79,19 @@ pub fn table(wanted: &Wanted, services: &[Attachment]) -> Table {
 
 /// Nobody speaks in another one's name.
 fn guard(wanted: &Wanted, services: &[Attachment]) -> Vec<Rule> {
-    let wan = &wanted.wan.link;
+    let (home, all_services) = (home_prefix(wanted), services_prefix(wanted));
+    let outside = || Rule::of(GUARD).comes_by(&wanted.wan.link);
     let mut rules = vec![
+        outside().from(home).throw_away().says("the home's addresses are not out there"),
+        outside().from(all_services).throw_away().says("nor are the services'"),
+        outside().to(home).throw_away().says("nobody out there knows them"),
+        outside().to(all_services).throw_away(),
+        // Not even 0.0.0.0: `lease` hears those who have no address before the firewall does.
         Rule::of(GUARD)
-            .comes_by(wan)
-            .from(home_prefix(wanted))
+            .comes_by(&wanted.lan.bridge)
+            .not_from(home)
             .throw_away()
-            .says("the home's addresses are not out there"),
-        Rule::of(GUARD)
-            .comes_by(wan)
-            .from(services_prefix(wanted))
-            .throw_away()
-            .says("nor are the services'"),
+            .says("nobody else is at home"),
     ];
     for service in services {
         let own = Prefix::host(service_address(wanted, service.slot));
@@ -121,13 +128,16 @@ fn input(wanted: &Wanted) -> Vec<Rule> {
         rule().comes_by("lo").accept(),
         rule().state(ESTABLISHED | RELATED).accept(),
         rule().state(INVALID).throw_away(),
-        rule().icmp(ECHO).at_most(PINGS.0, PINGS.1).accept(),
         rule().icmpv6(ERRORS6.0, ERRORS6.1).accept(),
-        rule().icmpv6(ECHO6, ECHO6).at_most(PINGS.0, PINGS.1).accept(),
         rule().icmpv6(LISTENERS6.0, LISTENERS6.1).accept(),
         rule().icmpv6(NEIGHBOURS6.0, NEIGHBOURS6.1).accept(),
         rule().icmpv6(LISTENERS6_V2, LISTENERS6_V2).accept(),
     ];
+    // Each side has its own measure, so that no stranger's pings use up those of the home.
+    for side in [rule().comes_by(wan), rule().comes_by(lan), rule().comes_by_any(SERVICE_LINK)] {
+        rules.push(side.clone().icmp(ECHO).at_most(PINGS.0, PINGS.1).accept());
+        rules.push(side.icmpv6(ECHO6, ECHO6).at_most(PINGS.0, PINGS.1).accept());
+    }
     match wanted.wan.ipv4 {
         WanIpv4::Dhcp => rules.push(rule().comes_by(wan).udp_ports(DHCP_SERVER, DHCP_CLIENT).accept()),
         WanIpv4::None => {}
@@ -153,6 +163,7 @@ fn forward(wanted: &Wanted, services: &[Attachment]) -> Vec<Rule> {
     let mut rules = vec![
         rule().state(ESTABLISHED | RELATED).accept(),
         rule().state(INVALID).throw_away(),
+        rule().to(Prefix::new(LINK_LOCAL.0, LINK_LOCAL.1)).throw_away().says("of one link only"),
         rule().comes_by(lan).goes_by(wan).from(home_prefix(wanted)).accept(),
         rule().comes_by_any(SERVICE_LINK).goes_by(wan).accept(),
     ];

@@ -6,6 +6,8 @@
 
 #![allow(dead_code, reason = "no test needs all of it")]
 
+pub(crate) mod neighbours;
+
 use std::fs::{self, File};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;

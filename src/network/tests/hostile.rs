@@ -1,0 +1,196 @@
+//! What strangers, hosts at home and services try against the gateway, with packets that no honest program sends.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod stage;
+
+use std::net::{Ipv6Addr, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use contract::learn::{Learned, Lease};
+use contract::manifest::Protocol;
+use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+use stage::neighbours::{LIMIT, Neighbours, PORT, SILENCE};
+use stage::{Namespace, attachment, enter_stage, lease, run};
+
+/// A socket that sends whole frames by `link`.
+fn frames(at: &Namespace, link: &str) -> OwnedFd {
+    let index = at.run(&format!("ip -o link show dev {link}")).split(':').next().unwrap().parse().unwrap();
+    at.within(|| {
+        let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        sys::packet::bind(&socket, index, 0x88b5).unwrap(); // a protocol for experiments: nothing is heard
+        socket
+    })
+}
+
+/// Pings `to` and says whether it answers in time.
+fn pings(at: &Namespace, to: &str, limit: Duration) -> bool {
+    at.within(|| {
+        std::fs::write("/proc/sys/net/ipv4/ping_group_range", "0 0").unwrap();
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let socket = socket(AddressFamily::Inet, SockType::Datagram, flags, SockProtocol::Icmp).unwrap();
+        let socket = UdpSocket::from(socket);
+        socket.set_read_timeout(Some(limit)).unwrap();
+        socket.send_to(&[8, 0, 0, 0, 0, 0, 0, 1], (to, 0)).unwrap();
+        socket.recv_from(&mut [0; 64]).is_ok()
+    })
+}
+
+/// A router's advertisement to everybody, with a prefix to take addresses from. Source: RFC 4861 §4.2, §4.6.2.
+fn advertisement(prefix: Ipv6Addr) -> Vec<u8> {
+    let (router, everybody): (Ipv6Addr, Ipv6Addr) =
+        ("fe80::bad".parse().unwrap(), "ff02::1".parse().unwrap());
+    let mut message = vec![134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+    message.extend([3, 4, 64, 0xc0, 0, 0, 7, 8, 0, 0, 7, 8, 0, 0, 0, 0]);
+    message.extend(prefix.octets());
+    let pseudo = [&router.octets()[..], &everybody.octets(), &[0, 0, 0, 48, 0, 0, 0, 58], &message].concat();
+    let sum: u32 = pseudo.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+    let folded = u16::try_from(sum % 0xffff).unwrap();
+    message[2..4].copy_from_slice(&(!folded).to_be_bytes());
+    let head = [0x60, 0, 0, 0, 0, 48, 58, 255];
+    let ethernet = [0x33, 0x33, 0, 0, 0, 1, 2, 0, 0, 0, 0x0b, 0xad, 0x86, 0xdd];
+    [&ethernet[..], &head, &router.octets(), &everybody.octets(), &message].concat()
+}
+
+#[test]
+fn no_router_but_the_leases_is_believed() {
+    if !enter_stage("no_router_but_the_leases_is_believed") {
+        return;
+    }
+    let (all, _gateway) = Neighbours::make();
+    all.warm_up();
+    for (at, link, prefix) in [(&all.home, "home", "2001:db8:1::"), (&all.isp, "isp", "2001:db8:2::")] {
+        let socket = frames(at, link);
+        nix::unistd::write(&socket, &advertisement(prefix.parse().unwrap())).unwrap();
+    }
+    all.warm_up();
+    assert_eq!(run("ip -6 route show default"), "");
+    assert!(!run("ip -6 address").contains("2001:db8"), "{}", run("ip -6 address"));
+}
+
+#[test]
+fn the_home_speaks_to_services_in_its_own_name() {
+    if !enter_stage("the_home_speaks_to_services_in_its_own_name") {
+        return;
+    }
+    let (all, mut gateway) = Neighbours::make();
+    let radio = Namespace::make();
+    let (namespace, inside) = radio.copies();
+    let mut asked = attachment("radio", 2, 0);
+    asked.serves[0].protocol = Protocol::Udp;
+    gateway.attach(asked, &namespace, inside).unwrap();
+    let server = radio.within(|| UdpSocket::bind(("0.0.0.0", PORT)).unwrap());
+    let says = |address: &str, limit| {
+        all.home.run(&format!("ip address replace {address}/32 dev home"));
+        let socket = all.home.within(|| UdpSocket::bind((address, 0)).unwrap());
+        socket.send_to(b"hello", "10.64.0.4:8080").unwrap();
+        server.set_read_timeout(Some(limit)).unwrap();
+        server.recv_from(&mut [0; 8]).is_ok()
+    };
+    assert!(says("192.168.1.100", LIMIT), "its own");
+    for address in ["10.64.0.3", "198.51.100.9", "203.0.113.1", "169.254.1.1"] {
+        assert!(!says(address, SILENCE), "{address}");
+    }
+}
+
+#[test]
+fn pings_of_strangers_do_not_use_up_those_of_the_home() {
+    if !enter_stage("pings_of_strangers_do_not_use_up_those_of_the_home") {
+        return;
+    }
+    let (all, _gateway) = Neighbours::make();
+    all.warm_up();
+    for address in ["192.168.1.1", "10.64.0.1"] {
+        all.isp.run(&format!("ip route replace {address}/32 via 203.0.113.7"));
+        assert!(!pings(&all.isp, address, SILENCE), "{address}: out there nobody knows it");
+    }
+    let flood = all.isp.within(|| {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        std::fs::write("/proc/sys/net/ipv4/ping_group_range", "0 0").unwrap();
+        UdpSocket::from(socket(AddressFamily::Inet, SockType::Datagram, flags, SockProtocol::Icmp).unwrap())
+    });
+    for _ in 0..100 {
+        flood.send_to(&[8, 0, 0, 0, 0, 0, 0, 1], ("203.0.113.7", 0)).unwrap();
+    }
+    assert!(pings(&all.home, "192.168.1.1", SILENCE));
+    assert!(pings(&all.hello, "10.64.0.1", SILENCE));
+}
+
+#[test]
+fn what_is_of_one_link_is_not_passed_on() {
+    if !enter_stage("what_is_of_one_link_is_not_passed_on") {
+        return;
+    }
+    let (all, _gateway) = Neighbours::make();
+    all.warm_up();
+    // The provider's side has all of these, and would hear.
+    for address in ["169.254.169.254", "198.51.100.1"] {
+        all.isp.run(&format!("ip address add {address}/32 dev isp"));
+    }
+    let server = all.isp.within(|| UdpSocket::bind("0.0.0.0:9").unwrap());
+    for client in [&all.hello, &all.home] {
+        let socket = client.within(|| UdpSocket::bind("0.0.0.0:0").unwrap());
+        socket.set_broadcast(true).unwrap();
+        for (address, passes) in [
+            ("198.51.100.1", true),
+            ("169.254.169.254", false),
+            ("203.0.113.255", false),
+            ("255.255.255.255", false),
+            ("224.0.0.1", false),
+            ("239.1.1.1", false),
+            ("240.0.0.1", false),
+        ] {
+            let _ = socket.send_to(b"hello", (address, 9)); // Some are refused at once.
+            server.set_read_timeout(Some(if passes { LIMIT } else { SILENCE })).unwrap();
+            assert_eq!(server.recv_from(&mut [0; 8]).is_ok(), passes, "{address}");
+        }
+    }
+}
+
+#[test]
+fn a_flood_of_link_layer_addresses_finds_an_end() {
+    if !enter_stage("a_flood_of_link_layer_addresses_finds_an_end") {
+        return;
+    }
+    let (all, _gateway) = Neighbours::make();
+    all.warm_up();
+    let socket = frames(&all.home, "home");
+    for number in 0..5_000_u16 {
+        let [high, low] = number.to_be_bytes();
+        let mut frame = vec![0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 1, high, low, 0x88, 0xb5];
+        frame.resize(60, 0);
+        nix::unistd::write(&socket, &frame).unwrap();
+    }
+    let learned = run("bridge fdb show br br-lan").lines().count();
+    assert!(learned < 2_100, "{learned}");
+}
+
+#[test]
+fn a_connection_outlives_no_change_of_the_leases_address() {
+    if !enter_stage("a_connection_outlives_no_change_of_the_leases_address") {
+        return;
+    }
+    let (all, mut gateway) = Neighbours::make();
+    all.warm_up();
+    let server = all.isp.within(|| UdpSocket::bind("0.0.0.0:9").unwrap());
+    server.set_read_timeout(Some(LIMIT)).unwrap();
+    let client = all.home.within(|| UdpSocket::bind("192.168.1.100:0").unwrap());
+    let said = || {
+        client.send_to(b"hello", "203.0.113.1:9").unwrap();
+        server.recv_from(&mut [0; 8]).unwrap().1.ip().to_string()
+    };
+    assert_eq!(said(), "203.0.113.7");
+    gateway.learn(Learned::Lease(lease(8)));
+    // The kernel forgets what was translated to an address that went, a moment later (nf_nat_masq_schedule).
+    let began = Instant::now();
+    while said() != "203.0.113.8" {
+        assert!(began.elapsed() < LIMIT, "the old address is used for ever");
+    }
+    gateway.learn(Learned::Lease(Lease {
+        prefix_length: 31,
+        router: Some([203, 0, 113, 9].into()),
+        ..lease(8)
+    }));
+    assert_eq!(gateway.fault(), None);
+}
