@@ -37,8 +37,8 @@ pub const MANIFEST_BYTES: usize = 16 * 1024;
 /// The wanted network as text, in bytes.
 pub const WANTED_BYTES: usize = 64 * 1024;
 
-/// Descriptors that PID 1 keeps: a process needs six (pid, ring, two pipe ends, notify, record), a service one more (network
-/// namespace), a daemon its wires.
+/// Descriptors that PID 1 keeps: a process needs seven (pid, record, ring, the two ends of its log's pipe and of its readiness's), a
+/// service one more (network namespace); then there are the wires and the supervisor's own facts.
 pub const STORE_SLOTS: usize = 384;
 /// A label in PID 1's store: a prefix, a point, a name.
 pub const LABEL_BYTES: usize = 32;
@@ -48,6 +48,6 @@ pub const NAME_SERVERS: usize = 3;
 /// Ports of the LAN bridge.
 pub const BRIDGE_PORTS: usize = 8;
 
-const _: () = assert!(STORE_SLOTS >= PROCESSES * 7 + 16);
+const _: () = assert!(STORE_SLOTS >= SERVICES * 8 + DAEMONS * 7 + 16);
 const _: () = assert!(LABEL_BYTES > NAME_BYTES);
 const _: () = assert!(LOG_CHUNK_BYTES + 64 < FRAME_BYTES);
