@@ -25,6 +25,8 @@ const PREPARE_MS: u64 = 15_000;
 const KILL_MS: u64 = 1_000;
 /// The shortest pause after a refusal, in milliseconds: whoever refused may only be starting.
 const REFUSED_MS: u64 = 200;
+/// The longest one: to ask costs little, and whoever was away should not be waited for after he is back.
+const REFUSED_MS_MAX: u64 = 5_000;
 
 impl House {
     /// `event` happens to `place`, and whatever follows from it.
@@ -320,7 +322,7 @@ fn delay_ms(process: &mut Process, event: Event, now_ms: u64) -> u64 {
     *count = if now_ms.saturating_sub(*last_ms) < apart_ms { count.saturating_add(1) } else { 1 };
     *last_ms = now_ms;
     match event {
-        Event::Refused | Event::Timeout => life::delay_ms(*count).max(REFUSED_MS),
+        Event::Refused | Event::Timeout => life::delay_ms(*count).clamp(REFUSED_MS, REFUSED_MS_MAX),
         Event::Want
         | Event::Unwant
         | Event::Prepared
