@@ -19,7 +19,7 @@ use log::warn;
 use sys::{Errno, packet};
 
 use crate::link::{News, Watched};
-use crate::message::{Kind, Mac, Message};
+use crate::message::{Mac, Message};
 use crate::offers::{Due, Offers};
 use crate::server::{Server, Way};
 use crate::socket::{self, CLIENT_PORT, EVERYBODY, PACKET_BYTES, SERVER_PORT};
@@ -124,7 +124,10 @@ impl Lan {
         while let Some(due) = self.offers.due(now_ms) {
             match due {
                 Due::Probe(address) => self.probe(address),
-                Due::Send(reply, way) => self.send(&reply, way),
+                Due::Send(reply, way) => {
+                    self.server.goes(&reply, now_ms);
+                    self.send(&reply, way);
+                }
             }
         }
         if self.offers.is_empty() {
@@ -144,7 +147,8 @@ impl Lan {
 
     fn answer(&mut self, message: &Message, now_ms: u64) {
         let Some((reply, way)) = self.server.answer(message, now_ms) else { return };
-        if reply.kind == Kind::Offer && self.server.is_only_offered(reply.yiaddr) {
+        // A refusal and the words for `INFORM` give no address: `yiaddr` is none.
+        if self.server.is_only_offered(reply.yiaddr) {
             self.offers.put(reply, way, now_ms);
         } else {
             self.send(&reply, way);

@@ -1,4 +1,5 @@
-//! Offers that wait while ARP asks whether somebody uses their address already.
+//! Offers that wait while ARP asks whether somebody uses their address already; and grants to hosts that reboot with an address that we
+//! do not know to be theirs.
 //!
 //! In:  offers, ARP packets, time. Out: addresses to ask for; offers that may go; addresses that are taken.
 //!

@@ -100,6 +100,13 @@ impl Server {
         self.table.see(address, mac, now_ms);
     }
 
+    /// `reply` has waited for ARP and goes now: what it grants is given from now on.
+    pub fn goes(&mut self, reply: &Message, now_ms: u64) {
+        if let (Kind::Ack, Some(lease_s)) = (reply.kind, reply.lease_s) {
+            self.table.give(reply.yiaddr, now_ms.saturating_add(u64::from(lease_s) * 1_000));
+        }
+    }
+
     /// Returns what to answer to `message`. `None`: nothing.
     pub fn answer(&mut self, message: &Message, now_ms: u64) -> Option<(Message, Way)> {
         // A relay's clients are not on this link.
@@ -160,9 +167,17 @@ impl Server {
         // Selecting and rebooting name the address in an option, renewing and rebinding have it.
         let has = Some(message.ciaddr).filter(|address| !address.is_unspecified());
         let address = message.requested.filter(|_| has.is_none()).or(has)?;
-        let until_ms = now_ms.saturating_add(u64::from(self.lease_s()) * 1_000);
+        // Whoever reboots with an address that we do not know to be its own (our table was lost; its home was another one) is
+        // answered when ARP has found nobody there. Till then it is offered.
+        let reboots = has.is_none() && message.server.is_none();
+        let (state, hold_ms) = if reboots && !self.table.holds(&guest, address, now_ms) {
+            (Use::Offered, OFFER_MS)
+        } else {
+            (Use::Given, u64::from(self.lease_s()) * 1_000)
+        };
+        let until_ms = now_ms.saturating_add(hold_ms);
         let free = self.table.is_free_for(&self.wanted, &guest, address, now_ms);
-        if free && self.table.put(Row { address, guest, state: Use::Given, until_ms }, now_ms) {
+        if free && self.table.put(Row { address, guest, state, until_ms }, now_ms) {
             return Some(self.addressed(Kind::Ack, message, address));
         }
         // A refusal goes to everybody: the client may believe that it has an address. Source: RFC 2131 §4.1.

@@ -173,6 +173,14 @@ impl Table {
         true
     }
 
+    /// What was offered is given until `until_ms`.
+    pub fn give(&mut self, address: Ipv4Addr, until_ms: u64) {
+        let offered = |row: &&mut Row| row.address == address && row.state == Use::Offered;
+        if let Some(row) = self.rows.iter_mut().find(offered) {
+            (row.state, row.until_ms) = (Use::Given, until_ms);
+        }
+    }
+
     /// The guest gives `address` back; it will get it again if it can. `false`: it was not its.
     pub fn release(&mut self, guest: &Guest, address: Ipv4Addr, now_ms: u64) -> bool {
         let its =

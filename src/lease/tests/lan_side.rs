@@ -41,6 +41,14 @@ fn udhcpc(side: &str, options: &[&str]) -> Program {
     Program(command.env("SIDE", side).spawn().unwrap())
 }
 
+/// dhclient at `side`, with what it remembers.
+fn dhclient(side: &str) -> Program {
+    let words = ["dhclient", "-d", "-v", "-cf", "/dev/null", "-pf", "/run/isc.pid", "-lf", "/run/isc.leases"];
+    let log = fs::File::create("/run/isc.log").unwrap();
+    let mut command = at(side, &[&words[..], &["-sf", "/run/isc.sh", "eth0"]].concat());
+    Program(command.stderr(log).spawn().unwrap())
+}
+
 /// The address in line `number` of what the host `side` wrote down.
 fn line(side: &str, number: usize) -> String {
     until("a lease of the host's", 20, || {
@@ -106,10 +114,7 @@ fn an_address_of_another_network_is_refused() {
     let _daemon = daemon();
     stage.greet();
     wait_state("SELECTING", 5);
-    let words = ["dhclient", "-d", "-v", "-cf", "/dev/null", "-pf", "/run/isc.pid", "-lf", "/run/isc.leases"];
-    let log = fs::File::create("/run/isc.log").unwrap();
-    let mut command = at("home", &[&words[..], &["-sf", "/run/isc.sh", "eth0"]].concat());
-    let _client = Program(command.stderr(log).spawn().unwrap());
+    let _client = dhclient("home");
     let bound = line("isc", 0);
     let text = fs::read_to_string("/run/isc.log").unwrap();
     assert!(
@@ -149,4 +154,36 @@ fn an_address_in_use_is_given_to_nobody_else_after_a_restart() {
     let mut want = [its, other];
     want.sort_unstable();
     assert_eq!(given().iter().map(|row| row.0).collect::<Vec<_>>(), want);
+}
+
+#[test]
+fn who_remembers_an_address_that_another_has_now_is_given_another() {
+    if !enter("who_remembers_an_address_that_another_has_now_is_given_another") {
+        return;
+    }
+    let mut stage = Stage::new();
+    script("/run/busybox.sh", BUSYBOX);
+    script("/run/isc.sh", ISC);
+    let first_life = daemon();
+    stage.greet();
+    let host = udhcpc("home", &[]);
+    let its = address(&line("home", 0));
+    drop(first_life);
+    let _second_life = daemon();
+    stage.greet();
+    wait_state("SELECTING", 5);
+    // A guest had the same address in another home, where the gateway is one of our kind; it asks for it by INIT-REBOOT.
+    fs::write("/run/isc.leases", ELSEWHERE.replace("172.16.5.5", &its.to_string())).unwrap();
+    let guest = dhclient("guest");
+    assert_ne!(address(&line("isc", 0)), its, "{}", fs::read_to_string("/run/isc.log").unwrap());
+    run(&["kill", "-USR1", &host.0.id().to_string()]);
+    assert_eq!(address(&line("home", 1)), its);
+    drop(guest);
+
+    // The host itself may reboot: nobody else answers.
+    drop(host);
+    fs::remove_file("/run/isc.lease").unwrap();
+    ip("home", "address flush dev eth0");
+    let _guest = dhclient("guest");
+    assert!(line("isc", 0).starts_with("REBOOT "));
 }

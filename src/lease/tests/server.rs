@@ -154,6 +154,23 @@ fn who_was_seen_at_an_address_may_have_it() {
 }
 
 #[test]
+fn who_reboots_with_an_address_unknown_to_us_waits_for_arp() {
+    let mut server = server(199);
+    let reboot = |number| Message { requested: Some(FIRST), ..ask(Kind::Request, number) };
+    let (ack, _) = server.answer(&reboot(7), 0).unwrap();
+    assert!(ack.kind == Kind::Ack && server.is_only_offered(FIRST));
+    server.goes(&ack, 500);
+    assert!(!server.is_only_offered(FIRST), "nobody is there: it is given");
+    let (ack, _) = server.answer(&reboot(7), 100_000).unwrap();
+    assert!(ack.kind == Kind::Ack && !server.is_only_offered(FIRST), "its own: nobody needs to be asked");
+    // Somebody else is there: the answer that waited does not go, and the next one says no.
+    let mut server = self::server(199);
+    server.answer(&reboot(7), 0).unwrap();
+    server.see(FIRST, [2, 0, 0, 0, 0, 8], 250);
+    assert_eq!(server.answer(&reboot(7), 4_000).unwrap().0.kind, Kind::Nak);
+}
+
+#[test]
 fn without_name_servers_a_lease_is_short() {
     let mut server = server(199);
     server.set_name_servers(&[]);
@@ -217,6 +234,7 @@ proptest! {
                     prop_assert!(*host == number || *until_ms <= now_ms, "{given} is host {host}'s");
                 }
                 if reply.kind == Kind::Ack {
+                    server.goes(&reply, now_ms); // ARP has found nobody.
                     told.retain(|_, (host, _)| *host != number);
                     told.insert(given, (number, now_ms + u64::from(reply.lease_s.unwrap()) * 1_000));
                 }
