@@ -173,10 +173,12 @@ fn buildroots_rust_is_new_enough() {
 
 #[test]
 fn scripts_are_sound() {
-    let scripts = sources(&["buildroot", "board"], &[".sh"]);
-    assert!(scripts.len() >= 5);
+    let mut scripts = sources(&["buildroot", "board", "src/lab/setup"], &[".sh"]);
+    scripts.extend(sources(&[".ci"], &["run"]));
+    assert!(scripts.len() >= 10);
     for Source { path, text } in &scripts {
-        let output = Command::new("sh").args(["-n", path]).current_dir(root()).output().unwrap();
+        let shell = if text.starts_with("#!/usr/bin/env bash") { "bash" } else { "sh" };
+        let output = Command::new(shell).args(["-n", path]).current_dir(root()).output().unwrap();
         assert!(output.status.success(), "{path}: {}", String::from_utf8_lossy(&output.stderr));
         let is_sourced = text.starts_with("# shellcheck shell=sh\n");
         let can_be_run = fs::metadata(root().join(path)).unwrap().permissions().mode() & 0o111 != 0;

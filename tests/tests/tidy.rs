@@ -150,12 +150,13 @@ fn only_main_knows_exit_codes() {
 fn tests_wait_for_conditions_and_say_why_they_are_left_out() {
     let mut faults = Vec::new();
     for source in rust().iter().filter(|source| source.path != "tests/tests/tidy.rs") {
+        let mut in_tests = source.path.contains("tests/");
         for (index, line) in source.text.lines().enumerate() {
             let place = format!("{}:{}", source.path, index + 1);
             if line.trim() == "#[ignore]" {
                 faults.push(format!("{place}: #[ignore] without a reason"));
             }
-            let in_tests = source.path.contains("tests/");
+            in_tests |= line == "#[cfg(test)]";
             if in_tests && line.contains("sleep(") && !line.contains("// a step of a wait with a limit") {
                 faults.push(format!("{place}: sleeps"));
             }
@@ -236,4 +237,33 @@ fn the_code_map_leads_somewhere() {
         }
     }
     none("the code map names what is there", &faults);
+}
+
+#[test]
+fn what_the_pages_name_is_there() {
+    let mut pages = sources(&["docs", "buildroot"], &[".md"]);
+    pages.push(Source {
+        path: "README.md".into(),
+        text: fs::read_to_string(root().join("README.md")).unwrap(),
+    });
+    let mut faults = Vec::new();
+    for Source { path, text } in &pages {
+        let folder = root().join(path);
+        let folder = folder.parent().unwrap();
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let links = links.filter(|link| !link.starts_with("http"));
+        // What stands between backticks and begins like a path of ours; a row of the code map is seen from its room.
+        let quoted = text.split('`').skip(1).step_by(2);
+        let ours = |word: &&str| {
+            let begins = ["src/", "docs/", "board/", "buildroot/", "tests/"];
+            begins.iter().any(|begin| word.starts_with(begin)) && !word.contains(['<', '*', '{', ' '])
+        };
+        for name in links.chain(quoted.filter(ours)) {
+            let places = [folder.join(name), root().join(name), root().join("tests").join(name)];
+            if !places.iter().any(|place| place.exists()) {
+                faults.push(format!("{path}: {name}"));
+            }
+        }
+    }
+    none("pages name what is there", &faults);
 }

@@ -8,13 +8,25 @@
 //!
 //! Reading Cargo's words is in `tally.rs`.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::Stdio;
+use std::fs;
+use std::io::{BufRead, BufReader, PipeReader, Write};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::command::Words;
 use crate::error::Error;
+use crate::kernel::{self, Kernel};
 use crate::tally::Tally;
-use crate::{house, kernel, tool};
+use crate::{house, tool};
+
+/// After such a silence something hangs. The longest that is none: a test that waits half an hour for its place (`slot.rs`) and then, in
+/// the long run, kills for twenty minutes.
+const SILENCE_MAX: Duration = Duration::from_secs(3600);
 
 /// Which tests: arguments for Cargo, and for the tests' own programs.
 fn selection(pattern: Option<&str>) -> (Vec<String>, Vec<String>) {
@@ -44,15 +56,8 @@ fn build(which: &[String]) -> Result<(), Error> {
     if status.success() { Ok(()) } else { Err(failed(status.to_string())) }
 }
 
-/// Runs the tests.
-///
-/// # Errors
-/// [`Error::Short`]: some failed. [`Error::Tool`]: Cargo did not come to them. [`Error::Usage`]: the pattern fits none.
-pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
-    let lost = || Error::io("output");
-    let pattern = words.rest.first().map(String::as_str);
-    let (which, names) = selection(pattern);
-    build(&which)?;
+/// Starts the tests; their words come through the pipe.
+fn start(which: Vec<String>, names: Vec<String>, kernel: Kernel) -> Result<(Child, PipeReader), Error> {
     let (reader, writer) = std::io::pipe().map_err(Error::io("pipe"))?;
     let other = writer.try_clone().map_err(Error::io("pipe"))?;
     let mut command = tool::command("cargo");
@@ -62,19 +67,56 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
         .args(which)
         .args(["--", "--show-output"])
         .args(names)
-        .env(kernel::VARIABLE, words.kernel.word())
+        .env(kernel::VARIABLE, kernel.word())
         .stdin(Stdio::null())
         .stdout(writer)
         .stderr(other);
-    let child =
-        command.spawn().map_err(|error| Error::Tool { program: "cargo".to_owned(), why: error.to_string() });
-    let mut child = child?;
-    drop(command); // It holds the writing ends, and the pipe has to end.
+    let child = command.spawn();
+    let child = child.map_err(|error| Error::Tool { program: "cargo".to_owned(), why: error.to_string() })?;
+    Ok((child, reader)) // `command`, which holds the writing ends, goes: the pipe has to end.
+}
+
+/// Kills `pid` and all that it has started: who is left alone would hang for ever.
+///
+/// Source: proc(5), `/proc/pid/task/tid/children`.
+fn kill_all(pid: u32) {
+    for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+        let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        children.split_whitespace().filter_map(|child| child.parse().ok()).for_each(kill_all);
+    }
+    if let Ok(pid) = i32::try_from(pid) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+}
+
+/// Runs the tests.
+///
+/// # Errors
+/// [`Error::Short`]: some failed. [`Error::Tool`]: Cargo did not come to them. [`Error::Usage`]: the pattern fits none.
+pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
+    let lost = || Error::io("output");
+    let pattern = words.rest.first().map(String::as_str);
+    let (which, names) = selection(pattern);
+    build(&which)?;
+    let (mut child, reader) = start(which, names, words.kernel)?;
+    let (sender, lines) = channel();
+    thread::spawn(move || {
+        BufReader::new(reader).split(b'\n').map_while(Result::ok).try_for_each(|line| sender.send(line))
+    });
     let mut tally = Tally::default();
-    for line in BufReader::new(reader).split(b'\n') {
-        let line = line.map_err(Error::io("cargo"))?;
-        for text in tally.line(&String::from_utf8_lossy(&line)) {
-            writeln!(out, "{text}").and_then(|()| out.flush()).map_err(lost())?;
+    loop {
+        match lines.recv_timeout(SILENCE_MAX) {
+            Ok(line) => {
+                for text in tally.line(&String::from_utf8_lossy(&line)) {
+                    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(lost())?;
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                writeln!(out, "nothing was heard for {} s: killed", SILENCE_MAX.as_secs()).map_err(lost())?;
+                kill_all(child.id());
+                break;
+            }
         }
     }
     let status = child.wait().map_err(Error::io("cargo"))?;
@@ -83,20 +125,35 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
     }
     writeln!(out, "{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped)
         .map_err(lost())?;
-    if let (Some(pattern), 0, true) = (pattern, tally.passed + tally.failed + tally.skipped, status.success())
-    {
-        return Err(Error::Usage(format!("no test is called {pattern}, no room, and no file of tests")));
-    }
-    match (tally.failed, status.success()) {
-        (0, true) => Ok(()),
-        (0, false) => Err(Error::Tool { program: "cargo test".to_owned(), why: status.to_string() }),
-        (count, _) => Err(Error::Short { what: "tests", count }),
+    let none = tally.passed + tally.failed + tally.skipped == 0;
+    match (tally.failed, status.success(), pattern) {
+        (0, true, Some(pattern)) if none => {
+            Err(Error::Usage(format!("no test is called {pattern}, no room, and no file of tests")))
+        }
+        (0, true, _) => Ok(()),
+        (0, false, _) => Err(Error::Tool { program: "cargo test".to_owned(), why: status.to_string() }),
+        (count, _, _) => Err(Error::Short { what: "tests", count }),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_is_left_alone() {
+        let mut shell = tool::command("sh");
+        shell.args(["-c", "sleep 600 & echo $!; wait"]).stdout(Stdio::piped());
+        let mut shell = shell.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        kill_all(shell.id());
+        shell.wait().unwrap();
+        // A zombie has no command line, and neither has nobody.
+        let line = format!("/proc/{}/cmdline", line.trim_end());
+        let gone = || Ok(fs::read(&line).unwrap_or_default().is_empty().then_some(()));
+        crate::wait::until("the end of the child", Duration::from_secs(9), gone).unwrap();
+    }
 
     #[test]
     fn a_pattern_is_a_room_a_file_or_a_name() {
