@@ -13,7 +13,7 @@ use std::io::{BufRead, BufReader, PipeReader, Write};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -27,6 +27,9 @@ use crate::{house, tool};
 /// After such a silence something hangs. The longest that is none: a test that waits half an hour for its place (`slot.rs`) and then, in
 /// the long run, kills for twenty minutes.
 const SILENCE_MAX: Duration = Duration::from_secs(3600);
+
+/// In a suite that takes longer, single tests are shown as they end, on standard error.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Which tests: arguments for Cargo, and for the tests' own programs.
 fn selection(pattern: Option<&str>) -> (Vec<String>, Vec<String>) {
@@ -103,12 +106,19 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
     thread::spawn(move || {
         BufReader::new(reader).split(b'\n').map_while(Result::ok).try_for_each(|line| sender.send(line))
     });
-    let mut tally = Tally::default();
+    let (mut tally, mut spoken) = (Tally::default(), Instant::now());
     loop {
         match lines.recv_timeout(SILENCE_MAX) {
             Ok(line) => {
-                for text in tally.line(&String::from_utf8_lossy(&line)) {
+                let line = String::from_utf8_lossy(&line);
+                let said = tally.line(&line);
+                if said.is_empty() && line.starts_with("test ") && spoken.elapsed() > PATIENCE {
+                    eprintln!("»   {line}");
+                    spoken = Instant::now();
+                }
+                for text in said {
                     writeln!(out, "{text}").and_then(|()| out.flush()).map_err(lost())?;
+                    spoken = Instant::now();
                 }
             }
             Err(RecvTimeoutError::Disconnected) => break,
