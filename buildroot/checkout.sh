@@ -31,6 +31,9 @@ take_checkout() {
         fail "$1 is no checkout of Buildroot: it has no Makefile and package/"
     fi
     BUILDROOT=$(CDPATH='' cd -- "$1" && pwd)
+    case $BUILDROOT$TOP in
+    *[\ :]*) fail "Buildroot takes no space or colon in a path: $BUILDROOT, $TOP" ;;
+    esac
     release=$(sed -n 's/^export BR2_VERSION := \([0-9.]*\).*/\1/p' "$BUILDROOT/Makefile")
     [ -n "$release" ] || fail "$1 is no checkout of Buildroot: its Makefile names no version"
     lowest=$(printf '%s\n%s\n' "$RELEASE_MIN" "$release" | sort -V | head -n 1)
