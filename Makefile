@@ -104,8 +104,9 @@ guest-test: test-packages guest rehearsal
 test-packages:
 	@$(SETUP)/packages.sh test
 
-# cargo-deny is in no Debian release; it is built once.
+# cargo-deny is in no Debian release; it is built once. It looks at what other systems would need, too.
 deny: host
+	@$(HOST) cargo fetch -q --locked
 	@$(HOST) PATH="$(CACHE)/tools/bin:$$PATH" cargo deny --version >/dev/null 2>&1 || { \
 		echo '» building cargo-deny, once (a few minutes)' >&2; \
 		cargo install --locked --root '$(CACHE)/tools' cargo-deny@0.20.2; }
