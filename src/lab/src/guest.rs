@@ -123,6 +123,7 @@ impl Guest {
     pub fn boot_or_say(options: &Options) -> Result<Self, Error> {
         tool::need(EMULATOR, PACKAGE)?;
         let root = root::assemble(options.kernel, options.variant)?;
+        eprintln!("» booting the gateway, kernel {}", options.kernel.word());
         let mut guest = Self::start(options, root)?;
         guest.wait_ready(BOOT_LIMIT)?;
         Ok(guest)

@@ -25,6 +25,7 @@ pub struct Bare {
 pub fn measure(kernel: Kernel) -> Result<Bare, Error> {
     let root = root::bare(kernel, "bare")?;
     let options = Options { variant: Variant::Shipped, around: Around::Nothing, ..Options::new(kernel) };
+    eprintln!("» booting a bare init, to compare with");
     let mut guest = Guest::start(&options, root)?;
     guest.wait_off(BOOT_LIMIT)?;
     parse(&guest.console())
