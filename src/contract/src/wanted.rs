@@ -17,6 +17,9 @@ use crate::name::Text;
 /// A link's name: at most 15 bytes (`IFNAMSIZ` − 1, netdevice(7)).
 pub type LinkName = Text<15>;
 
+/// A service's link at the gateway has this name, and its slot's number behind it.
+pub const SERVICE_LINK: &str = "svc-";
+
 /// All that is asked of the network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -110,20 +113,28 @@ pub fn parse(text: &str) -> Result<Wanted, Error> {
 #[cfg(feature = "text")]
 fn check(wanted: &Wanted) -> Option<&'static str> {
     let (lan, services) = (&wanted.lan, &wanted.services);
-    let link = |name: &str| !name.is_empty() && name != "lo" && !name.contains(['/', ' ', '\0']);
+    let link = |name: &str| {
+        !name.is_empty()
+            && name != "lo"
+            && !name.starts_with(SERVICE_LINK)
+            && !name.contains(['/', ' ', '\0'])
+    };
+    let hosts = u32::MAX.checked_shr(lan.prefix_length.into()).unwrap_or(0);
+    let host = lan.address.to_bits() & hosts;
     let inside = |address| contains(lan.address, lan.prefix_length, address);
     let pool_outside = lan.dhcp.is_some_and(|pool| !inside(pool.first) || !inside(pool.last));
     let pool_empty = lan.dhcp.is_some_and(|pool| pool.first > pool.last);
     let pool_ours = lan.dhcp.is_some_and(|pool| (pool.first..=pool.last).contains(&lan.address));
     let shorter = lan.prefix_length.min(services.prefix_length);
     let rules = [
-        (!link(&wanted.wan.link), "wan.link: a link's name"),
+        (!link(&wanted.wan.link), "wan.link: a link's name, none of a service's"),
         (!link(&lan.bridge) || lan.bridge == wanted.wan.link, "lan.bridge: a name that no other link has"),
         (
-            lan.ports.iter().any(|port| !link(port) || *port == wanted.wan.link),
-            "lan.ports: links other than wan.link",
+            lan.ports.iter().any(|port| !link(port) || *port == wanted.wan.link || *port == lan.bridge),
+            "lan.ports: links other than wan.link and lan.bridge",
         ),
         (!(8..=30).contains(&lan.prefix_length), "lan.prefix_length: 8 to 30"),
+        (host == 0 || host == hosts, "lan.address: a host's address, not the network's nor the broadcast's"),
         (pool_outside, "lan.dhcp: first and last lie in the LAN's prefix"),
         (pool_empty, "lan.dhcp: first is not after last"),
         (pool_ours, "lan.dhcp: the gateway's own address is not in the pool"),
@@ -152,6 +163,10 @@ mod tests {
             ("unknown key", PLAIN.replace("[lan]", "[lan]\ncolour = 1"), "colour"),
             ("pool outside", PLAIN.replace("192.168.1.100", "192.168.2.100"), "lan.dhcp"),
             ("our address in the pool", PLAIN.replace("\"192.168.1.1\"", "\"192.168.1.120\""), "own address"),
+            ("bridge in itself", PLAIN.replace("\"eth1\"", "\"br-lan\""), "lan.ports"),
+            ("a service's link", PLAIN.replace("\"eth0\"", "\"svc-0\""), "wan.link"),
+            ("broadcast", PLAIN.replace("\"192.168.1.1\"", "\"192.168.1.255\""), "lan.address"),
+            ("network", PLAIN.replace("\"192.168.1.1\"", "\"192.168.1.0\""), "lan.address"),
             ("overlap", PLAIN.replace("10.64.0.0", "192.168.1.0"), "overlaps"),
             ("not an address", PLAIN.replace("10.64.0.0", "10.64.0"), "line"),
         ];

@@ -12,13 +12,11 @@
 use std::net::Ipv4Addr;
 
 use contract::manifest::{Audience, Serve};
-use contract::wanted::{WanIpv4, Wanted};
+use contract::wanted::{SERVICE_LINK, WanIpv4, Wanted};
 
 use crate::expression::{ESTABLISHED, INVALID, RELATED, Rule};
 use crate::ruleset::{Chain, Hook, Table};
-use crate::target::{
-    Attachment, Prefix, SERVICE_LINK, home_prefix, service_address, service_link, services_prefix,
-};
+use crate::target::{Attachment, Prefix, home_prefix, service_address, service_link, services_prefix};
 
 /// The chains; no name is a word of nft's own language. Priorities are nft's words `raw`, `dstnat`, `filter`, `mangle`, `srcnat`.
 const CHAINS: [Chain; 6] = [
