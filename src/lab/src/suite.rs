@@ -101,12 +101,14 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
     let pattern = words.rest.first().map(String::as_str);
     let (which, names) = selection(pattern);
     build(&which)?;
+    // `-p ROOM`, or the workspace.
+    let mut tally = Tally::of(which.get(1).map(String::as_str));
     let (mut child, reader) = start(which, names, words.kernel)?;
     let (sender, lines) = channel();
     thread::spawn(move || {
         BufReader::new(reader).split(b'\n').map_while(Result::ok).try_for_each(|line| sender.send(line))
     });
-    let (mut tally, mut spoken) = (Tally::default(), Instant::now());
+    let mut spoken = Instant::now();
     loop {
         match lines.recv_timeout(SILENCE_MAX) {
             Ok(line) => {
