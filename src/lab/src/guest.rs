@@ -50,7 +50,7 @@ pub enum Around {
 pub struct Options {
     /// Which kernel.
     pub kernel: Kernel,
-    /// Which root; [`Variant::Shipped`] has no door.
+    /// Which root; not every one has a door.
     pub variant: Variant,
     /// What stands around it.
     pub around: Around,
@@ -160,7 +160,7 @@ impl Guest {
             wan: port(Side::Isp, Port::Internet),
             lan: port(Side::Lan, Port::Home { page_port: page_port.unwrap_or_default() }),
             console: Console::File(console.clone()),
-            door: (options.variant != Variant::Shipped).then(|| scratch.file("door")),
+            door: options.variant.has_door().then(|| scratch.file("door")),
             monitor: scratch.file("monitor"),
         };
         if let Some(path) = &board.stick {

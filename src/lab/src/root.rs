@@ -26,8 +26,21 @@ pub enum Variant {
     Shipped,
     /// With `/sbin/door`: `ctl` bound to the second serial port.
     Test,
+    /// As [`Variant::Shipped`], with a supervisor that runs and never says a word: what its watchdog is for.
+    Silent,
     /// As [`Variant::Test`], and the supervisor has more tenants, and a module is missing: for rehearsals of what should never happen.
     Rehearsal,
+}
+
+impl Variant {
+    /// Can tests speak to it?
+    #[must_use]
+    pub fn has_door(self) -> bool {
+        match self {
+            Self::Test | Self::Rehearsal => true,
+            Self::Shipped | Self::Silent => false,
+        }
+    }
 }
 
 /// A root, ready to boot.
@@ -51,6 +64,8 @@ pub const PROGRAMS: [(&str, &str); 7] = [
 ];
 /// The door of the test root: the same program as `ctl` under another name.
 const DOOR: (&str, &str) = ("ctl", "sbin/door");
+/// In place of the supervisor: a program that runs for ever and knows no wire.
+const SILENT: (&str, &str) = ("chatter", "sbin/supervisor");
 /// The supervisor of the rehearsal root.
 const REHEARSAL: (&str, &str) = ("rehearsal", "sbin/supervisor");
 /// Where sealed services lie.
@@ -173,6 +188,7 @@ fn gateway(kernel: Kernel, variant: Variant) -> Result<Tree, Error> {
     // A later one takes the place of an earlier one.
     let (more, manifests): (&[_], &[_]) = match variant {
         Variant::Shipped => (&[], &["manifest.toml"]),
+        Variant::Silent => (&[SILENT], &["manifest.toml"]),
         Variant::Test => (&[DOOR], &["manifest.toml"]),
         Variant::Rehearsal => (&[DOOR, REHEARSAL], &["manifest.toml", "rehearsal.toml"]),
     };
@@ -276,9 +292,9 @@ mod tests {
 
     #[test]
     fn the_door_is_in_roots_for_tests_only() {
-        for (variant, wanted) in
-            [(Variant::Shipped, false), (Variant::Test, true), (Variant::Rehearsal, true)]
-        {
+        for variant in [Variant::Shipped, Variant::Silent, Variant::Test, Variant::Rehearsal] {
+            let wanted = variant == Variant::Test || variant == Variant::Rehearsal;
+            assert_eq!(variant.has_door(), wanted, "{variant:?}");
             match paths(Kernel::Board, variant) {
                 Err(why @ Error::Missing { .. }) => return println!("skipped: {why}"),
                 other => assert_eq!(other.unwrap().contains(&"/sbin/door".to_owned()), wanted, "{variant:?}"),
