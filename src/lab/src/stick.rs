@@ -2,7 +2,7 @@
 //!
 //! In:  nothing. Out: a sparse ext4 image, made once without any right; copies of it for tests.
 //!
-//! Source: mke2fs(8); docs of `storage` for the label.
+//! Source: mke2fs(8); `src/storage/src/lib.rs` for the label.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
