@@ -3,8 +3,7 @@
 //! In:  `rootfs/`, the firmware's programs, sealed services, the kernel's modules. Out: a file in `target/lab/root`, named after its
 //! contents, so that the same root is compressed once.
 //!
-//! Three variants: what is shipped, the one for tests, which has a door more, and the one for rehearsals. Where each program lies is said
-//! in one table.
+//! What is shipped is one variant; the others are for tests (`Variant`). Where each program lies is said in one table.
 //!
 //! Not here: the root of the flashable image (`buildroot/`).
 

@@ -128,22 +128,29 @@ fn an_address_of_another_network_is_refused() {
     assert_eq!(given()[0].0, address(&bound));
 }
 
-#[test]
-fn an_address_in_use_is_given_to_nobody_else_after_a_restart() {
-    if !enter("an_address_in_use_is_given_to_nobody_else_after_a_restart") {
-        return;
-    }
-    let mut stage = Stage::new();
+/// A host at home gets an address, and the daemon that gave it dies: the host, its address, and the daemon's next life, which knows of
+/// neither.
+fn outlive_a_daemon(stage: &mut Stage) -> (Program, Ipv4Addr, Program) {
     script("/run/busybox.sh", BUSYBOX);
     let first_life = daemon();
     stage.greet();
     let host = udhcpc("home", &[]);
     let its = address(&line("home", 0));
     drop(first_life);
-    let _second_life = daemon();
+    let second_life = daemon();
     stage.greet();
     wait_state("SELECTING", 5);
     assert!(given().is_empty(), "its table is gone");
+    (host, its, second_life)
+}
+
+#[test]
+fn an_address_in_use_is_given_to_nobody_else_after_a_restart() {
+    if !enter("an_address_in_use_is_given_to_nobody_else_after_a_restart") {
+        return;
+    }
+    let mut stage = Stage::new();
+    let (host, its, _second_life) = outlive_a_daemon(&mut stage);
     // Another host asks for that very address, and is offered it until ARP says no.
     let _guest = udhcpc("guest", &["-r", &its.to_string()]);
     let other = address(&line("guest", 0));
@@ -162,16 +169,8 @@ fn who_remembers_an_address_that_another_has_now_is_given_another() {
         return;
     }
     let mut stage = Stage::new();
-    script("/run/busybox.sh", BUSYBOX);
     script("/run/isc.sh", ISC);
-    let first_life = daemon();
-    stage.greet();
-    let host = udhcpc("home", &[]);
-    let its = address(&line("home", 0));
-    drop(first_life);
-    let _second_life = daemon();
-    stage.greet();
-    wait_state("SELECTING", 5);
+    let (host, its, _second_life) = outlive_a_daemon(&mut stage);
     // A guest had the same address in another home, where the gateway is one of our kind; it asks for it by INIT-REBOOT.
     fs::write("/run/isc.leases", ELSEWHERE.replace("172.16.5.5", &its.to_string())).unwrap();
     let guest = dhclient("guest");
