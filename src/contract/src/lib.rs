@@ -11,7 +11,9 @@
 extern crate std;
 
 pub mod limit;
+pub mod mac;
 pub mod name;
+pub mod prefix;
 
 pub mod layer;
 pub mod manifest;
@@ -28,6 +30,8 @@ pub mod control;
 pub mod learn;
 pub mod leases;
 pub mod mount;
+pub mod resolve;
 pub mod show;
+pub mod told;
 
 pub use name::{Name, Text};

@@ -47,6 +47,34 @@ pub const LABEL_BYTES: usize = 32;
 pub const NAME_SERVERS: usize = 3;
 /// Ports of the LAN bridge.
 pub const BRIDGE_PORTS: usize = 8;
+/// Forwarded ports: what a large household of players asks for, ten times.
+pub const FORWARDS: usize = 256;
+/// Pinholes in IPv6.
+pub const PINHOLES: usize = 64;
+/// Addresses that are kept for somebody.
+pub const RESERVATIONS: usize = 128;
+/// Prefixes behind one play: the operator's platforms.
+pub const PLAY_PREFIXES: usize = 16;
+/// Names that may lead into the home.
+pub const REBIND_NAMES: usize = 16;
+/// Hosts with a policy of their own.
+pub const CLIENT_POLICIES: usize = 16;
+/// Names that one host does not get.
+pub const DENIED_NAMES: usize = 8;
+/// Time servers of each kind.
+pub const TIME_SERVERS: usize = 4;
+/// Plays: Internet, voice, TV.
+pub const PLAYS: usize = 3;
+/// Networks at home: LAN and guests.
+pub const HOMES: usize = 2;
+/// Routes that we take from one lease (option 121).
+pub const CLASSLESS_ROUTES: usize = 16;
+/// IPv6 prefixes and addresses of one link: those in use and those that are given up.
+pub const IPV6_PREFIXES: usize = 8;
+/// Ports that hosts have asked for (PCP).
+pub const MAPPINGS: usize = 256;
+/// Names of hosts of the home.
+pub const LOCAL_NAMES: usize = 1_024;
 
 const _: () = assert!(STORE_SLOTS >= SERVICES * 8 + DAEMONS * 7 + 16);
 const _: () = assert!(LABEL_BYTES > NAME_BYTES);

@@ -1,8 +1,9 @@
-//! The wanted network: everything that the operator asks of links, addresses, leases and the firewall. Version 1.
+//! The wanted network: everything that the operator asks of links, addresses, plays, the firewall and queues. Version 2.
 //!
 //! In:  `network.toml` (feature `text`). Out: a `Wanted`, bounded and checked.
 //!
-//! Given whole, every time. The rest of triple play (VLANs, PPPoE, IPv6, voice, IPTV, QoS) comes as further tables.
+//! Given whole, every time. The operator's side is one link with up to three *plays* on it (Internet, voice, TV), each untagged or with
+//! its own VLAN; the home's side is one bridge, and a guest network beside it.
 //!
 //! Source: docs/network.md.
 
@@ -11,45 +12,74 @@ use core::net::Ipv4Addr;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::limit::BRIDGE_PORTS;
+use crate::limit::{BRIDGE_PORTS, FORWARDS, PINHOLES, RESERVATIONS};
 use crate::name::Text;
+
+pub mod access;
+pub mod reach;
+pub mod traffic;
+
+#[cfg(feature = "text")]
+mod check;
+
+pub use access::{Access, Profile, Proxy, Tv, Voice, WanIpv4, WanIpv6};
+pub use reach::{Dns, Forward, Pinhole, Time, Upstream};
+pub use traffic::Qos;
 
 /// A link's name: at most 15 bytes (`IFNAMSIZ` − 1, netdevice(7)).
 pub type LinkName = Text<15>;
+/// A link-layer address. In `network.toml`: six bytes in hex, with colons.
+pub type Mac = crate::mac::Mac;
 
 /// A service's link at the gateway has this name, and its slot's number behind it.
 pub const SERVICE_LINK: &str = "svc-";
+/// The PPP link of the Internet play.
+pub const PPP_LINK: &str = "ppp0";
 
 /// All that is asked of the network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
-    /// The side of the operator.
+    /// The link to the operator.
     pub wan: Wan,
+    /// The Internet play.
+    pub internet: Access,
+    /// The voice play.
+    #[serde(default)]
+    pub voice: Option<Voice>,
+    /// The TV play.
+    #[serde(default)]
+    pub tv: Option<Tv>,
     /// The side of the home.
     pub lan: Lan,
+    /// A network for guests, apart from the home.
+    #[serde(default)]
+    pub guest: Option<Guest>,
     /// Where services get their addresses.
     pub services: Services,
+    /// Ports of the Internet play's IPv4 address that lead into the home.
+    #[serde(default)]
+    pub forward: Vec<Forward, FORWARDS>,
+    /// What of the home may be reached from the Internet by IPv6.
+    #[serde(default)]
+    pub pinhole: Vec<Pinhole, PINHOLES>,
+    /// Queues. Left out: the kernel's own.
+    #[serde(default)]
+    pub qos: Option<Qos>,
+    /// The name server of the home.
+    #[serde(default)]
+    pub dns: Dns,
+    /// Where the time comes from.
+    #[serde(default)]
+    pub time: Time,
 }
 
-/// The WAN link.
+/// The link to the operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wan {
     /// The link.
     pub link: LinkName,
-    /// How it gets its IPv4 address.
-    pub ipv4: WanIpv4,
-}
-
-/// How the WAN link gets its IPv4 address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WanIpv4 {
-    /// From a DHCP server (RFC 2131).
-    Dhcp,
-    /// Not at all.
-    None,
 }
 
 /// The LAN bridge.
@@ -65,7 +95,37 @@ pub struct Lan {
     /// The length of its prefix, in bits: 8 to 30.
     pub prefix_length: u8,
     /// The DHCP server on it.
+    #[serde(default)]
     pub dhcp: Option<Pool>,
+    /// Addresses that are kept for somebody.
+    #[serde(default)]
+    pub reservation: Vec<Reservation, RESERVATIONS>,
+    /// The domain of its local names.
+    #[serde(default = "home")]
+    pub domain: Text<63>,
+    /// What it gives out of IPv6.
+    #[serde(default)]
+    pub ipv6: LanIpv6,
+    /// Hosts may ask for forwarded ports (PCP, RFC 6887).
+    #[serde(default)]
+    pub pcp: bool,
+}
+
+fn home() -> Text<63> {
+    Text::from("home.arpa") // RFC 8375
+}
+
+/// What the LAN gives out of IPv6, once there is a prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LanIpv6 {
+    /// Router advertisements, and DHCPv6 for all but addresses (RFC 8415 §4.2 "stateless").
+    #[default]
+    Stateless,
+    /// Addresses by DHCPv6 too.
+    Stateful,
+    /// Nothing.
+    None,
 }
 
 /// What the DHCP server gives out.
@@ -78,6 +138,37 @@ pub struct Pool {
     pub last: Ipv4Addr,
     /// How long a lease is, in seconds.
     pub lease_s: u32,
+}
+
+/// An address that is kept for one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reservation {
+    /// Whom.
+    pub mac: Mac,
+    /// The address.
+    pub address: Ipv4Addr,
+    /// The host's name among the local names; empty: what it calls itself.
+    #[serde(default)]
+    pub name: Text<63>,
+}
+
+/// The guest network: to the Internet, and to nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guest {
+    /// Ports of its own; none of the LAN's.
+    #[serde(default)]
+    pub ports: Vec<LinkName, BRIDGE_PORTS>,
+    /// Its VLAN on the LAN's ports (802.1Q), 1 to 4094; 0: it is on none of them.
+    #[serde(default)]
+    pub vlan: u16,
+    /// The gateway's own address in it.
+    pub address: Ipv4Addr,
+    /// The length of its prefix, in bits: 8 to 30.
+    pub prefix_length: u8,
+    /// The DHCP server on it.
+    pub dhcp: Pool,
 }
 
 /// Where services get their addresses.
@@ -93,8 +184,27 @@ pub struct Services {
 /// Is `address` in `prefix`/`length`?
 #[must_use]
 pub fn contains(prefix: Ipv4Addr, length: u8, address: Ipv4Addr) -> bool {
-    let mask = u32::MAX.checked_shl(32 - u32::from(length.min(32))).unwrap_or(0);
-    prefix.to_bits() & mask == address.to_bits() & mask
+    crate::prefix::Prefix::new(prefix.into(), length).holds(address.into())
+}
+
+impl Wanted {
+    /// The link that carries a play's frames: the WAN link, or its VLAN.
+    #[must_use]
+    pub fn frame_link(&self, access: &Access) -> LinkName {
+        match access.vlan {
+            0 => self.wan.link.clone(),
+            vlan => Text::format(format_args!("{}.{vlan}", self.wan.link)),
+        }
+    }
+
+    /// The link that carries a play's addresses: as [`Wanted::frame_link`], or the PPP link on it.
+    #[must_use]
+    pub fn address_link(&self, access: &Access) -> LinkName {
+        match access.ipv4 {
+            WanIpv4::Pppoe => Text::from(PPP_LINK),
+            WanIpv4::Dhcp | WanIpv4::Static | WanIpv4::None => self.frame_link(access),
+        }
+    }
 }
 
 #[cfg(feature = "text")]
@@ -106,73 +216,5 @@ pub use crate::text::Error;
 /// See [`Error`]; nothing is taken from a text that has one.
 #[cfg(feature = "text")]
 pub fn parse(text: &str) -> Result<Wanted, Error> {
-    crate::text::parse("network.toml", crate::limit::WANTED_BYTES, text, check)
-}
-
-/// The first rule that `wanted` breaks.
-#[cfg(feature = "text")]
-fn check(wanted: &Wanted) -> Option<&'static str> {
-    let (lan, services) = (&wanted.lan, &wanted.services);
-    let link = |name: &str| {
-        !name.is_empty()
-            && name != "lo"
-            && !name.starts_with(SERVICE_LINK)
-            && !name.contains(['/', ' ', '\0'])
-    };
-    let hosts = u32::MAX.checked_shr(lan.prefix_length.into()).unwrap_or(0);
-    let host = lan.address.to_bits() & hosts;
-    let inside = |address| contains(lan.address, lan.prefix_length, address);
-    let pool_outside = lan.dhcp.is_some_and(|pool| !inside(pool.first) || !inside(pool.last));
-    let pool_empty = lan.dhcp.is_some_and(|pool| pool.first > pool.last);
-    let pool_ours = lan.dhcp.is_some_and(|pool| (pool.first..=pool.last).contains(&lan.address));
-    let shorter = lan.prefix_length.min(services.prefix_length);
-    let rules = [
-        (!link(&wanted.wan.link), "wan.link: a link's name, none of a service's"),
-        (!link(&lan.bridge) || lan.bridge == wanted.wan.link, "lan.bridge: a name that no other link has"),
-        (
-            lan.ports.iter().any(|port| !link(port) || *port == wanted.wan.link || *port == lan.bridge),
-            "lan.ports: links other than wan.link and lan.bridge",
-        ),
-        (!(8..=30).contains(&lan.prefix_length), "lan.prefix_length: 8 to 30"),
-        (host == 0 || host == hosts, "lan.address: a host's address, not the network's nor the broadcast's"),
-        (pool_outside, "lan.dhcp: first and last lie in the LAN's prefix"),
-        (pool_empty, "lan.dhcp: first is not after last"),
-        (pool_ours, "lan.dhcp: the gateway's own address is not in the pool"),
-        (lan.dhcp.is_some_and(|pool| pool.lease_s < 120), "lan.dhcp.lease_s: at least 120"),
-        (!(16..=26).contains(&services.prefix_length), "services.prefix_length: 16 to 26"),
-        (contains(lan.address, shorter, services.prefix), "services.prefix: it overlaps the LAN's"),
-    ];
-    rules.into_iter().find_map(|(broken, why)| broken.then_some(why))
-}
-
-#[cfg(all(test, feature = "text"))]
-mod tests {
-    use super::*;
-    use std::string::ToString;
-
-    const PLAIN: &str = include_str!("../../../rootfs/etc/shg/network.toml");
-
-    #[test]
-    fn what_we_ship_is_well_formed() {
-        assert_eq!(parse(PLAIN).unwrap().wan.ipv4, WanIpv4::Dhcp);
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        let table = [
-            ("unknown key", PLAIN.replace("[lan]", "[lan]\ncolour = 1"), "colour"),
-            ("pool outside", PLAIN.replace("192.168.1.100", "192.168.2.100"), "lan.dhcp"),
-            ("our address in the pool", PLAIN.replace("\"192.168.1.1\"", "\"192.168.1.120\""), "own address"),
-            ("bridge in itself", PLAIN.replace("\"eth1\"", "\"br-lan\""), "lan.ports"),
-            ("a service's link", PLAIN.replace("\"eth0\"", "\"svc-0\""), "wan.link"),
-            ("broadcast", PLAIN.replace("\"192.168.1.1\"", "\"192.168.1.255\""), "lan.address"),
-            ("network", PLAIN.replace("\"192.168.1.1\"", "\"192.168.1.0\""), "lan.address"),
-            ("overlap", PLAIN.replace("10.64.0.0", "192.168.1.0"), "overlaps"),
-            ("not an address", PLAIN.replace("10.64.0.0", "10.64.0"), "line"),
-        ];
-        for (what, text, word) in table {
-            let error = parse(&text).unwrap_err().to_string();
-            assert!(error.contains(word), "{what}: {error}");
-        }
-    }
+    crate::text::parse("network.toml", crate::limit::WANTED_BYTES, text, check::check)
 }

@@ -13,6 +13,16 @@ pub mod uid {
     pub const NETWORK: u32 = 102;
     /// The daemon `lease`.
     pub const LEASE: u32 = 103;
+    /// The daemon `names`.
+    pub const NAMES: u32 = 104;
+    /// The daemon `voice`.
+    pub const VOICE: u32 = 105;
+    /// The daemon `time`.
+    pub const TIME: u32 = 106;
+    /// The daemon `multicast`.
+    pub const MULTICAST: u32 = 107;
+    /// The daemon `identity`.
+    pub const IDENTITY: u32 = 108;
 }
 
 /// The first uid of the first tenant's range.
@@ -52,5 +62,16 @@ pub const SHOW: Wire =
 pub const LEASES: Wire =
     Wire { name: "leases", server: "lease", clients: &[uid::ROOT], path: "/run/wire/leases" };
 
+/// names, voice, time, multicast → network: what each is told.
+pub const TOLD: Wire = Wire {
+    name: "told",
+    server: "network",
+    clients: &[uid::NAMES, uid::VOICE, uid::TIME, uid::MULTICAST],
+    path: "/run/wire/told",
+};
+/// lease → names: local names; ctl → names: numbers.
+pub const RESOLVE: Wire =
+    Wire { name: "resolve", server: "names", clients: &[uid::LEASE, uid::ROOT], path: "/run/wire/resolve" };
+
 /// Every wire but `keep`, which is a pair and has no path.
-pub const ALL: [Wire; 6] = [CONTROL, MOUNT, ATTACH, LEARN, SHOW, LEASES];
+pub const ALL: [Wire; 8] = [CONTROL, MOUNT, ATTACH, LEARN, SHOW, LEASES, TOLD, RESOLVE];

@@ -104,7 +104,7 @@ impl Room {
     fn attend_network(&mut self, now_ms: u64) {
         let connected = self.learn.dial(now_ms);
         if let Some(wish) = self.learn.hear() {
-            self.want(wish, now_ms);
+            self.want(&wish, now_ms);
         }
         if connected && let Some(learned) = self.wan.as_ref().and_then(|wan| wan.learned(now_ms)) {
             self.learn.say(&learned);
@@ -112,17 +112,18 @@ impl Room {
     }
 
     /// Takes a wish in: what it does not change goes on.
-    fn want(&mut self, wish: Wish, now_ms: u64) {
-        if wish.client.as_ref() != self.wan.as_ref().map(Wan::name) {
-            self.wan = wish.client.map(Wan::new);
+    fn want(&mut self, wish: &Wish, now_ms: u64) {
+        let client = wish.clients.iter().find(|client| client.ipv4).map(|client| client.link.clone());
+        let server = wish.servers.iter().find(|server| server.pool.is_some()).cloned();
+        if client.as_ref() != self.wan.as_ref().map(Wan::name) {
+            self.wan = client.map(Wan::new);
             if let Some(wan) = &self.wan {
                 info!("{}: a lease is wanted", wan.name());
             }
         }
-        let same_link = |lan: &&mut Lan| {
-            wish.server.as_ref().is_some_and(|wanted| wanted.link == lan.server().wanted().link)
-        };
-        match (self.lan.as_mut().filter(same_link), wish.server) {
+        let same_link =
+            |lan: &&mut Lan| server.as_ref().is_some_and(|wanted| wanted.link == lan.server().wanted().link);
+        match (self.lan.as_mut().filter(same_link), server) {
             (Some(lan), Some(wanted)) => lan.want(wanted),
             (_, wanted) => {
                 if let Some(wanted) = &wanted {

@@ -231,7 +231,7 @@ impl Server {
     }
 
     fn lease_s(&self) -> u32 {
-        let lease_s = self.wanted.pool.lease_s;
+        let lease_s = self.wanted.pool.map_or(0, |pool| pool.lease_s);
         if self.name_servers.is_empty() { lease_s.min(LEASE_S_WITHOUT_NAMES) } else { lease_s }
     }
 

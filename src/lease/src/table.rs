@@ -228,7 +228,7 @@ fn is_bound(state: Use) -> bool {
 pub fn is_in_pool(server: &Server, address: Ipv4Addr) -> bool {
     let host_bits = u32::MAX.checked_shr(u32::from(server.prefix_length)).unwrap_or(0);
     let host = address.to_bits() & host_bits;
-    (server.pool.first..=server.pool.last).contains(&address)
+    server.pool.is_some_and(|pool| (pool.first..=pool.last).contains(&address))
         && address != server.address
         && host != 0
         && host != host_bits
@@ -236,8 +236,9 @@ pub fn is_in_pool(server: &Server, address: Ipv4Addr) -> bool {
 
 /// The pool's addresses from where `key` points on, as many as are needed to meet one that is in no row.
 fn candidates(server: &Server, key: &[u8]) -> impl Iterator<Item = Ipv4Addr> {
-    let first = server.pool.first.to_bits();
-    let size = u64::from(server.pool.last.to_bits().saturating_sub(first)) + 1;
+    let ends = server.pool.map_or((1, 0), |pool| (pool.first.to_bits(), pool.last.to_bits()));
+    let (first, last) = ends;
+    let size = (u64::from(last) + 1).saturating_sub(u64::from(first));
     // The pool's own address, the first and the last of the prefix, and one more than all rows.
     let tries = size.min(u64::try_from(ROWS_MAX).unwrap_or(u64::MAX) + 4);
     let start = hash(key) % size;

@@ -50,7 +50,10 @@ impl Terms {
             address: self.address,
             prefix_length: self.prefix_length,
             router: self.router,
+            routes: Vec::new(),
             name_servers: self.name_servers.clone(),
+            time_servers: Vec::new(),
+            sip_servers: Vec::new(),
             server: self.server,
             lease_s: self.lease_s,
         }

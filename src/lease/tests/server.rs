@@ -18,8 +18,8 @@ const NONE: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 
 fn server(last: u8) -> Server {
     let pool = Pool { first: FIRST, last: Ipv4Addr::new(192, 168, 1, last), lease_s: 600 };
-    let mut server =
-        Server::new(learn::Server { link: "lan".into(), address: OURS, prefix_length: 24, pool }, 0);
+    let wanted = learn::Server { pool: Some(pool), ..learn::Server::silent("lan".into(), OURS, 24) };
+    let mut server = Server::new(wanted, 0);
     server.set_name_servers(&[Ipv4Addr::new(10, 0, 0, 1)]);
     server
 }

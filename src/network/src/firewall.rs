@@ -136,9 +136,9 @@ fn input(wanted: &Wanted) -> Vec<Rule> {
         rules.push(side.clone().icmp(ECHO).at_most(PINGS.0, PINGS.1).accept());
         rules.push(side.icmpv6(ECHO6, ECHO6).at_most(PINGS.0, PINGS.1).accept());
     }
-    match wanted.wan.ipv4 {
+    match wanted.internet.ipv4 {
         WanIpv4::Dhcp => rules.push(rule().comes_by(wan).udp_ports(DHCP_SERVER, DHCP_CLIENT).accept()),
-        WanIpv4::None => {}
+        WanIpv4::Pppoe | WanIpv4::Static | WanIpv4::None => {}
     }
     rules.extend([
         rule().comes_by(lan).udp_ports(DHCP_CLIENT, DHCP_SERVER).accept(),

@@ -12,8 +12,9 @@
 
 use std::path::PathBuf;
 
-use contract::learn::{Learned, Server, Wish};
+use contract::learn::{Client, Learned, Server, Wish};
 use contract::wanted::{WanIpv4, Wanted};
+use heapless::Vec as Bounded;
 use log::{info, warn};
 use sys::clock;
 
@@ -138,8 +139,8 @@ impl Gateway {
 
     /// What is known of the link that is the WAN now.
     fn wan_of(&self, wanted: &Wanted) -> Wan {
-        match (&self.wan, wanted.wan.ipv4) {
-            (_, WanIpv4::None) => Wan::Lost,
+        match (&self.wan, wanted.internet.ipv4) {
+            (_, WanIpv4::None | WanIpv4::Pppoe | WanIpv4::Static) => Wan::Lost,
             (Wan::Leased(lease), WanIpv4::Dhcp) if lease.link != wanted.wan.link => Wan::Unknown,
             (Wan::Leased(lease), WanIpv4::Dhcp) if !target::takes(wanted, lease) => Wan::Lost,
             (known, WanIpv4::Dhcp) => known.clone(),
@@ -243,20 +244,21 @@ impl Gateway {
     /// What is wanted of `lease`.
     #[must_use]
     pub fn wish(&self) -> Wish {
-        let Some(wanted) = self.configuration.wanted() else { return Wish { client: None, server: None } };
+        let Some(wanted) = self.configuration.wanted() else { return Wish::default() };
         let lan = &wanted.lan;
-        Wish {
-            client: match wanted.wan.ipv4 {
-                WanIpv4::Dhcp => Some(wanted.wan.link.clone()),
-                WanIpv4::None => None,
-            },
-            server: lan.dhcp.map(|pool| Server {
-                link: lan.bridge.clone(),
-                address: lan.address,
-                prefix_length: lan.prefix_length,
-                pool,
-            }),
-        }
+        let client = Client {
+            ipv4: wanted.internet.ipv4 == WanIpv4::Dhcp,
+            dhcp: wanted.internet.dhcp.clone(),
+            ..Client::silent(wanted.frame_link(&wanted.internet))
+        };
+        let server = Server {
+            pool: lan.dhcp,
+            reservations: lan.reservation.clone(),
+            domain: lan.domain.clone(),
+            names: true,
+            ..Server::silent(lan.bridge.clone(), lan.address, lan.prefix_length)
+        };
+        Wish { clients: Bounded::from_iter([client]), servers: Bounded::from_iter([server]) }
     }
 
     /// What `lease` has learned. A turn follows.
@@ -264,13 +266,23 @@ impl Gateway {
         let link = match &learned {
             Learned::Lease(lease) => &lease.link,
             Learned::Lost { link } => link,
+            Learned::Session(_)
+            | Learned::SessionLost { .. }
+            | Learned::Ipv6(_)
+            | Learned::Mappings { .. } => {
+                return;
+            }
         };
         if self.configuration.wanted().is_none_or(|wanted| wanted.wan.link != *link) {
             return warn!("a lease on {link}, which is not the WAN: left alone");
         }
         let wan = match learned {
             Learned::Lease(lease) => Wan::Leased(lease),
-            Learned::Lost { .. } => Wan::Lost,
+            Learned::Lost { .. }
+            | Learned::Session(_)
+            | Learned::SessionLost { .. }
+            | Learned::Ipv6(_)
+            | Learned::Mappings { .. } => Wan::Lost,
         };
         if wan.address() != self.wan.address() {
             self.applied_ms = None;

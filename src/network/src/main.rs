@@ -1,4 +1,4 @@
-//! The daemon `network`: the supervisor starts it, with the wires `attach`, `learn` and `show`.
+//! The daemon `network`: the supervisor starts it, with the wires `attach`, `learn`, `show` and `told`.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -7,8 +7,8 @@ use contract::wires;
 use network::room::Room;
 
 fn main() -> ExitCode {
-    let listeners = [wires::ATTACH, wires::LEARN, wires::SHOW].map(wire::take);
-    let [Some(attach), Some(learn), Some(show)] = listeners else {
+    let listeners = [wires::ATTACH, wires::LEARN, wires::SHOW, wires::TOLD].map(wire::take);
+    let [Some(attach), Some(learn), Some(show), _told] = listeners else {
         eprintln!("network: its wires were not given: only the supervisor starts it");
         return ExitCode::from(2);
     };

@@ -130,7 +130,10 @@ mod tests {
             address: [203, 0, 113, last].into(),
             prefix_length: 24,
             router: Some([203, 0, 113, 1].into()),
+            routes: heapless::Vec::new(),
             name_servers: heapless(),
+            time_servers: heapless::Vec::new(),
+            sip_servers: heapless::Vec::new(),
             server: [203, 0, 113, 1].into(),
             lease_s: 600,
         }

@@ -273,7 +273,10 @@ mod tests {
             address: address.into(),
             prefix_length,
             router: router.map(Into::into),
+            routes: heapless::Vec::new(),
             name_servers: Default::default(),
+            time_servers: heapless::Vec::new(),
+            sip_servers: heapless::Vec::new(),
             server: [203, 0, 113, 1].into(),
             lease_s: 600,
         }

@@ -36,8 +36,10 @@ pub fn tell(gateway: &mut Gateway) -> Result<Vec<Answer>, Error> {
 
 fn wishes(wanted: &Wanted, services: &[Attachment]) -> Vec<String> {
     let (wan, lan) = (&wanted.wan, &wanted.lan);
-    let how = match wan.ipv4 {
+    let how = match wanted.internet.ipv4 {
         WanIpv4::Dhcp => "address by DHCP",
+        WanIpv4::Pppoe => "address by PPPoE",
+        WanIpv4::Static => "fixed address",
         WanIpv4::None => "no address",
     };
     let ports: Vec<&str> = lan.ports.iter().map(contract::Text::as_str).collect();

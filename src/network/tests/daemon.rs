@@ -127,8 +127,8 @@ fn it_wishes_learns_attaches_and_shows() {
     let folder = scene("wires");
     let life = Life::begin(&folder);
     let (wish, _) = life.learn.wait::<Wish>().unwrap();
-    assert_eq!(wish.client.as_deref(), Some("eth0"));
-    assert_eq!(wish.server.unwrap().address.to_string(), "192.168.1.1");
+    assert_eq!(wish.clients[0].link.as_str(), "eth0");
+    assert_eq!(wish.servers[0].address.to_string(), "192.168.1.1");
     life.learn.send(&Learned::Lease(lease(7)), &[]).unwrap();
     until("the lease", || life.show(Part::Wanted).1.filter(|address| address == "203.0.113.7"));
     assert_eq!(life.show(Part::Differs).0, [""; 0]);
@@ -152,11 +152,11 @@ fn it_wishes_learns_attaches_and_shows() {
     let file = folder.join("network.toml");
     fs::write(&file, CONFIGURATION.replace("\"br-lan\"", "7")).unwrap();
     run("ip link set home up");
-    until("why", || life.show(Part::Differs).0.iter().any(|row| row.contains("line 8")).then_some(()));
+    until("why", || life.show(Part::Differs).0.iter().any(|row| row.contains("line 11")).then_some(()));
     fs::write(&file, CONFIGURATION.replace("lease_s = 43200", "lease_s = 600")).unwrap();
     run("ip link set home down");
     let (wish, _) = until("the wish", || life.learn.receive::<Wish>().unwrap());
-    assert_eq!(wish.server.unwrap().pool.lease_s, 600);
+    assert_eq!(wish.servers[0].pool.unwrap().lease_s, 600);
 
     let ask = attach::Ask::Detach { service: Name::new("hello").unwrap() };
     assert_eq!(life.attach.call::<_, attach::Answer>(&ask, &[]).unwrap().0, attach::Answer::Done);

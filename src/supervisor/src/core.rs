@@ -48,7 +48,7 @@ pub const DAEMONS: &[Daemon] = &[
         program: c"/sbin/network",
         uid: uid::NETWORK,
         capabilities: &[Capability::CAP_NET_ADMIN],
-        wires: &["attach", "learn", "show"],
+        wires: &["attach", "learn", "show", "told"],
         after: &[],
         memory_mib: 32,
         optional: false,
@@ -63,6 +63,17 @@ pub const DAEMONS: &[Daemon] = &[
         after: &["network"],
         memory_mib: 24,
         optional: false,
+    },
+    Daemon {
+        name: "names",
+        program: c"/sbin/names",
+        uid: uid::NAMES,
+        // Port 53.
+        capabilities: &[Capability::CAP_NET_BIND_SERVICE],
+        wires: &["resolve"],
+        after: &["network"],
+        memory_mib: 24,
+        optional: true,
     },
     // The second serial port, in roots that are made for tests. The shipped root has no such program.
     Daemon {

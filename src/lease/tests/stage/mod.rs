@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use contract::learn::{Learned, Lease, Server, Wish};
+use contract::learn::{self, Learned, Lease, Server, Wish};
 use contract::leases;
 use contract::wanted::Pool;
 use contract::wires::{LEARN, LEASES, Wire};
@@ -119,13 +119,12 @@ impl Stage {
         Self::bridge("lan", [("home", "lan0"), ("guest", "lan1")]);
         // This, too, is `network`'s work.
         run(&["ip", "address", "add", "192.168.1.1/24", "dev", "lan"]);
-        let server = Server {
-            link: "lan".into(),
-            address: LAN_ADDRESS.parse().unwrap(),
-            prefix_length: 24,
-            pool: Pool { first: [192, 168, 1, 100].into(), last: [192, 168, 1, 199].into(), lease_s: 600 },
-        };
-        let wish = Wish { client: Some("wan".into()), server: Some(server) };
+        let pool = Pool { first: [192, 168, 1, 100].into(), last: [192, 168, 1, 199].into(), lease_s: 600 };
+        let server =
+            Server { pool: Some(pool), ..Server::silent("lan".into(), LAN_ADDRESS.parse().unwrap(), 24) };
+        let client = learn::Client { ipv4: true, ..learn::Client::silent("wan".into()) };
+        let wish =
+            Wish { clients: heapless::Vec::from_iter([client]), servers: heapless::Vec::from_iter([server]) };
         Self { network: Self::network(), connection: None, wish }
     }
 
@@ -184,7 +183,7 @@ impl Stage {
                 run(&["ip", "address", "add", &address, "dev", &lease.link]);
                 lease
             }
-            Learned::Lost { link } => panic!("{link}: lost"),
+            other => panic!("no lease but {other:?}"),
         }
     }
 }

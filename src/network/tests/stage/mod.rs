@@ -137,7 +137,10 @@ pub(crate) fn lease(last: u8) -> Lease {
         address: [203, 0, 113, last].into(),
         prefix_length: 24,
         router: Some([203, 0, 113, 1].into()),
+        routes: heapless::Vec::new(),
         name_servers: heapless::Vec::new(),
+        time_servers: heapless::Vec::new(),
+        sip_servers: heapless::Vec::new(),
         server: [203, 0, 113, 1].into(),
         lease_s: 600,
     }

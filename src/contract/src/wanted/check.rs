@@ -1,0 +1,321 @@
+//! The rules that a wanted network keeps beyond its types.
+//!
+//! In:  a `Wanted`. Out: the first rule that it breaks: the key, and what it may be.
+
+use core::net::Ipv4Addr;
+
+use super::{Access, Guest, Pool, Profile, SERVICE_LINK, WanIpv4, WanIpv6, Wanted, contains};
+use crate::prefix::Prefix;
+
+/// A rule: is it broken, and its words.
+type Rule = (bool, &'static str);
+
+/// The shortest lease, in seconds: what a client needs to renew it twice.
+const LEASE_S_MIN: u32 = 120;
+/// The largest VLAN. Source: IEEE 802.1Q-2022 §9.6 (4095 is reserved).
+const VLAN_MAX: u16 = 4094;
+
+/// The first rule that `wanted` breaks.
+pub(super) fn check(wanted: &Wanted) -> Option<&'static str> {
+    let broken = |rules: &[Rule]| rules.iter().find_map(|(broken, why)| broken.then_some(*why));
+    broken(&links(wanted))
+        .or_else(|| broken(&home(wanted)))
+        .or_else(|| wanted.guest.as_ref().and_then(|guest| broken(&guests(wanted, guest))))
+        .or_else(|| plays(wanted).find_map(|(access, vlan)| broken(&play(access, vlan))))
+        .or_else(|| broken(&apart(wanted)))
+        .or_else(|| broken(&reach(wanted)))
+        .or_else(|| broken(&queues(wanted)))
+}
+
+/// Every play, and the words for a VLAN that cannot be.
+fn plays(wanted: &Wanted) -> impl Iterator<Item = (&Access, &'static str)> + Clone {
+    let internet = [(&wanted.internet, "internet.vlan: 0 to 4094")];
+    let voice = wanted.voice.iter().map(|voice| (&voice.access, "voice.access.vlan: 0 to 4094"));
+    let tv = wanted.tv.iter().map(|tv| (&tv.access, "tv.access.vlan: 0 to 4094"));
+    internet.into_iter().chain(voice).chain(tv)
+}
+
+/// Can a link be called so? None of those that we name ourselves.
+fn is_link(name: &str) -> bool {
+    let ours =
+        name == "lo" || name.starts_with(SERVICE_LINK) || name.starts_with("ppp") || name.starts_with("ifb");
+    !name.is_empty() && !ours && name != "." && name != ".." && !name.contains(['/', ' ', '\0', ':', '.'])
+}
+
+fn links(wanted: &Wanted) -> [Rule; 5] {
+    let (wan, lan) = (&wanted.wan.link, &wanted.lan);
+    let guests = wanted.guest.as_ref().map(|guest| guest.ports.as_slice()).unwrap_or_default();
+    let tv = wanted.tv.as_ref().map(|tv| tv.ports.as_slice()).unwrap_or_default();
+    let port = |port: &super::LinkName| is_link(port) && port != wan && *port != lan.bridge;
+    let twice = |ports: &[super::LinkName]| {
+        ports.iter().enumerate().any(|(place, port)| ports.iter().skip(place + 1).any(|other| other == port))
+    };
+    let shared = guests.iter().any(|port| lan.ports.contains(port) || tv.contains(port));
+    [
+        (!is_link(wan) || wan.len() > 10, "wan.link: a link's name of at most 10 bytes, none of a service's"),
+        (!is_link(&lan.bridge) || lan.bridge == *wan, "lan.bridge: a name that no other link has"),
+        (
+            !lan.ports.iter().all(port) || twice(&lan.ports),
+            "lan.ports: links other than wan.link and lan.bridge",
+        ),
+        (!guests.iter().all(port) || twice(guests) || shared, "guest.ports: links that nobody else has"),
+        (
+            !tv.iter().all(port) || twice(tv) || tv.iter().any(|port| lan.ports.contains(port)),
+            "tv.ports: links that nobody else has",
+        ),
+    ]
+}
+
+/// Is `address` a host's in its prefix: not the network's, not the broadcast's?
+fn is_host(address: Ipv4Addr, length: u8) -> bool {
+    let hosts = u32::MAX.checked_shr(length.into()).unwrap_or(0);
+    let host = address.to_bits() & hosts;
+    host != 0 && host != hosts
+}
+
+fn pool(pool: &Pool, address: Ipv4Addr, length: u8) -> [bool; 4] {
+    let inside = |host| contains(address, length, host) && is_host(host, length);
+    [
+        !inside(pool.first) || !inside(pool.last),
+        pool.first > pool.last,
+        (pool.first..=pool.last).contains(&address),
+        pool.lease_s < LEASE_S_MIN,
+    ]
+}
+
+fn home(wanted: &Wanted) -> [Rule; 9] {
+    let lan = &wanted.lan;
+    let asked = lan.dhcp.map(|given| pool(&given, lan.address, lan.prefix_length)).unwrap_or_default();
+    let [outside, empty, ours, short] = asked;
+    let kept = &lan.reservation;
+    let twice = kept.iter().enumerate().any(|(place, one)| {
+        kept.iter().skip(place + 1).any(|other| other.mac == one.mac || other.address == one.address)
+    });
+    let stray = kept.iter().any(|one| {
+        !contains(lan.address, lan.prefix_length, one.address)
+            || !is_host(one.address, lan.prefix_length)
+            || one.address == lan.address
+    });
+    [
+        (!(8..=30).contains(&lan.prefix_length), "lan.prefix_length: 8 to 30"),
+        (
+            !is_host(lan.address, lan.prefix_length),
+            "lan.address: a host's address, not the network's nor the broadcast's",
+        ),
+        (outside, "lan.dhcp: first and last are hosts of the LAN's prefix"),
+        (empty, "lan.dhcp: first is not after last"),
+        (ours, "lan.dhcp: the gateway's own address is not in the pool"),
+        (short, "lan.dhcp.lease_s: at least 120"),
+        (stray, "lan.reservation: an address of another host in the LAN's prefix"),
+        (twice, "lan.reservation: one address for one host"),
+        (!is_domain(&lan.domain), "lan.domain: labels of letters, digits and '-', with points between"),
+    ]
+}
+
+fn guests(wanted: &Wanted, guest: &Guest) -> [Rule; 6] {
+    let [outside, empty, ours, short] = pool(&guest.dhcp, guest.address, guest.prefix_length);
+    let nowhere = guest.ports.is_empty() && guest.vlan == 0;
+    [
+        (!(8..=30).contains(&guest.prefix_length), "guest.prefix_length: 8 to 30"),
+        (!is_host(guest.address, guest.prefix_length), "guest.address: a host's address"),
+        (
+            outside || empty || ours,
+            "guest.dhcp: hosts of the guests' prefix, first not after last, not the gateway",
+        ),
+        (short, "guest.dhcp.lease_s: at least 120"),
+        (nowhere || guest.vlan > VLAN_MAX, "guest.vlan: 1 to 4094, or 0 and guest.ports"),
+        (guest.vlan == 1 && !wanted.lan.ports.is_empty(), "guest.vlan: 1 is the home's own"),
+    ]
+}
+
+fn play(access: &Access, vlan: &'static str) -> [Rule; 6] {
+    let fixed = access.fixed.as_ref();
+    let cannot = fixed.is_some_and(|fixed| !(1..=32).contains(&fixed.prefix_length));
+    let pppoe = access.ipv4 == WanIpv4::Pppoe;
+    [
+        (access.vlan > VLAN_MAX, vlan),
+        (access.priority > 7, "priority: 0 to 7"),
+        (access.mtu != 0 && access.mtu < 1280, "mtu: 0, or at least 1280, which IPv6 needs"),
+        (pppoe != access.pppoe.is_some(), "pppoe: where ipv4 is \"pppoe\", and only there"),
+        (
+            (access.ipv4 == WanIpv4::Static) != fixed.is_some(),
+            "static: where ipv4 is \"static\", and only there",
+        ),
+        (cannot, "static.prefix_length: 1 to 32"),
+    ]
+}
+
+/// Plays are told apart, and so are networks.
+fn apart(wanted: &Wanted) -> [Rule; 8] {
+    let vlans = plays(wanted).map(|(access, _)| access.vlan);
+    let others = || plays(wanted).skip(1).map(|(access, _)| access);
+    let twice = vlans
+        .clone()
+        .enumerate()
+        .any(|(place, vlan)| vlans.clone().skip(place + 1).any(|other| other == vlan));
+    let lan = Prefix::new(wanted.lan.address.into(), wanted.lan.prefix_length);
+    let services = Prefix::new(wanted.services.prefix.into(), wanted.services.prefix_length);
+    let guests = wanted.guest.as_ref().map(|guest| Prefix::new(guest.address.into(), guest.prefix_length));
+    let bridged = wanted.tv.as_ref().is_some_and(|tv| tv.profile == Profile::Bridged);
+    let bridged_address = wanted.tv.as_ref().is_some_and(|tv| bridged && tv.access.ipv4 != WanIpv4::None);
+    let bridged_alone = wanted.tv.as_ref().is_some_and(|tv| bridged && tv.ports.is_empty());
+    [
+        (twice, "vlan: each play has its own"),
+        (
+            others().any(|access| access.ipv4 == WanIpv4::Pppoe),
+            "ipv4: only the Internet play is by \"pppoe\"",
+        ),
+        (others().any(|access| access.ipv6 == WanIpv6::Dhcp), "ipv6: only the Internet play gets a prefix"),
+        (!(16..=26).contains(&wanted.services.prefix_length), "services.prefix_length: 16 to 26"),
+        (lan.overlaps(&services), "services.prefix: it overlaps the LAN's"),
+        (
+            guests.is_some_and(|guests| guests.overlaps(&lan) || guests.overlaps(&services)),
+            "guest.address: its prefix overlaps the LAN's or the services'",
+        ),
+        (bridged_address, "tv.access.ipv4: \"none\" where tv.profile is \"bridged\""),
+        (bridged_alone, "tv.ports: at least one where tv.profile is \"bridged\""),
+    ]
+}
+
+fn reach(wanted: &Wanted) -> [Rule; 7] {
+    let lan = Prefix::new(wanted.lan.address.into(), wanted.lan.prefix_length);
+    let mut forwards = wanted.forward.iter().enumerate();
+    let last = |forward: &super::Forward| forward.last.max(forward.port);
+    let overlap =
+        forwards.clone().any(|(place, one)| {
+            wanted.forward.iter().skip(place + 1).any(|other| {
+                other.protocol == one.protocol && one.port <= last(other) && other.port <= last(one)
+            })
+        });
+    let stray =
+        |to: Ipv4Addr| !lan.holds(to.into()) || !is_host(to, lan.length()) || to == wanted.lan.address;
+    let ipv4 = |from: Option<Prefix>| from.is_none_or(|from| from.is_ipv4());
+    let ipv6 = |from: Option<Prefix>| from.is_none_or(|from| !from.is_ipv4());
+    let pinholes = &wanted.pinhole;
+    [
+        (
+            forwards.any(|(_, one)| one.port == 0 || (one.last != 0 && one.last < one.port)),
+            "forward.port: 1 to 65535, not after last",
+        ),
+        (
+            wanted.forward.iter().any(|one| one.last != 0 && one.to_port != 0),
+            "forward.to_port: not with last",
+        ),
+        (wanted.forward.iter().any(|one| stray(one.to)), "forward.to: another host of the LAN's prefix"),
+        (overlap, "forward.port: two lead elsewhere"),
+        (!wanted.forward.iter().all(|one| ipv4(one.from)), "forward.from: an IPv4 prefix"),
+        (
+            pinholes
+                .iter()
+                .any(|one| one.port == 0 || one.to.to_bits() >> 64 != 0 || one.to.is_unspecified()),
+            "pinhole: a port, and an interface identifier such as ::1:2:3:4",
+        ),
+        (!pinholes.iter().all(|one| ipv6(one.from)), "pinhole.from: an IPv6 prefix"),
+    ]
+}
+
+fn queues(wanted: &Wanted) -> [Rule; 3] {
+    let Some(qos) = &wanted.qos else { return [(false, ""); 3] };
+    let rates = [qos.up_kbit_s, qos.down_kbit_s];
+    let taken = u64::from(qos.voice_kbit_s) + u64::from(qos.services_kbit_s);
+    let down = taken + u64::from(qos.tv_kbit_s);
+    [
+        (!rates.iter().all(|rate| (64..=10_000_000).contains(rate)), "qos: rates of 64 to 10000000 kbit/s"),
+        (
+            taken * 10 > u64::from(qos.up_kbit_s) * 9,
+            "qos: voice and services together take at most nine tenths of up_kbit_s",
+        ),
+        (
+            down * 10 > u64::from(qos.down_kbit_s) * 9,
+            "qos: voice, TV and services together take at most nine tenths of down_kbit_s",
+        ),
+    ]
+}
+
+/// Labels with points between. Source: RFC 1123 §2.1.
+fn is_domain(name: &str) -> bool {
+    let label = |label: &str| {
+        let plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        !label.is_empty() && plain && !label.starts_with('-') && !label.ends_with('-')
+    };
+    name.split('.').all(label)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::wanted::{WanIpv4, parse};
+    use std::format;
+    use std::string::{String, ToString};
+
+    const PLAIN: &str = include_str!("../../../../rootfs/etc/shg/network.toml");
+    const WHOLE: &str = include_str!("../../tests/data/whole.toml");
+
+    #[test]
+    fn what_we_ship_is_well_formed() {
+        assert_eq!(parse(PLAIN).unwrap().internet.ipv4, WanIpv4::Dhcp);
+    }
+
+    #[test]
+    fn all_that_can_be_said_is_well_formed() {
+        assert!(size_of::<crate::wanted::Wanted>() < 64 * 1024, "it lies on stacks");
+        let wanted = parse(WHOLE).unwrap();
+        let voice = wanted.voice.as_ref().unwrap();
+        assert_eq!(wanted.frame_link(&voice.access).as_str(), "eth0.20");
+        assert_eq!(wanted.address_link(&wanted.internet).as_str(), "ppp0");
+        assert!(!format!("{wanted:?}").contains("hidden"), "a password is not shown");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let swap = |from: &str, to: &str| {
+            assert!(PLAIN.contains(from), "{from}");
+            PLAIN.replace(from, to)
+        };
+        let add = |more: &str| format!("{PLAIN}\n{more}\n");
+        let whole = |from: &str, to: &str| {
+            assert!(WHOLE.contains(from), "{from}");
+            WHOLE.replace(from, to)
+        };
+        let table: [(&str, String, &str); 24] = [
+            ("unknown key", swap("[lan]", "[lan]\ncolour = 1"), "colour"),
+            ("pool outside", swap("192.168.1.100", "192.168.2.100"), "lan.dhcp"),
+            ("our address in the pool", swap("\"192.168.1.1\"", "\"192.168.1.120\""), "own address"),
+            ("bridge in itself", swap("\"eth1\"", "\"br-lan\""), "lan.ports"),
+            ("a service's link", swap("\"eth0\"", "\"svc-0\""), "wan.link"),
+            ("broadcast", swap("\"192.168.1.1\"", "\"192.168.1.255\""), "lan.address"),
+            ("network", swap("\"192.168.1.1\"", "\"192.168.1.0\""), "lan.address"),
+            ("overlap", swap("10.64.0.0", "192.168.1.0"), "overlaps"),
+            ("not an address", swap("10.64.0.0", "10.64.0"), "line"),
+            ("PPPoE without a user", swap("ipv4 = \"dhcp\"", "ipv4 = \"pppoe\""), "pppoe"),
+            ("static without an address", swap("ipv4 = \"dhcp\"", "ipv4 = \"static\""), "static"),
+            ("VLAN too large", whole("vlan = 20", "vlan = 4095"), "voice.access.vlan"),
+            ("two plays in one VLAN", whole("vlan = 20", "vlan = 30"), "each play"),
+            ("priority", whole("priority = 5", "priority = 8"), "priority"),
+            (
+                "voice by PPPoE",
+                whole(
+                    "vlan = 20, priority = 5, ipv4 = \"dhcp\"",
+                    "vlan = 20, ipv4 = \"pppoe\", pppoe = { user = \"a\", password = \"b\" }",
+                ),
+                "only the Internet",
+            ),
+            ("forward into the void", whole("to = \"192.168.1.10\"", "to = \"192.168.7.10\""), "forward.to"),
+            ("forwards overlap", whole("port = 8443", "port = 5001"), "lead elsewhere"),
+            ("pinhole with a prefix", whole("to = \"::1:2:3:4\"", "to = \"2001:db8::1\""), "pinhole"),
+            ("a prefix with bits behind it", whole("198.51.100.0/24", "198.51.100.1/24"), "no prefix"),
+            (
+                "reservation twice",
+                whole("address = \"192.168.1.11\"", "address = \"192.168.1.10\""),
+                "one address",
+            ),
+            ("guests overlap", whole("address = \"192.168.2.1\"", "address = \"192.168.1.1\""), "guest"),
+            ("floors beyond the line", whole("up_kbit_s = 20000", "up_kbit_s = 2000"), "nine tenths"),
+            ("guests nowhere", whole("vlan = 100", "vlan = 0"), "guest.vlan"),
+            ("twice a table", add("[wan]\nlink = \"eth0\""), "line"),
+        ];
+        for (what, text, word) in table {
+            let error = parse(&text).unwrap_err().to_string();
+            assert!(error.contains(word), "{what}: {error}");
+        }
+    }
+}
