@@ -183,7 +183,11 @@ impl Stage {
                 run(&["ip", "address", "add", &address, "dev", &lease.link]);
                 lease
             }
-            other => panic!("no lease but {other:?}"),
+            other @ (Learned::Lost { .. }
+            | Learned::Session(_)
+            | Learned::SessionLost { .. }
+            | Learned::Ipv6(_)
+            | Learned::Mappings { .. }) => panic!("no lease but {other:?}"),
         }
     }
 }
