@@ -14,6 +14,7 @@
 pub mod plan;
 pub mod target;
 
+pub mod class;
 pub mod expression;
 pub mod firewall;
 pub mod ruleset;
