@@ -22,8 +22,9 @@ use sys::Errno;
 /// How long a client waits for an answer, in milliseconds: a mount on a slow stick takes a second or two.
 pub const ANSWER_MS: u16 = 10_000;
 
-/// Bytes of the buffers here: the largest message of `contract` (a piece of a log, a manifest's ports) with room to spare.
-const BUFFER_BYTES: usize = 8 * 1024;
+/// Bytes of the buffers here: the largest message of `contract` (what is wished of `lease`, with every reservation and forwarded port)
+/// with room to spare.
+const BUFFER_BYTES: usize = 48 * 1024;
 const _: () = assert!(BUFFER_BYTES > contract::limit::LOG_CHUNK_BYTES + 64);
 const _: () = assert!(BUFFER_BYTES <= contract::limit::FRAME_BYTES);
 

@@ -21,6 +21,7 @@ pub struct Listener {
 #[derive(Debug)]
 pub struct Connection {
     wire: Wire,
+    uid: u32,
     socket: OwnedFd,
 }
 
@@ -47,7 +48,7 @@ impl Listener {
     pub fn accept(&self) -> Option<Connection> {
         let socket = seqpacket::accept(self.socket.as_fd()).ok()?;
         let uid = seqpacket::peer_uid(socket.as_fd()).ok()?;
-        self.wire.clients.contains(&uid).then_some(Connection { wire: self.wire, socket })
+        self.wire.clients.contains(&uid).then_some(Connection { wire: self.wire, uid, socket })
     }
 }
 
@@ -58,6 +59,12 @@ impl AsFd for Listener {
 }
 
 impl Connection {
+    /// Who it is (`SO_PEERCRED`): its uid.
+    #[must_use]
+    pub fn uid(&self) -> u32 {
+        self.uid
+    }
+
     /// The next message, if there is one.
     pub fn receive<T: DeserializeOwned>(&self) -> Received<T> {
         let mut buffer = [0; BUFFER_BYTES];
