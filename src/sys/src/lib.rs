@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod descriptor;
 pub mod logger;
+pub mod mroute;
 pub mod packet;
 pub mod seqpacket;
 
