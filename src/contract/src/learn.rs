@@ -224,6 +224,8 @@ pub struct Ipv6 {
     pub prefixes: Vec<OnLink, IPV6_PREFIXES>,
     /// Name servers (DHCPv6 option 23, RFC 8106).
     pub name_servers: Vec<Ipv6Addr, NAME_SERVERS>,
+    /// Time servers, where they are told as addresses (DHCPv6 option 56, RFC 5908).
+    pub time_servers: Vec<Ipv6Addr, NAME_SERVERS>,
 }
 
 /// An IPv6 address of ours.
