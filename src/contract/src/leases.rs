@@ -6,8 +6,9 @@ use core::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::learn::Lease;
+use crate::learn::{Lease, Session};
 use crate::name::Text;
+use crate::wanted::LinkName;
 
 /// What may be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,19 @@ pub enum Answer {
         lease: Option<Lease>,
         /// What remains of it, in seconds.
         remaining_s: u32,
+    },
+    /// The PPPoE session that is wanted.
+    Session {
+        /// The link that carries the frames.
+        link: LinkName,
+        /// The state: `NO CARRIER`, `WAITING`, `SEARCHING`, `REQUESTING`, `LINKING`, `SIGNING IN`, `ADDRESSING`, `UP`.
+        state: Text<16>,
+        /// The session, where it is up.
+        session: Option<Session>,
+        /// How long it has been up, in seconds.
+        up_s: u32,
+        /// Why the last one, or the last try, came to its end; empty: there was none.
+        reason: Text<96>,
     },
     /// One lease that was given out.
     Given {

@@ -1,6 +1,6 @@
 //! Commands about the gateway: what storage, network and lease know.
 
-use contract::learn::Lease;
+use contract::learn::{Lease, Session};
 use contract::mount::{Disk, DiskState};
 use contract::show::Part;
 use contract::wires::{LEASES, MOUNT, SHOW, Wire};
@@ -90,6 +90,19 @@ fn lease_words(lease: &Lease) -> String {
     format!("{}/{} on {}", lease.address, lease.prefix_length, lease.link)
 }
 
+fn session_words(session: &Session) -> String {
+    format!("{} on {}, peer {}, mtu {}", session.address, session.ppp, session.peer, session.mtu)
+}
+
+fn session_numbers(object: Object, session: Option<&Session>, up_s: u32) -> Object {
+    object
+        .maybe("address", session.map(|session| session.address))
+        .maybe("peer", session.map(|session| session.peer))
+        .number("mtu", session.map(|session| session.mtu.into()))
+        .maybe("identifier", session.map(|session| format!("{:016x}", session.identifier)))
+        .number("up_s", session.map(|_| up_s.into()))
+}
+
 pub(crate) fn leases(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
     words.none()?;
     let failed = |error| Error::Wire(LEASES.server, error);
@@ -109,6 +122,18 @@ pub(crate) fn leases(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
                     state.to_string(),
                     String::new(),
                     format!("{remaining_s} s"),
+                ]);
+            }
+            leases::Answer::Session { link, state, session, up_s, reason } => {
+                let object =
+                    Object::default().text("role", "session").text("link", &link).text("state", &state);
+                objects.push(session_numbers(object, session.as_ref(), up_s).text("reason", &reason).end());
+                rows.push([
+                    "WAN".to_owned(),
+                    session.as_ref().map_or_else(|| "-".to_owned(), session_words),
+                    format!("PPPoE {state}"),
+                    reason.to_string(),
+                    format!("{up_s} s up"),
                 ]);
             }
             leases::Answer::Given { address, mac, host, remaining_s } => {

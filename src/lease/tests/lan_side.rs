@@ -64,7 +64,7 @@ fn address(line: &str) -> Ipv4Addr {
 fn given() -> Vec<(Ipv4Addr, String)> {
     let given = |row| match row {
         Answer::Given { address, host, .. } => Some((address, host.to_string())),
-        Answer::Client { .. } | Answer::Done => None,
+        Answer::Client { .. } | Answer::Session { .. } | Answer::Done => None,
     };
     rows().into_iter().filter_map(given).collect()
 }

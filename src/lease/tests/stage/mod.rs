@@ -222,7 +222,9 @@ pub(crate) fn rows() -> Vec<leases::Answer> {
     loop {
         match client.wait().unwrap().0 {
             leases::Answer::Done => return rows,
-            row @ (leases::Answer::Client { .. } | leases::Answer::Given { .. }) => rows.push(row),
+            row @ (leases::Answer::Client { .. }
+            | leases::Answer::Session { .. }
+            | leases::Answer::Given { .. }) => rows.push(row),
         }
     }
 }
