@@ -16,6 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("contract", &[]),
     ("sys", &[]),
     ("wire", &["contract", "sys"]),
+    ("trust", &[]),
     ("sandbox", &["contract", "sys"]),
     ("init", &["contract", "sys"]), // `contract::keep` only: docs/decisions/0002-init-and-supervisor.md
     ("supervisor", &["contract", "sys", "wire", "sandbox"]),

@@ -33,7 +33,10 @@ SHG_BINS = \
 # Buildroot says of optimisation and debugging does not count.
 SHG_OUTPUT = $(@D)/target/$(RUSTC_TARGET_NAME)/firmware
 SHG_CARGO_ENV = \
-	CARGO_TARGET_$(call UPPERCASE,$(RUSTC_TARGET_NAME))_RUSTFLAGS="-C target-cpu=bonnell"
+	CARGO_TARGET_$(call UPPERCASE,$(RUSTC_TARGET_NAME))_RUSTFLAGS="-C target-cpu=bonnell" \
+	CC_$(subst -,_,$(RUSTC_TARGET_NAME))="$(TARGET_CC)" \
+	AR_$(subst -,_,$(RUSTC_TARGET_NAME))="$(TARGET_AR)" \
+	CFLAGS_$(subst -,_,$(RUSTC_TARGET_NAME))="$(TARGET_CFLAGS)" # ring has parts in C
 
 SHG_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = \
 	--exclude=/target --exclude=/output --exclude=/board --exclude=/buildroot

@@ -7,11 +7,11 @@ set -eu
 # shellcheck source=src/lab/setup/cache.sh
 . "$(dirname -- "$0")/cache.sh"
 
-# To boot the gateway: the emulator, the sealed images, the data disk, a linker; kmod orders modules, zstd packs the root; Cargo fetches
+# To boot the gateway: the emulator, the sealed images, the data disk, a linker that also compiles what ring has in C; kmod orders modules, zstd packs the root; Cargo fetches
 # crates by HTTPS.
 RUN='ca-certificates gcc libc6-dev qemu-system-x86 erofs-utils e2fsprogs kmod zstd curl'
 # To prove it: the peers at both ends, and the oracles.
-TEST="$RUN iproute2 nftables dnsmasq-base busybox udhcpc isc-dhcp-client ethtool python3 util-linux shellcheck procps netbase"
+TEST="$RUN iproute2 nftables dnsmasq-base busybox udhcpc isc-dhcp-client ethtool python3 util-linux shellcheck procps netbase bind9-dnsutils knot-dnsutils dnsperf openssl"
 # To build the board kernel.
 KERNEL='make gcc flex bison bc libelf-dev libssl-dev xz-utils'
 

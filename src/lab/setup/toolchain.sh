@@ -54,6 +54,9 @@ write_env() {
         echo "# Made by src/lab/setup/toolchain.sh: $1"
         [ -z "$3" ] || echo "export RUSTC='$3'"
         echo "export CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_RUSTFLAGS='-C target-cpu=bonnell'"
+        # ring has parts in C. They need no header but the compiler's own, so nothing of a 32-bit system has to be there.
+        echo "export CC_i686_unknown_linux_musl=gcc"
+        echo "export CFLAGS_i686_unknown_linux_musl='-m32 -ffreestanding -fno-stack-protector -DRING_CORE_NOSTDLIBINC=1'"
         echo "export SHG_TOOLCHAIN='$1'"
     } >"$CACHE/firmware.env.new"
     if ! cmp -s "$CACHE/firmware.env.new" "$CACHE/firmware.env"; then

@@ -1,0 +1,114 @@
+//! TLS as the firmware's daemons speak it: whom they trust, since when a certificate's dates mean something, and nothing else.
+//!
+//! In:  anchors from [`SHIPPED`] and [`GIVEN`]; the word of `time` that the clock is believed. Out: a configuration for rustls.
+//!
+//! TLS 1.3 only, with ring. There is no way to switch the checks off. Before the clock is believed no certificate is, so no connection
+//! comes about: whoever wants one asks [`clock::is_believed`] first and waits.
+//!
+//! Not here: sockets, retries, which server is asked (`names`, `time`). No public roots are compiled in:
+//! docs/decisions/0012-whom-we-trust.md.
+//!
+//! Source: RFC 8446 (TLS 1.3), RFC 5280 (certificates), RFC 9525 (names in them).
+#![forbid(unsafe_code)]
+
+pub mod anchors;
+pub mod clock;
+
+pub use anchors::{GIVEN, SHIPPED};
+/// The one version of it in this house.
+pub use rustls;
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::client::{ClientConfig, Resumption};
+use rustls::crypto::ring;
+use rustls::pki_types::ServerName;
+use rustls::version::TLS13;
+
+/// Sessions that are remembered, so that a connection that is made again is cheap: a daemon speaks with a handful of servers.
+const SESSIONS: usize = 8;
+
+/// Why there is no configuration, or no name.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Error {
+    /// No anchor was found: nobody can be believed.
+    NoAnchor,
+    /// It is no name that a certificate could bear.
+    Name(String),
+    /// The library refuses.
+    Tls(rustls::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAnchor => {
+                write!(f, "trust: no certificate in {SHIPPED} or {GIVEN}: nobody can be believed")
+            }
+            Self::Name(name) => write!(f, "trust: {name}: no name that a certificate could bear"),
+            Self::Tls(error) => write!(f, "trust: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// A configuration for a client that speaks `protocols` (ALPN names; none: it says nothing about that) and judges certificates'
+/// dates by `clock`.
+///
+/// # Errors
+/// [`Error::NoAnchor`]: wait until there is one.
+pub fn client(protocols: &[&[u8]], clock: clock::Clock) -> Result<Arc<ClientConfig>, Error> {
+    client_with(&anchors::read(), protocols, clock)
+}
+
+/// The same with other anchors: for tests.
+///
+/// # Errors
+/// As [`client`].
+pub fn client_with(
+    anchors: &anchors::Anchors,
+    protocols: &[&[u8]],
+    clock: clock::Clock,
+) -> Result<Arc<ClientConfig>, Error> {
+    if anchors.is_empty() {
+        return Err(Error::NoAnchor);
+    }
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_details(provider, Arc::new(clock));
+    let builder = builder.with_protocol_versions(&[&TLS13]).map_err(Error::Tls)?;
+    let mut config = builder.with_root_certificates(anchors.store()).with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    config.resumption = Resumption::in_memory_sessions(SESSIONS);
+    Ok(Arc::new(config))
+}
+
+/// The name that a server's certificate must bear: a host's name or an address.
+///
+/// # Errors
+/// [`Error::Name`].
+pub fn server_name(name: &str) -> Result<ServerName<'static>, Error> {
+    ServerName::try_from(name.to_owned()).map_err(|_| Error::Name(name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Error, anchors::Anchors, client_with, clock::Clock, server_name};
+
+    #[test]
+    fn without_an_anchor_nobody_is_believed() {
+        let none = Anchors::default();
+        assert_eq!(client_with(&none, &[], Clock::Believed).err(), Some(Error::NoAnchor));
+    }
+
+    #[test]
+    fn a_server_has_a_name() {
+        for name in ["dns.example", "192.0.2.1", "2001:db8::1"] {
+            assert!(server_name(name).is_ok(), "{name}");
+        }
+        for name in ["", "a b", "-.example"] {
+            assert!(server_name(name).is_err(), "{name}");
+        }
+    }
+}
