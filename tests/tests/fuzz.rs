@@ -59,6 +59,7 @@ fn wires() {
         service: contract::Name::new("hello").unwrap(),
         slot: 3,
         serves: heapless::Vec::new(),
+        rates: Some(attach::Rates { floor_up_kbit_s: 1_000, ..attach::Rates::default() }),
     };
     let mut buffer = [0; 8 * 1024];
     let sample = frame::encode(&attach, &mut buffer).unwrap().to_vec();

@@ -24,12 +24,28 @@ pub enum Ask {
         slot: u8,
         /// What it offers.
         serves: Vec<Serve, SERVES>,
+        /// What its link is promised and allowed; `None`: nothing, and all that the line has.
+        rates: Option<Rates>,
     },
     /// Take the link away.
     Detach {
         /// Whose.
         service: Name,
     },
+}
+
+/// What a service's link is promised and allowed, in kbit/s (1000 bit/s) of frames with their Ethernet headers; 0: nothing is promised,
+/// nothing is forbidden. *Up* is what the service sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Rates {
+    /// What it gets of the line to the operator, whatever others do.
+    pub floor_up_kbit_s: u32,
+    /// What it gets of the line from the operator.
+    pub floor_down_kbit_s: u32,
+    /// The most that it sends, to whomever.
+    pub ceiling_up_kbit_s: u32,
+    /// The most that it is sent, by whomever.
+    pub ceiling_down_kbit_s: u32,
 }
 
 /// What network answers.

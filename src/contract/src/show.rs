@@ -5,13 +5,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::learn::Lease;
-use crate::limit::REASON_BYTES;
+use crate::limit::{NAME_BYTES, REASON_BYTES};
 use crate::name::Text;
+use crate::wanted::LinkName;
 
 /// What may be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {
-    /// Wanted, observed and what differs, a row each; the WAN's lease, where there is one.
+    /// Wanted, observed and what differs, a row each; the WAN's lease, where there is one; flows by class, where there are queues.
     Network,
 }
 
@@ -32,10 +33,33 @@ pub enum Answer {
         /// When the address was first set.
         applied_ms: u64,
     },
+    /// What one class of a link has carried.
+    Traffic(Traffic),
     /// That was all.
     Done,
     /// Not done, and why.
     Refused(Text<REASON_BYTES>),
+}
+
+/// What one class of a link has carried since the class was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// The link; `ifb-wan`: what comes in by the WAN.
+    pub link: LinkName,
+    /// The class: `line`, a play, `services`, or a service's name.
+    pub class: Text<NAME_BYTES>,
+    /// What it is promised, in kbit/s.
+    pub rate_kbit_s: u32,
+    /// The most that it gets, in kbit/s.
+    pub ceil_kbit_s: u32,
+    /// What was sent, in bytes of frames with their Ethernet headers.
+    pub bytes: u64,
+    /// The same in packets.
+    pub packets: u64,
+    /// Packets that found no room.
+    pub drops: u32,
+    /// What waits now, in bytes.
+    pub backlog_bytes: u32,
 }
 
 /// Which list a row belongs to.

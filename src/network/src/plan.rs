@@ -144,7 +144,12 @@ mod tests {
     }
 
     fn attachment(slot: u8) -> Attachment {
-        Attachment { service: Name::new("hello").unwrap(), slot, serves: Vec::new() }
+        Attachment {
+            service: Name::new("hello").unwrap(),
+            slot,
+            serves: Vec::new(),
+            rates: Default::default(),
+        }
     }
 
     fn link(index: u32, name: &str) -> Link {

@@ -252,8 +252,13 @@ mod tests {
         let service = prop::collection::vec(serve(), 0..=SERVES);
         prop::collection::vec(service, 0..=SERVICES).prop_map(|all| {
             let all = (0..).zip(all);
-            all.map(|(slot, serves)| Attachment { service: Name::new("hello").unwrap(), slot, serves })
-                .collect()
+            all.map(|(slot, serves)| Attachment {
+                service: Name::new("hello").unwrap(),
+                slot,
+                serves,
+                rates: Default::default(),
+            })
+            .collect()
         })
     }
 

@@ -5,6 +5,7 @@
 use std::net::Ipv4Addr;
 
 use contract::Name;
+use contract::attach::Rates;
 use contract::learn::Lease;
 use contract::manifest::Serve;
 use contract::wanted::{SERVICE_LINK, Wanted};
@@ -108,6 +109,8 @@ pub struct Attachment {
     pub slot: u8,
     /// What it offers.
     pub serves: Vec<Serve>,
+    /// What its link is promised and allowed.
+    pub rates: Rates,
 }
 
 /// An address on a link.

@@ -90,7 +90,7 @@ impl Life {
     fn attach(&self, service: &Namespace, name: &str, slot: u8, at: u16) -> attach::Answer {
         let attachment = attachment(name, slot, at);
         let serves = attachment.serves.into_iter().collect();
-        let ask = attach::Ask::Attach { service: attachment.service, slot, serves };
+        let ask = attach::Ask::Attach { service: attachment.service, slot, serves, rates: None };
         self.attach.call(&ask, &[service.namespace.as_fd(), service.netlink.as_fd()]).unwrap().0
     }
 
@@ -102,7 +102,7 @@ impl Life {
         loop {
             match client.wait::<show::Answer>().unwrap().0 {
                 show::Answer::Row { part, text } if part == wanted => rows.push(text.to_string()),
-                show::Answer::Row { .. } => {}
+                show::Answer::Row { .. } | show::Answer::Traffic(_) => {}
                 show::Answer::Wan { lease, .. } => address = Some(lease.address.to_string()),
                 show::Answer::Done => return (rows, address),
                 show::Answer::Refused(why) => panic!("{why}"),
@@ -161,8 +161,12 @@ fn it_wishes_learns_attaches_and_shows() {
     let ask = attach::Ask::Detach { service: Name::new("hello").unwrap() };
     assert_eq!(life.attach.call::<_, attach::Answer>(&ask, &[]).unwrap().0, attach::Answer::Done);
     assert!(!run("ip link").contains("svc-0"));
-    let nothing =
-        attach::Ask::Attach { service: Name::new("x").unwrap(), slot: 0, serves: heapless::Vec::new() };
+    let nothing = attach::Ask::Attach {
+        service: Name::new("x").unwrap(),
+        slot: 0,
+        serves: heapless::Vec::new(),
+        rates: None,
+    };
     let answer = life.attach.call::<_, attach::Answer>(&nothing, &[]).unwrap().0;
     assert!(matches!(answer, attach::Answer::Refused(_)), "{answer:?}");
 }
@@ -246,8 +250,12 @@ fn as_many_services_as_there_may_be_fit() {
             at: 10_000 + 100 * u16::from(slot) + u16::from(number),
         };
         let serves = (0_u8..).map(serve).take(SERVES).collect();
-        let ask =
-            attach::Ask::Attach { service: Name::new(&format!("service-{slot}")).unwrap(), slot, serves };
+        let ask = attach::Ask::Attach {
+            service: Name::new(&format!("service-{slot}")).unwrap(),
+            slot,
+            serves,
+            rates: None,
+        };
         let descriptors = [service.namespace.as_fd(), service.netlink.as_fd()];
         let answer = life.attach.call::<_, attach::Answer>(&ask, &descriptors).unwrap().0;
         assert_eq!(answer, attach::Answer::Attached { address: [10, 64, 0, 2 + slot].into() });

@@ -154,6 +154,7 @@ impl House {
                 service: process.name.clone(),
                 slot: tenant.slot,
                 serves: tenant.manifest.serves.clone(),
+                rates: None,
             };
             let descriptors = [network.namespace.as_fd(), network.netlink.as_fd()];
             if let Err(error) = attachments.ask(place, &ask, &descriptors) {

@@ -43,6 +43,7 @@ impl House {
             service: process.name.clone(),
             slot: tenant.slot,
             serves: tenant.manifest.serves.clone(),
+            rates: None,
         };
         let mount = mount::Ask::Mount {
             service: process.name.clone(),

@@ -155,5 +155,5 @@ pub(crate) fn attachment(name: &str, slot: u8, at: u16) -> Attachment {
         to: Audience::Home,
         at,
     };
-    Attachment { service: Name::new(name).unwrap(), slot, serves: vec![page] }
+    Attachment { service: Name::new(name).unwrap(), slot, serves: vec![page], rates: Default::default() }
 }
