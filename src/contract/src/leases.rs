@@ -13,15 +13,17 @@ use crate::wanted::LinkName;
 /// What may be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {
-    /// The client's state and every lease that was given out.
+    /// Every client's state and every lease that was given out.
     Leases,
 }
 
 /// What lease answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
-    /// The DHCP client: its state (RFC 2131 figure 5) and its lease.
+    /// A DHCPv4 client: its state (RFC 2131 figure 5) and its lease.
     Client {
+        /// On which link.
+        link: LinkName,
         /// The state, such as `BOUND`.
         state: Text<16>,
         /// The lease, where it holds one.
@@ -44,6 +46,8 @@ pub enum Answer {
     },
     /// One lease that was given out.
     Given {
+        /// On which link.
+        link: LinkName,
         /// The address.
         address: Ipv4Addr,
         /// The client's link-layer address.

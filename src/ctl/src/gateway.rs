@@ -140,9 +140,10 @@ pub(crate) fn leases(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
     let (mut rows, mut objects) = (Vec::new(), Vec::new());
     loop {
         match client.wait::<leases::Answer>().map_err(failed)?.0 {
-            leases::Answer::Client { state, lease, remaining_s } => {
-                let words = lease.as_ref().map_or_else(|| "-".to_owned(), lease_words);
-                let object = Object::default().text("role", "client").text("state", &state);
+            leases::Answer::Client { link, state, lease, remaining_s } => {
+                let words = lease.as_ref().map_or_else(|| format!("- on {link}"), lease_words);
+                let object = Object::default().text("role", "client").text("link", &link);
+                let object = object.text("state", &state);
                 let object = object.maybe("address", lease.as_ref().map(|lease| lease.address));
                 objects.push(object.number("remaining_s", Some(remaining_s.into())).end());
                 rows.push([
@@ -165,10 +166,10 @@ pub(crate) fn leases(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
                     format!("{up_s} s up"),
                 ]);
             }
-            leases::Answer::Given { address, mac, host, remaining_s } => {
+            leases::Answer::Given { link, address, mac, host, remaining_s } => {
                 let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
-                let object =
-                    Object::default().text("role", "server").text("address", address).text("mac", &mac);
+                let object = Object::default().text("role", "server").text("link", &link);
+                let object = object.text("address", address).text("mac", &mac);
                 objects
                     .push(object.text("host", &host).number("remaining_s", Some(remaining_s.into())).end());
                 rows.push([

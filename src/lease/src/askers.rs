@@ -1,10 +1,9 @@
-//! The wire `leases`: who asks is told our own lease, and every lease that we gave.
+//! The wire `leases`: who asks is told what every side has to show: our own leases, and every lease that we gave.
 //!
-//! In:  clients of the wire. Out: rows, a few a turn, in the order of their addresses; then the word that it was all.
+//! In:  clients of the wire. Out: rows, a few a turn, side after side in their order; then the word that it was all.
 //!
 //! A slow reader is never waited for, and never cut off for being slow: it gets the next rows when it has room.
 
-use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use contract::leases::{Answer, Ask};
@@ -12,33 +11,20 @@ use heapless::Vec;
 use nix::poll::PollFlags;
 use wire::{Connection, Listener, Received};
 
-use crate::table::{Row, Use};
+use crate::side::Side;
 
 /// Clients at a time: a few `ctl`. The eldest makes room.
 pub const CLIENTS_MAX: usize = 8;
 /// Rows of one turn: a socket that can be written has room for all of them (three quarters of its buffer, unix(7)).
 const ROWS_A_TURN: usize = 32;
 
-/// What there is to tell.
-#[derive(Debug)]
-pub struct Tale<'t> {
-    /// Our own lease, where one is wanted.
-    pub client: Option<Answer>,
-    /// The server's rows, in any order.
-    pub rows: &'t [Row],
-    /// Now, in milliseconds after boot.
-    pub now_ms: u64,
-}
-
 /// Where a client's answer has got to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// It has not asked.
     Idle,
-    /// Our own lease comes next.
-    First,
-    /// Rows behind this address come next.
-    After(Ipv4Addr),
+    /// The rows of this side come next, from this place on.
+    At(usize, u64),
 }
 
 #[derive(Debug)]
@@ -71,7 +57,7 @@ impl Askers {
     }
 
     /// Lets one client in, and gives each that is `ready` (in the order of [`Askers::descriptors`]) its next rows.
-    pub fn turn(&mut self, ready: &[bool], tale: &Tale<'_>) {
+    pub fn turn(&mut self, ready: &[bool], sides: &[&dyn Side], now_ms: u64) {
         let mut ready = ready.iter().copied();
         let arrived = ready.next().unwrap_or(false);
         self.askers.retain_mut(|asker| {
@@ -80,7 +66,7 @@ impl Askers {
             }
             match asker.place {
                 Place::Idle => asker.hear(),
-                Place::First | Place::After(_) => asker.tell(tale).is_ok(),
+                Place::At(side, from) => asker.tell(sides, (side, from), now_ms).is_ok(),
             }
         });
         if arrived && let Some(connection) = self.listener.accept() {
@@ -96,40 +82,30 @@ impl Asker {
     /// Hears a question. Is the client still there?
     fn hear(&mut self) -> bool {
         match self.connection.receive() {
-            Received::Message(Ask::Leases, _) => self.place = Place::First,
+            Received::Message(Ask::Leases, _) => self.place = Place::At(0, 0),
             Received::Nothing => {}
             Received::Gone => return false,
         }
         true
     }
 
-    /// Tells the next rows.
-    fn tell(&mut self, tale: &Tale<'_>) -> Result<(), wire::Error> {
-        let mut after = match self.place {
-            Place::After(address) => address,
-            Place::Idle | Place::First => {
-                if let Some(client) = &tale.client {
-                    self.connection.send(client, &[])?;
-                }
-                Ipv4Addr::UNSPECIFIED
-            }
-        };
+    /// Tells the next rows. A side that went meanwhile has told its last.
+    fn tell(&mut self, sides: &[&dyn Side], at: (usize, u64), now_ms: u64) -> Result<(), wire::Error> {
+        let (mut number, mut from) = at;
         for _ in 0..ROWS_A_TURN {
-            let given = |row: &&Row| row.state == Use::Given && row.until_ms > tale.now_ms;
-            let rest = tale.rows.iter().filter(given).filter(|row| row.address > after);
-            let Some(row) = rest.min_by_key(|row| row.address) else {
+            let Some(side) = sides.get(number) else {
                 self.place = Place::Idle;
                 return self.connection.send(&Answer::Done, &[]);
             };
-            after = row.address;
-            self.connection.send(&answer(row, tale.now_ms), &[])?;
+            match side.row(from, now_ms) {
+                Some((place, answer)) => {
+                    self.connection.send(&answer, &[])?;
+                    from = place.saturating_add(1);
+                }
+                None => (number, from) = (number.saturating_add(1), 0),
+            }
         }
-        self.place = Place::After(after);
+        self.place = Place::At(number, from);
         Ok(())
     }
-}
-
-fn answer(row: &Row, now_ms: u64) -> Answer {
-    let remaining_s = u32::try_from(row.until_ms.saturating_sub(now_ms) / 1_000).unwrap_or(u32::MAX);
-    Answer::Given { address: row.address, mac: row.guest.mac, host: row.guest.host.clone(), remaining_s }
 }

@@ -10,9 +10,10 @@
 //! Source: RFC 2131 §4.1, §4.3.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use contract::learn;
+use contract::leases::Answer;
 use contract::limit::NAME_SERVERS;
 use heapless::Vec;
 use log::warn;
@@ -22,7 +23,9 @@ use crate::link::{News, Watched};
 use crate::message::{Mac, Message};
 use crate::offers::{Due, Offers};
 use crate::server::{Server, Way};
+use crate::side::{Side, Waits, waits};
 use crate::socket::{self, CLIENT_PORT, EVERYBODY, PACKET_BYTES, SERVER_PORT};
+use crate::table::{Row, Use};
 use crate::{PACKETS_A_TURN, arp, datagram};
 
 /// A link that is served.
@@ -70,69 +73,6 @@ impl Lan {
     /// From now on it tells these name servers.
     pub fn set_name_servers(&mut self, name_servers: &Vec<Ipv4Addr, NAME_SERVERS>) {
         self.server.set_name_servers(name_servers);
-    }
-
-    /// What it waits for.
-    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        [&self.packets, &self.checks].into_iter().flatten().map(AsFd::as_fd)
-    }
-
-    /// When it has something to do, in milliseconds after boot.
-    #[must_use]
-    pub fn due_ms(&self) -> Option<u64> {
-        self.offers.due_ms()
-    }
-
-    /// Takes news of links in.
-    pub fn hear(&mut self, news: &News) {
-        let before = self.link.link().map(|link| link.index);
-        self.link.hear(news);
-        let Some(link) = self.link.link() else {
-            (self.packets, self.port, self.checks) = (None, None, None);
-            self.offers.clear();
-            return;
-        };
-        if before == Some(link.index) {
-            return;
-        }
-        self.checks = None;
-        let packets = socket::datagrams(link, SERVER_PORT);
-        self.packets = packets.map_err(|errno| self.warn("cannot listen", errno)).ok();
-        let port = socket::port(self.link.name(), SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, SERVER_PORT));
-        self.port = port.map_err(|errno| self.warn("cannot hold port 67", errno)).ok();
-    }
-
-    /// Answers what came, at most [`PACKETS_A_TURN`] questions, and does what is due.
-    pub fn turn(&mut self, now_ms: u64) {
-        let mut buffer = [0; PACKET_BYTES];
-        for _ in 0..PACKETS_A_TURN {
-            let Some(socket) = &self.packets else { break };
-            let Some((bytes, status)) = socket::receive(socket, &mut buffer) else { break };
-            if let Some(message) = self.question(bytes, status) {
-                self.answer(&message, now_ms);
-            }
-        }
-        for _ in 0..PACKETS_A_TURN {
-            let (Some(socket), Some(link)) = (&self.checks, self.link.link()) else { break };
-            let Some((bytes, _)) = socket::receive(socket, &mut buffer) else { break };
-            let Some(arp) = arp::read(bytes) else { continue };
-            if let Some(address) = self.offers.hear(&arp, link.mac) {
-                warn!("{}: {address} is in use by somebody who has not asked for it", self.link.name());
-                self.server.see(address, arp.sender, now_ms);
-            }
-        }
-        while let Some(due) = self.offers.due(now_ms) {
-            match due {
-                Due::Probe(address) => self.probe(address),
-                Due::Send(reply, way) => {
-                    self.server.goes(&reply, now_ms);
-                    self.send(&reply, way);
-                }
-            }
-        }
-        if self.offers.is_empty() {
-            self.checks = None;
-        }
     }
 
     /// A client's question to everybody or to us.
@@ -187,5 +127,77 @@ impl Lan {
 
     fn warn(&self, what: &str, errno: Errno) {
         warn!("{}: {what}: {}", self.link.name(), errno.desc());
+    }
+}
+
+impl Side for Lan {
+    fn descriptors(&self) -> Waits<'_> {
+        waits([&self.packets, &self.checks].into_iter().flatten().map(AsFd::as_fd))
+    }
+
+    fn due_ms(&self) -> Option<u64> {
+        self.offers.due_ms()
+    }
+
+    fn hear(&mut self, news: &News, _now_ms: u64) {
+        let before = self.link.link().map(|link| link.index);
+        self.link.hear(news);
+        let Some(link) = self.link.link() else {
+            (self.packets, self.port, self.checks) = (None, None, None);
+            self.offers.clear();
+            return;
+        };
+        if before == Some(link.index) {
+            return;
+        }
+        self.checks = None;
+        let packets = socket::datagrams(link, SERVER_PORT);
+        self.packets = packets.map_err(|errno| self.warn("cannot listen", errno)).ok();
+        let port = socket::port(self.link.name(), SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, SERVER_PORT));
+        self.port = port.map_err(|errno| self.warn("cannot hold port 67", errno)).ok();
+    }
+
+    fn turn(&mut self, now_ms: u64) {
+        let mut buffer = [0; PACKET_BYTES];
+        for _ in 0..PACKETS_A_TURN {
+            let Some(socket) = &self.packets else { break };
+            let Some((bytes, status)) = socket::receive(socket, &mut buffer) else { break };
+            if let Some(message) = self.question(bytes, status) {
+                self.answer(&message, now_ms);
+            }
+        }
+        for _ in 0..PACKETS_A_TURN {
+            let (Some(socket), Some(link)) = (&self.checks, self.link.link()) else { break };
+            let Some((bytes, _)) = socket::receive(socket, &mut buffer) else { break };
+            let Some(arp) = arp::read(bytes) else { continue };
+            if let Some(address) = self.offers.hear(&arp, link.mac) {
+                warn!("{}: {address} is in use by somebody who has not asked for it", self.link.name());
+                self.server.see(address, arp.sender, now_ms);
+            }
+        }
+        while let Some(due) = self.offers.due(now_ms) {
+            match due {
+                Due::Probe(address) => self.probe(address),
+                Due::Send(reply, way) => {
+                    self.server.goes(&reply, now_ms);
+                    self.send(&reply, way);
+                }
+            }
+        }
+        if self.offers.is_empty() {
+            self.checks = None;
+        }
+    }
+
+    /// Leases, in the order of their addresses.
+    fn row(&self, from: u64, now_ms: u64) -> Option<(u64, Answer)> {
+        let given = |row: &&Row| row.state == Use::Given && row.until_ms > now_ms;
+        let place = |row: &&Row| u64::from(row.address.to_bits());
+        let rest = self.server.table().rows().iter().filter(given).filter(|row| place(row) >= from);
+        let row = rest.min_by_key(place)?;
+        let remaining_s = u32::try_from(row.until_ms.saturating_sub(now_ms) / 1_000).unwrap_or(u32::MAX);
+        let (link, host) = (self.link.name().clone(), row.guest.host.clone());
+        let answer = Answer::Given { link, address: row.address, mac: row.guest.mac, host, remaining_s };
+        Some((place(&row), answer))
     }
 }

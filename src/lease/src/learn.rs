@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use contract::learn::{Learned, Wish};
 use contract::wires::LEARN;
 use log::{info, warn};
+use sys::seqpacket::Descriptors;
 use wire::Client;
 
 use crate::schedule::is_due;
@@ -59,20 +60,23 @@ impl Learn {
         self.client.is_some()
     }
 
-    /// The newest wish, if one came.
-    pub fn hear(&mut self) -> Option<Wish> {
-        let mut newest = None;
+    /// The newest wish, if one came, and the newest descriptors that came with one.
+    pub fn hear(&mut self) -> Option<(Wish, Descriptors)> {
+        let (mut newest, mut gifts) = (None, Descriptors::default());
         for _ in 0..WISHES_A_TURN {
-            match self.client.as_ref()?.receive() {
-                Ok(Some((wish, _))) => newest = Some(wish),
-                Ok(None) => break,
-                Err(error) => {
-                    self.hang_up(error);
-                    break;
+            let Some(client) = &self.client else { break };
+            match client.receive() {
+                Ok(Some((wish, descriptors))) => {
+                    newest = Some(wish);
+                    if descriptors.iter().any(Option::is_some) {
+                        gifts = descriptors;
+                    }
                 }
+                Ok(None) => break,
+                Err(error) => self.hang_up(error),
             }
         }
-        newest
+        newest.map(|wish| (wish, gifts))
     }
 
     /// Says what was learned, where anybody listens.

@@ -1,8 +1,8 @@
-//! DHCPv4: a client on the WAN, a server on the LAN.
+//! Addresses that are got and given: DHCPv4, a client for each play and a server for each network at home.
 //!
-//! In:  a wish from `network` (wire `learn`), packets of two links. Out: leases got (told to `network`) and leases given.
+//! In:  a wish from `network` (wire `learn`), packets of many links. Out: leases got (told to `network`) and leases given.
 //!
-//! Not here: addresses and routes in the kernel (`network`), DNS, DHCPv6, router advertisements, PPPoE.
+//! Not here: addresses and routes in the kernel (`network`), DNS (`names`).
 //!
 //! Source: RFC 2131, RFC 2132; docs/leases.md.
 #![forbid(unsafe_code)]
@@ -15,8 +15,11 @@ pub mod link;
 pub mod links;
 pub mod socket;
 
+pub mod side;
+
 pub mod client;
 pub mod dice;
+pub mod duid;
 pub mod request;
 pub mod schedule;
 pub mod terms;
@@ -26,6 +29,9 @@ pub mod lan;
 pub mod offers;
 pub mod server;
 pub mod table;
+
+pub mod home;
+pub mod play;
 
 pub mod askers;
 pub mod learn;

@@ -10,7 +10,7 @@
 //! Source: RFC 2131 §4.1, §4.4; RFC 5227 §2.1.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use contract::learn::{Learned, Lease};
 use contract::leases::Answer;
@@ -24,6 +24,7 @@ use crate::link::{Link, News, Watched};
 use crate::message::{Mac, Message};
 use crate::request::{self, Way};
 use crate::schedule::is_due;
+use crate::side::{Side, Waits, waits};
 use crate::socket::{self, CLIENT_PORT, EVERYBODY, PACKET_BYTES, SERVER_PORT};
 use crate::{PACKETS_A_TURN, arp, datagram, terms};
 
@@ -73,65 +74,11 @@ impl Wan {
         self.link.name()
     }
 
-    /// What it waits for.
-    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        [&self.packets, &self.checks].into_iter().flatten().map(AsFd::as_fd)
-    }
-
-    /// When it has something to do, in milliseconds after boot.
-    #[must_use]
-    pub fn due_ms(&self) -> Option<u64> {
-        self.state.due_ms()
-    }
-
-    /// State and lease, for a person.
-    #[must_use]
-    pub fn answer(&self, now_ms: u64) -> Answer {
-        let lease = self.lease(now_ms);
-        let remaining_s = lease.as_ref().map_or(0, |lease| lease.lease_s);
-        Answer::Client { state: self.state.word().into(), lease, remaining_s }
-    }
-
     /// The lease that it holds, with what is left of it.
     #[must_use]
     pub fn lease(&self, now_ms: u64) -> Option<Lease> {
         let held = self.state.held()?;
         Some(Lease { lease_s: held.remaining_s(now_ms), ..held.terms.lease(self.name()) })
-    }
-
-    /// What `network` has to know. `None`: there was no lease in this life, so what an earlier one has told still stands.
-    #[must_use]
-    pub fn learned(&self, now_ms: u64) -> Option<Learned> {
-        match self.lease(now_ms) {
-            Some(lease) => Some(Learned::Lease(lease)),
-            None => self.lost.then(|| Learned::Lost { link: self.name().clone() }),
-        }
-    }
-
-    /// Is there something new to tell since this was last asked?
-    pub fn take_news(&mut self) -> bool {
-        std::mem::take(&mut self.news)
-    }
-
-    /// Takes news of links in.
-    pub fn hear(&mut self, news: &News, now_ms: u64) {
-        let before = self.link.link().map(|link| (link.index, link.mac));
-        if !self.link.hear(news) {
-            return;
-        }
-        let link = self.link.link().cloned();
-        if before != link.as_ref().map(|link| (link.index, link.mac)) {
-            // Another link, or another address of it: what was asked in its name is over.
-            (self.packets, self.checks, self.renewal) = (None, None, None);
-            self.happen(Event::Down, now_ms);
-            self.is_given_to(link.as_ref());
-            self.packets = link.as_ref().and_then(|link| {
-                let opened = socket::datagrams(link, CLIENT_PORT);
-                opened.map_err(|errno| self.warn("cannot listen", errno)).ok()
-            });
-        }
-        let carrier = link.is_some_and(|link| link.carrier);
-        self.happen(if carrier { Event::Up } else { Event::Down }, now_ms);
     }
 
     /// A lease was given to a link-layer address. Where that has changed we hold nothing, and begin anew.
@@ -141,28 +88,6 @@ impl Wan {
         if other && self.state.held().is_some() {
             self.state = State::Down { held: None };
             self.act(&Action::Lost);
-        }
-    }
-
-    /// Hears what came, at most [`PACKETS_A_TURN`] of each kind, and does what is due.
-    pub fn turn(&mut self, now_ms: u64) {
-        let mut buffer = [0; PACKET_BYTES];
-        for _ in 0..PACKETS_A_TURN {
-            let Some(socket) = &self.packets else { break };
-            let Some((bytes, status)) = socket::receive(socket, &mut buffer) else { break };
-            if let Some(event) = self.reply(bytes, status) {
-                self.happen(event, now_ms);
-            }
-        }
-        for _ in 0..PACKETS_A_TURN {
-            let Some(socket) = &self.checks else { break };
-            let Some((bytes, status)) = socket::receive(socket, &mut buffer) else { break };
-            if !status.tagged && self.is_conflict(bytes) {
-                self.happen(Event::Conflict, now_ms);
-            }
-        }
-        if is_due(self.due_ms(), now_ms) {
-            self.happen(Event::Time, now_ms);
         }
     }
 
@@ -280,5 +205,75 @@ impl Wan {
 
     fn warn(&self, what: &str, errno: Errno) {
         warn!("{}: {what}: {}", self.name(), errno.desc());
+    }
+}
+
+impl Side for Wan {
+    fn descriptors(&self) -> Waits<'_> {
+        waits([&self.packets, &self.checks].into_iter().flatten().map(AsFd::as_fd))
+    }
+
+    fn due_ms(&self) -> Option<u64> {
+        self.state.due_ms()
+    }
+
+    fn hear(&mut self, news: &News, now_ms: u64) {
+        let before = self.link.link().map(|link| (link.index, link.mac));
+        if !self.link.hear(news) {
+            return;
+        }
+        let link = self.link.link().cloned();
+        if before != link.as_ref().map(|link| (link.index, link.mac)) {
+            // Another link, or another address of it: what was asked in its name is over.
+            (self.packets, self.checks, self.renewal) = (None, None, None);
+            self.happen(Event::Down, now_ms);
+            self.is_given_to(link.as_ref());
+            self.packets = link.as_ref().and_then(|link| {
+                let opened = socket::datagrams(link, CLIENT_PORT);
+                opened.map_err(|errno| self.warn("cannot listen", errno)).ok()
+            });
+        }
+        let carrier = link.is_some_and(|link| link.carrier);
+        self.happen(if carrier { Event::Up } else { Event::Down }, now_ms);
+    }
+
+    fn turn(&mut self, now_ms: u64) {
+        let mut buffer = [0; PACKET_BYTES];
+        for _ in 0..PACKETS_A_TURN {
+            let Some(socket) = &self.packets else { break };
+            let Some((bytes, status)) = socket::receive(socket, &mut buffer) else { break };
+            if let Some(event) = self.reply(bytes, status) {
+                self.happen(event, now_ms);
+            }
+        }
+        for _ in 0..PACKETS_A_TURN {
+            let Some(socket) = &self.checks else { break };
+            let Some((bytes, status)) = socket::receive(socket, &mut buffer) else { break };
+            if !status.tagged && self.is_conflict(bytes) {
+                self.happen(Event::Conflict, now_ms);
+            }
+        }
+        if is_due(self.due_ms(), now_ms) {
+            self.happen(Event::Time, now_ms);
+        }
+    }
+
+    fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.news)
+    }
+
+    fn learned(&self, now_ms: u64) -> Option<Learned> {
+        match self.lease(now_ms) {
+            Some(lease) => Some(Learned::Lease(lease)),
+            None => self.lost.then(|| Learned::Lost { link: self.name().clone() }),
+        }
+    }
+
+    /// State and lease.
+    fn row(&self, from: u64, now_ms: u64) -> Option<(u64, Answer)> {
+        let lease = self.lease(now_ms);
+        let remaining_s = lease.as_ref().map_or(0, |lease| lease.lease_s);
+        let (link, state) = (self.name().clone(), self.state.word().into());
+        (from == 0).then_some((0, Answer::Client { link, state, lease, remaining_s }))
     }
 }

@@ -1,0 +1,66 @@
+//! One network at home: everything that gives addresses on one link.
+//!
+//! In:  one of the wish's servers. Out: its sides, for the loop.
+//!
+//! A protocol hangs in as it does with a play (`play.rs`): a type that is a [`Side`]; a field of [`Home`]; its lines in [`Home::want`],
+//! [`Home::sides`] and [`Home::sides_mut`].
+
+use contract::learn::Server;
+use contract::wanted::LinkName;
+use log::info;
+
+use crate::lan::Lan;
+use crate::side::Side;
+
+/// Sides that one network can have: DHCPv4, IPv6, PCP.
+pub const HOME_SIDES: usize = 3;
+
+/// One network at home.
+#[derive(Debug)]
+pub struct Home {
+    wanted: Server,
+    lan: Option<Lan>,
+}
+
+impl Home {
+    /// A network of which nothing is wanted yet.
+    #[must_use]
+    pub fn new(wanted: &Server) -> Self {
+        let link = wanted.link.clone();
+        Self { wanted: Server::silent(link, wanted.address, wanted.prefix_length), lan: None }
+    }
+
+    /// Its link.
+    #[must_use]
+    pub fn link(&self) -> &LinkName {
+        &self.wanted.link
+    }
+
+    /// Wants this of it. What it does not change goes on.
+    pub fn want(&mut self, wanted: &Server, now_ms: u64) {
+        match (&mut self.lan, wanted.pool) {
+            (lan, None) => *lan = None,
+            (Some(lan), Some(_)) => lan.want(wanted.clone()),
+            (lan @ None, Some(_)) => {
+                info!("{}: leases are given, as {}", wanted.link, wanted.address);
+                *lan = Some(Lan::new(wanted.clone(), now_ms));
+            }
+        }
+        self.wanted = wanted.clone();
+    }
+
+    /// Its sides.
+    pub fn sides(&self) -> impl Iterator<Item = &dyn Side> {
+        self.lan.iter().map(|lan| -> &dyn Side { lan })
+    }
+
+    /// Its sides, to be told something.
+    pub fn sides_mut(&mut self) -> impl Iterator<Item = &mut dyn Side> {
+        self.lan.iter_mut().map(|lan| -> &mut dyn Side { lan })
+    }
+
+    /// The DHCPv4 server.
+    pub fn lan_mut(&mut self) -> Option<&mut Lan> {
+        self.lan.as_mut()
+    }
+}

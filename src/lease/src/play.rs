@@ -1,0 +1,69 @@
+//! One play: everything that gets addresses on one link of the operator's side.
+//!
+//! In:  one of the wish's clients, and the descriptors that came with the wish. Out: its sides, for the loop.
+//!
+//! How a protocol hangs in: a type that is a [`Side`]; a field of [`Play`]; its lines in [`Play::want`] (made where it is wanted, dropped
+//! where it is not, told where its wish has changed), in [`Play::sides`] and in [`Play::sides_mut`]. What one side has to know of another
+//! is passed on in [`Play::agree`], which the loop calls after every turn.
+
+use contract::learn::Client;
+use contract::wanted::LinkName;
+use log::info;
+use sys::seqpacket::Descriptors;
+
+use crate::side::Side;
+use crate::wan::Wan;
+
+/// Sides that one play can have: DHCPv4, IPv6, PPPoE.
+pub const PLAY_SIDES: usize = 3;
+
+/// One play.
+#[derive(Debug)]
+pub struct Play {
+    wanted: Client,
+    wan: Option<Wan>,
+}
+
+impl Play {
+    /// A play of which nothing is wanted yet.
+    #[must_use]
+    pub fn new(link: LinkName) -> Self {
+        Self { wanted: Client::silent(link), wan: None }
+    }
+
+    /// The link that carries its frames.
+    #[must_use]
+    pub fn link(&self) -> &LinkName {
+        &self.wanted.link
+    }
+
+    /// Wants this of it. What it does not change goes on. `gifts` came with the wish; a side takes those that are its own.
+    pub fn want(&mut self, wanted: &Client, _gifts: &mut Descriptors) {
+        if !wanted.ipv4 {
+            self.wan = None;
+        } else if self.wan.is_none() {
+            info!("{}: a lease is wanted", wanted.link);
+            self.wan = Some(Wan::new(wanted.link.clone()));
+        }
+        self.wanted = wanted.clone();
+    }
+
+    /// Its sides.
+    pub fn sides(&self) -> impl Iterator<Item = &dyn Side> {
+        self.wan.iter().map(|wan| -> &dyn Side { wan })
+    }
+
+    /// Its sides, to be told something.
+    pub fn sides_mut(&mut self) -> impl Iterator<Item = &mut dyn Side> {
+        self.wan.iter_mut().map(|wan| -> &mut dyn Side { wan })
+    }
+
+    /// What one side has learned the others are told.
+    pub fn agree(&mut self, _now_ms: u64) {}
+
+    /// The DHCPv4 client.
+    #[must_use]
+    pub fn wan(&self) -> Option<&Wan> {
+        self.wan.as_ref()
+    }
+}
