@@ -79,9 +79,9 @@ impl Learn {
         newest.map(|wish| (wish, gifts))
     }
 
-    /// Says what was learned, where anybody listens.
-    pub fn say(&mut self, learned: &Learned) {
-        let sent = self.client.as_ref().map(|client| client.send(learned, &[]));
+    /// Says what was learned, and hands over `gifts`, where anybody listens.
+    pub fn say(&mut self, learned: &Learned, gifts: &[BorrowedFd<'_>]) {
+        let sent = self.client.as_ref().map(|client| client.send(learned, gifts));
         if let Some(Err(error)) = sent {
             self.hang_up(error);
         }

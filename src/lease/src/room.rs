@@ -109,8 +109,10 @@ impl Room {
             self.want(&wish, gifts, now_ms);
         }
         if connected {
-            for learned in sides(&self.plays, &self.homes).filter_map(|side| side.learned(now_ms)) {
-                self.learn.say(&learned);
+            for side in sides(&self.plays, &self.homes) {
+                if let Some(learned) = side.learned(now_ms) {
+                    self.learn.say(&learned, &side.gifts());
+                }
             }
         }
     }
@@ -157,7 +159,7 @@ impl Room {
             if side.take_news() {
                 news = true;
                 if let Some(learned) = side.learned(now_ms) {
-                    learn.say(&learned);
+                    learn.say(&learned, &side.gifts());
                 }
             }
         }

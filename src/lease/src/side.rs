@@ -9,13 +9,15 @@ use std::os::fd::BorrowedFd;
 
 use contract::learn::Learned;
 use contract::leases::Answer;
+use contract::limit::FRAME_DESCRIPTORS;
 use contract::resolve::Local;
 use heapless::Vec;
 
 use crate::link::News;
 
-/// Descriptors that one side waits for at a time.
+/// Descriptors that one side waits for at a time, or gives away with what it learned.
 pub const SIDE_DESCRIPTORS: usize = 4;
+const _: () = assert!(SIDE_DESCRIPTORS <= FRAME_DESCRIPTORS);
 
 /// What a side waits for: all of them until they can be read.
 pub type Waits<'s> = Vec<BorrowedFd<'s>, SIDE_DESCRIPTORS>;
@@ -42,6 +44,11 @@ pub trait Side: std::fmt::Debug {
     /// All that `network` has to know of it. `None`: nothing in this life, so what an earlier one has told still stands.
     fn learned(&self, _now_ms: u64) -> Option<Learned> {
         None
+    }
+
+    /// Descriptors that go with what it learned: at most as many as a frame may carry.
+    fn gifts(&self) -> Waits<'_> {
+        Waits::new()
     }
 
     /// Have its hosts' names changed since this was last asked?
