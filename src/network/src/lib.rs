@@ -11,8 +11,10 @@
 //! Sources: rtnetlink(7), netlink(7); linux/netfilter/nf_tables.h; docs/network.md.
 #![forbid(unsafe_code)]
 
+pub mod known;
 pub mod plan;
 pub mod target;
+pub mod view;
 
 pub mod class;
 pub mod expression;
@@ -33,6 +35,9 @@ pub mod service;
 
 pub mod room;
 pub mod tell;
+
+#[cfg(test)]
+mod testing;
 
 use std::fmt;
 use std::io;

@@ -11,9 +11,9 @@ use contract::manifest::Serve;
 use contract::wanted::{SERVICE_LINK, Wanted};
 
 /// The gateway's first host address in the services' prefix is its own, on every service's link.
-const OURS: u32 = 1;
+pub const OURS: u32 = 1;
 /// Service number 0 has the next one.
-const FIRST: u32 = 2;
+pub const FIRST: u32 = 2;
 /// A service's link, on its side.
 pub const INSIDE_LINK: &str = "eth0";
 
