@@ -23,6 +23,11 @@ pub trait Mounts {
     /// # Errors
     /// What the kernel says of it; nothing is mounted then.
     fn mount(&self, device: &Device, read_only: bool) -> Result<(), Error>;
+    /// Makes what every data disk has, where it is not there.
+    ///
+    /// # Errors
+    /// Something else stands in its place, or the kernel says no.
+    fn settle(&self, read_only: bool) -> Result<(), Error>;
     /// Lets nothing more be written.
     ///
     /// # Errors
@@ -80,7 +85,14 @@ impl<M: Mounts> Disk<M> {
             let damaged = matches!(self.places.look(&device), Look::Ours(found) if found.damaged);
             self.life = Life::Mounted { device, damaged };
         }
+        let adopted = self.life.clone();
         self.look_around();
+        if let Life::Mounted { damaged, .. } = adopted
+            && adopted == self.life
+        {
+            // Our last life may have died before it had made everything.
+            self.mounts.settle(damaged).unwrap_or_else(|error| warn!("{error}"));
+        }
         if self.life == Life::Absent {
             warn!("data disk: none yet; everything that needs none goes on");
         }

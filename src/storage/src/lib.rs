@@ -17,6 +17,7 @@ pub mod uevent;
 
 pub mod block;
 pub mod disk;
+pub mod folders;
 pub mod volume;
 
 pub mod image;

@@ -2,7 +2,7 @@
 //!
 //! In:  a device that `block.rs` found good. Out: its file system at [`crate::DATA`], with our folders.
 //!
-//! Not here: when to do so (`disk.rs`).
+//! Not here: when to do so (`disk.rs`), what the folders are (`folders.rs`).
 //!
 //! Source: mount(2), umount(2); the kernel's Documentation/admin-guide/ext4.rst; proc_pid_mountinfo(5).
 
@@ -12,27 +12,16 @@ use std::path::Path;
 use log::warn;
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sys::stat::Mode;
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::disk::{Mounts, Space};
 use crate::uevent::{self, Device};
-use crate::{DATA, Error, errno};
+use crate::{DATA, Error, folders};
 
 /// Nothing on it runs, is a device or gives rights.
 const PLAIN: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
 /// Data reach the disk before the metadata that name them; after an error nothing more is written.
 const OPTIONS: &str = "data=ordered,errors=remount-ro";
-/// Folders of every data disk and who may enter: sealed bundles, small files of the gateway's, one folder for each service.
-const FOLDERS: [(&str, Mode); 3] = [
-    (
-        "bundles",
-        Mode::S_IRWXU.union(Mode::S_IRGRP).union(Mode::S_IXGRP).union(Mode::S_IROTH).union(Mode::S_IXOTH),
-    ),
-    ("state", Mode::S_IRWXU.union(Mode::S_IXGRP).union(Mode::S_IXOTH)),
-    ("services", Mode::S_IRWXU.union(Mode::S_IXGRP).union(Mode::S_IXOTH)),
-];
-
 /// The kernel's mounts.
 #[derive(Debug)]
 pub struct Volume;
@@ -48,11 +37,15 @@ impl Mounts for Volume {
         let flags = if read_only { PLAIN | MsFlags::MS_RDONLY } else { PLAIN };
         mount(Some(path.as_str()), DATA, Some("ext4"), flags, Some(OPTIONS))
             .map_err(|errno| Error::system("file system", "cannot be mounted", errno))?;
-        let folders = make_folders(Path::new(DATA), read_only);
-        if folders.is_err() {
+        let settled = self.settle(read_only);
+        if settled.is_err() {
             self.detach();
         }
-        folders
+        settled
+    }
+
+    fn settle(&self, read_only: bool) -> Result<(), Error> {
+        folders::make(Path::new(DATA), read_only)
     }
 
     fn write_protect(&self) -> Result<(), Error> {
@@ -95,34 +88,6 @@ impl Mounts for Volume {
     }
 }
 
-/// Makes the folders below `top` that are not there. A disk comes from outside: what stands in a folder's place (a link, a file) is
-/// refused, not followed.
-fn make_folders(top: &Path, read_only: bool) -> Result<(), Error> {
-    for (name, mode) in FOLDERS {
-        let path = top.join(name);
-        match nix::unistd::mkdir(&path, mode) {
-            Ok(()) | Err(Errno::EEXIST) => {}
-            Err(Errno::EROFS) if read_only => {}
-            Err(errno) => return Err(Error::system(&format!("folder {name}"), "cannot be made", errno)),
-        }
-        match fs::symlink_metadata(&path) {
-            Ok(found) if found.is_dir() => {}
-            Ok(_) => {
-                return Err(Error::system(
-                    &format!("folder {name}"),
-                    "something else is there",
-                    Errno::ENOTDIR,
-                ));
-            }
-            Err(_) if read_only => {}
-            Err(error) => {
-                return Err(Error::system(&format!("folder {name}"), "cannot be read", errno(&error)));
-            }
-        }
-    }
-    Ok(())
-}
-
 /// What is mounted at `place`, in the `table` that mountinfo is: the source of the topmost mount there.
 fn source<'t>(table: &'t str, place: &str) -> Option<&'t str> {
     let at_place = table.lines().rev().find(|line| line.split(' ').nth(4) == Some(place))?;
@@ -131,8 +96,7 @@ fn source<'t>(table: &'t str, place: &str) -> Option<&'t str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{make_folders, source};
-    use std::fs;
+    use super::source;
 
     #[test]
     fn the_topmost_mount_counts() {
@@ -145,19 +109,5 @@ mod tests {
         assert_eq!(source(table, "/dat"), None);
         assert_eq!(source("nonsense /data", "/data"), None);
         assert_eq!(source("", "/data"), None);
-    }
-
-    #[test]
-    fn folders_are_made_and_what_stands_in_their_place_is_refused() {
-        let top = std::env::temp_dir().join(format!("shg-storage-folders-{}", std::process::id()));
-        fs::create_dir_all(&top).unwrap();
-        make_folders(&top, false).unwrap();
-        make_folders(&top, false).unwrap();
-        assert!(top.join("services").is_dir());
-        fs::remove_dir(top.join("state")).unwrap();
-        std::os::unix::fs::symlink("/", top.join("state")).unwrap();
-        let refused = make_folders(&top, false).unwrap_err().to_string();
-        assert!(refused.starts_with("folder state: something else is there"), "{refused}");
-        fs::remove_dir_all(&top).unwrap();
     }
 }

@@ -51,6 +51,10 @@ impl Mounts for Told {
             false => Ok(()),
         }
     }
+    fn settle(&self, read_only: bool) -> Result<(), Error> {
+        self.note(if read_only { "settle ro" } else { "settle" });
+        Ok(())
+    }
     fn write_protect(&self) -> Result<(), Error> {
         self.note("protect");
         Ok(())
@@ -193,7 +197,7 @@ fn a_later_life_takes_over_what_an_earlier_one_mounted() {
     told.0.borrow_mut().mounted_before = Some("sda1".into());
     let mut disk = machine.disk(&told);
     disk.begin();
-    assert!(told.calls().is_empty());
+    assert_eq!(told.calls(), ["settle"], "and nothing is mounted again");
     assert_eq!(disk.state().state, DiskState::Mounted);
     // And what went between two lives is noticed.
     machine.pull("sda1");

@@ -36,8 +36,13 @@ pub const DAEMONS: &[Daemon] = &[
         name: "storage",
         program: c"/sbin/storage",
         uid: uid::ROOT,
-        // Mounts and loop devices; mapping ids of sealed images.
-        capabilities: &[Capability::CAP_SYS_ADMIN, Capability::CAP_SETUID, Capability::CAP_SETGID],
+        // Mounts, loop devices, the entropy pool; mapping ids of sealed images; daemons' own folders on the data disk.
+        capabilities: &[
+            Capability::CAP_SYS_ADMIN,
+            Capability::CAP_SETUID,
+            Capability::CAP_SETGID,
+            Capability::CAP_CHOWN,
+        ],
         wires: &["mount"],
         after: &[],
         memory_mib: 24,
