@@ -57,8 +57,10 @@ fn control() {
 fn wires() {
     let attach = attach::Ask::Attach {
         service: contract::Name::new("hello").unwrap(),
+        slice: contract::Name::new("demo").unwrap(),
         slot: 3,
         serves: heapless::Vec::new(),
+        reaches: Default::default(),
         rates: Some(attach::Rates { floor_up_kbit_s: 1_000, ..attach::Rates::default() }),
     };
     let mut buffer = [0; 8 * 1024];

@@ -9,7 +9,7 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::limit::{REASON_BYTES, SERVES};
-use crate::manifest::Serve;
+use crate::manifest::{Reaches, Serve};
 use crate::name::{Name, Text};
 
 /// What may be asked.
@@ -20,10 +20,14 @@ pub enum Ask {
     Attach {
         /// Who.
         service: Name,
+        /// Who rents the slice that it runs in.
+        slice: Name,
         /// The number of its slot, 0 to [`crate::limit::SERVICES`] − 1: its address follows from it.
         slot: u8,
         /// What it offers.
         serves: Vec<Serve, SERVES>,
+        /// What it may talk to.
+        reaches: Reaches,
         /// What its link is promised and allowed; `None`: nothing, and all that the line has.
         rates: Option<Rates>,
     },

@@ -32,6 +32,8 @@ pub const ARGUMENT_BYTES: usize = 96;
 pub const VARIABLES: usize = 12;
 /// Ports that one service offers.
 pub const SERVES: usize = 8;
+/// Ports, and prefixes, that one service reaches.
+pub const REACHES: usize = 8;
 /// A manifest as text, in bytes.
 pub const MANIFEST_BYTES: usize = 16 * 1024;
 /// The wanted network as text, in bytes.

@@ -2,7 +2,7 @@
 //!
 //! In:  TOML (feature `text`). Out: a `Manifest`, every part bounded and checked, so that no later room parses or doubts it.
 //!
-//! Unknown keys and contradictions are refused with the line and the reason. Floors, volumes, health probes and `reaches` come with
+//! Unknown keys and contradictions are refused with the line and the reason. Floors, volumes and health probes come with
 //! version 2.
 //!
 //! Source: docs/manifest.md.
@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::limit::{ARGUMENT_BYTES, ARGUMENTS, PATH_BYTES, SERVES, VARIABLES};
 use crate::name::{Name, Text};
+
+mod reaches;
+
+pub use reaches::{Port, Reaches};
 
 /// What a service is, needs and may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +60,9 @@ pub struct Manifest {
     /// What it offers.
     #[serde(default)]
     pub serves: Vec<Serve, SERVES>,
+    /// What it may talk to.
+    #[serde(default)]
+    pub reaches: Reaches,
 }
 
 const fn start_deadline_ms() -> u32 {
@@ -223,6 +230,7 @@ fn check(manifest: &Manifest) -> Option<&'static str> {
 #[cfg(all(test, feature = "text"))]
 mod tests {
     use super::*;
+    use std::format;
     use std::string::ToString;
 
     const PLAIN: &str = r#"
@@ -244,6 +252,7 @@ cpu_permille = 500
         assert_eq!(manifest.restart, Restart::Always);
         assert_eq!(manifest.limits.cpu_weight, 100);
         assert_eq!(manifest.stop_grace_ms, 5_000);
+        assert!(manifest.reaches.internet && manifest.reaches.home.is_empty());
     }
 
     #[test]
@@ -254,6 +263,8 @@ cpu_permille = 500
             ("bad name", PLAIN.replace("\"hello\"", "\"Hello\""), "name"),
             ("no memory", PLAIN.replace("memory_mib = 16", "memory_mib = 0"), "memory_mib"),
             ("image path", PLAIN.replace("hello.erofs", "../x"), "image"),
+            ("no port", format!("{PLAIN}\n[reaches]\nhome = [\"tcp/0\"]\n"), "no port"),
+            ("no prefix", format!("{PLAIN}\n[reaches]\nprovider = [\"192.0.2.1/24\"]\n"), "no prefix"),
             ("relative command", PLAIN.replace("/hello\"]", "hello\"]"), "command"),
         ];
         for (what, text, word) in table {

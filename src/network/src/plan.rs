@@ -144,10 +144,13 @@ mod tests {
     }
 
     fn attachment(slot: u8) -> Attachment {
+        let (service, slice) = (Name::new("hello").unwrap(), Name::new("demo").unwrap());
         Attachment {
-            service: Name::new("hello").unwrap(),
+            service,
+            slice,
             slot,
             serves: Vec::new(),
+            reaches: Default::default(),
             rates: Default::default(),
         }
     }

@@ -254,8 +254,10 @@ mod tests {
             let all = (0..).zip(all);
             all.map(|(slot, serves)| Attachment {
                 service: Name::new("hello").unwrap(),
+                slice: Name::new("demo").unwrap(),
                 slot,
                 serves,
+                reaches: Default::default(),
                 rates: Default::default(),
             })
             .collect()

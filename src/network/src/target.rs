@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use contract::Name;
 use contract::attach::Rates;
 use contract::learn::Lease;
-use contract::manifest::Serve;
+use contract::manifest::{Reaches, Serve};
 use contract::wanted::{SERVICE_LINK, Wanted};
 
 /// The gateway's first host address in the services' prefix is its own, on every service's link.
@@ -105,10 +105,14 @@ impl Wan {
 pub struct Attachment {
     /// Who.
     pub service: Name,
+    /// Who rents the slice that it runs in.
+    pub slice: Name,
     /// Its number.
     pub slot: u8,
     /// What it offers.
     pub serves: Vec<Serve>,
+    /// What it may talk to.
+    pub reaches: Reaches,
     /// What its link is promised and allowed.
     pub rates: Rates,
 }

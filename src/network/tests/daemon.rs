@@ -89,8 +89,14 @@ impl Life {
 
     fn attach(&self, service: &Namespace, name: &str, slot: u8, at: u16) -> attach::Answer {
         let attachment = attachment(name, slot, at);
-        let serves = attachment.serves.into_iter().collect();
-        let ask = attach::Ask::Attach { service: attachment.service, slot, serves, rates: None };
+        let ask = attach::Ask::Attach {
+            service: attachment.service,
+            slice: attachment.slice,
+            slot,
+            serves: attachment.serves.into_iter().collect(),
+            reaches: attachment.reaches,
+            rates: None,
+        };
         self.attach.call(&ask, &[service.namespace.as_fd(), service.netlink.as_fd()]).unwrap().0
     }
 
@@ -163,8 +169,10 @@ fn it_wishes_learns_attaches_and_shows() {
     assert!(!run("ip link").contains("svc-0"));
     let nothing = attach::Ask::Attach {
         service: Name::new("x").unwrap(),
+        slice: Name::new("demo").unwrap(),
         slot: 0,
         serves: heapless::Vec::new(),
+        reaches: Default::default(),
         rates: None,
     };
     let answer = life.attach.call::<_, attach::Answer>(&nothing, &[]).unwrap().0;
@@ -252,8 +260,10 @@ fn as_many_services_as_there_may_be_fit() {
         let serves = (0_u8..).map(serve).take(SERVES).collect();
         let ask = attach::Ask::Attach {
             service: Name::new(&format!("service-{slot}")).unwrap(),
+            slice: Name::new("demo").unwrap(),
             slot,
             serves,
+            reaches: Default::default(),
             rates: None,
         };
         let descriptors = [service.namespace.as_fd(), service.netlink.as_fd()];

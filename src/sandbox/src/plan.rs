@@ -129,6 +129,7 @@ pub(crate) mod tests {
                 tmp_kib: 0,
             },
             serves: Vec::new(),
+            reaches: Default::default(),
         }
     }
 

@@ -153,7 +153,9 @@ impl House {
             let ask = attach::Ask::Attach {
                 service: process.name.clone(),
                 slot: tenant.slot,
+                slice: tenant.manifest.provider.clone(),
                 serves: tenant.manifest.serves.clone(),
+                reaches: tenant.manifest.reaches.clone(),
                 rates: None,
             };
             let descriptors = [network.namespace.as_fd(), network.netlink.as_fd()];

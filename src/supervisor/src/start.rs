@@ -42,7 +42,9 @@ impl House {
         let attach = attach::Ask::Attach {
             service: process.name.clone(),
             slot: tenant.slot,
+            slice: tenant.manifest.provider.clone(),
             serves: tenant.manifest.serves.clone(),
+            reaches: tenant.manifest.reaches.clone(),
             rates: None,
         };
         let mount = mount::Ask::Mount {

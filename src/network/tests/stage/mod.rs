@@ -155,5 +155,13 @@ pub(crate) fn attachment(name: &str, slot: u8, at: u16) -> Attachment {
         to: Audience::Home,
         at,
     };
-    Attachment { service: Name::new(name).unwrap(), slot, serves: vec![page], rates: Default::default() }
+    let (service, slice) = (Name::new(name).unwrap(), Name::new("demo").unwrap());
+    Attachment {
+        service,
+        slice,
+        slot,
+        serves: vec![page],
+        reaches: Default::default(),
+        rates: Default::default(),
+    }
 }

@@ -114,6 +114,7 @@ pub(crate) fn manifest(line: &str) -> Manifest {
             tmp_kib: 64,
         },
         serves: Bounded::new(),
+        reaches: Default::default(),
     }
 }
 
