@@ -24,6 +24,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("storage", &["contract", "sys", "wire", "state"]),
     ("network", &["contract", "sys", "wire", "state"]),
     ("lease", &["contract", "sys", "wire", "state"]),
+    ("multicast", &["contract", "sys", "wire"]),
     ("ctl", &["contract", "sys", "wire"]),
     ("reaper", &[]),
     ("services/hello", &[]),

@@ -27,6 +27,7 @@ pub mod wires;
 
 pub mod attach;
 pub mod control;
+pub mod groups;
 pub mod learn;
 pub mod leases;
 pub mod mount;

@@ -72,6 +72,9 @@ pub const TOLD: Wire = Wire {
 /// lease → names: local names; ctl → names: numbers.
 pub const RESOLVE: Wire =
     Wire { name: "resolve", server: "names", clients: &[uid::LEASE, uid::ROOT], path: "/run/wire/resolve" };
+/// ctl → multicast: who watches what.
+pub const GROUPS: Wire =
+    Wire { name: "groups", server: "multicast", clients: &[uid::ROOT], path: "/run/wire/groups" };
 
 /// Every wire but `keep`, which is a pair and has no path.
-pub const ALL: [Wire; 8] = [CONTROL, MOUNT, ATTACH, LEARN, SHOW, LEASES, TOLD, RESOLVE];
+pub const ALL: [Wire; 9] = [CONTROL, MOUNT, ATTACH, LEARN, SHOW, LEASES, TOLD, RESOLVE, GROUPS];

@@ -80,6 +80,17 @@ pub const DAEMONS: &[Daemon] = &[
         memory_mib: 24,
         optional: true,
     },
+    Daemon {
+        name: "multicast",
+        program: c"/sbin/multicast",
+        uid: uid::MULTICAST,
+        // None: its sockets come from `network`, and that is its right.
+        capabilities: &[],
+        wires: &["groups"],
+        after: &["network"],
+        memory_mib: 24,
+        optional: true,
+    },
     // The second serial port, in roots that are made for tests. The shipped root has no such program.
     Daemon {
         name: "door",

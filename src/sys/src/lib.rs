@@ -5,6 +5,7 @@
 //! A wrapper is one call, one error, one test. This room decides nothing, retries nothing (but after EINTR) and logs nothing; what
 //! nix wraps well is not wrapped again.
 
+pub mod by_link;
 pub mod clock;
 pub mod descriptor;
 pub mod logger;

@@ -1,0 +1,88 @@
+//! The loop: one thread, one poll.
+//!
+//! In:  the wire `told`, what hosts and the kernel say, questions on the wire `groups`, time. Out: queries, routes, answers.
+
+use std::convert::Infallible;
+use std::os::fd::AsFd;
+
+use log::{info, warn};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use sys::mroute::Family;
+use sys::{Errno, clock};
+use wire::Listener;
+
+use crate::Error;
+use crate::askers::Askers;
+use crate::household::Household;
+use crate::kernel::Kernel;
+use crate::told::{Line, Order};
+
+/// Everything that the daemon holds.
+#[derive(Debug)]
+pub struct Room {
+    askers: Askers,
+    line: Line,
+    households: Vec<Household>,
+}
+
+impl Room {
+    /// Serves `groups`. Nothing is told yet.
+    #[must_use]
+    pub fn new(groups: Listener) -> Self {
+        Self { askers: Askers::new(groups), line: Line::default(), households: Vec::new() }
+    }
+
+    /// Works for ever.
+    ///
+    /// # Errors
+    /// [`Error::Poll`]: the kernel has no memory to wait with.
+    pub fn run(&mut self) -> Result<Infallible, Error> {
+        loop {
+            self.wait()?;
+            let now_ms = clock::boot_ms();
+            if let Some(order) = self.line.hear(now_ms) {
+                self.obey(order, now_ms);
+            }
+            for household in &mut self.households {
+                household.turn(now_ms);
+            }
+            self.askers.turn(&self.households, now_ms);
+        }
+    }
+
+    fn wait(&self) -> Result<(), Error> {
+        let now_ms = clock::boot_ms();
+        let dues = self.households.iter().map(|household| household.due_ms(now_ms));
+        let left_ms = dues.chain(self.line.due_ms()).min().map(|due_ms| due_ms.saturating_sub(now_ms));
+        let limit = left_ms
+            .map_or(PollTimeout::NONE, |left_ms| PollTimeout::try_from(left_ms).unwrap_or(PollTimeout::MAX));
+        let sockets = self.households.iter().map(|household| household.kernel().as_fd());
+        let all = self.askers.descriptors().chain(self.line.descriptor()).chain(sockets);
+        let mut wanted: Vec<PollFd<'_>> = all.map(|one| PollFd::new(one, PollFlags::POLLIN)).collect();
+        match poll(&mut wanted, limit) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(Error::Poll(errno)),
+        }
+    }
+
+    /// Does as it was told. Sockets that come again are twins of those that we have: they are closed.
+    fn obey(&mut self, order: Order, now_ms: u64) {
+        let Some(multicast) = order.multicast else {
+            self.households.clear();
+            return;
+        };
+        for (family, socket) in [Family::V4, Family::V6].into_iter().zip(order.sockets) {
+            let known = self.households.iter_mut().find(|household| household.kernel().family() == family);
+            match (known, socket) {
+                (Some(household), _) => household.want(&multicast, now_ms),
+                (None, Some(socket)) => {
+                    let mut household = Household::adopt(Kernel::new(family, socket), now_ms);
+                    household.want(&multicast, now_ms);
+                    info!("{family:?}: {} links", household.places().len());
+                    self.households.push(household);
+                }
+                (None, None) => warn!("{family:?}: no socket came, so nothing of it is routed"),
+            }
+        }
+    }
+}
