@@ -8,7 +8,7 @@ endif
 SETUP := src/lab/setup
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/shg
 TARGET := i686-unknown-linux-musl
-FIRMWARE := init supervisor storage network lease ctl reaper hello
+FIRMWARE := init supervisor storage network lease multicast ctl reaper hello
 # What only tests put into a root: a supervisor with tenants for rehearsals, one of these tenants, an init with a fault, and the bare one
 # that boots are compared with.
 REHEARSAL := -p supervisor -p init -p chatter -p lab --features supervisor/rehearsal,init/rehearsal \
@@ -58,7 +58,7 @@ fuzz: host ## Feed parsers with bent bytes; F=name for one, T=seconds (60)
 	@$(HOST) cargo test --release --locked -p tests --test fuzz --no-run
 	@$(HOST) $(FUZZ) --list '$(F)' 2>/dev/null | grep -q ': test$$' || { \
 		echo 'fuzz: F=$(F): no parser has that in its name. There are:' >&2; \
-		sed -n '/^#\[test\]/{n;s/^fn \([a-z_]*\).*/  \1/p}' tests/tests/fuzz.rs >&2; exit 2; }
+		sed -n '/^#\[test\]/{n;s/^fn \([a-z0-9_]*\).*/  \1/p}' tests/tests/fuzz/*.rs >&2; exit 2; }
 	@echo '» each parser for $(or $(T),60) s, a few at a time'
 	@$(HOST) FUZZ_SECONDS=$(or $(T),60) $(FUZZ) -q --nocapture '$(F)'
 

@@ -18,6 +18,7 @@ SHG_PROGRAMS = \
 	storage:/sbin/storage \
 	network:/sbin/network \
 	lease:/sbin/lease \
+	multicast:/sbin/multicast \
 	ctl:/bin/ctl \
 	reaper:/usr/lib/shg/reaper
 

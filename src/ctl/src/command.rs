@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use crate::{Error, gateway, machine, processes};
+use crate::{Error, gateway, machine, multicast, processes};
 
 /// Whom a command writes to.
 pub(crate) type Out<'o> = &'o mut dyn Write;
@@ -49,6 +49,12 @@ const COMMANDS: &[Command] = &[
         arguments: "[--json]",
         about: "Show the WAN's lease and those given out",
         run: gateway::leases,
+    },
+    Command {
+        name: "multicast",
+        arguments: "[--json]",
+        about: "Show who watches what, and which streams pass",
+        run: multicast::multicast,
     },
     Command { name: "disk", arguments: "[--json]", about: "Show the data disk", run: gateway::disk },
     Command {

@@ -12,6 +12,7 @@ pub mod command;
 mod gateway;
 pub mod json;
 mod machine;
+mod multicast;
 mod processes;
 mod table;
 

@@ -52,12 +52,13 @@ pub struct Root {
 }
 
 /// Programs of the firmware and their places.
-pub const PROGRAMS: [(&str, &str); 7] = [
+pub const PROGRAMS: [(&str, &str); 8] = [
     ("init", "sbin/init"),
     ("supervisor", "sbin/supervisor"),
     ("storage", "sbin/storage"),
     ("network", "sbin/network"),
     ("lease", "sbin/lease"),
+    ("multicast", "sbin/multicast"),
     ("ctl", "bin/ctl"),
     ("reaper", "usr/lib/shg/reaper"),
 ];

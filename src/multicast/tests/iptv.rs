@@ -1,7 +1,7 @@
 //! The daemon among hosts that we did not write: the kernel's own IGMP and MLD, in each version, and a station that sends.
 //!
 //! In:  namespaces. Out: who gets which packets, and how soon.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod stage;
 

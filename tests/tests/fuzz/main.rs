@@ -7,6 +7,9 @@
 use contract::{attach, control, frame, keep, learn, leases, manifest, mount, show, wanted};
 use tests::fuzz::run;
 
+mod lease;
+mod multicast;
+
 /// Takes bytes for a message, and what came out for the same message again.
 fn both_ways<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq>(bytes: &[u8]) {
     let Ok(message) = frame::decode::<T>(bytes) else { return };
@@ -90,7 +93,7 @@ fn keep() {
 
 #[test]
 fn manifest() {
-    let sample = include_bytes!("../../src/services/hello/manifest.toml");
+    let sample = include_bytes!("../../../src/services/hello/manifest.toml");
     run("manifest", &[sample], |bytes| {
         let Ok(text) = std::str::from_utf8(bytes) else { return };
         if let Ok(manifest) = manifest::parse(text) {
@@ -108,7 +111,7 @@ fn both_ways_of(manifest: &manifest::Manifest) {
 
 #[test]
 fn wanted() {
-    let sample = include_bytes!("../../rootfs/etc/shg/network.toml");
+    let sample = include_bytes!("../../../rootfs/etc/shg/network.toml");
     run("wanted", &[sample], |bytes| {
         let Ok(text) = std::str::from_utf8(bytes) else { return };
         let _ = wanted::parse(text);
@@ -116,7 +119,7 @@ fn wanted() {
 }
 
 /// What a kernel says of links, addresses and routes: captured, see src/network/tests/data/README.md.
-const NAMESPACE: &[u8] = include_bytes!("../../src/network/tests/data/namespace-x86_64");
+const NAMESPACE: &[u8] = include_bytes!("../../../src/network/tests/data/namespace-x86_64");
 
 #[test]
 fn netlink_namespace() {
@@ -140,7 +143,7 @@ fn netlink_namespace() {
 /// The network that we ship, read once.
 fn home() -> wanted::Wanted {
     static HOME: std::sync::OnceLock<wanted::Wanted> = std::sync::OnceLock::new();
-    HOME.get_or_init(|| wanted::parse(include_str!("../../rootfs/etc/shg/network.toml")).unwrap()).clone()
+    HOME.get_or_init(|| wanted::parse(include_str!("../../../rootfs/etc/shg/network.toml")).unwrap()).clone()
 }
 
 #[test]
@@ -156,58 +159,4 @@ fn netlink_firewall() {
         let _ = network::firewall::table(&home(), &[]).is(&listed);
         let _ = network::bytes::agrees(bytes, &bytes[bytes.len() / 2..]);
     });
-}
-
-/// What comes in by the WAN and by the LAN, as real peers say it.
-const DHCP_PACKETS: [&[u8]; 6] = [
-    include_bytes!("../../src/lease/tests/data/dnsmasq-ack.bin"),
-    include_bytes!("../../src/lease/tests/data/dnsmasq-nak.bin"),
-    include_bytes!("../../src/lease/tests/data/udhcpd-offer.bin"),
-    include_bytes!("../../src/lease/tests/data/udhcpc-discover.bin"),
-    include_bytes!("../../src/lease/tests/data/dhclient-request-reboot.bin"),
-    include_bytes!("../../src/lease/tests/data/dhclient-release.bin"),
-];
-
-#[test]
-fn dhcp_datagram() {
-    run("dhcp_datagram", &DHCP_PACKETS, |bytes| {
-        if let Ok(datagram) = lease::datagram::read(bytes, true) {
-            // What was read may be sent, where it is not larger than a message of ours.
-            let _ = lease::datagram::write(datagram.from, datagram.to, datagram.payload);
-        }
-    });
-}
-
-#[test]
-fn dhcp_message() {
-    let payloads: Vec<&[u8]> = DHCP_PACKETS.iter().map(|packet| &packet[28..]).collect();
-    run("dhcp_message", &payloads, |bytes| {
-        let Ok(message) = lease::message::Message::read(bytes) else { return };
-        assert!(lease::server::host(&message.host).is_ascii(), "a host name is fit for a terminal");
-        let again = lease::message::Message::read(&message.write()).expect("what we write, we read");
-        assert_eq!(again, message);
-        let _ = lease::terms::reply(&message, message.chaddr);
-    });
-}
-
-#[test]
-fn arp() {
-    let samples: [&[u8]; 2] = [
-        include_bytes!("../../src/lease/tests/data/kernel-arp-request.bin"),
-        include_bytes!("../../src/lease/tests/data/kernel-arp-reply.bin"),
-    ];
-    run("arp", &samples, |bytes| {
-        if let Some(arp) = lease::arp::read(bytes) {
-            assert!(
-                !lease::arp::is_conflict(&arp, arp.sender, arp.sender_address),
-                "nobody is his own rival"
-            );
-        }
-    });
-}
-
-#[test]
-fn link_news() {
-    let sample = include_bytes!("../../src/lease/tests/data/kernel-links.bin");
-    run("link_news", &[sample], |bytes| lease::link::read(bytes, |_| ()));
 }
