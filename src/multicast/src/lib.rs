@@ -27,7 +27,6 @@ pub mod querier;
 
 pub mod askers;
 pub mod room;
-pub mod told;
 
 use std::fmt;
 

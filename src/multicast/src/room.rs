@@ -3,25 +3,26 @@
 //! In:  the wire `told`, what hosts and the kernel say, questions on the wire `groups`, time. Out: queries, routes, answers.
 
 use std::convert::Infallible;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
+use contract::told::{Multicast, Told};
+use contract::wires::TOLD;
 use log::{info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use sys::mroute::Family;
 use sys::{Errno, clock};
-use wire::Listener;
+use wire::{Line, Listener};
 
 use crate::Error;
 use crate::askers::Askers;
 use crate::household::Household;
 use crate::kernel::Kernel;
-use crate::told::{Line, Order};
 
 /// Everything that the daemon holds.
 #[derive(Debug)]
 pub struct Room {
     askers: Askers,
-    line: Line,
+    line: Line<Told>,
     households: Vec<Household>,
 }
 
@@ -29,7 +30,7 @@ impl Room {
     /// Serves `groups`. Nothing is told yet.
     #[must_use]
     pub fn new(groups: Listener) -> Self {
-        Self { askers: Askers::new(groups), line: Line::default(), households: Vec::new() }
+        Self { askers: Askers::new(groups), line: Line::new(TOLD), households: Vec::new() }
     }
 
     /// Works for ever.
@@ -40,8 +41,10 @@ impl Room {
         loop {
             self.wait()?;
             let now_ms = clock::boot_ms();
-            if let Some(order) = self.line.hear(now_ms) {
-                self.obey(order, now_ms);
+            match self.line.hear(now_ms) {
+                Some((Told::Multicast(told), [four, six, ..])) => self.obey(told, [four, six], now_ms),
+                Some((Told::Names(_) | Told::Voice(_) | Told::Time(_), _)) => warn!("told: not meant for us"),
+                None => {}
             }
             for household in &mut self.households {
                 household.turn(now_ms);
@@ -66,12 +69,12 @@ impl Room {
     }
 
     /// Does as it was told. Sockets that come again are twins of those that we have: they are closed.
-    fn obey(&mut self, order: Order, now_ms: u64) {
-        let Some(multicast) = order.multicast else {
+    fn obey(&mut self, told: Option<Multicast>, sockets: [Option<OwnedFd>; 2], now_ms: u64) {
+        let Some(multicast) = told else {
             self.households.clear();
             return;
         };
-        for (family, socket) in [Family::V4, Family::V6].into_iter().zip(order.sockets) {
+        for (family, socket) in [Family::V4, Family::V6].into_iter().zip(sockets) {
             let known = self.households.iter_mut().find(|household| household.kernel().family() == family);
             match (known, socket) {
                 (Some(household), _) => household.want(&multicast, now_ms),

@@ -8,10 +8,12 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod line;
 mod server;
 mod start;
 
 pub use client::Client;
+pub use line::Line;
 pub use server::{Connection, Listener, Received};
 pub use start::{notify_ready, take};
 
