@@ -65,6 +65,11 @@ fn it_ends_in_order_whoever_asks() {
         guest.wait_ready(BOOT_LIMIT).unwrap();
         facts::wait_all_up(&mut guest).unwrap();
         disk(&mut guest, "mounted");
+        // Each end leaves a seed, and the boot after it counts that.
+        let log = facts::log(&mut guest, "storage").unwrap();
+        for words in ["the last boot's seed is counted", "random numbers are good"] {
+            assert!(log.iter().any(|line| line.contains(words)), "{who}: {words}: {log:#?}");
+        }
     }
     guest.power_button().unwrap();
     guest.wait_off(END_LIMIT).unwrap();

@@ -28,7 +28,7 @@ use crate::Error;
 /// Folders at the top, and who may enter.
 const TOP: [(&str, Mode); 3] = [("bundles", EVERYBODY), (STATE, PASSING), ("services", PASSING)];
 /// The one with the daemons' folders.
-const STATE: &str = "state";
+pub(crate) const STATE: &str = "state";
 /// Daemons that keep something, each by its uid.
 const DAEMONS: [(&str, u32); 7] = [
     ("network", uid::NETWORK),

@@ -1,7 +1,8 @@
 //! The data disk; sealed images as detached, idmapped mounts.
 //!
 //! In:  the wire `mount`, the kernel's events about block devices, file systems' superblocks.
-//! Out: a data disk at [`DATA`], whenever there is one; for each service a mount of its image that is its own.
+//! Out: a data disk at [`DATA`], whenever there is one, and its seed in the kernel's pool of entropy; for each service a mount of its
+//! image that is its own.
 //!
 //! It is the only daemon with rights over block devices and file systems. No service and no daemon waits for a disk: without one
 //! everything else goes on.
@@ -18,6 +19,7 @@ pub mod uevent;
 pub mod block;
 pub mod disk;
 pub mod folders;
+pub mod seed;
 pub mod volume;
 
 pub mod image;

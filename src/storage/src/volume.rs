@@ -16,7 +16,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::disk::{Mounts, Space};
 use crate::uevent::{self, Device};
-use crate::{DATA, Error, folders};
+use crate::{DATA, Error, folders, seed};
 
 /// Nothing on it runs, is a device or gives rights.
 const PLAIN: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
@@ -45,7 +45,9 @@ impl Mounts for Volume {
     }
 
     fn settle(&self, read_only: bool) -> Result<(), Error> {
-        folders::make(Path::new(DATA), read_only)
+        folders::make(Path::new(DATA), read_only)?;
+        seed::take(Path::new(DATA), &seed::Kernel);
+        Ok(())
     }
 
     fn write_protect(&self) -> Result<(), Error> {
@@ -61,6 +63,7 @@ impl Mounts for Volume {
     }
 
     fn finish(&self) -> Result<(), Error> {
+        seed::leave(Path::new(DATA), &seed::Kernel);
         nix::unistd::sync();
         match umount2(DATA, MntFlags::UMOUNT_NOFOLLOW) {
             Ok(()) => Ok(()),

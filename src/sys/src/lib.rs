@@ -8,6 +8,7 @@
 pub mod by_link;
 pub mod clock;
 pub mod descriptor;
+pub mod entropy;
 pub mod logger;
 pub mod mroute;
 pub mod packet;
