@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod message;
+pub mod options;
 
 pub mod arp;
 pub mod datagram;

@@ -9,14 +9,13 @@
 //!
 //! Source: RFC 2131 §2 and §4.1, RFC 2132, RFC 3396.
 
-use std::fmt;
 use std::net::Ipv4Addr;
 
 use contract::limit::NAME_SERVERS;
 use heapless::Vec;
 
-/// Bytes before the options: the fixed fields and the magic cookie. Source: RFC 2131 §2.
-pub const HEADER_BYTES: usize = 240;
+use crate::options::{Error, HEADER_BYTES, Options, Routes, code};
+
 /// What we write never exceeds what every host takes: 576 bytes with 28 of IP and UDP. Source: RFC 2131 §2.
 pub const MESSAGE_BYTES_MAX: usize = 548;
 /// Shorter ones are padded: BOOTP relays and old clients drop them. Source: RFC 1542 §2.1.
@@ -26,22 +25,29 @@ pub const IDENTIFIER_BYTES: usize = 64;
 /// The longest host name that we keep; the rest is cut off. Source: RFC 1035 §2.3.4.
 pub const HOST_BYTES: usize = 63;
 /// Option codes that we ask for at once.
-const PARAMETERS: usize = 8;
-/// What one option of ours can hold when its pieces are put together; what is longer is cut off.
-const OPTION_BYTES: usize = 255;
+pub const PARAMETERS: usize = 16;
+/// What option 60 and option 125 hold, in bytes.
+pub const VENDOR_BYTES: usize = 64;
 /// Source: RFC 2131 §3, "99, 130, 83 and 99".
 const COOKIE: [u8; 4] = [99, 130, 83, 99];
 
-/// The sum of all that `write` can put behind the header, each with two bytes of code and length.
-const OPTIONS_BYTES_MAX: usize = 3 // 53
-    + 7 * 6 // 50, 51, 54, 58, 59, 1, 3
-    + 2 + 4 * NAME_SERVERS
+/// The sums of all that we put behind the header, each with two bytes of code and length: as a client, and as a server.
+const CLIENT_BYTES_MAX: usize = 3 // 53
+    + 2 * 6 // 50, 54
     + 4 // 57
     + 2 + PARAMETERS
     + 2 + IDENTIFIER_BYTES
+    + 2 * (2 + VENDOR_BYTES) // 60, 125
     + 2 + HOST_BYTES
     + 1; // End
-const _: () = assert!(HEADER_BYTES + OPTIONS_BYTES_MAX <= MESSAGE_BYTES_MAX);
+const SERVER_BYTES_MAX: usize = 3 // 53
+    + 6 * 6 // 51, 54, 58, 59, 1, 3
+    + 2 + 4 * NAME_SERVERS
+    + 2 + HOST_BYTES // 15
+    + 2 + IDENTIFIER_BYTES
+    + 1; // End
+const _: () = assert!(HEADER_BYTES + CLIENT_BYTES_MAX <= MESSAGE_BYTES_MAX);
+const _: () = assert!(HEADER_BYTES + SERVER_BYTES_MAX <= MESSAGE_BYTES_MAX);
 
 /// An Ethernet address.
 pub type Mac = [u8; 6];
@@ -49,42 +55,6 @@ pub type Mac = [u8; 6];
 pub type Identifier = Vec<u8, IDENTIFIER_BYTES>;
 /// A message as bytes.
 pub type Bytes = Vec<u8, MESSAGE_BYTES_MAX>;
-
-/// The codes of the options that we know. Source: RFC 2132.
-pub mod code {
-    /// Nothing; fills up.
-    pub const PAD: u8 = 0;
-    /// Subnet mask (§3.3).
-    pub const MASK: u8 = 1;
-    /// Routers, best first (§3.5).
-    pub const ROUTER: u8 = 3;
-    /// Name servers, best first (§3.8).
-    pub const NAME_SERVERS: u8 = 6;
-    /// The client's name for itself (§3.14).
-    pub const HOST: u8 = 12;
-    /// The address that a client asks for (§9.1).
-    pub const REQUESTED: u8 = 50;
-    /// How long a lease is, in seconds (§9.2).
-    pub const LEASE: u8 = 51;
-    /// `file` and `sname` hold options too (§9.3).
-    pub const OVERLOAD: u8 = 52;
-    /// What kind of message it is (§9.6).
-    pub const KIND: u8 = 53;
-    /// The server's address (§9.7).
-    pub const SERVER: u8 = 54;
-    /// What the client would like to be told (§9.8).
-    pub const PARAMETERS: u8 = 55;
-    /// The largest message that the client takes, in bytes with IP and UDP (§9.10).
-    pub const SIZE: u8 = 57;
-    /// T1, in seconds (§9.11).
-    pub const RENEW: u8 = 58;
-    /// T2, in seconds (§9.12).
-    pub const REBIND: u8 = 59;
-    /// The client's identifier (§9.14).
-    pub const IDENTIFIER: u8 = 61;
-    /// The end of the options (§3.2).
-    pub const END: u8 = 255;
-}
 
 /// What kind of message it is. Source: RFC 2132 §9.6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,35 +100,6 @@ impl Kind {
     }
 }
 
-/// Why bytes are no message for us. Nothing of them is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Error {
-    /// Shorter than the fixed fields, or without the magic cookie: BOOTP, or nonsense.
-    NotDhcp,
-    /// Not for Ethernet.
-    NotEthernet,
-    /// No kind, an unknown kind, or one that does not fit the direction.
-    Kind,
-    /// The option with this code goes on after the end of its field.
-    Cut(u8),
-    /// The option with this code has a length that its RFC does not allow.
-    Length(u8),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotDhcp => write!(f, "message: not DHCP"),
-            Self::NotEthernet => write!(f, "message: not for Ethernet"),
-            Self::Kind => write!(f, "message: no kind that fits"),
-            Self::Cut(code) => write!(f, "message: option {code} is cut off"),
-            Self::Length(code) => write!(f, "message: option {code} has a wrong length"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
 /// A message, as far as we know its fields. `UNSPECIFIED` stands for an address field that is not filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -192,6 +133,18 @@ pub struct Message {
     pub lease_s: Option<u32>,
     /// Option 54.
     pub server: Option<Ipv4Addr>,
+    /// Option 15; only written, never read.
+    pub domain: Vec<u8, HOST_BYTES>,
+    /// The first of option 42; only read.
+    pub time_servers: Vec<Ipv4Addr, NAME_SERVERS>,
+    /// The first of option 120, where it is a list of addresses; only read.
+    pub sip_servers: Vec<Ipv4Addr, NAME_SERVERS>,
+    /// Option 121; only read.
+    pub routes: Routes,
+    /// Option 60; only written, never read.
+    pub vendor_class: Vec<u8, VENDOR_BYTES>,
+    /// Option 125; only written, never read.
+    pub vendor_specific: Vec<u8, VENDOR_BYTES>,
     /// The first of option 55; only written, never read.
     pub parameters: Vec<u8, PARAMETERS>,
     /// Option 57; only written, never read.
@@ -224,6 +177,12 @@ impl Message {
             requested: None,
             lease_s: None,
             server: None,
+            domain: Vec::new(),
+            time_servers: Vec::new(),
+            sip_servers: Vec::new(),
+            routes: Vec::new(),
+            vendor_class: Vec::new(),
+            vendor_specific: Vec::new(),
             parameters: Vec::new(),
             size_max: None,
             renew_s: None,
@@ -260,6 +219,9 @@ impl Message {
             mask: options.fixed(code::MASK)?.map(Ipv4Addr::from),
             router: options.addresses::<1>(code::ROUTER)?.first().copied(),
             name_servers: options.addresses(code::NAME_SERVERS)?,
+            time_servers: options.addresses(code::TIME_SERVERS).unwrap_or_default(),
+            sip_servers: options.sip_servers(),
+            routes: options.routes(),
             host: options.all(code::HOST).iter().copied().take(HOST_BYTES).collect(),
             requested: options.fixed(code::REQUESTED)?.map(Ipv4Addr::from),
             lease_s: options.fixed(code::LEASE)?.map(u32::from_be_bytes),
@@ -313,6 +275,9 @@ impl Message {
         out.option(code::PARAMETERS, &self.parameters);
         out.option(code::IDENTIFIER, self.identifier.as_deref().unwrap_or_default());
         out.option(code::HOST, &self.host);
+        out.option(code::DOMAIN, &self.domain);
+        out.option(code::VENDOR_CLASS, &self.vendor_class);
+        out.option(code::VENDOR_SPECIFIC, &self.vendor_specific);
         out.put(&[code::END]);
         let length = out.0.len().max(MESSAGE_BYTES_MIN);
         // It fits: the length is at most the capacity.
@@ -344,77 +309,5 @@ impl Writer {
             self.put(&[code, length]);
             self.put(bytes);
         }
-    }
-}
-
-/// The fields that hold options, in the order in which pieces of one option are put together.
-struct Options<'b>([&'b [u8]; 3]);
-
-impl<'b> Options<'b> {
-    /// Checks that every option ends inside its field.
-    fn read(bytes: &'b [u8]) -> Result<Self, Error> {
-        let field = |from, to| bytes.get(from..to).unwrap_or_default();
-        let options = field(HEADER_BYTES, bytes.len());
-        let mut all = Self([options, &[], &[]]);
-        all.walk(|_, _| ())?;
-        let overload = all.fixed(code::OVERLOAD)?.map_or(0, |[fields]| fields);
-        // 1: file, 2: sname, 3: both; file comes first. Source: RFC 2132 §9.3, RFC 3396 §5.
-        let file = if overload & 1 == 0 { &[] } else { field(108, 236) };
-        let sname = if overload & 2 == 0 { &[] } else { field(44, 108) };
-        all = Self([options, file, sname]);
-        all.walk(|_, _| ())?;
-        Ok(all)
-    }
-
-    /// Shows every option to `see`, with its code.
-    fn walk(&self, mut see: impl FnMut(u8, &'b [u8])) -> Result<(), Error> {
-        for field in self.0 {
-            let mut rest = field;
-            while let Some((&code, after)) = rest.split_first() {
-                rest = match code {
-                    code::PAD => after,
-                    code::END => break,
-                    _ => {
-                        let (&length, after) = after.split_first().ok_or(Error::Cut(code))?;
-                        let (value, after) =
-                            after.split_at_checked(usize::from(length)).ok_or(Error::Cut(code))?;
-                        see(code, value);
-                        after
-                    }
-                };
-            }
-        }
-        Ok(())
-    }
-
-    /// All pieces of the option `wanted`, one after another; empty where there is none.
-    fn all(&self, wanted: u8) -> Vec<u8, OPTION_BYTES> {
-        let mut found = Vec::new();
-        // `read` has walked here before and met no error.
-        let _ = self.walk(|code, value| {
-            if code == wanted {
-                found.extend(value.iter().copied().take(OPTION_BYTES - found.len()));
-            }
-        });
-        found
-    }
-
-    /// An option of exactly `N` bytes.
-    fn fixed<const N: usize>(&self, wanted: u8) -> Result<Option<[u8; N]>, Error> {
-        let found = self.all(wanted);
-        if found.is_empty() {
-            return Ok(None);
-        }
-        <[u8; N]>::try_from(found.as_slice()).map(Some).map_err(|_| Error::Length(wanted))
-    }
-
-    /// An option that is a list of addresses: the first `N` of it.
-    fn addresses<const N: usize>(&self, wanted: u8) -> Result<Vec<Ipv4Addr, N>, Error> {
-        let found = self.all(wanted);
-        let (chunks, rest) = found.as_chunks::<4>();
-        if !rest.is_empty() {
-            return Err(Error::Length(wanted));
-        }
-        Ok(chunks.iter().take(N).map(|octets| Ipv4Addr::from(*octets)).collect())
     }
 }

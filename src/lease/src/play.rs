@@ -41,9 +41,10 @@ impl Play {
     pub fn want(&mut self, wanted: &Client, _gifts: &mut Descriptors) {
         if !wanted.ipv4 {
             self.wan = None;
-        } else if self.wan.is_none() {
+        } else if self.wan.is_none() || self.wanted.dhcp != wanted.dhcp {
+            // Whoever calls itself otherwise gets a lease of its own; `network` keeps the old one until there is a new one.
             info!("{}: a lease is wanted", wanted.link);
-            self.wan = Some(Wan::new(wanted.link.clone()));
+            self.wan = Some(Wan::new(wanted.link.clone(), wanted.dhcp.clone()));
         }
         self.wanted = wanted.clone();
     }

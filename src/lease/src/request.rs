@@ -1,24 +1,39 @@
 //! What our client says, as a message.
 //!
-//! In:  a [`Say`] and our link-layer address. Out: a [`Message`] and where it goes.
+//! In:  a [`Say`], our link-layer address, the words that this operator wants to hear. Out: a [`Message`] and where it goes.
 //!
-//! The client identifier is hardware type and address (RFC 2132 §9.14): what access networks key their leases and their line profiles
-//! on. RFC 4361's form asks for a stored DUID that survives everything; it comes with DHCPv6. No host name is sent: an operator does
-//! not need one.
+//! The client identifier is RFC 4361's, of the DUID that DHCPv6 has too, unless the operator wants another: a text goes behind a zero
+//! byte ("no hardware type", RFC 2132 §9.14), bytes in hex go as they are.
 //!
 //! Source: RFC 2131 §4.4.1 (table 5) and §4.3.2 (what a `REQUEST` holds in which state).
 
 use std::net::Ipv4Addr;
 
+use contract::wanted::access::Dhcp;
 use heapless::Vec;
 
 use crate::client::Say;
-use crate::message::{Identifier, Kind, Mac, Message, code};
+use crate::duid;
+use crate::message::{HOST_BYTES, Identifier, Kind, Mac, Message, PARAMETERS, VENDOR_BYTES};
+use crate::options::code;
 use crate::schedule::Try;
 
-/// What we would like to be told.
-const PARAMETERS: [u8; 7] =
-    [code::MASK, code::ROUTER, code::NAME_SERVERS, code::LEASE, code::SERVER, code::RENEW, code::REBIND];
+/// What we would like to be told. Classless routes go before the router (RFC 3442, "Client Behavior").
+const WISHES: [u8; 12] = [
+    code::MASK,
+    code::ROUTES,
+    code::ROUTER,
+    code::NAME_SERVERS,
+    code::TIME_SERVERS,
+    code::VENDOR,
+    code::LEASE,
+    code::SERVER,
+    code::RENEW,
+    code::REBIND,
+    code::SIP_SERVERS,
+    code::VENDOR_SPECIFIC,
+];
+const _: () = assert!(WISHES.len() <= PARAMETERS);
 /// The largest message that we take, in bytes with IP and UDP: an Ethernet frame, as nothing here puts fragments together.
 pub const SIZE_MAX: u16 = 1500;
 
@@ -39,9 +54,53 @@ pub enum Way {
     },
 }
 
+/// The words that an operator wants to hear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words {
+    own: Mac,
+    identifier: Identifier,
+    vendor_class: Vec<u8, VENDOR_BYTES>,
+    vendor_specific: Vec<u8, VENDOR_BYTES>,
+    host: Vec<u8, HOST_BYTES>,
+}
+
+impl Words {
+    /// The words that `dhcp` asks for on the link `name`, whose address is `own`. What is no hex counts as not asked for.
+    #[must_use]
+    pub fn new(dhcp: &Dhcp, name: &str, own: Mac) -> Self {
+        let identifier = match dhcp.client_id.as_str() {
+            "" => None,
+            text if text.starts_with("0x") => hex(text),
+            // What is too long is cut off.
+            text => Some([0].into_iter().chain(text.bytes()).take(Identifier::new().capacity()).collect()),
+        };
+        Self {
+            own,
+            identifier: identifier
+                .filter(|identifier| identifier.len() >= 2)
+                .unwrap_or_else(|| duid::identifier(own, name)),
+            vendor_class: dhcp.vendor_class.bytes().collect(),
+            vendor_specific: hex(&dhcp.vendor_specific).unwrap_or_default(),
+            host: dhcp.host_name.bytes().collect(),
+        }
+    }
+}
+
+/// Bytes that are written as `0x0a0b…`. `None`: they are not.
+fn hex<const N: usize>(text: &str) -> Option<Vec<u8, N>> {
+    let digits = text.strip_prefix("0x")?.as_bytes();
+    let (pairs, rest) = digits.as_chunks::<2>();
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let mut bytes = Vec::new();
+    for [high, low] in pairs {
+        bytes.push(digit(*high)? << 4 | digit(*low)?).ok()?;
+    }
+    rest.is_empty().then_some(bytes)
+}
+
 /// Returns the message that says `say`, and where it goes.
 #[must_use]
-pub fn message(say: Say, own: Mac) -> (Message, Way) {
+pub fn message(say: Say, own: &Words) -> (Message, Way) {
     let nobody = Way::Broadcast { from: Ipv4Addr::UNSPECIFIED };
     match say {
         Say::Discover(asked) => (question(Kind::Discover, asked, own), nobody),
@@ -67,24 +126,27 @@ pub fn message(say: Say, own: Mac) -> (Message, Way) {
     }
 }
 
-fn question(kind: Kind, asked: Try, own: Mac) -> Message {
-    let parameters = Vec::from_slice(&PARAMETERS).unwrap_or_default();
-    Message { parameters, size_max: Some(SIZE_MAX), ..plain(kind, asked, own) }
+fn question(kind: Kind, asked: Try, own: &Words) -> Message {
+    let parameters = Vec::from_slice(&WISHES).unwrap_or_default();
+    let (vendor_class, vendor_specific) = (own.vendor_class.clone(), own.vendor_specific.clone());
+    let size_max = Some(SIZE_MAX);
+    let host = own.host.clone();
+    Message { parameters, size_max, vendor_class, vendor_specific, host, ..plain(kind, asked, own) }
 }
 
-fn plain(kind: Kind, asked: Try, own: Mac) -> Message {
-    let [a, b, c, d, e, f] = own;
-    // Hardware type 1: Ethernet. Source: RFC 1700.
-    let identifier = Identifier::from_slice(&[1, a, b, c, d, e, f]).ok();
-    Message { secs: asked.secs, identifier, ..Message::new(kind, asked.xid, own) }
+/// A `DECLINE` and a `RELEASE` say no more than this. Source: RFC 2131 §4.4.1, table 5.
+fn plain(kind: Kind, asked: Try, own: &Words) -> Message {
+    let identifier = Some(own.identifier.clone());
+    Message { secs: asked.secs, identifier, ..Message::new(kind, asked.xid, own.own) }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Way, message};
+    use super::{Way, Words, message};
     use crate::client::Say;
     use crate::message::Kind;
     use crate::schedule::{Moment, Try};
+    use contract::wanted::access::Dhcp;
     use std::net::Ipv4Addr;
 
     #[test]
@@ -124,9 +186,41 @@ mod tests {
             ),
         ];
         for (say, kind, ciaddr, requested, server, way) in table {
-            let (message, to) = message(say, [2, 0, 0, 0, 0, 1]);
+            let (message, to) = message(say, &Words::new(&Dhcp::default(), "wan", [2, 0, 0, 0, 0, 1]));
             assert_eq!((message.kind, message.ciaddr, to), (kind, ciaddr, way), "{say:?}");
             assert_eq!((message.requested, message.server, message.xid), (requested, server, 9), "{say:?}");
+        }
+    }
+
+    #[test]
+    fn an_operator_is_told_what_it_wants_to_hear() {
+        let asked = Try::first(Moment { ms: 0, random: 0 });
+        let own = [2, 0, 0, 0, 0, 1];
+        let ours: &[u8] = &crate::duid::identifier(own, "wan.20");
+        // client_id, the identifier that is sent
+        let table: [(&str, &[u8]); 6] = [
+            ("", ours),
+            ("box-7", b"\0box-7"),
+            ("0x01020000000001", &[1, 2, 0, 0, 0, 0, 1]),
+            ("0x0", ours),
+            ("0xzz01", ours),
+            ("0x01", ours),
+        ];
+        for (client_id, want) in table {
+            let dhcp = Dhcp {
+                client_id: client_id.into(),
+                vendor_class: "sagem".into(),
+                vendor_specific: "0x0000063401aa".into(),
+                host_name: "box".into(),
+            };
+            let words = Words::new(&dhcp, "wan.20", own);
+            let (sent, _) = message(Say::Discover(asked), &words);
+            assert_eq!(sent.identifier.as_deref(), Some(want), "{client_id}");
+            assert_eq!((sent.vendor_class.as_slice(), sent.host.as_slice()), (&b"sagem"[..], &b"box"[..]));
+            assert_eq!(sent.vendor_specific.as_slice(), [0, 0, 6, 52, 1, 170]);
+            let declined = message(Say::Decline(asked, [10, 0, 0, 9].into(), [10, 0, 0, 1].into()), &words).0;
+            assert!(declined.vendor_class.is_empty() && declined.parameters.is_empty());
+            assert_eq!(declined.identifier.as_deref(), Some(want));
         }
     }
 }

@@ -6,14 +6,16 @@
 //!
 //! Source: RFC 2131 §4.3.1 (table 3), §4.4.5; RFC 2132.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use contract::learn::Lease;
 use contract::limit::NAME_SERVERS;
+use contract::prefix::Prefix;
 use contract::wanted::LinkName;
 use heapless::Vec;
 
 use crate::message::{Kind, Mac, Message};
+use crate::options::Routes;
 
 /// The shortest lease that we take, in seconds: with less we would do nothing but renew. Cable modems give 20 s until they are online.
 pub const LEASE_S_MIN: u32 = 4;
@@ -29,8 +31,14 @@ pub struct Terms {
     pub prefix_length: u8,
     /// The router.
     pub router: Option<Ipv4Addr>,
+    /// Classless routes; where there are some, there is no router beside them (RFC 3442).
+    pub routes: Routes,
     /// Name servers.
     pub name_servers: Vec<Ipv4Addr, NAME_SERVERS>,
+    /// Time servers.
+    pub time_servers: Vec<Ipv4Addr, NAME_SERVERS>,
+    /// SIP servers.
+    pub sip_servers: Vec<Ipv4Addr, NAME_SERVERS>,
     /// Who says so.
     pub server: Ipv4Addr,
     /// How long, in seconds: at least [`LEASE_S_MIN`]; [`LEASE_S_INFINITE`] for ever.
@@ -50,10 +58,10 @@ impl Terms {
             address: self.address,
             prefix_length: self.prefix_length,
             router: self.router,
-            routes: Vec::new(),
+            routes: self.routes.clone(),
             name_servers: self.name_servers.clone(),
-            time_servers: Vec::new(),
-            sip_servers: Vec::new(),
+            time_servers: self.time_servers.clone(),
+            sip_servers: self.sip_servers.clone(),
             server: self.server,
             lease_s: self.lease_s,
         }
@@ -95,11 +103,18 @@ fn terms(message: &Message) -> Option<Terms> {
     let lease_s = message.lease_s.filter(|lease_s| *lease_s >= LEASE_S_MIN)?;
     let times = message.renew_s.zip(message.rebind_s);
     let times = times.filter(|(renew_s, rebind_s)| 0 < *renew_s && renew_s < rebind_s && *rebind_s < lease_s);
+    let hosts = |all: &[Ipv4Addr]| all.iter().copied().filter(|server| is_host(*server)).collect();
+    let routes: Routes = message.routes.iter().copied().filter(|route| is_route(*route, address)).collect();
+    // Whoever sends classless routes has said with them what the router is for. Source: RFC 3442, "Client Behavior".
+    let router = message.router.filter(|router| routes.is_empty() && is_host(*router) && *router != address);
     Some(Terms {
         address,
         prefix_length,
-        router: message.router.filter(|router| is_host(*router) && *router != address),
-        name_servers: message.name_servers.iter().copied().filter(|server| is_host(*server)).collect(),
+        router,
+        routes,
+        name_servers: hosts(&message.name_servers),
+        time_servers: hosts(&message.time_servers),
+        sip_servers: hosts(&message.sip_servers),
         server: message.server.filter(|server| is_host(*server))?,
         lease_s,
         renew_s: times.map(|(renew_s, _)| renew_s),
@@ -112,6 +127,13 @@ fn terms(message: &Message) -> Option<Terms> {
 pub fn is_host(address: Ipv4Addr) -> bool {
     let [first, ..] = address.octets();
     first != 0 && first != 127 && first < 224
+}
+
+/// Could packets go this way? To hosts, by another host or by none.
+fn is_route((prefix, router): (Prefix, Ipv4Addr), own: Ipv4Addr) -> bool {
+    let IpAddr::V4(first) = prefix.first() else { return false };
+    let to_hosts = prefix.length() == 0 || is_host(first);
+    to_hosts && (router.is_unspecified() || (is_host(router) && router != own))
 }
 
 /// The length of `mask`, in bits: 1 to 32. `None`: it has holes, or is empty.
@@ -172,6 +194,30 @@ mod tests {
         ];
         for (what, bend, taken) in table {
             assert_eq!(ack(*bend).is_some(), *taken, "{what}");
+        }
+    }
+
+    #[test]
+    fn classless_routes_stand_for_the_router() {
+        const OTHER: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 2);
+        const OURS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 9);
+        let router = Ipv4Addr::new(10, 1, 0, 1);
+        type Row = (&'static str, &'static [(&'static str, Ipv4Addr)], Option<Ipv4Addr>, usize);
+        let table: [Row; 5] = [
+            ("none", &[], Some(router), 0),
+            ("one", &[("10.0.0.0/8", OTHER)], None, 1),
+            ("on the link", &[("10.9.0.0/16", Ipv4Addr::UNSPECIFIED), ("0.0.0.0/0", OTHER)], None, 2),
+            ("to everybody of a group", &[("224.0.0.0/4", OTHER)], Some(router), 0),
+            ("by ourselves", &[("10.0.0.0/8", OURS)], Some(router), 0),
+        ];
+        for (what, routes, want, count) in table {
+            let mut message = Message::new(Kind::Ack, 7, OWN);
+            message.yiaddr = Ipv4Addr::new(10, 1, 0, 9);
+            (message.server, message.lease_s, message.router) = (Some(router), Some(600), Some(router));
+            message.routes =
+                routes.iter().map(|(prefix, router)| (prefix.parse().unwrap(), *router)).collect();
+            let Some((7, Reply::Ack(terms))) = reply(&message, OWN) else { panic!("{what}") };
+            assert_eq!((terms.router, terms.routes.len()), (want, count), "{what}");
         }
     }
 

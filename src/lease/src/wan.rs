@@ -15,6 +15,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use contract::learn::{Learned, Lease};
 use contract::leases::Answer;
 use contract::wanted::LinkName;
+use contract::wanted::access::Dhcp;
 use log::{info, warn};
 use sys::{Errno, packet};
 
@@ -22,7 +23,7 @@ use crate::client::{self, Action, Event, Say, State};
 use crate::dice::Dice;
 use crate::link::{Link, News, Watched};
 use crate::message::{Mac, Message};
-use crate::request::{self, Way};
+use crate::request::{self, Way, Words};
 use crate::schedule::is_due;
 use crate::side::{Side, Waits, waits};
 use crate::socket::{self, CLIENT_PORT, EVERYBODY, PACKET_BYTES, SERVER_PORT};
@@ -32,6 +33,8 @@ use crate::{PACKETS_A_TURN, arp, datagram, terms};
 #[derive(Debug)]
 pub struct Wan {
     link: Watched,
+    /// What the operator wants to be told.
+    dhcp: Dhcp,
     /// The address of the link when it was last there: what our lease was given to.
     mac: Option<Mac>,
     state: State,
@@ -53,9 +56,10 @@ pub struct Wan {
 impl Wan {
     /// A client that knows nothing of its link yet.
     #[must_use]
-    pub fn new(name: LinkName) -> Self {
+    pub fn new(name: LinkName, dhcp: Dhcp) -> Self {
         Self {
             link: Watched::new(name),
+            dhcp,
             mac: None,
             state: State::Down { held: None },
             dice: Dice::default(),
@@ -157,7 +161,8 @@ impl Wan {
 
     fn say(&mut self, say: Say) {
         let Some(link) = self.link.link().cloned() else { return };
-        let (message, way) = request::message(say, link.mac);
+        let words = Words::new(&self.dhcp, self.name(), link.mac);
+        let (message, way) = request::message(say, &words);
         let payload = message.write();
         let sent = match way {
             Way::Broadcast { from } => self.broadcast(&link, from, &payload),

@@ -17,7 +17,19 @@ const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 fn terms(address: Ipv4Addr, server: Ipv4Addr) -> Terms {
     let name_servers = heapless::Vec::new();
     let (router, renew_s, rebind_s) = (Some(server), None, None);
-    Terms { address, prefix_length: 24, router, name_servers, server, lease_s: 1_000, renew_s, rebind_s }
+    Terms {
+        address,
+        prefix_length: 24,
+        router,
+        routes: heapless::Vec::new(),
+        name_servers,
+        time_servers: heapless::Vec::new(),
+        sip_servers: heapless::Vec::new(),
+        server,
+        lease_s: 1_000,
+        renew_s,
+        rebind_s,
+    }
 }
 
 /// What a story is made of; every exchange has the same number here.
