@@ -26,8 +26,10 @@ pub mod keep;
 pub mod wires;
 
 pub mod attach;
+pub mod clock;
 pub mod control;
 pub mod groups;
+pub mod identify;
 pub mod learn;
 pub mod leases;
 pub mod mount;

@@ -76,5 +76,13 @@ pub const RESOLVE: Wire =
 pub const GROUPS: Wire =
     Wire { name: "groups", server: "multicast", clients: &[uid::ROOT], path: "/run/wire/groups" };
 
+/// ctl → time: what the clock says, and who says so.
+pub const CLOCK: Wire =
+    Wire { name: "clock", server: "time", clients: &[uid::ROOT], path: "/run/wire/clock" };
+/// ctl → identity: who this gateway is; its signature.
+pub const IDENTIFY: Wire =
+    Wire { name: "identify", server: "identity", clients: &[uid::ROOT], path: "/run/wire/identify" };
+
 /// Every wire but `keep`, which is a pair and has no path.
-pub const ALL: [Wire; 9] = [CONTROL, MOUNT, ATTACH, LEARN, SHOW, LEASES, TOLD, RESOLVE, GROUPS];
+pub const ALL: [Wire; 11] =
+    [CONTROL, MOUNT, ATTACH, LEARN, SHOW, LEASES, TOLD, RESOLVE, GROUPS, CLOCK, IDENTIFY];

@@ -91,6 +91,28 @@ pub const DAEMONS: &[Daemon] = &[
         memory_mib: 24,
         optional: true,
     },
+    Daemon {
+        name: "time",
+        program: c"/sbin/time",
+        uid: uid::TIME,
+        // Setting and steering the clock.
+        capabilities: &[Capability::CAP_SYS_TIME],
+        wires: &["clock"],
+        after: &["network"],
+        memory_mib: 24,
+        optional: true,
+    },
+    Daemon {
+        name: "identity",
+        program: c"/sbin/identity",
+        uid: uid::IDENTITY,
+        // None: a folder of its own, and its wire.
+        capabilities: &[],
+        wires: &["identify"],
+        after: &[],
+        memory_mib: 24,
+        optional: true,
+    },
     // The second serial port, in roots that are made for tests. The shipped root has no such program.
     Daemon {
         name: "door",
@@ -103,6 +125,9 @@ pub const DAEMONS: &[Daemon] = &[
         optional: true,
     },
 ];
+
+/// Folders under `/run` that belong to a daemon, where it says something by a file: path and owner. The supervisor makes them.
+pub const RUN_FOLDERS: &[(&str, u32)] = &[("/run/time", uid::TIME)];
 
 /// Whom every tenant needs.
 pub const TENANTS_AFTER: &[&str] = &["storage", "network"];

@@ -3,7 +3,9 @@
 //! In:  a process and an act. Out: the event that follows at once, where one does.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::lchown;
 
 use contract::control::State;
 use contract::layer::Layers;
@@ -15,6 +17,7 @@ use sandbox::{Network, Report, cgroup, daemon, enter, layers, look};
 use sys::{Errno, pidfd};
 
 use crate::Error;
+use crate::core::RUN_FOLDERS;
 use crate::house::House;
 use crate::life::Event;
 use crate::process::{Process, What, label};
@@ -267,6 +270,19 @@ pub fn settle() {
         Err(error) => warn!("{error}"),
     }
     fs::write("/proc/self/oom_score_adj", "-1000").unwrap_or_else(|error| warn!("oom_score_adj: {error}"));
+    make_run_folders();
+}
+
+/// Makes the daemons' folders under `/run`, which is ours alone: nobody else can have put a link there.
+fn make_run_folders() {
+    for (path, owner) in RUN_FOLDERS {
+        let made = match fs::create_dir(path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            made => made,
+        };
+        let owned = made.and_then(|()| lchown(path, Some(*owner), Some(*owner)));
+        owned.unwrap_or_else(|error| warn!("{path}: {error}"));
+    }
 }
 
 #[cfg(test)]
