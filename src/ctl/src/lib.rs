@@ -11,6 +11,7 @@ pub mod command;
 
 mod gateway;
 pub mod json;
+mod leases;
 mod machine;
 mod multicast;
 mod processes;
