@@ -65,6 +65,8 @@ pub const CLIENT_POLICIES: usize = 16;
 pub const DENIED_NAMES: usize = 8;
 /// Time servers of each kind.
 pub const TIME_SERVERS: usize = 4;
+/// Classes of traffic in one frame.
+pub const FLOWS: usize = 8;
 /// Plays: Internet, voice, TV.
 pub const PLAYS: usize = 3;
 /// Networks at home: LAN and guests.

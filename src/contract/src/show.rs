@@ -2,10 +2,11 @@
 //!
 //! One [`Ask`] a frame; the answer is any number of rows and then [`Answer::Done`] or [`Answer::Refused`].
 
+use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::learn::Lease;
-use crate::limit::{NAME_BYTES, REASON_BYTES};
+use crate::limit::{FLOWS, NAME_BYTES, REASON_BYTES};
 use crate::name::Text;
 use crate::wanted::LinkName;
 
@@ -33,8 +34,8 @@ pub enum Answer {
         /// When the address was first set.
         applied_ms: u64,
     },
-    /// What one class of a link has carried.
-    Traffic(Traffic),
+    /// What classes of links have carried: so many at a time, for a frame takes as much of a queue as a page.
+    Traffic(Vec<Traffic, FLOWS>),
     /// That was all.
     Done,
     /// Not done, and why.

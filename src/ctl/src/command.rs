@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use crate::{Error, gateway, leases, machine, multicast, processes};
+use crate::{Error, gateway, machine, multicast, processes};
 
 /// Whom a command writes to.
 pub(crate) type Out<'o> = &'o mut dyn Write;
@@ -48,7 +48,7 @@ const COMMANDS: &[Command] = &[
         name: "leases",
         arguments: "[--json]",
         about: "Show the WAN's lease and those given out",
-        run: leases::leases,
+        run: gateway::leases,
     },
     Command {
         name: "multicast",

@@ -11,7 +11,6 @@ pub mod command;
 
 mod gateway;
 pub mod json;
-mod leases;
 mod machine;
 mod multicast;
 mod processes;

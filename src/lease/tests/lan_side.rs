@@ -62,8 +62,9 @@ fn address(line: &str) -> Ipv4Addr {
 }
 
 fn given() -> Vec<(Ipv4Addr, String)> {
-    let given = |row| {
-        if let Answer::Given { address, host, .. } = row { Some((address, host.to_string())) } else { None }
+    let given = |row| match row {
+        Answer::Given { address, host, .. } => Some((address, host.to_string())),
+        Answer::Client { .. } | Answer::Session { .. } | Answer::Done => None,
     };
     rows().into_iter().filter_map(given).collect()
 }

@@ -12,14 +12,12 @@ use std::os::fd::OwnedFd;
 
 use contract::limit::SERVICES;
 use contract::manifest::Serve;
-use contract::prefix::Prefix;
 use log::info;
-use sys::clock;
 
 use crate::gateway::Gateway;
+use crate::qos::line::admit;
 use crate::service::Service;
 use crate::target::{self, Attachment, service_link};
-use crate::view::View;
 use crate::{Error, firewall, kernel};
 
 impl Gateway {
@@ -37,9 +35,10 @@ impl Gateway {
         let refused = self.configuration.refused().unwrap_or("no configuration").to_owned();
         let wanted = self.configuration.wanted().cloned().ok_or(Error::Refused(refused))?;
         self.judge(&attachment)?;
+        admit(&wanted, &self.attachments(), &attachment).map_err(Error::Refused)?;
         let (slot, name) = (attachment.slot, attachment.service.clone());
         let mut service = Service::new(attachment, inside);
-        if !service.stands(&kernel::observe(&mut self.route, &[])?)? {
+        if !service.stands(&kernel::observe(&mut self.route)?)? {
             if self.adopts() {
                 return Err(Error::Refused(
                     "network: it adopts links of a former life; ask again".to_owned(),
@@ -48,15 +47,14 @@ impl Gateway {
             service.make(&mut self.route, namespace)?;
             self.changes += 1;
         }
-        let view = View::of(&wanted, &self.known, &[], clock::boot_ms());
-        self.changes += service.settle(&view)?;
+        self.changes += service.settle(&wanted)?;
+        self.changes += service.settle_queues(&mut self.queues)?;
         self.services.retain(|other| other.attachment.slot != slot && other.attachment.service != name);
         self.services.push(service);
         self.services.sort_by_key(|service| service.attachment.slot);
         self.turn();
         let address = target::service_address(&wanted, slot);
-        let to = Prefix::host(address.into());
-        let routed = kernel::observe(&mut self.route, &[])?.routes.iter().any(|route| route.to == to);
+        let routed = kernel::observe(&mut self.route)?.routes.iter().any(|route| route.to == address);
         if routed && (self.adopts() || self.is_protected(&wanted)?) {
             return Ok(address);
         }

@@ -15,7 +15,6 @@ pub mod known;
 pub mod plan;
 pub mod target;
 pub mod view;
-pub mod wish;
 
 pub mod class;
 pub mod expression;
@@ -24,6 +23,8 @@ pub mod ruleset;
 
 pub mod bytes;
 pub mod observed;
+
+pub mod qos;
 
 pub mod filter;
 pub mod kernel;

@@ -25,7 +25,6 @@ use crate::gateway::{ADOPT_MS, Gateway};
 use crate::socket::News;
 use crate::target::Attachment;
 use crate::tell::tell;
-use crate::wish::is_same;
 
 /// The configuration.
 pub const CONFIGURATION: &str = "/etc/shg/network.toml";
@@ -46,8 +45,7 @@ pub struct Room {
     show: Door,
     news: Vec<News>,
     gateway: Gateway,
-    /// What `lease` was last told, and when.
-    wish: Option<(Wish, u64)>,
+    wish: Option<Wish>,
     /// Turns in a row that changed something.
     busy: u32,
     /// When the next turn is due, in milliseconds after boot.
@@ -181,11 +179,10 @@ impl Room {
 
     /// Tells `lease` what is wanted of it, where that is new.
     fn tell_wish(&mut self) {
-        let (wish, now_ms) = (self.gateway.wish(), clock::boot_ms());
-        let passed_s = |at_ms| u32::try_from(now_ms.saturating_sub(at_ms) / 1_000).unwrap_or(u32::MAX);
-        if !self.wish.as_ref().is_some_and(|(old, at_ms)| is_same(old, &wish, passed_s(*at_ms))) {
+        let wish = self.gateway.wish();
+        if self.wish.as_ref() != Some(&wish) {
             self.learn.clients.retain(|client| client.send(&wish, &[]).is_ok());
-            self.wish = Some((wish, now_ms));
+            self.wish = Some(wish);
         }
     }
 

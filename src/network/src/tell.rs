@@ -5,6 +5,7 @@
 //! At most two rows a link, so that all of them fit into a socket's queue.
 
 use contract::Text;
+use contract::limit::FLOWS;
 use contract::show::{Answer, Part};
 use contract::wanted::{WanIpv4, Wanted};
 
@@ -22,16 +23,22 @@ pub fn tell(gateway: &mut Gateway) -> Result<Vec<Answer>, Error> {
     let observed = gateway.observe()?;
     let wanted = gateway.configuration.wanted().cloned();
     let protected = wanted.as_ref().map_or(Ok(false), |wanted| gateway.is_protected(wanted));
-    let target = wanted.as_ref().map(|wanted| gateway.target(wanted).0);
+    let target = wanted.as_ref().map(|wanted| gateway.target(wanted));
     let wishes = wanted.as_ref().map(|wanted| wishes(wanted, &gateway.attachments())).unwrap_or_default();
     let facts = facts(&observed, matches!(protected, Ok(true)));
-    let differences = differences(gateway, target.as_ref(), &observed, &protected);
+    let mut differences = differences(gateway, target.as_ref(), &observed, &protected);
+    if let Some(wanted) = &wanted {
+        differences.extend(gateway.queue_differences(wanted, &observed)?);
+    }
     let parts = [(Part::Wanted, wishes), (Part::Observed, facts), (Part::Differs, differences)];
     let rows = parts.into_iter().flat_map(|(part, rows)| rows.into_iter().map(move |row| (part, row)));
     let wan = gateway.leased().map(|(lease, applied_ms)| Answer::Wan { lease: lease.clone(), applied_ms });
     let rows = rows.map(|(part, row)| Answer::Row { part, text: Text::from(row.as_str()) });
-    let answers = rows.chain(wan).collect();
-    Ok(answers)
+    let traffic = wanted.map_or(Ok(Vec::new()), |wanted| gateway.traffic(&wanted, &observed))?;
+    Ok(rows
+        .chain(wan)
+        .chain(traffic.chunks(FLOWS).map(|some| Answer::Traffic(some.iter().cloned().collect())))
+        .collect())
 }
 
 fn wishes(wanted: &Wanted, services: &[Attachment]) -> Vec<String> {
@@ -67,10 +74,9 @@ fn facts(observed: &Observed, protected: bool) -> Vec<String> {
         .map(|link| {
             let bridge = observed.links.iter().find(|other| Some(other.index) == link.bridge);
             let bridge = bridge.map_or_else(String::new, |bridge| format!(", port of {}", bridge.name));
-            let addresses = observed.addresses.iter();
-            let addresses = addresses.filter(|address| address.link == link.name && !address.is_kernels());
+            let addresses = observed.addresses.iter().filter(|address| address.link == link.name);
             let addresses = addresses.map(|address| format!(", {}/{}", address.address, address.length));
-            let routes = observed.routes.iter().filter(|route| route.link() == Some(&link.name));
+            let routes = observed.routes.iter().filter(|route| route.link == link.name);
             let routes = routes.map(|route| format!(", route {route}"));
             let state = if link.up { "up" } else { "down" };
             format!("{} {state}{bridge}{}", link.name, addresses.chain(routes).collect::<String>())

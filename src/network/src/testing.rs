@@ -1,7 +1,11 @@
 //! What tests of this room share: wanted networks, and what `lease` may say. Only in tests.
 
+use contract::Name;
+use contract::attach::Rates;
 use contract::learn::{Ipv6, Lease, OnLink};
 use contract::wanted::{self, Wanted};
+
+use crate::target::Attachment;
 
 /// What we ship.
 pub(crate) fn wanted() -> Wanted {
@@ -46,4 +50,24 @@ pub(crate) fn ipv6(prefix: &str) -> Ipv6 {
         name_servers: heapless::Vec::new(),
         time_servers: heapless::Vec::new(),
     }
+}
+
+/// What we ship, with a line of 20 Mbit/s each way, and what `more` says of it.
+pub(crate) fn with_queues(more: &str) -> Wanted {
+    let shipped = include_str!("../../../rootfs/etc/shg/network.toml");
+    let queues = "[qos]\nup_kbit_s = 20000\ndown_kbit_s = 20000\nservices_kbit_s = 4000";
+    wanted::parse(&format!("{shipped}\n{queues}\n{more}\n")).unwrap()
+}
+
+/// A service with rates: floor and ceiling, the same in both directions.
+pub(crate) fn rated(slot: u8, floor: u32, ceiling: u32) -> Attachment {
+    let rates = Rates {
+        floor_up_kbit_s: floor,
+        floor_down_kbit_s: floor,
+        ceiling_up_kbit_s: ceiling,
+        ceiling_down_kbit_s: ceiling,
+    };
+    let service = Name::new(&format!("service-{slot}")).unwrap();
+    let slice = Name::new("demo").unwrap();
+    Attachment { service, slice, slot, serves: Vec::new(), reaches: Default::default(), rates }
 }

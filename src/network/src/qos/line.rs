@@ -1,0 +1,242 @@
+//! The queues of the line: what leaves by the WAN link, and what comes in by it.
+//!
+//! In:  the wanted network, attachments. Out: a `Tree` for the WAN link, one for [`IFB`], and filters on the plays' links. Pure.
+//!
+//! ```text
+//! 1: ─ 1:1 line ─┬ 1:10  voice     strict, bounded
+//!                ├ 1:20  TV        guaranteed
+//!                ├ 1:30  Internet  the rest; all that is nobody else's
+//!                └ 1:40  services  guaranteed together ─┬ 1:100 slot 0   floor, ceiling
+//!                                                       └ 1:101 slot 1 …
+//! ```
+//!
+//! What comes in can only be delayed by us who stand behind the line: so it goes through a link of its own, [`IFB`], a little below the
+//! line's rate, so that its queue is here and not at the operator's. There it is as the operator sent it: before NAT is undone. The class
+//! of a connection is fetched from its mark; a play that has a link of its own needs none.
+//!
+//! Source: tc-htb(8); RFC 4594; docs/qos.md.
+
+use contract::wanted::{Access, Qos, WanIpv4, Wanted};
+
+use super::dscp;
+use super::tree::{Act, Class, Filter, INGRESS, IP, Leaf, ROOT, Rate, Takes, Tree};
+use crate::class::{self, Class as Kind};
+use crate::target::Attachment;
+
+/// Through this link goes what comes in by the WAN.
+pub const IFB: &str = "ifb-wan";
+
+/// The line.
+pub const LINE: u16 = 0x1;
+/// Voice.
+pub const VOICE: u16 = 0x10;
+/// TV.
+pub const TV: u16 = 0x20;
+/// The Internet play, and all that is nobody else's.
+pub const INTERNET: u16 = 0x30;
+/// All hosted services.
+pub const SERVICES: u16 = 0x40;
+/// The service in slot 0; those of the others follow.
+pub const SLOTS: u16 = 0x100;
+
+/// We stay below what the line carries, so that no queue builds up in the modem, in percent: out, where nothing comes but from us; and in,
+/// where what is under way is on the line already.
+const PERCENT: (u64, u64) = (98, 95);
+/// On a slower line one large segment (64 KiB, what the kernel makes of a flow) takes more than five milliseconds: there they are cut.
+/// In kbit/s.
+const CUT_KBIT_S: u32 = 100_000;
+/// What a frame had before PPP took it out, in bytes: Ethernet's header, PPPoE's, PPP's. Source: RFC 2516 §4.
+const PPPOE_BYTES: u16 = 14 + 6 + 2;
+
+/// Voice waits in one row: 64 packets are a second of one call.
+const VOICE_LEAF: Leaf = Leaf::Row { limit: 64 };
+/// TV as well: what is within its guarantee does not wait, and a stream has bursts.
+const TV_LEAF: Leaf = Leaf::Row { limit: 512 };
+/// A service's own flows: 9 KiB for the rows.
+pub const SERVICE_LEAF: Leaf = Leaf::Flows { flows: 128, limit: 1_024, bytes: 1 << 20 };
+
+/// Where filters stand: marks before codepoints.
+const BY_MARK: u16 = 1;
+const BY_CODEPOINT: u16 = 2;
+
+/// One direction of the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Up,
+    Down,
+}
+
+/// A class's number that a service's is.
+#[must_use]
+pub fn minor_of(slot: u8) -> u16 {
+    SLOTS + u16::from(slot)
+}
+
+/// The queues of the line: the WAN link's, [`IFB`]'s, and filters on the links that plays come in by. `ifb` is the number of [`IFB`],
+/// once it is there.
+#[must_use]
+pub fn trees(wanted: &Wanted, attachments: &[Attachment], ifb: Option<u32>) -> Vec<Tree> {
+    let wan = wanted.wan.link.to_string();
+    let Some(qos) = &wanted.qos else { return vec![Tree { link: wan, ..Tree::default() }] };
+    let mut trees = vec![
+        tree(IFB.to_owned(), Way::Down, wanted, qos, attachments),
+        tree(wan, Way::Up, wanted, qos, attachments),
+    ];
+    for (link, act) in ifb.map(|_| sources(wanted)).unwrap_or_default() {
+        let acts: Vec<Act> = [act].into_iter().chain(ifb.map(Act::Redirect)).collect();
+        // One place holds filters of one protocol only.
+        let filters: Vec<Filter> =
+            (1..).zip(IP).map(|(place, protocol)| inward(place, protocol, &acts)).collect();
+        match trees.iter_mut().find(|tree| tree.link == link) {
+            Some(tree) if tree.inward => {} // Two plays on one link: by connection.
+            Some(tree) => {
+                tree.inward = true;
+                tree.filters.extend(filters);
+            }
+            None => trees.push(Tree { link, inward: true, filters, ..Tree::default() }),
+        }
+    }
+    trees
+}
+
+fn inward(priority: u16, protocol: u16, acts: &[Act]) -> Filter {
+    let takes = Takes::Words(Vec::new());
+    Filter { parent: INGRESS, priority, protocol, handle: 0, takes, class: 0, acts: acts.to_vec() }
+}
+
+/// Links that plays come in by, the Internet's first, and how packets get their class there.
+fn sources(wanted: &Wanted) -> Vec<(String, Act)> {
+    let by_connection = Act::Recall(class::MASK);
+    let plays = wanted.voice.iter().map(|voice| (&voice.access, Act::Class(VOICE)));
+    let plays = plays.chain(wanted.tv.iter().map(|tv| (&tv.access, Act::Class(TV))));
+    let plays = plays.filter(|(access, _)| is_apart(wanted, access));
+    let plays = plays.map(|(access, act)| (wanted.frame_link(access).to_string(), act));
+    [(wanted.address_link(&wanted.internet).to_string(), by_connection)].into_iter().chain(plays).collect()
+}
+
+/// Has the play a link of its own?
+fn is_apart(wanted: &Wanted, access: &Access) -> bool {
+    access.vlan != wanted.internet.vlan
+}
+
+fn tree(link: String, way: Way, wanted: &Wanted, qos: &Qos, attachments: &[Attachment]) -> Tree {
+    let (line, tv, overhead) = match way {
+        Way::Up => (below(qos.up_kbit_s, PERCENT.0), 0, 0),
+        Way::Down => (below(qos.down_kbit_s, PERCENT.1), qos.tv_kbit_s, lost_header(wanted)),
+    };
+    let overhead = overhead + u16::from(qos.overhead_bytes);
+    let rest = line.saturating_sub(qos.voice_kbit_s).saturating_sub(tv).saturating_sub(qos.services_kbit_s);
+    let tv_apart = wanted.tv.as_ref().is_some_and(|tv| is_apart(wanted, &tv.access));
+    let tv_ceil = if tv_apart || tv == 0 { line } else { tv };
+    let class = |minor, rate, ceil, prio, leaf| {
+        let parent = if minor == LINE { 0 } else { LINE };
+        Class { minor, parent, rate: Rate::kbit_s(rate), ceil: Rate::kbit_s(ceil), prio, overhead, leaf }
+    };
+    let mut classes = vec![
+        class(LINE, line, line, 0, None),
+        class(VOICE, qos.voice_kbit_s, qos.voice_kbit_s, 0, Some(VOICE_LEAF)),
+        class(TV, tv, tv_ceil, 1, Some(TV_LEAF)),
+        class(INTERNET, rest, line, 2, Some(internet_leaf(line))),
+        class(SERVICES, qos.services_kbit_s, line, 2, None),
+    ];
+    let floors = floors(way, qos.services_kbit_s, attachments);
+    classes.extend(attachments.iter().zip(floors).map(|(service, floor)| {
+        let ceiling = ceiling(way, service);
+        let ceil = if ceiling == 0 { line } else { ceiling.clamp(floor.max(1), line) };
+        let class = class(minor_of(service.slot), floor, ceil, 2, Some(SERVICE_LEAF));
+        Class { parent: SERVICES, ..class }
+    }));
+    let filters = marks(attachments).chain(codepoints(wanted, tv)).collect();
+    Tree { link, default: INTERNET, classes, inward: false, filters }
+}
+
+fn below(kbit_s: u32, percent: u64) -> u32 {
+    u32::try_from(u64::from(kbit_s) * percent / 100).unwrap_or(u32::MAX)
+}
+
+/// What of each frame is gone when we see it come in.
+fn lost_header(wanted: &Wanted) -> u16 {
+    match wanted.internet.ipv4 {
+        WanIpv4::Pppoe => PPPOE_BYTES,
+        WanIpv4::Dhcp | WanIpv4::Static | WanIpv4::None => 0,
+    }
+}
+
+fn internet_leaf(line_kbit_s: u32) -> Leaf {
+    const BYTES: u32 = 4 << 20;
+    if line_kbit_s <= CUT_KBIT_S {
+        Leaf::Hosts { bytes: BYTES }
+    } else {
+        Leaf::Flows { flows: 1_024, limit: 8_192, bytes: BYTES }
+    }
+}
+
+/// Floors of services, in kbit/s. Should they not fit (a smaller line was asked for since), each gives its part.
+fn floors(way: Way, all_kbit_s: u32, attachments: &[Attachment]) -> Vec<u32> {
+    let asked = attachments.iter().map(|service| floor(way, service));
+    let sum: u64 = asked.clone().map(u64::from).sum();
+    if sum <= u64::from(all_kbit_s) {
+        return asked.collect();
+    }
+    let part = |floor: u32| u64::from(floor) * u64::from(all_kbit_s) / sum.max(1);
+    asked.map(|floor| u32::try_from(part(floor)).unwrap_or(floor)).collect()
+}
+
+fn floor(way: Way, service: &Attachment) -> u32 {
+    match way {
+        Way::Up => service.rates.floor_up_kbit_s,
+        Way::Down => service.rates.floor_down_kbit_s,
+    }
+}
+
+fn ceiling(way: Way, service: &Attachment) -> u32 {
+    match way {
+        Way::Up => service.rates.ceiling_up_kbit_s,
+        Way::Down => service.rates.ceiling_down_kbit_s,
+    }
+}
+
+/// Filters that send what the firewall has marked to its class.
+fn marks(attachments: &[Attachment]) -> impl Iterator<Item = Filter> {
+    let services = attachments.iter().map(|service| (Kind::Service(service.slot), minor_of(service.slot)));
+    [(Kind::Voice, VOICE), (Kind::Tv, TV)].into_iter().chain(services).map(|(kind, class)| Filter {
+        parent: ROOT,
+        priority: BY_MARK,
+        protocol: super::tree::ALL,
+        handle: kind.mark(),
+        takes: Takes::Mark(class::MASK),
+        class,
+        acts: Vec::new(),
+    })
+}
+
+/// Filters for what bears a codepoint and no mark: for plays that have no link of their own.
+fn codepoints(wanted: &Wanted, tv_kbit_s: u32) -> Vec<Filter> {
+    let voice = wanted.voice.as_ref().is_none_or(|voice| !is_apart(wanted, &voice.access));
+    let tv = wanted.tv.as_ref().is_none_or(|tv| !is_apart(wanted, &tv.access)) && tv_kbit_s > 0;
+    dscp::filters(BY_CODEPOINT, voice.then_some(VOICE), tv.then_some(TV))
+}
+
+/// May the service have these floors beside the others? In words why not.
+///
+/// # Errors
+/// What is missing.
+pub fn admit(wanted: &Wanted, others: &[Attachment], asked: &Attachment) -> Result<(), String> {
+    for (way, words) in [(Way::Up, "up"), (Way::Down, "down")] {
+        let floor = floor(way, asked);
+        let all = wanted.qos.as_ref().map_or(0, |qos| qos.services_kbit_s);
+        let others = others.iter().filter(|other| other.service != asked.service && other.slot != asked.slot);
+        let taken: u64 = others.map(|other| u64::from(self::floor(way, other))).sum();
+        if floor > 0 && taken + u64::from(floor) > u64::from(all) {
+            let left = u64::from(all).saturating_sub(taken);
+            return Err(format!(
+                "{}: floor {words}: {floor} kbit/s of {left} that are left for services",
+                asked.service
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! The queues of services' links: their ceilings, whoever is at the other end, and a measure for packets.
+//!
+//! In:  an attachment. Out: a `Tree` for each end of its link. Pure.
+//!
+//! What a service is sent is held up where it leaves us, on `svc-N`; what it sends, where it leaves the service, on the link's inner end:
+//! so its own connections feel it at once, and nothing is thrown away that could wait. It cannot change that end.
+//!
+//! Small packets cost as much as large ones: a flood of them would take the processor from everybody. So there is a measure of packets
+//! too, for every service.
+//!
+//! Source: tc-htb(8), tc-police(8), veth(4).
+
+use super::line::{LINE, SERVICE_LEAF};
+use super::tree::{ALL, Act, Class, Filter, INGRESS, Rate, Takes, Tree};
+use crate::target::{Attachment, INSIDE_LINK, service_link};
+
+/// Packets that one service sends a second, at most: full ones are 240 Mbit/s, and segments that the kernel cuts later count once.
+pub const PACKETS_S: u32 = 20_000;
+/// And at once: a tenth of that.
+pub const PACKETS: u32 = 2_000;
+
+/// Its place among filters; those of the line's have 1 and 2, and a place holds filters of one protocol only.
+const PLACE: u16 = 3;
+
+/// Our end.
+#[must_use]
+pub fn outside(service: &Attachment) -> Tree {
+    let measure = Filter {
+        parent: INGRESS,
+        priority: PLACE,
+        protocol: ALL,
+        handle: 0,
+        takes: Takes::Words(Vec::new()),
+        class: 0,
+        acts: vec![Act::AtMost { packets_s: PACKETS_S, burst: PACKETS }],
+    };
+    let tree = ceiling(service_link(service.slot), service.rates.ceiling_down_kbit_s);
+    Tree { inward: true, filters: vec![measure], ..tree }
+}
+
+/// The service's end.
+#[must_use]
+pub fn inside(service: &Attachment) -> Tree {
+    ceiling(INSIDE_LINK.to_owned(), service.rates.ceiling_up_kbit_s)
+}
+
+fn ceiling(link: String, kbit_s: u32) -> Tree {
+    if kbit_s == 0 {
+        return Tree { link, ..Tree::default() };
+    }
+    let rate = Rate::kbit_s(kbit_s);
+    let class =
+        Class { minor: LINE, parent: 0, rate, ceil: rate, prio: 0, overhead: 0, leaf: Some(SERVICE_LEAF) };
+    Tree { link, default: LINE, classes: vec![class], ..Tree::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{inside, outside};
+    use crate::target::Attachment;
+    use crate::testing::rated;
+    use contract::attach::Rates;
+
+    #[test]
+    fn a_ceiling_stands_where_packets_leave_and_there_is_a_measure_in_any_case() {
+        // ceilings up and down, classes inside and outside
+        let table =
+            [("none", 0, 0, 0, 0), ("up", 500, 0, 1, 0), ("down", 0, 500, 0, 1), ("both", 1, 2, 1, 1)];
+        for (what, up, down, within, without) in table {
+            let rates = Rates { ceiling_up_kbit_s: up, ceiling_down_kbit_s: down, ..Rates::default() };
+            let service = Attachment { rates, ..rated(3, 0, 0) };
+            let (inside, outside) = (inside(&service), outside(&service));
+            assert_eq!((inside.classes.len(), outside.classes.len()), (within, without), "{what}");
+            assert_eq!((inside.link.as_str(), outside.link.as_str()), ("eth0", "svc-3"), "{what}");
+            assert!(outside.inward && !inside.inward, "{what}");
+        }
+    }
+}
