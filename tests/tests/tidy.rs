@@ -25,6 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("network", &["contract", "sys", "wire", "state"]),
     ("lease", &["contract", "sys", "wire", "state"]),
     ("multicast", &["contract", "sys", "wire"]),
+    ("identity", &["contract", "sys", "wire", "state"]),
     ("ctl", &["contract", "sys", "wire"]),
     ("reaper", &[]),
     ("services/hello", &[]),

@@ -19,6 +19,7 @@ SHG_PROGRAMS = \
 	network:/sbin/network \
 	lease:/sbin/lease \
 	multicast:/sbin/multicast \
+	identity:/sbin/identity \
 	ctl:/bin/ctl \
 	reaper:/usr/lib/shg/reaper
 

@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use crate::{Error, gateway, machine, multicast, processes};
+use crate::{Error, gateway, identity, machine, multicast, processes};
 
 /// Whom a command writes to.
 pub(crate) type Out<'o> = &'o mut dyn Write;
@@ -55,6 +55,12 @@ const COMMANDS: &[Command] = &[
         arguments: "[--json]",
         about: "Show who watches what, and which streams pass",
         run: multicast::multicast,
+    },
+    Command {
+        name: "identity",
+        arguments: "[--json]",
+        about: "Show who this gateway is, and its certificate",
+        run: identity::identity,
     },
     Command { name: "disk", arguments: "[--json]", about: "Show the data disk", run: gateway::disk },
     Command {

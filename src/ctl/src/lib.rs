@@ -10,6 +10,7 @@
 pub mod command;
 
 mod gateway;
+mod identity;
 pub mod json;
 mod machine;
 mod multicast;

@@ -15,13 +15,14 @@ use crate::root::{self, Variant};
 use crate::{facts, house};
 
 /// Programs of the firmware, stripped: name and limit in bytes.
-const PROGRAMS: [(&str, u64); 9] = [
+const PROGRAMS: [(&str, u64); 10] = [
     ("init", 700_000),
     ("supervisor", 900_000),
     ("storage", 900_000),
     ("network", 2_500_000),
     ("lease", 1_500_000),
     ("multicast", 700_000),
+    ("identity", 1_500_000),
     ("ctl", 900_000),
     // It lies beside each service in memory.
     ("reaper", 64 * 1024),
@@ -32,13 +33,14 @@ const ROOT_BYTES_MAX: u64 = 12_000_000;
 /// The board kernel's image, in bytes.
 const KERNEL_BYTES_MAX: u64 = 5_000_000;
 /// Resident in the guest, with ten services: name and limit in KiB.
-const RESIDENT: [(&str, u64); 6] = [
+const RESIDENT: [(&str, u64); 7] = [
     ("init", 614),
     ("supervisor", 1228),
     ("storage", 1024),
     ("network", 3072),
     ("lease", 2048),
     ("multicast", 1024),
+    ("identity", 2048),
 ];
 
 /// Services that run while that is measured.

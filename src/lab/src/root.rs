@@ -52,13 +52,14 @@ pub struct Root {
 }
 
 /// Programs of the firmware and their places.
-pub const PROGRAMS: [(&str, &str); 8] = [
+pub const PROGRAMS: [(&str, &str); 9] = [
     ("init", "sbin/init"),
     ("supervisor", "sbin/supervisor"),
     ("storage", "sbin/storage"),
     ("network", "sbin/network"),
     ("lease", "sbin/lease"),
     ("multicast", "sbin/multicast"),
+    ("identity", "sbin/identity"),
     ("ctl", "bin/ctl"),
     ("reaper", "usr/lib/shg/reaper"),
 ];

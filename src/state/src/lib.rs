@@ -18,8 +18,8 @@
 //! ```
 //!
 //! The folder is made by `storage` when it mounts the data disk, mode 0700, for the daemon's uid; it may come late, go, and come back as
-//! another disk. So: hold [`Mounts`] in the loop (`poll` it for `POLLPRI`), and at each change of mounts, if something waits to be kept,
-//! try again. Where it cannot be opened, every 2 s will do ([`RETRY_MS`]).
+//! another disk. So, while something waits to be kept: try again every 2 s ([`RETRY_MS`]). Who wants to know sooner holds [`Mounts`] in its
+//! loop (`poll` it for `POLLPRI`) and tries at each change, too; the folder comes a moment after the mount, so the 2 s stay.
 //!
 //! A file has a version (the daemon's own), a generation and a checksum. It is written beside, brought to the disk, and then takes the
 //! place of the one before, which stays as the previous generation; [`File::load`] takes the newest that is whole.
