@@ -6,7 +6,8 @@ use core::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::learn::{Lease, Session};
+use crate::learn::{Lease, Mapping, Session};
+use crate::mac::Mac;
 use crate::name::Text;
 use crate::wanted::LinkName;
 
@@ -55,6 +56,26 @@ pub enum Answer {
         /// The client's own name for itself (option 12).
         host: Text<64>,
         /// What remains of it, in seconds.
+        remaining_s: u32,
+    },
+    /// An address that is kept for somebody who has no lease now.
+    Kept {
+        /// On which link.
+        link: LinkName,
+        /// The address.
+        address: Ipv4Addr,
+        /// For whom.
+        mac: Mac,
+        /// The name that it was given, where it was given one.
+        name: Text<63>,
+    },
+    /// A port that a host has asked for (PCP).
+    Mapping {
+        /// On which link.
+        link: LinkName,
+        /// The port.
+        mapping: Mapping,
+        /// How long it still holds, in seconds.
         remaining_s: u32,
     },
     /// That was all.

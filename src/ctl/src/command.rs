@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use crate::{Error, gateway, identity, machine, multicast, processes};
+use crate::{Error, gateway, identity, leases, machine, multicast, processes};
 
 /// Whom a command writes to.
 pub(crate) type Out<'o> = &'o mut dyn Write;
@@ -48,7 +48,7 @@ const COMMANDS: &[Command] = &[
         name: "leases",
         arguments: "[--json]",
         about: "Show the WAN's lease and those given out",
-        run: gateway::leases,
+        run: leases::leases,
     },
     Command {
         name: "multicast",

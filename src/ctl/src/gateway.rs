@@ -1,17 +1,17 @@
-//! Commands about the gateway: what storage, network and lease know.
+//! Commands about the gateway: what storage and network know.
 
-use contract::learn::{Lease, Session};
+use contract::learn::Lease;
 use contract::mount::{Disk, DiskState};
 use contract::show::{Part, Traffic};
-use contract::wires::{LEASES, MOUNT, SHOW, Wire};
-use contract::{leases, mount, show};
+use contract::wires::{MOUNT, SHOW, Wire};
+use contract::{mount, show};
 use wire::Client;
 
 use crate::command::{Out, Words};
 use crate::json::{self, Object};
 use crate::{Error, table};
 
-fn dial(wire: Wire) -> Result<Client, Error> {
+pub(crate) fn dial(wire: Wire) -> Result<Client, Error> {
     Client::dial(wire).map_err(|error| Error::Wire(wire.server, error))
 }
 
@@ -117,74 +117,4 @@ fn flow_row(flow: &Traffic) -> [String; 8] {
 
 fn lease_words(lease: &Lease) -> String {
     format!("{}/{} on {}", lease.address, lease.prefix_length, lease.link)
-}
-
-fn session_words(session: &Session) -> String {
-    format!("{} on {}, peer {}, mtu {}", session.address, session.ppp, session.peer, session.mtu)
-}
-
-fn session_numbers(object: Object, session: Option<&Session>, up_s: u32) -> Object {
-    object
-        .maybe("address", session.map(|session| session.address))
-        .maybe("peer", session.map(|session| session.peer))
-        .number("mtu", session.map(|session| session.mtu.into()))
-        .maybe("identifier", session.map(|session| format!("{:016x}", session.identifier)))
-        .number("up_s", session.map(|_| up_s.into()))
-}
-
-pub(crate) fn leases(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
-    words.none()?;
-    let failed = |error| Error::Wire(LEASES.server, error);
-    let client = dial(LEASES)?;
-    client.send(&leases::Ask::Leases, &[]).map_err(failed)?;
-    let (mut rows, mut objects) = (Vec::new(), Vec::new());
-    loop {
-        match client.wait::<leases::Answer>().map_err(failed)?.0 {
-            leases::Answer::Client { link, state, lease, remaining_s } => {
-                let words = lease.as_ref().map_or_else(|| format!("- on {link}"), lease_words);
-                let object = Object::default().text("role", "client").text("link", &link);
-                let object = object.text("state", &state);
-                let object = object.maybe("address", lease.as_ref().map(|lease| lease.address));
-                objects.push(object.number("remaining_s", Some(remaining_s.into())).end());
-                rows.push([
-                    "WAN".to_owned(),
-                    words,
-                    state.to_string(),
-                    String::new(),
-                    format!("{remaining_s} s"),
-                ]);
-            }
-            leases::Answer::Session { link, state, session, up_s, reason } => {
-                let object =
-                    Object::default().text("role", "session").text("link", &link).text("state", &state);
-                objects.push(session_numbers(object, session.as_ref(), up_s).text("reason", &reason).end());
-                rows.push([
-                    "WAN".to_owned(),
-                    session.as_ref().map_or_else(|| "-".to_owned(), session_words),
-                    format!("PPPoE {state}"),
-                    reason.to_string(),
-                    format!("{up_s} s up"),
-                ]);
-            }
-            leases::Answer::Given { link, address, mac, host, remaining_s } => {
-                let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
-                let object = Object::default().text("role", "server").text("link", &link);
-                let object = object.text("address", address).text("mac", &mac);
-                objects
-                    .push(object.text("host", &host).number("remaining_s", Some(remaining_s.into())).end());
-                rows.push([
-                    "LAN".to_owned(),
-                    address.to_string(),
-                    mac,
-                    host.to_string(),
-                    format!("{remaining_s} s"),
-                ]);
-            }
-            leases::Answer::Done => break,
-        }
-    }
-    if words.json {
-        return Ok(writeln!(out, "{}", json::array(&objects))?);
-    }
-    table::print(["SIDE", "ADDRESS", "CLIENT", "HOST", "REMAINS"], &rows, out)
 }

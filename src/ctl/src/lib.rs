@@ -12,6 +12,7 @@ pub mod command;
 mod gateway;
 mod identity;
 pub mod json;
+mod leases;
 mod machine;
 mod multicast;
 mod processes;

@@ -37,13 +37,13 @@ impl Home {
     }
 
     /// Wants this of it. What it does not change goes on.
-    pub fn want(&mut self, wanted: &Server, now_ms: u64) {
+    pub fn want(&mut self, wanted: &Server) {
         match (&mut self.lan, wanted.pool) {
             (lan, None) => *lan = None,
             (Some(lan), Some(_)) => lan.want(wanted.clone()),
             (lan @ None, Some(_)) => {
                 info!("{}: leases are given, as {}", wanted.link, wanted.address);
-                *lan = Some(Lan::new(wanted.clone(), now_ms));
+                *lan = Some(Lan::new(wanted.clone()));
             }
         }
         self.wanted = wanted.clone();
@@ -60,6 +60,12 @@ impl Home {
     }
 
     /// The DHCPv4 server.
+    #[must_use]
+    pub fn lan(&self) -> Option<&Lan> {
+        self.lan.as_ref()
+    }
+
+    /// The DHCPv4 server, to be told something.
     pub fn lan_mut(&mut self) -> Option<&mut Lan> {
         self.lan.as_mut()
     }

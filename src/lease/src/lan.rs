@@ -15,6 +15,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use contract::learn;
 use contract::leases::Answer;
 use contract::limit::NAME_SERVERS;
+use contract::name::Text;
+use contract::resolve::Local;
 use heapless::Vec;
 use log::warn;
 use sys::{Errno, packet};
@@ -22,11 +24,15 @@ use sys::{Errno, packet};
 use crate::link::{News, Watched};
 use crate::message::{Mac, Message};
 use crate::offers::{Due, Offers};
+use crate::schedule::is_due;
 use crate::server::{Server, Way};
 use crate::side::{Side, Waits, waits};
 use crate::socket::{self, CLIENT_PORT, EVERYBODY, PACKET_BYTES, SERVER_PORT};
-use crate::table::{Row, Use};
+use crate::table::{Change, Row};
 use crate::{PACKETS_A_TURN, arp, datagram};
+
+/// Where the rows of reservations begin: behind all addresses.
+const KEPT_PLACE: u64 = 1 << 32;
 
 /// A link that is served.
 #[derive(Debug)]
@@ -40,19 +46,25 @@ pub struct Lan {
     port: Option<OwnedFd>,
     /// Hears other hosts, as long as offers wait.
     checks: Option<OwnedFd>,
+    /// Somebody's name has changed.
+    names: bool,
+    /// When the first of the leases ends whose names were told, in milliseconds after boot.
+    ends_ms: Option<u64>,
 }
 
 impl Lan {
     /// A server that knows nothing of its link yet.
     #[must_use]
-    pub fn new(wanted: learn::Server, now_ms: u64) -> Self {
+    pub fn new(wanted: learn::Server) -> Self {
         Self {
             link: Watched::new(wanted.link.clone()),
-            server: Server::new(wanted, now_ms),
+            server: Server::new(wanted),
             offers: Offers::default(),
             packets: None,
             port: None,
             checks: None,
+            names: false,
+            ends_ms: None,
         }
     }
 
@@ -67,10 +79,23 @@ impl Lan {
         if *self.server.wanted() != wanted {
             self.offers.clear();
             self.server.want(wanted);
+            self.names = true;
         }
     }
 
-    /// From now on it tells these name servers.
+    /// Takes in what an earlier life has given.
+    pub fn remember(&mut self, row: Row) {
+        self.server.remember(row);
+    }
+
+    /// What has changed since this was last asked.
+    pub fn take_change(&mut self) -> Option<Change> {
+        let change = self.server.take_change();
+        self.names |= change == Some(Change::Moved);
+        change
+    }
+
+    /// From now on it tells these name servers, where the wish names none.
     pub fn set_name_servers(&mut self, name_servers: &Vec<Ipv4Addr, NAME_SERVERS>) {
         self.server.set_name_servers(name_servers);
     }
@@ -136,7 +161,7 @@ impl Side for Lan {
     }
 
     fn due_ms(&self) -> Option<u64> {
-        self.offers.due_ms()
+        self.offers.due_ms().into_iter().chain(self.ends_ms).min()
     }
 
     fn hear(&mut self, news: &News, _now_ms: u64) {
@@ -187,17 +212,55 @@ impl Side for Lan {
         if self.offers.is_empty() {
             self.checks = None;
         }
+        if is_due(self.ends_ms, now_ms) {
+            (self.names, self.ends_ms) = (true, None);
+        }
     }
 
-    /// Leases, in the order of their addresses.
+    fn take_names(&mut self, now_ms: u64) -> bool {
+        let names = self.server.wanted().names;
+        let changed = names && std::mem::take(&mut self.names);
+        if changed {
+            let ends = self.server.table().given(now_ms).map(|row| row.until_ms);
+            self.ends_ms = ends.min();
+        }
+        changed
+    }
+
+    /// Names of reservations, whether their hosts are there or not; then those that hosts have for themselves.
+    fn names(&self, now_ms: u64, see: &mut dyn FnMut(Local)) {
+        let wanted = self.server.wanted();
+        if !wanted.names {
+            return;
+        }
+        let link = || self.link.name().clone();
+        for kept in wanted.reservations.iter().filter(|kept| !kept.name.is_empty()) {
+            see(Local { name: kept.name.clone(), address: kept.address.into(), mac: kept.mac, link: link() });
+        }
+        for row in self.server.table().given(now_ms) {
+            let (mac, address) = (contract::mac::Mac(row.guest.mac), row.address.into());
+            let named = wanted.reservations.iter().any(|kept| kept.mac == mac && !kept.name.is_empty());
+            if !named {
+                see(Local { name: Text::from(row.guest.host.as_str()), address, mac, link: link() });
+            }
+        }
+    }
+
+    /// Leases, in the order of their addresses; then addresses that are kept for somebody who has none.
     fn row(&self, from: u64, now_ms: u64) -> Option<(u64, Answer)> {
-        let given = |row: &&Row| row.state == Use::Given && row.until_ms > now_ms;
         let place = |row: &&Row| u64::from(row.address.to_bits());
-        let rest = self.server.table().rows().iter().filter(given).filter(|row| place(row) >= from);
-        let row = rest.min_by_key(place)?;
-        let remaining_s = u32::try_from(row.until_ms.saturating_sub(now_ms) / 1_000).unwrap_or(u32::MAX);
-        let (link, host) = (self.link.name().clone(), row.guest.host.clone());
-        let answer = Answer::Given { link, address: row.address, mac: row.guest.mac, host, remaining_s };
-        Some((place(&row), answer))
+        let rest = self.server.table().given(now_ms).filter(|row| place(row) >= from);
+        let link = self.link.name().clone();
+        if let Some(row) = rest.min_by_key(place) {
+            let remaining_s = u32::try_from(row.until_ms.saturating_sub(now_ms) / 1_000).unwrap_or(u32::MAX);
+            let (address, mac, host) = (row.address, row.guest.mac, row.guest.host.clone());
+            return Some((place(&row), Answer::Given { link, address, mac, host, remaining_s }));
+        }
+        let absent = |address| self.server.table().given(now_ms).all(|row| row.address != address);
+        let kept = self.server.wanted().reservations.iter().zip(KEPT_PLACE..);
+        let (kept, place) =
+            kept.filter(|(_, place)| *place >= from).find(|(kept, _)| absent(kept.address))?;
+        let (address, mac, name) = (kept.address, kept.mac, kept.name.clone());
+        Some((place, Answer::Kept { link, address, mac, name }))
     }
 }

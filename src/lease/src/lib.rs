@@ -26,7 +26,11 @@ pub mod schedule;
 pub mod terms;
 pub mod wan;
 
+pub mod book;
+pub mod budget;
+pub mod keep;
 pub mod lan;
+pub mod locals;
 pub mod offers;
 pub mod server;
 pub mod table;

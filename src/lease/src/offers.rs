@@ -12,14 +12,13 @@
 
 use std::net::Ipv4Addr;
 
-use heapless::Vec;
-
 use crate::arp::{self, Arp};
 use crate::message::{Mac, Message};
 use crate::server::Way;
 
-/// Offers that wait at a time. Who finds no place asks again after a few seconds.
-pub const OFFERS_MAX: usize = 32;
+/// Offers that wait at a time, half a second each: so many hosts that we do not know, twice a second. Who finds no place asks again
+/// after a few seconds.
+pub const OFFERS_MAX: usize = 128;
 /// ARP questions for one offer, and the time between them in milliseconds: clients wait three seconds and more for an offer.
 const PROBES: u32 = 2;
 const PROBE_EVERY_MS: u64 = 250;
@@ -44,7 +43,7 @@ pub enum Due {
 /// All that wait.
 #[derive(Debug, Default)]
 pub struct Offers {
-    waiting: Vec<Waiting, OFFERS_MAX>,
+    waiting: Vec<Waiting>,
 }
 
 impl Offers {
@@ -56,8 +55,9 @@ impl Offers {
             return;
         }
         self.waiting.retain(|old| old.reply.chaddr != reply.chaddr);
-        // Where it is full, the host asks again.
-        let _ = self.waiting.push(Waiting { reply, way, probes: 0, due_ms: now_ms });
+        if self.waiting.len() < OFFERS_MAX {
+            self.waiting.push(Waiting { reply, way, probes: 0, due_ms: now_ms });
+        }
     }
 
     /// Does none wait?

@@ -15,16 +15,21 @@ use std::os::fd::AsFd;
 use contract::learn::Wish;
 use contract::limit::{HOMES, PLAYS};
 use heapless::Vec;
+use log::info;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use state::Folder;
 use sys::seqpacket::Descriptors;
 use sys::{Errno, clock};
 use wire::Listener;
 
 use crate::Error;
 use crate::askers::{Askers, CLIENTS_MAX};
+use crate::book::{self, Entry};
 use crate::home::{HOME_SIDES, Home};
+use crate::keep::{self, Keep};
 use crate::learn::Learn;
 use crate::links::Links;
+use crate::locals::{self, Locals};
 use crate::play::{PLAY_SIDES, Play};
 use crate::side::{SIDE_DESCRIPTORS, Side};
 
@@ -32,28 +37,34 @@ use crate::side::{SIDE_DESCRIPTORS, Side};
 const ASKERS: usize = CLIENTS_MAX + 1;
 /// All sides that there can be.
 const SIDES: usize = PLAYS * PLAY_SIDES + HOMES * HOME_SIDES;
-/// All that is waited for: those, the wire `learn`, news of links.
-const DESCRIPTORS: usize = ASKERS + 2 + SIDES * SIDE_DESCRIPTORS;
+/// All that is waited for: those, the wires `learn` and `resolve`, news of links and of mounts.
+const DESCRIPTORS: usize = ASKERS + 4 + SIDES * SIDE_DESCRIPTORS;
 
 /// Everything that the daemon holds.
 #[derive(Debug)]
 pub struct Room {
     askers: Askers,
     learn: Learn,
+    locals: Locals,
+    keep: Keep,
+    /// What lies on the disk of networks that nobody has wished for yet.
+    remembered: std::vec::Vec<Entry>,
     links: Links,
     plays: Vec<Play, PLAYS>,
     homes: Vec<Home, HOMES>,
 }
 
 impl Room {
-    /// Serves `leases`. Nothing is wished of it yet.
+    /// Serves `leases`, and keeps in `folder` what shall outlive a power cut. Nothing is wished of it yet.
     ///
     /// # Errors
     /// [`Error::Links`]: there is no socket for news of links.
-    pub fn open(leases: Listener) -> Result<Self, Error> {
+    pub fn open(leases: Listener, folder: &Folder) -> Result<Self, Error> {
         let links = Links::open().map_err(Error::Links)?;
         let (plays, homes) = (Vec::new(), Vec::new());
-        Ok(Self { askers: Askers::new(leases), learn: Learn::default(), links, plays, homes })
+        let (learn, locals, keep) = (Learn::default(), Locals::default(), Keep::new(folder));
+        let remembered = std::vec::Vec::new();
+        Ok(Self { askers: Askers::new(leases), learn, locals, keep, remembered, links, plays, homes })
     }
 
     /// Works for ever.
@@ -72,6 +83,8 @@ impl Room {
             }
             self.homes.iter_mut().flat_map(Home::sides_mut).for_each(|side| side.turn(now_ms));
             self.pass_on(now_ms);
+            self.attend_book(now_ms);
+            self.attend_names(now_ms);
             let sides: Vec<&dyn Side, SIDES> = sides(&self.plays, &self.homes).take(SIDES).collect();
             self.askers.turn(&ready, &sides, now_ms);
         }
@@ -79,18 +92,22 @@ impl Room {
 
     /// Waits until there is something to do, and says which of the wire's clients are ready.
     fn wait(&self) -> Result<Vec<bool, ASKERS>, Error> {
-        let dues = sides(&self.plays, &self.homes).map(Side::due_ms).chain([self.learn.due_ms()]);
         let now_ms = clock::boot_ms();
+        let own = [self.learn.due_ms(), self.locals.due_ms(), self.keep.due_ms(now_ms)];
+        let dues = sides(&self.plays, &self.homes).map(Side::due_ms).chain(own);
         let left_ms = dues.flatten().min().map(|due_ms| due_ms.saturating_sub(now_ms));
         // Longer than a timeout can be: it wakes up once more, and waits again.
         let limit = left_ms
             .map_or(PollTimeout::NONE, |left_ms| PollTimeout::try_from(left_ms).unwrap_or(PollTimeout::MAX));
-        let others = self.learn.descriptor().into_iter().chain([self.links.as_fd()]);
+        let mounts = self.keep.descriptor().into_iter().map(|mounts| (mounts, PollFlags::POLLPRI));
+        let others = [self.learn.descriptor(), self.locals.descriptor()].into_iter().flatten();
+        let others = others.chain([self.links.as_fd()]);
         let others = others.chain(sides(&self.plays, &self.homes).flat_map(Side::descriptors));
         let others = others.map(|descriptor| (descriptor, PollFlags::POLLIN));
         let mut wanted: Vec<PollFd<'_>, DESCRIPTORS> = self
             .askers
             .descriptors()
+            .chain(mounts)
             .chain(others)
             .take(DESCRIPTORS)
             .map(|(descriptor, flags)| PollFd::new(descriptor, flags))
@@ -135,11 +152,60 @@ impl Room {
                 let _ = self.homes.push(Home::new(server));
             }
             if let Some(home) = self.homes.iter_mut().find(|home| *home.link() == server.link) {
-                home.want(server, now_ms);
+                home.want(server);
             }
         }
         self.tell_name_servers(now_ms);
+        self.remember();
         self.links.ask();
+    }
+
+    /// What an earlier life has given is taken in by the networks that there are now.
+    fn remember(&mut self) {
+        for home in &mut self.homes {
+            let link = home.link().clone();
+            let Some(lan) = home.lan_mut() else { continue };
+            for entry in self.remembered.extract_if(.., |entry| entry.link == link) {
+                lan.remember(entry.row);
+            }
+        }
+    }
+
+    /// The book of leases is read once, and written when it is time.
+    fn attend_book(&mut self, now_ms: u64) {
+        if let Some(bytes) = self.keep.read() {
+            self.remembered = book::read(&bytes, now_ms, keep::calendar_s());
+            info!("leases: {} are known from before", self.remembered.len());
+            self.remember();
+        }
+        for lan in self.homes.iter_mut().filter_map(Home::lan_mut) {
+            if let Some(change) = lan.take_change() {
+                self.keep.note(change, now_ms);
+            }
+        }
+        let Self { keep, homes, remembered, .. } = self;
+        keep.turn(now_ms, || {
+            let lans = homes.iter().filter_map(|home| Some((home.link(), home.lan()?)));
+            let rows =
+                lans.flat_map(|(link, lan)| lan.server().table().rows().iter().map(move |row| (link, row)));
+            let others = remembered.iter().map(|entry| (&entry.link, &entry.row));
+            book::write(rows.chain(others), now_ms, keep::calendar_s())
+        });
+    }
+
+    /// Names of hosts are told to `names`, where they have changed or it has come back.
+    fn attend_names(&mut self, now_ms: u64) {
+        let mut due = self.locals.dial(now_ms);
+        for side in self.homes.iter_mut().flat_map(Home::sides_mut) {
+            due |= side.take_names(now_ms);
+        }
+        if due && self.locals.descriptor().is_some() {
+            let mut all = std::vec::Vec::new();
+            for side in self.homes.iter().flat_map(Home::sides) {
+                side.names(now_ms, &mut |local| all.push(local));
+            }
+            self.locals.say(&locals::choose(all));
+        }
     }
 
     fn attend_links(&mut self, now_ms: u64) {

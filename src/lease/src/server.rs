@@ -5,8 +5,7 @@
 //! Pure: `lan.rs` has the sockets, `table.rs` the addresses. It is the only server of its link, so it says no where another would keep
 //! silent: a client from elsewhere learns at once that its old address is of no use here.
 //!
-//! The name servers are those that the WAN's lease brought. While there are none, leases are short, so that nobody has to do without
-//! them for half a day.
+//! While there are no name servers to tell, leases are short, so that nobody has to do without them for half a day.
 //!
 //! Source: RFC 2131 §4.3 (tables 3 and 4), §4.1 (which way an answer goes); RFC 6842 (the identifier comes back).
 
@@ -18,15 +17,12 @@ use contract::name::Text;
 use contract::wanted::contains;
 use heapless::Vec;
 
+use crate::budget::Budget;
 use crate::message::{Kind, Mac, Message};
-use crate::table::{Guest, Key, OFFER_MS, Row, Table, Use};
+use crate::table::{self, Change, Guest, Key, OFFER_MS, Row, Table, Use};
 
 /// How long a lease is while we know no name servers, in seconds.
 pub const LEASE_S_WITHOUT_NAMES: u32 = 120;
-/// Messages that are answered at once, and in every second after that: a home that comes back after a power cut, not a flood.
-const BURST: u64 = 64;
-const EACH_S: u64 = 16;
-
 /// Which way an answer goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
@@ -43,27 +39,19 @@ pub enum Way {
 pub struct Server {
     /// What is wanted of it.
     wanted: Wanted,
-    /// What it tells about name servers.
+    /// What it tells about name servers, where the wish names none.
     name_servers: Vec<Ipv4Addr, NAME_SERVERS>,
     /// Its addresses.
     table: Table,
-    /// Messages that may still be answered now, in thousandths.
-    budget: u64,
-    /// When the budget was last filled, in milliseconds after boot.
-    filled_ms: u64,
+    /// Who may still be answered.
+    budget: Budget,
 }
 
 impl Server {
     /// A server as `wanted`, with an empty table.
     #[must_use]
-    pub fn new(wanted: Wanted, now_ms: u64) -> Self {
-        Self {
-            wanted,
-            name_servers: Vec::new(),
-            table: Table::default(),
-            budget: BURST * 1_000,
-            filled_ms: now_ms,
-        }
+    pub fn new(wanted: Wanted) -> Self {
+        Self { wanted, name_servers: Vec::new(), table: Table::default(), budget: Budget::default() }
     }
 
     /// What is wanted of it.
@@ -78,7 +66,7 @@ impl Server {
         self.wanted = wanted;
     }
 
-    /// From now on it tells these name servers.
+    /// From now on it tells these name servers, where the wish names none.
     pub fn set_name_servers(&mut self, name_servers: &[Ipv4Addr]) {
         self.name_servers = name_servers.iter().copied().take(NAME_SERVERS).collect();
     }
@@ -87,6 +75,16 @@ impl Server {
     #[must_use]
     pub fn table(&self) -> &Table {
         &self.table
+    }
+
+    /// Takes in what an earlier life has given.
+    pub fn remember(&mut self, row: Row) {
+        self.table.remember(&self.wanted, row);
+    }
+
+    /// What has changed in the table since this was last asked.
+    pub fn take_change(&mut self) -> Option<Change> {
+        self.table.take_change()
     }
 
     /// Is `address` only offered so far? Then nobody is known to use it, and it is worth asking.
@@ -110,7 +108,7 @@ impl Server {
     /// Returns what to answer to `message`. `None`: nothing.
     pub fn answer(&mut self, message: &Message, now_ms: u64) -> Option<(Message, Way)> {
         // A relay's clients are not on this link.
-        if !message.giaddr.is_unspecified() || !self.may_answer(now_ms) {
+        if !message.giaddr.is_unspecified() || !self.budget.may(message.chaddr, now_ms) {
             return None;
         }
         let guest = guest(message);
@@ -130,19 +128,6 @@ impl Server {
                 None
             }
             Kind::Offer | Kind::Ack | Kind::Nak => None,
-        }
-    }
-
-    fn may_answer(&mut self, now_ms: u64) -> bool {
-        let passed_ms = now_ms.saturating_sub(self.filled_ms);
-        self.filled_ms = now_ms;
-        self.budget = self.budget.saturating_add(passed_ms.saturating_mul(EACH_S)).min(BURST * 1_000);
-        match self.budget.checked_sub(1_000) {
-            Some(left) => {
-                self.budget = left;
-                true
-            }
-            None => false,
         }
     }
 
@@ -177,7 +162,10 @@ impl Server {
         };
         let until_ms = now_ms.saturating_add(hold_ms);
         let free = self.table.is_free_for(&self.wanted, &guest, address, now_ms);
-        if free && self.table.put(Row { address, guest, state, until_ms }, now_ms) {
+        // Whoever has an address kept for it moves there, once it is free.
+        let kept = table::kept_for(&self.wanted, guest.mac).filter(|kept| *kept != address);
+        let moves = kept.is_some_and(|kept| self.table.is_free_for(&self.wanted, &guest, kept, now_ms));
+        if free && !moves && self.table.put(Row { address, guest, state, until_ms }, now_ms) {
             return Some(self.addressed(Kind::Ack, message, address));
         }
         // A refusal goes to everybody: the client may believe that it has an address. Source: RFC 2131 §4.1.
@@ -225,14 +213,19 @@ impl Server {
         Message {
             mask: Some(Ipv4Addr::from_bits(mask)),
             router: Some(self.wanted.address),
-            name_servers: self.name_servers.clone(),
+            name_servers: self.name_servers().clone(),
+            domain: self.wanted.domain.bytes().collect(),
             ..reply
         }
     }
 
+    fn name_servers(&self) -> &Vec<Ipv4Addr, NAME_SERVERS> {
+        if self.wanted.name_servers.is_empty() { &self.name_servers } else { &self.wanted.name_servers }
+    }
+
     fn lease_s(&self) -> u32 {
         let lease_s = self.wanted.pool.map_or(0, |pool| pool.lease_s);
-        if self.name_servers.is_empty() { lease_s.min(LEASE_S_WITHOUT_NAMES) } else { lease_s }
+        if self.name_servers().is_empty() { lease_s.min(LEASE_S_WITHOUT_NAMES) } else { lease_s }
     }
 
     fn is_on_link(&self, address: Ipv4Addr) -> bool {

@@ -52,7 +52,7 @@ pub trait Side: std::fmt::Debug {
     }
 
     /// Have its hosts' names changed since this was last asked?
-    fn take_names(&mut self) -> bool {
+    fn take_names(&mut self, _now_ms: u64) -> bool {
         false
     }
 

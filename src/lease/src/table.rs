@@ -4,9 +4,9 @@
 //!
 //! Addresses are stable: a client gets what it had, even after its lease has ended, and a new client's address follows from its key,
 //! so that it is the same after the table was lost. Each client has one row, each address has one row, and there are at most
-//! [`ROWS_MAX`].
+//! [`ROWS_MAX`]. Rows stand in the order in which their clients came. An address that is kept for a client is nobody else's.
 //!
-//! Pure: no clock, no file. The rows live as long as the daemon (docs/leases.md says what holds over its restart).
+//! Pure: no clock, no file. What outlives the daemon is in `book.rs`.
 //!
 //! Source: RFC 2131 §4.3.1.
 
@@ -21,6 +21,9 @@ use crate::message::{Identifier, Mac};
 pub const ROWS_MAX: usize = 512;
 /// How long an offered address waits for its request, in milliseconds.
 pub const OFFER_MS: u64 = 60_000;
+/// How old an offer is that nobody has asked for when, with no address left, it is taken back for another, in milliseconds. Clients ask
+/// within a second.
+pub const OFFER_STALE_MS: u64 = 5_000;
 /// How long an address that somebody else uses is left alone, in milliseconds. dnsmasq waits as long.
 pub const DECLINE_MS: u64 = 600_000;
 
@@ -81,10 +84,20 @@ pub struct Row {
     pub until_ms: u64,
 }
 
+/// What has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// A lease got more time.
+    Renewed,
+    /// Somebody has another address, or another name, or none any more.
+    Moved,
+}
+
 /// All addresses that were ever offered or given.
 #[derive(Debug, Default)]
 pub struct Table {
     rows: Vec<Row>,
+    change: Option<Change>,
 }
 
 impl Table {
@@ -94,9 +107,37 @@ impl Table {
         &self.rows
     }
 
+    /// Every lease that is given and not over.
+    pub fn given(&self, now_ms: u64) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(move |row| row.state == Use::Given && row.until_ms > now_ms)
+    }
+
+    /// What has changed since this was last asked.
+    pub fn take_change(&mut self) -> Option<Change> {
+        self.change.take()
+    }
+
+    fn changes(&mut self, change: Change) {
+        self.change = self.change.max(Some(change));
+    }
+
     /// Leaves out every row that `server` could not give.
     pub fn fit(&mut self, server: &Server) {
-        self.rows.retain(|row| is_in_pool(server, row.address));
+        let before = self.rows.len();
+        self.rows.retain(|row| can_give(server, row.guest.mac, row.address));
+        if self.rows.len() != before {
+            self.changes(Change::Moved);
+        }
+    }
+
+    /// Takes in what an earlier life has given, where nobody has its address now, nor it another one.
+    pub fn remember(&mut self, server: &Server, row: Row) {
+        let known = |old: &Row| old.address == row.address || old.guest.key == row.guest.key;
+        let room = self.rows.len() < ROWS_MAX && !self.rows.iter().any(known);
+        if room && can_give(server, row.guest.mac, row.address) {
+            self.rows.push(row);
+            self.changes(Change::Moved);
+        }
     }
 
     /// Is `address` this guest's already, given and not over?
@@ -113,7 +154,7 @@ impl Table {
     /// May `guest` have `address`? It is in the pool, and nobody else has it.
     #[must_use]
     pub fn is_free_for(&self, server: &Server, guest: &Guest, address: Ipv4Addr, now_ms: u64) -> bool {
-        is_in_pool(server, address)
+        can_give(server, guest.mac, address)
             && self.rows.iter().filter(|row| row.address == address).all(|row| {
                 row.until_ms <= now_ms
                     || match row.state {
@@ -124,7 +165,8 @@ impl Table {
             })
     }
 
-    /// The address to offer to `guest`: what it had, what it asks for, what its key says, what has been free for longest.
+    /// The address to offer to `guest`: what is kept for it, what it had, what it asks for, what its key says, what has been free for
+    /// longest, what was offered to somebody who has not come back for it.
     #[must_use]
     pub fn choose(
         &self,
@@ -141,7 +183,15 @@ impl Table {
         let had = self.rows.iter().find(its).map(|row| row.address);
         let free = |address: &Ipv4Addr| self.is_free_for(server, guest, *address, now_ms);
         let unused = |address: &Ipv4Addr| self.rows.iter().all(|row| row.address != *address);
-        had.filter(free)
+        let stale = |row: &&Row| {
+            let offered_ms = row.until_ms.saturating_sub(OFFER_MS);
+            row.state == Use::Offered
+                && offered_ms.saturating_add(OFFER_STALE_MS) <= now_ms
+                && can_give(server, guest.mac, row.address)
+        };
+        kept_for(server, guest.mac)
+            .filter(free)
+            .or(had.filter(free))
             .or(wanted.filter(free))
             .or_else(|| {
                 candidates(server, guest.key.bytes()).find(|address| unused(address) && free(address))
@@ -150,26 +200,46 @@ impl Table {
                 let over = self.rows.iter().filter(|row| free(&row.address));
                 over.min_by_key(|row| row.until_ms).map(|row| row.address)
             })
+            .or_else(|| self.rows.iter().filter(stale).min_by_key(|row| row.until_ms).map(|row| row.address))
     }
 
     /// Writes down that `address` is `guest`'s until `until_ms`; what either had before is gone. `false`: the table is full of
     /// addresses that are in use.
     pub fn put(&mut self, row: Row, now_ms: u64) -> bool {
+        let same = |old: &&mut Row| {
+            old.address == row.address && old.guest.key == row.guest.key && is_bound(old.state)
+        };
+        if let Some(old) = self.rows.iter_mut().find(same) {
+            let renewed = old.state == row.state && old.until_ms > now_ms && old.guest == row.guest;
+            let change = if renewed { Change::Renewed } else { Change::Moved };
+            let told = old.state == Use::Given || row.state == Use::Given;
+            *old = row;
+            if told {
+                self.changes(change);
+            }
+            return true;
+        }
+        let mut moved = row.state == Use::Given;
         self.rows.retain(|old| {
             let stays = match old.state {
                 Use::Offered | Use::Given => old.guest.key != row.guest.key,
                 Use::Declined | Use::Seen => true,
             };
-            old.address != row.address && stays
+            let stays = old.address != row.address && stays;
+            moved |= !stays && old.state == Use::Given;
+            stays
         });
         if self.rows.len() >= ROWS_MAX {
             let oldest = self.rows.iter().enumerate().min_by_key(|(_, old)| old.until_ms);
             match oldest {
-                Some((place, old)) if old.until_ms <= now_ms => drop(self.rows.swap_remove(place)),
+                Some((place, old)) if old.until_ms <= now_ms => drop(self.rows.remove(place)),
                 Some(_) | None => return false,
             }
         }
         self.rows.push(row);
+        if moved {
+            self.changes(Change::Moved);
+        }
         true
     }
 
@@ -178,6 +248,7 @@ impl Table {
         let offered = |row: &&mut Row| row.address == address && row.state == Use::Offered;
         if let Some(row) = self.rows.iter_mut().find(offered) {
             (row.state, row.until_ms) = (Use::Given, until_ms);
+            self.changes(Change::Moved);
         }
     }
 
@@ -187,6 +258,7 @@ impl Table {
             |row: &&mut Row| row.address == address && row.guest.key == guest.key && row.state == Use::Given;
         let Some(row) = self.rows.iter_mut().find(its) else { return false };
         row.until_ms = now_ms;
+        self.changes(Change::Moved);
         true
     }
 
@@ -197,6 +269,7 @@ impl Table {
         let Some(row) = self.rows.iter_mut().find(its) else { return false };
         row.state = Use::Declined;
         row.until_ms = now_ms.saturating_add(DECLINE_MS);
+        self.changes(Change::Moved);
         true
     }
 
@@ -223,6 +296,20 @@ fn is_bound(state: Use) -> bool {
     }
 }
 
+/// The address that is kept for `mac`.
+#[must_use]
+pub fn kept_for(server: &Server, mac: Mac) -> Option<Ipv4Addr> {
+    server.reservations.iter().find(|kept| kept.mac.0 == mac).map(|kept| kept.address)
+}
+
+/// Can `server` give `address` to `mac`? It is kept for it, or for nobody and in the pool.
+fn can_give(server: &Server, mac: Mac, address: Ipv4Addr) -> bool {
+    match server.reservations.iter().find(|kept| kept.address == address) {
+        Some(kept) => kept.mac.0 == mac,
+        None => is_in_pool(server, address),
+    }
+}
+
 /// Can `server` give `address`? In its pool, and neither its own nor the first or last of the prefix.
 #[must_use]
 pub fn is_in_pool(server: &Server, address: Ipv4Addr) -> bool {
@@ -239,8 +326,9 @@ fn candidates(server: &Server, key: &[u8]) -> impl Iterator<Item = Ipv4Addr> {
     let ends = server.pool.map_or((1, 0), |pool| (pool.first.to_bits(), pool.last.to_bits()));
     let (first, last) = ends;
     let size = (u64::from(last) + 1).saturating_sub(u64::from(first));
-    // The pool's own address, the first and the last of the prefix, and one more than all rows.
-    let tries = size.min(u64::try_from(ROWS_MAX).unwrap_or(u64::MAX) + 4);
+    // The pool's own address, the first and the last of the prefix, what is kept for somebody, and one more than all rows.
+    let taken = ROWS_MAX.saturating_add(server.reservations.len());
+    let tries = size.min(u64::try_from(taken).unwrap_or(u64::MAX).saturating_add(4));
     let start = hash(key) % size;
     (0..tries).filter_map(move |step| {
         let place = u32::try_from((start + step) % size).ok()?;

@@ -105,13 +105,17 @@ fn who_reads_slowly_gets_every_row_in_order() {
     }
     let mut told = Vec::new();
     loop {
-        match client.receive().unwrap().map(|(answer, _)| answer) {
-            Some(Answer::Done) => break,
-            Some(Answer::Given { address, remaining_s, .. }) => told.push((address, remaining_s)),
-            Some(Answer::Client { .. } | Answer::Session { .. }) => {
-                assert!(told.is_empty(), "our own lease comes first");
-            }
-            None => stage.turn(),
+        let Some((answer, _)) = client.receive().unwrap() else {
+            stage.turn();
+            continue;
+        };
+        if answer == Answer::Done {
+            break;
+        }
+        if let Answer::Given { address, remaining_s, .. } = answer {
+            told.push((address, remaining_s));
+        } else {
+            assert!(told.is_empty(), "our own lease comes first: {answer:?}");
         }
     }
     assert_eq!(told.len(), usize::try_from(ROWS / 2).unwrap());

@@ -62,9 +62,8 @@ fn address(line: &str) -> Ipv4Addr {
 }
 
 fn given() -> Vec<(Ipv4Addr, String)> {
-    let given = |row| match row {
-        Answer::Given { address, host, .. } => Some((address, host.to_string())),
-        Answer::Client { .. } | Answer::Session { .. } | Answer::Done => None,
+    let given = |row| {
+        if let Answer::Given { address, host, .. } = row { Some((address, host.to_string())) } else { None }
     };
     rows().into_iter().filter_map(given).collect()
 }

@@ -7,9 +7,10 @@ use std::net::Ipv4Addr;
 
 use contract::learn;
 use contract::wanted::Pool;
+use lease::book;
 use lease::message::{Kind, Message};
 use lease::server::{LEASE_S_WITHOUT_NAMES, Server, Way, host};
-use lease::table::{DECLINE_MS, OFFER_MS, ROWS_MAX};
+use lease::table::{DECLINE_MS, OFFER_MS, OFFER_STALE_MS, ROWS_MAX};
 use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
 
 const OURS: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
@@ -19,7 +20,7 @@ const NONE: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 fn server(last: u8) -> Server {
     let pool = Pool { first: FIRST, last: Ipv4Addr::new(192, 168, 1, last), lease_s: 600 };
     let wanted = learn::Server { pool: Some(pool), ..learn::Server::silent("lan".into(), OURS, 24) };
-    let mut server = Server::new(wanted, 0);
+    let mut server = Server::new(wanted);
     server.set_name_servers(&[Ipv4Addr::new(10, 0, 0, 1)]);
     server
 }
@@ -119,13 +120,13 @@ fn a_host_keeps_its_address() {
 }
 
 #[test]
-fn an_offer_holds_for_a_minute_and_a_refused_address_for_ten() {
+fn an_offer_holds_for_seconds_and_a_refused_address_for_ten_minutes() {
     let mut server = server(100);
     let asks = |server: &mut Server, number, now_ms| {
         server.answer(&ask(Kind::Discover, number), now_ms).map(|(offer, _)| offer.yiaddr)
     };
     assert_eq!(asks(&mut server, 7, 0), Some(FIRST));
-    assert_eq!(asks(&mut server, 8, OFFER_MS - 1), None, "the pool has one address");
+    assert_eq!(asks(&mut server, 8, OFFER_STALE_MS - 1), None, "the pool has one address");
     assert_eq!(asks(&mut server, 8, OFFER_MS), Some(FIRST));
     let (ack, _) = server.answer(&select(8, FIRST), OFFER_MS).unwrap();
     assert_eq!(ack.kind, Kind::Ack);
@@ -179,13 +180,65 @@ fn without_name_servers_a_lease_is_short() {
 }
 
 #[test]
-fn a_flood_is_answered_in_part() {
-    let mut server = server(199);
-    let answered = |server: &mut Server, now_ms| {
-        (0..1_000).filter(|_| server.answer(&ask(Kind::Discover, 7), now_ms).is_some()).count()
+fn what_is_kept_for_somebody_is_nobody_elses() {
+    let mac = |number| contract::mac::Mac([2, 0, 0, 0, 0, number]);
+    let kept = |number, last: u8| contract::wanted::Reservation {
+        mac: mac(number),
+        address: Ipv4Addr::new(192, 168, 1, last),
+        name: "printer".into(),
     };
-    assert_eq!(answered(&mut server, 0), 64, "what comes at once");
-    assert_eq!(answered(&mut server, 1_000), 16, "and in a second");
+    let mut server = server(101);
+    let mut wanted = server.wanted().clone();
+    let (pool, outside) = (Ipv4Addr::new(192, 168, 1, 101), Ipv4Addr::new(192, 168, 1, 20));
+    // Host 9 has an address of the pool before it is kept for host 7.
+    assert_eq!(server.answer(&select(9, pool), 0).unwrap().0.kind, Kind::Ack);
+    wanted.reservations.extend([kept(7, 101), kept(8, 20)]);
+    server.want(wanted);
+    assert_eq!(take(&mut server, 8, 1_000), outside, "it need not be in the pool");
+    assert_eq!(take(&mut server, 7, 1_000), pool, "asked or not");
+    let renew = |number, address| Message { ciaddr: address, ..ask(Kind::Request, number) };
+    assert_eq!(server.answer(&renew(9, pool), 2_000).unwrap().0.kind, Kind::Nak);
+    assert_eq!(take(&mut server, 9, 2_000), FIRST, "what is left");
+    assert_eq!(server.answer(&ask(Kind::Discover, 10), 3_000), None, "nothing is");
+    // Host 9 gets an address kept for it: it moves when it asks for more time.
+    let mut wanted = server.wanted().clone();
+    wanted.reservations.extend([kept(9, 30)]);
+    server.want(wanted);
+    assert_eq!(server.answer(&renew(9, FIRST), 4_000).unwrap().0.kind, Kind::Nak);
+    assert_eq!(take(&mut server, 9, 4_000), Ipv4Addr::new(192, 168, 1, 30));
+}
+
+#[test]
+fn an_offer_that_nobody_came_back_for_is_taken_back_when_it_is_needed() {
+    let mut server = server(109);
+    let asks = |server: &mut Server, number, now_ms| {
+        server.answer(&ask(Kind::Discover, number), now_ms).map(|(offer, _)| offer.yiaddr)
+    };
+    let its = take(&mut server, 1, 0);
+    for number in 10..100 {
+        asks(&mut server, number, 1_000); // One host that makes up addresses.
+    }
+    assert_eq!(asks(&mut server, 2, 1_000 + OFFER_STALE_MS - 1), None, "they may still come back");
+    let other = take(&mut server, 2, 1_000 + OFFER_STALE_MS);
+    assert_ne!(other, its, "what was given stays given");
+}
+
+#[test]
+fn what_an_earlier_life_gave_is_known() {
+    let mut first = server(199);
+    let its = take(&mut first, 7, 0);
+    first.answer(&ask(Kind::Discover, 8), 0).unwrap();
+    let link = "lan".into();
+    let bytes = book::write(first.table().rows().iter().map(|row| (&link, row)), 10_000, 1_000);
+    let entries = book::read(&bytes, 500, 1_000);
+    assert_eq!(entries.len(), 1, "an offer is no lease");
+    let mut second = server(199);
+    for entry in entries {
+        second.remember(entry.row);
+    }
+    let renew = |number| Message { ciaddr: its, ..ask(Kind::Request, number) };
+    assert_eq!(second.answer(&renew(8), 1_000).unwrap().0.kind, Kind::Nak);
+    assert!(second.answer(&renew(7), 1_000).unwrap().0.kind == Kind::Ack && !second.is_only_offered(its));
 }
 
 #[test]

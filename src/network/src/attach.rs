@@ -12,12 +12,15 @@ use std::os::fd::OwnedFd;
 
 use contract::limit::SERVICES;
 use contract::manifest::Serve;
+use contract::prefix::Prefix;
 use log::info;
+use sys::clock;
 
 use crate::gateway::Gateway;
 use crate::qos::line::admit;
 use crate::service::Service;
 use crate::target::{self, Attachment, service_link};
+use crate::view::View;
 use crate::{Error, firewall, kernel};
 
 impl Gateway {
@@ -38,7 +41,7 @@ impl Gateway {
         admit(&wanted, &self.attachments(), &attachment).map_err(Error::Refused)?;
         let (slot, name) = (attachment.slot, attachment.service.clone());
         let mut service = Service::new(attachment, inside);
-        if !service.stands(&kernel::observe(&mut self.route)?)? {
+        if !service.stands(&kernel::observe(&mut self.route, &[])?)? {
             if self.adopts() {
                 return Err(Error::Refused(
                     "network: it adopts links of a former life; ask again".to_owned(),
@@ -47,14 +50,16 @@ impl Gateway {
             service.make(&mut self.route, namespace)?;
             self.changes += 1;
         }
-        self.changes += service.settle(&wanted)?;
+        let view = View::of(&wanted, &self.known, &[], clock::boot_ms());
+        self.changes += service.settle(&view)?;
         self.changes += service.settle_queues(&mut self.queues)?;
         self.services.retain(|other| other.attachment.slot != slot && other.attachment.service != name);
         self.services.push(service);
         self.services.sort_by_key(|service| service.attachment.slot);
         self.turn();
         let address = target::service_address(&wanted, slot);
-        let routed = kernel::observe(&mut self.route)?.routes.iter().any(|route| route.to == address);
+        let to = Prefix::host(address.into());
+        let routed = kernel::observe(&mut self.route, &[])?.routes.iter().any(|route| route.to == to);
         if routed && (self.adopts() || self.is_protected(&wanted)?) {
             return Ok(address);
         }

@@ -10,23 +10,25 @@
 //!
 //! Not here: attaching a service (`attach.rs`), wires (`room.rs`), words for people (`tell.rs`).
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use contract::learn::{Client, Learned, Server, Wish};
-use contract::wanted::{WanIpv4, Wanted};
-use heapless::Vec as Bounded;
+use contract::learn::{Learned, Lease, OnLink, Wish};
+use contract::wanted::Wanted;
 use log::{info, warn};
 use sys::clock;
 
 use crate::configuration::Configuration;
 use crate::filter::{self, Filter};
+use crate::known::{self, Known, Way};
 use crate::observed::Observed;
 use crate::plan::plan;
 use crate::qos::queues::Queues;
 use crate::service::Service;
 use crate::socket::Socket;
-use crate::target::{self, Attachment, Target, Wan, slot_of};
-use crate::{Error, firewall, kernel};
+use crate::target::{self, Attachment, Target, slot_of};
+use crate::view::{View, Which};
+use crate::{Error, firewall, kernel, wish};
 
 /// How long links of a former life wait for somebody who asks for them, in milliseconds. The supervisor asks at once when its
 /// connection breaks; should it be dead too, its next life is there within a second or two.
@@ -38,11 +40,11 @@ const AGAIN_MS: u64 = 1_000;
 #[derive(Debug)]
 pub struct Gateway {
     pub(crate) configuration: Configuration,
-    wan: Wan,
-    /// When the lease ends, in milliseconds after boot, should `lease` say no more of it.
-    lease_ends_ms: Option<u64>,
-    /// When the lease's address was first seen to stand, in milliseconds after boot.
-    applied_ms: Option<u64>,
+    pub(crate) known: Known,
+    /// What services were last told of IPv6, and when.
+    inside: (Vec<OnLink>, u64),
+    /// The Internet play's address, and when it was first seen to stand, in milliseconds after boot.
+    applied_ms: Option<(Ipv4Addr, u64)>,
     pub(crate) services: Vec<Service>,
     pub(crate) route: Socket,
     filter: Filter,
@@ -63,8 +65,8 @@ impl Gateway {
     pub fn open(configuration: PathBuf, adopt_ms: u64) -> Result<Self, Error> {
         Ok(Self {
             configuration: Configuration::at(configuration),
-            wan: Wan::Unknown,
-            lease_ends_ms: None,
+            known: Known::default(),
+            inside: (Vec::new(), 0),
             applied_ms: None,
             services: Vec::new(),
             route: Socket::route().map_err(Error::kernel("netlink"))?,
@@ -95,12 +97,15 @@ impl Gateway {
         if self.fault.is_some() {
             return Some(clock::boot_ms() + AGAIN_MS);
         }
-        self.orphans.then_some(self.adopt_until_ms).into_iter().chain(self.lease_ends_ms).min()
+        let known = self.known.due_ms(clock::boot_ms());
+        self.orphans.then_some(self.adopt_until_ms).into_iter().chain(known).min()
     }
 
     /// One turn: read, plan, apply.
     pub fn turn(&mut self) {
-        self.end_lease();
+        for link in self.known.end(clock::boot_ms()) {
+            warn!("{link}: the lease has ended, and nobody has said that it goes on");
+        }
         let fault = self.try_turn().err().map(|error| error.to_string());
         match &fault {
             Some(fault) if self.fault.as_ref() != Some(fault) => warn!("{fault}"),
@@ -115,15 +120,13 @@ impl Gateway {
         let Some(wanted) = self.configuration.wanted().cloned() else { return Ok(()) };
         let mut first = Ok(());
         let mut note = |result: Result<(), Error>| first = std::mem::replace(&mut first, Ok(())).and(result);
-        if changed {
-            let settled: Vec<_> = self.services.iter_mut().map(|service| service.settle(&wanted)).collect();
-            settled.into_iter().for_each(|result| note(result.map(|made| self.changes += made)));
-        }
-        let observed = kernel::observe(&mut self.route)?;
+        note(self.settle_services(&wanted, changed));
+        let (target, refused) = self.target(&wanted);
+        let observed = kernel::observe(&mut self.route, &target.settings)?;
         note(self.drop_orphans(&observed));
         note(self.protect(&wanted));
-        note(self.judge_lease(&wanted));
-        for change in plan(&self.target(&wanted), &observed) {
+        note(refused.map_or(Ok(()), |why| Err(Error::Refused(why))));
+        for change in plan(&target, &observed) {
             let made = kernel::apply(&mut self.route, &change);
             if made.is_ok() {
                 self.changes += 1;
@@ -132,23 +135,36 @@ impl Gateway {
             note(made);
         }
         note(self.settle_queues(&wanted));
-        let observed = kernel::observe(&mut self.route)?;
-        self.note_lease(&observed);
+        let observed = kernel::observe(&mut self.route, &[])?;
+        self.note_lease(&wanted, &observed);
         first
     }
 
-    pub(crate) fn target(&self, wanted: &Wanted) -> Target {
-        target::gateway(wanted, &self.wan_of(wanted), &self.attachments())
+    /// What is wanted in our own namespace, and why something that was told is not taken.
+    pub(crate) fn target(&self, wanted: &Wanted) -> (Target, Option<String>) {
+        let services = self.attachments();
+        let view = View::of(wanted, &self.known, &services, clock::boot_ms());
+        let refused = view.plays.iter().find_map(|play| play.refused.clone());
+        (target::gateway(&view), refused)
     }
 
-    /// What is known of the link that is the WAN now.
-    fn wan_of(&self, wanted: &Wanted) -> Wan {
-        match (&self.wan, wanted.internet.ipv4) {
-            (_, WanIpv4::None | WanIpv4::Pppoe | WanIpv4::Static) => Wan::Lost,
-            (Wan::Leased(lease), WanIpv4::Dhcp) if lease.link != wanted.wan.link => Wan::Unknown,
-            (Wan::Leased(lease), WanIpv4::Dhcp) if !target::takes(wanted, lease) => Wan::Lost,
-            (known, WanIpv4::Dhcp) => known.clone(),
+    /// Services' own ends follow the configuration and the prefix.
+    fn settle_services(&mut self, wanted: &Wanted, changed: bool) -> Result<(), Error> {
+        let now_ms = clock::boot_ms();
+        let view = View::of(wanted, &self.known, &[], now_ms);
+        let prefixes = view.services6();
+        if !changed && are_close(&self.inside, (&prefixes, now_ms)) {
+            return Ok(());
         }
+        let mut first = Ok(());
+        for service in &mut self.services {
+            match service.settle(&view) {
+                Ok(made) => self.changes += made,
+                Err(error) => first = first.and(Err(error)),
+            }
+        }
+        self.inside = (prefixes, now_ms);
+        first
     }
 
     pub(crate) fn attachments(&self) -> Vec<Attachment> {
@@ -176,17 +192,6 @@ impl Gateway {
         }
         self.orphans = false;
         Ok(())
-    }
-
-    fn judge_lease(&self, wanted: &Wanted) -> Result<(), Error> {
-        match &self.wan {
-            Wan::Leased(lease) if lease.link == wanted.wan.link && !target::takes(wanted, lease) => {
-                let (link, address, length) = (&lease.link, lease.address, lease.prefix_length);
-                let why = "not taken: it is none, or one of the home's or the services' own";
-                Err(Error::Refused(format!("lease of {address}/{length} on {link}: {why}")))
-            }
-            Wan::Leased(_) | Wan::Unknown | Wan::Lost => Ok(()),
-        }
     }
 
     /// The firewall stands, and packets are passed on behind it and never without it. Where a new one is refused, the one that stood
@@ -225,86 +230,53 @@ impl Gateway {
         Ok(listed.is_some_and(|listed| self.filter.is(&table, &listed)))
     }
 
-    /// A lease ends, whether `lease` lives to say so or not. Source: RFC 2131 §4.4.5.
-    fn end_lease(&mut self) {
-        if self.lease_ends_ms.is_some_and(|ends_ms| ends_ms <= clock::boot_ms()) {
-            warn!("the lease has ended, and nobody has said that it goes on");
-            (self.wan, self.lease_ends_ms) = (Wan::Lost, None);
-        }
-    }
-
-    fn note_lease(&mut self, observed: &Observed) {
-        let Wan::Leased(lease) = &self.wan else {
+    fn note_lease(&mut self, wanted: &Wanted, observed: &Observed) {
+        let view = View::of(wanted, &self.known, &[], clock::boot_ms());
+        let Some(play) = view.play(Which::Internet) else { return };
+        let Some(terms) = play.terms() else {
             self.applied_ms = None;
             return;
         };
-        let stands = |has: &target::Address| has.address == lease.address && has.link == *lease.link;
-        if observed.addresses.iter().any(stands) && self.applied_ms.is_none() {
-            self.applied_ms = Some(clock::boot_ms());
-            info!("{} has {}, {} ms after boot", lease.link, lease.address, clock::boot_ms());
+        let stands = |has: &target::Address| has.address == terms.address && has.link == *play.link;
+        let stands = observed.addresses.iter().any(stands);
+        match self.applied_ms {
+            Some((address, _)) if address == terms.address => {}
+            _ if stands => {
+                self.applied_ms = Some((terms.address, clock::boot_ms()));
+                info!("{} has {}, {} ms after boot", play.link, terms.address, clock::boot_ms());
+            }
+            _ => self.applied_ms = None,
         }
+    }
+
+    /// What `lease` has learned. A turn follows.
+    pub fn learn(&mut self, learned: Learned) {
+        let link = known::link_of(&learned);
+        let Some(wanted) = self.configuration.wanted() else { return };
+        let view = View::of(wanted, &self.known, &[], clock::boot_ms());
+        let of_play = view.plays.iter().any(|play| [&play.frame_link, &play.link].contains(&link));
+        if !of_play && wanted.lan.bridge != *link {
+            return warn!("something about {link}, which is no play's: left alone");
+        }
+        self.known.learn(learned, clock::boot_ms());
+        self.turn();
     }
 
     /// What is wanted of `lease`.
     #[must_use]
     pub fn wish(&self) -> Wish {
-        let Some(wanted) = self.configuration.wanted() else { return Wish::default() };
-        let lan = &wanted.lan;
-        let client = Client {
-            ipv4: wanted.internet.ipv4 == WanIpv4::Dhcp,
-            dhcp: wanted.internet.dhcp.clone(),
-            ..Client::silent(wanted.frame_link(&wanted.internet))
-        };
-        let server = Server {
-            pool: lan.dhcp,
-            reservations: lan.reservation.clone(),
-            domain: lan.domain.clone(),
-            names: true,
-            ..Server::silent(lan.bridge.clone(), lan.address, lan.prefix_length)
-        };
-        Wish { clients: Bounded::from_iter([client]), servers: Bounded::from_iter([server]) }
+        let wanted = self.configuration.wanted();
+        let view = wanted.map(|wanted| View::of(wanted, &self.known, &[], clock::boot_ms()));
+        view.map(|view| wish::wish(&view)).unwrap_or_default()
     }
 
-    /// What `lease` has learned. A turn follows.
-    pub fn learn(&mut self, learned: Learned) {
-        let link = match &learned {
-            Learned::Lease(lease) => &lease.link,
-            Learned::Lost { link } => link,
-            Learned::Session(_)
-            | Learned::SessionLost { .. }
-            | Learned::Ipv6(_)
-            | Learned::Mappings { .. } => {
-                return;
-            }
-        };
-        if self.configuration.wanted().is_none_or(|wanted| wanted.wan.link != *link) {
-            return warn!("a lease on {link}, which is not the WAN: left alone");
-        }
-        let wan = match learned {
-            Learned::Lease(lease) => Wan::Leased(lease),
-            Learned::Lost { .. }
-            | Learned::Session(_)
-            | Learned::SessionLost { .. }
-            | Learned::Ipv6(_)
-            | Learned::Mappings { .. } => Wan::Lost,
-        };
-        if wan.address() != self.wan.address() {
-            self.applied_ms = None;
-        }
-        self.lease_ends_ms = wan.lease_s().map(|lease_s| {
-            // What is left was rounded down; `lease` is to have the first word about its end.
-            clock::boot_ms().saturating_add((u64::from(lease_s) + 1) * 1_000)
-        });
-        self.wan = wan;
-        self.turn();
-    }
-
-    /// The lease, and when its address was first seen to stand.
+    /// The Internet play's lease, and when its address was first seen to stand.
     #[must_use]
-    pub fn leased(&self) -> Option<(&contract::learn::Lease, u64)> {
-        match &self.wan {
-            Wan::Leased(lease) => self.applied_ms.map(|applied_ms| (lease, applied_ms)),
-            Wan::Unknown | Wan::Lost => None,
+    pub fn leased(&self) -> Option<(&Lease, u64)> {
+        let wanted = self.configuration.wanted()?;
+        match self.known.ipv4(&wanted.frame_link(&wanted.internet)) {
+            Way::Leased(lease) => self.applied_ms.map(|(_, applied_ms)| (lease, applied_ms)),
+            Way::Unknown | Way::Lost | Way::Session(_) => None,
         }
     }
 
@@ -313,6 +285,17 @@ impl Gateway {
     /// # Errors
     /// [`Error::Kernel`]: it does not say.
     pub fn observe(&mut self) -> Result<Observed, Error> {
-        kernel::observe(&mut self.route)
+        let settings = self.configuration.wanted().cloned().map(|wanted| self.target(&wanted).0.settings);
+        kernel::observe(&mut self.route, &settings.unwrap_or_default())
     }
+}
+
+/// Are these the same prefixes, but for the time that has passed?
+fn are_close(before: &(Vec<OnLink>, u64), now: (&[OnLink], u64)) -> bool {
+    let passed_s = u32::try_from(now.1.saturating_sub(before.1) / 1_000).unwrap_or(u32::MAX);
+    let life = |one: &OnLink| target::Life { preferred_s: one.preferred_s, valid_s: one.valid_s };
+    let same = |(old, new): (&OnLink, &OnLink)| {
+        old.prefix == new.prefix && life(old).after(passed_s).is_close_to(life(new))
+    };
+    before.0.len() == now.0.len() && before.0.iter().zip(now.0).all(same)
 }

@@ -3,20 +3,18 @@
 //!
 //! In:  a socket of some namespace, a `Change`. Out: an `Observed`; the change, done.
 //!
-//! Theirs are the words in which links, addresses and routes are asked for; ours are the socket (theirs needs an async runtime) and the
-//! decoder (theirs loses every link on i386, see `bytes.rs`).
+//! Theirs are the words in which bridges and pairs are asked for; ours are those for all else (`kernel/words.rs`), the socket (theirs
+//! needs an async runtime) and the decoder (theirs loses every link on i386, see `bytes.rs`).
 //!
 //! Source: rtnetlink(7), veth(4).
 
-use std::net::Ipv4Addr;
+use std::fs;
+use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use netlink_packet_core::Emitable;
 use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth};
-use netlink_packet_route::route::{RouteProtocol, RouteScope};
-use rtnetlink::{
-    AddressMessageBuilder, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
-};
+use rtnetlink::{LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth};
 use sys::Errno;
 
 use crate::Error;
@@ -24,11 +22,15 @@ use crate::bytes::u32_at;
 use crate::observed::Observed;
 use crate::plan::Change;
 use crate::socket::{CREATE, EXCLUSIVE, REPLACE, Socket};
-use crate::target::{Address, INSIDE_LINK, Route};
+use crate::target::{Bridge, INSIDE_LINK, Route, Setting};
+
+mod words;
 
 /// Stations that a bridge remembers: a home has a tenth, and without a limit one host that makes addresses up would have all memory. What
 /// is beyond it still gets its frames, and so do all others. Since Linux 6.7; older kernels pass over it.
 const STATIONS_MAX: u32 = 2_048;
+/// Where settings are. The rights over the network are enough to write them (net/sysctl_net.c, `net_ctl_permissions`).
+const SETTINGS: &str = "/proc/sys/net";
 
 const NEWLINK: u16 = 16;
 const DELLINK: u16 = 17;
@@ -40,26 +42,34 @@ const GETADDR: u16 = 22;
 const NEWROUTE: u16 = 24;
 const DELROUTE: u16 = 25;
 const GETROUTE: u16 = 26;
+const NEWRULE: u16 = 32;
+const DELRULE: u16 = 33;
+const GETRULE: u16 = 34;
 
-/// Looks at everything.
+/// Looks at everything; of settings at these, which are of our own namespace.
 ///
 /// # Errors
 /// [`Error::Kernel`]: it does not say.
-pub fn observe(socket: &mut Socket) -> Result<Observed, Error> {
-    /// IPv4 only: `AF_INET` in the first byte.
-    const INET: u8 = 2;
+pub fn observe(socket: &mut Socket, settings: &[Setting]) -> Result<Observed, Error> {
+    // A body of zeros asks for all families.
     let failed = |what: &str| Error::kernel(format!("cannot list {what}"));
     let mut observed = Observed::default();
     for body in socket.dump(GETLINK, &[0; 16]).map_err(failed("links"))? {
         observed.take_link(&body);
     }
-    for body in socket.dump(GETADDR, &[INET, 0, 0, 0, 0, 0, 0, 0]).map_err(failed("addresses"))? {
+    for body in socket.dump(GETADDR, &[0; 8]).map_err(failed("addresses"))? {
         observed.take_address(&body);
     }
-    let mut route = [0; 12];
-    route[0] = INET;
-    for body in socket.dump(GETROUTE, &route).map_err(failed("routes"))? {
+    for body in socket.dump(GETROUTE, &[0; 12]).map_err(failed("routes"))? {
         observed.take_route(&body);
+    }
+    for body in socket.dump(GETRULE, &[0; 12]).map_err(failed("rules"))? {
+        observed.take_rule(&body);
+    }
+    for path in settings.iter().map(|setting| &setting.path) {
+        if let Ok(says) = fs::read_to_string(format!("{SETTINGS}/{path}")) {
+            observed.settings.push((path.clone(), says.trim().to_owned()));
+        }
     }
     Ok(observed)
 }
@@ -69,29 +79,104 @@ pub fn observe(socket: &mut Socket) -> Result<Observed, Error> {
 /// # Errors
 /// [`Error::Kernel`]: it was refused; the text says which.
 pub fn apply(socket: &mut Socket, change: &Change) -> Result<(), Error> {
-    let done = match change {
-        Change::AddBridge(bridge) => {
-            let made = LinkBridge::new(bridge).fdb_max_learned(STATIONS_MAX).build();
-            socket.change(NEWLINK, CREATE | EXCLUSIVE, &body(&made))
+    try_apply(socket, change).map_err(Error::kernel(change.to_string()))
+}
+
+fn try_apply(socket: &mut Socket, change: &Change) -> Result<(), Errno> {
+    match change {
+        Change::DropRule(rule) => or_gone(socket.change(DELRULE, 0, &words::rule(rule)), Errno::ENOENT),
+        Change::DropRoute(route) => {
+            let link = link_of(socket, route)?;
+            // A route may have gone with its address.
+            or_gone(socket.change(DELROUTE, 0, &words::stale_route(route, link)), Errno::ESRCH)
         }
-        Change::SetBridge { link, bridge } => both(socket, link, bridge).and_then(|(link, bridge)| {
-            socket.change(SETLINK, 0, &body(&LinkUnspec::new_with_index(link).controller(bridge).build()))
-        }),
-        Change::SetUp(link) => index(socket, link).and_then(|link| {
-            socket.change(SETLINK, 0, &body(&LinkUnspec::new_with_index(link).up().build()))
-        }),
-        Change::AddAddress(address) => index(socket, &address.link)
-            .and_then(|link| socket.change(NEWADDR, CREATE | REPLACE, &address_body(address, link))),
-        Change::DropAddress(address) => index(socket, &address.link)
-            .and_then(|link| socket.change(DELADDR, 0, &address_body(address, link))),
-        Change::AddRoute(route) => index(socket, &route.link)
-            .and_then(|link| socket.change(NEWROUTE, CREATE | REPLACE, &route_body(route, link))),
-        // A route may have gone with its address.
-        Change::DropRoute(route) => index(socket, &route.link)
-            .and_then(|link| socket.change(DELROUTE, 0, &any_route_body(route, link)))
-            .or_else(|errno| if errno == Errno::ESRCH { Ok(()) } else { Err(errno) }),
-    };
-    done.map_err(Error::kernel(change.to_string()))
+        Change::DropAddress(address) => {
+            let link = index(socket, &address.link)?;
+            or_gone(socket.change(DELADDR, 0, &words::address(address, link)), Errno::EADDRNOTAVAIL)
+        }
+        Change::DropLink(link) => try_drop_link(socket, link),
+        Change::AddBridge(name, bridge) => add_bridge(socket, name, *bridge),
+        Change::AddVlan(name, vlan) => {
+            let parent = index(socket, &vlan.parent)?;
+            socket.change(NEWLINK, CREATE | EXCLUSIVE, &words::vlan(name, vlan, parent, 0))
+        }
+        Change::SetPriority(name, vlan) => {
+            let link = index(socket, name)?;
+            socket.change(NEWLINK, 0, &words::vlan(name, vlan, 0, link))
+        }
+        Change::SetBridge(name, bridge) => {
+            let link = index(socket, name)?;
+            set_bridge(socket, link, *bridge)
+        }
+        Change::Release(link) => set_link(socket, link, words::release),
+        Change::Mark(link) => set_link(socket, link, words::mark),
+        Change::SetMtu(link, mtu) => set_link(socket, link, |link| words::mtu(link, *mtu)),
+        Change::Leave(link) => set_link(socket, link, |link| words::master(link, 0)),
+        Change::SetPort(name, port) => {
+            let link = index(socket, name)?;
+            socket.change(NEWLINK, 0, &words::port(link, *port))
+        }
+        Change::Join { link, bridge } => {
+            let bridge = index(socket, bridge)?;
+            set_link(socket, link, |link| words::master(link, bridge))
+        }
+        Change::Set(setting) => write(setting),
+        Change::SetUp(link) => {
+            set_link(socket, link, |link| body(&LinkUnspec::new_with_index(link).up().build()))
+        }
+        Change::AddAddress(address) | Change::SetLife(address) => {
+            let link = index(socket, &address.link)?;
+            socket.change(NEWADDR, CREATE | REPLACE, &words::address(address, link))
+        }
+        Change::AddRoute(route) => {
+            let link = link_of(socket, route)?;
+            socket.change(NEWROUTE, CREATE | REPLACE, &words::route(route, link))
+        }
+        Change::AddRule(rule) => {
+            or_gone(socket.change(NEWRULE, CREATE | EXCLUSIVE, &words::rule(rule)), Errno::EEXIST)
+        }
+    }
+}
+
+/// What is as wanted already is no fault.
+fn or_gone(done: Result<(), Errno>, already: Errno) -> Result<(), Errno> {
+    if done == Err(already) { Ok(()) } else { done }
+}
+
+fn set_link(socket: &mut Socket, name: &str, words: impl FnOnce(u32) -> Vec<u8>) -> Result<(), Errno> {
+    let link = index(socket, name)?;
+    socket.change(SETLINK, 0, &words(link))
+}
+
+fn link_of(socket: &mut Socket, route: &Route) -> Result<Option<u32>, Errno> {
+    route.link().map(|link| index(socket, link)).transpose()
+}
+
+fn add_bridge(socket: &mut Socket, name: &str, bridge: Bridge) -> Result<(), Errno> {
+    let made = LinkBridge::new(name).fdb_max_learned(STATIONS_MAX).build();
+    socket.change(NEWLINK, CREATE | EXCLUSIVE, &body(&made))?;
+    let link = index(socket, name)?;
+    socket.change(SETLINK, 0, &words::mark(link))?;
+    set_bridge(socket, link, bridge)
+}
+
+/// A kernel that does not filter VLANs does the rest.
+fn set_bridge(socket: &mut Socket, link: u32, bridge: Bridge) -> Result<(), Errno> {
+    match socket.change(NEWLINK, 0, &words::bridge(link, bridge.snoops, bridge.filters)) {
+        Err(Errno::EOPNOTSUPP) if bridge.filters.is_some() => {
+            socket.change(NEWLINK, 0, &words::bridge(link, bridge.snoops, None))
+        }
+        done => done,
+    }
+}
+
+/// A setting that this kernel does not have is passed over: a kernel without IPv6.
+fn write(setting: &Setting) -> Result<(), Errno> {
+    match fs::write(format!("{SETTINGS}/{}", setting.path), setting.value) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Errno::from_raw(error.raw_os_error().unwrap_or(0))),
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Makes a pair of links: `name` here, [`INSIDE_LINK`] in `namespace`.
@@ -112,12 +197,13 @@ pub fn add_pair(socket: &mut Socket, name: &str, namespace: BorrowedFd<'_>) -> R
 /// # Errors
 /// [`Error::Kernel`], but not for a link that is not there.
 pub fn drop_link(socket: &mut Socket, name: &str) -> Result<(), Error> {
+    try_drop_link(socket, name).map_err(Error::kernel(format!("{name}: not removed")))
+}
+
+fn try_drop_link(socket: &mut Socket, name: &str) -> Result<(), Errno> {
     let dropped = index(socket, name)
         .and_then(|link| socket.change(DELLINK, 0, &body(&LinkUnspec::new_with_index(link).build())));
-    match dropped {
-        Err(Errno::ENODEV) => Ok(()),
-        other => other.map_err(Error::kernel(format!("{name}: not removed"))),
-    }
+    or_gone(dropped, Errno::ENODEV)
 }
 
 fn body<M: Emitable>(message: &M) -> Vec<u8> {
@@ -131,52 +217,25 @@ fn index(socket: &mut Socket, name: &str) -> Result<u32, Errno> {
     u32_at(&answer, 4).ok_or(Errno::EBADMSG)
 }
 
-fn both(socket: &mut Socket, link: &str, bridge: &str) -> Result<(u32, u32), Errno> {
-    Ok((index(socket, link)?, index(socket, bridge)?))
-}
-
-fn address_body(address: &Address, link: u32) -> Vec<u8> {
-    let message =
-        AddressMessageBuilder::<Ipv4Addr>::new().index(link).address(address.address, address.length);
-    body(&message.build())
-}
-
-fn route_body(route: &Route, link: u32) -> Vec<u8> {
-    let message = route_message(route, link);
-    let message = if route.via.is_none() { message.scope(RouteScope::Link) } else { message };
-    body(&message.build())
-}
-
-/// The same, of whatever protocol and scope: for a route that somebody else has set. Source: net/ipv4/fib_trie.c, `fib_table_delete`.
-fn any_route_body(route: &Route, link: u32) -> Vec<u8> {
-    body(&route_message(route, link).protocol(RouteProtocol::Unspec).scope(RouteScope::NoWhere).build())
-}
-
-fn route_message(route: &Route, link: u32) -> RouteMessageBuilder<Ipv4Addr> {
-    let message = RouteMessageBuilder::<Ipv4Addr>::new().output_interface(link);
-    let message = message.destination_prefix(route.to, route.length);
-    match route.via {
-        Some(via) => message.gateway(via),
-        None => message,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{address_body, body, route_body};
+    use super::body;
     use crate::bytes::attribute;
-    use crate::target::{Address, Route};
     use rtnetlink::{LinkBridge, LinkUnspec};
     use std::fs;
     use std::path::Path;
 
+    fn files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+        for file in fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
+            if file.is_dir() { files(&file, found) } else { found.push(file) }
+        }
+    }
+
     #[test]
     fn nobody_else_knows_their_crates() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        let files = |folder: &Path| fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
-        let (folders, mut all): (Vec<_>, Vec<_>) = files(&folder).partition(|path| path.is_dir());
-        all.extend(folders.iter().flat_map(|folder| files(folder)).filter(|path| path.is_file()));
-        for file in all {
+        let mut found = Vec::new();
+        files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+        for file in found {
             let text = fs::read_to_string(&file).unwrap();
             let imports = text.lines().any(|line| {
                 let line = line.trim_start();
@@ -193,27 +252,11 @@ mod tests {
         let up = [0, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0];
         assert_eq!(body(&LinkUnspec::new_with_index(3).up().build()), up, "ip link set … up");
         let port = [0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 10, 0, 7, 0, 0, 0];
-        assert_eq!(body(&LinkUnspec::new_with_index(3).controller(7).build()), port, "ip link set … master");
+        assert_eq!(super::words::master(3, 7), port, "ip link set … master");
         let bridge = body(&LinkBridge::new("br").build());
         assert_eq!(attribute(&bridge[16..], 3), Some(b"br\0".as_slice()), "ip link add br type bridge");
         assert!(
             attribute(&bridge[16..], 18).is_some_and(|info| info.windows(6).any(|word| word == b"bridge"))
         );
-        let address = Address { link: String::new(), address: [192, 0, 2, 1].into(), length: 24 };
-        let address = address_body(&address, 3);
-        assert_eq!(address[..8], [2, 24, 0, 0, 3, 0, 0, 0], "ip address add");
-        let values = [2, 1, 4].map(|kind| attribute(&address[8..], kind).unwrap().to_vec());
-        assert_eq!(values, [[192, 0, 2, 1], [192, 0, 2, 1], [192, 0, 2, 255]]);
-        let direct = Route { to: [192, 0, 2, 9].into(), length: 32, via: None, link: String::new() };
-        assert_eq!(
-            route_body(&direct, 3)[..8],
-            [2, 32, 0, 0, 254, 4, 253, 1],
-            "ip route add … scope link proto static"
-        );
-        let default =
-            Route { to: [0; 4].into(), length: 0, via: Some([192, 0, 2, 1].into()), link: String::new() };
-        let default = route_body(&default, 3);
-        assert_eq!(default[..8], [2, 0, 0, 0, 254, 4, 0, 1], "ip route add default proto static");
-        assert_eq!(attribute(&default[12..], 5), Some([192, 0, 2, 1].as_slice()));
     }
 }

@@ -15,6 +15,7 @@ pub mod known;
 pub mod plan;
 pub mod target;
 pub mod view;
+pub mod wish;
 
 pub mod class;
 pub mod expression;

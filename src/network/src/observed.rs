@@ -1,41 +1,72 @@
-//! What the kernel says: links, IPv4 addresses, routes of one network namespace.
+//! What the kernel says: links, addresses, routes, rules of one network namespace, in both families.
 //!
 //! In:  bodies of dumped messages. Out: an `Observed`. Pure.
 //!
-//! Read are the addresses of links, and of routes those in the main table that we could have set (protocol `static` or `dhcp`); the
-//! kernel's own routes come and go with addresses.
+//! Read are the addresses of links, and of routes those that we could have set (protocol `static` or `dhcp`); the kernel's own routes
+//! come and go with addresses. Of rules those that ask a table, whoever set them.
 //!
-//! Source: rtnetlink(7); linux/if_link.h, linux/if_addr.h, linux/rtnetlink.h.
+//! Not here: what a link is beside its name and state (`observed/link.rs`).
+//!
+//! Source: rtnetlink(7); linux/if_addr.h, linux/rtnetlink.h, linux/fib_rules.h.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use crate::bytes::{attribute, text, u32_at};
-use crate::target::{Address, Route};
+use contract::prefix::Prefix;
 
-/// A link.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
-    /// Its number.
-    pub index: u32,
-    /// Its name.
-    pub name: String,
-    /// It is up (administratively; what the cable says is another matter).
-    pub up: bool,
-    /// The number of the bridge whose port it is.
-    pub bridge: Option<u32>,
-    /// The number of the link that it is one end of a pair with, in whatever namespace; else its own.
-    pub peer: u32,
-}
+use crate::bytes::{attribute, u32_at};
+use crate::target::{Address, Life, Route, Rule, Way};
+
+mod link;
+
+pub use link::{Kind, Link};
+pub(crate) use link::{MARK, PRIORITIES};
+
+/// `AF_INET`.
+pub(crate) const INET: u8 = 2;
+/// `AF_INET6`.
+pub(crate) const INET6: u8 = 10;
+/// Routes and rules that somebody has set: `RTPROT_STATIC`.
+pub(crate) const STATIC: u8 = 4;
+/// Routes that a lease brought: `RTPROT_DHCP`.
+pub(crate) const DHCP: u8 = 16;
+/// `RTN_UNICAST`.
+pub(crate) const UNICAST: u8 = 1;
+/// `RTN_UNREACHABLE`.
+pub(crate) const UNREACHABLE: u8 = 7;
+/// `IFA_F_NOPREFIXROUTE`.
+pub(crate) const NO_ROUTE: u32 = 0x200;
+/// `FR_ACT_TO_TBL`.
+pub(crate) const TO_TABLE: u8 = 1;
 
 /// What a namespace holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Observed {
     /// Its links.
     pub links: Vec<Link>,
-    /// Its IPv4 addresses.
+    /// Its addresses.
     pub addresses: Vec<Address>,
     /// Its routes.
     pub routes: Vec<Route>,
+    /// Its rules.
+    pub rules: Vec<Rule>,
+    /// Settings that were looked at: where, below /proc/sys/net, and what they say.
+    pub settings: Vec<(String, String)>,
+}
+
+fn ip(value: &[u8]) -> Option<IpAddr> {
+    let four = <[u8; 4]>::try_from(value).map(IpAddr::from);
+    four.or_else(|_| <[u8; 16]>::try_from(value).map(IpAddr::from)).ok()
+}
+
+fn number(attributes: &[u8], kind: u16) -> Option<u32> {
+    attribute(attributes, kind).and_then(|value| u32_at(value, 0))
+}
+
+/// The prefix in an attribute; without one all of the family.
+fn prefix(attributes: &[u8], kind: u16, family: u8, length: u8) -> Option<Prefix> {
+    let all = if family == INET { IpAddr::from([0; 4]) } else { IpAddr::from([0; 16]) };
+    let first = attribute(attributes, kind).map_or(Some(all), ip)?;
+    Some(Prefix::new(first, length))
 }
 
 impl Observed {
@@ -45,36 +76,58 @@ impl Observed {
         self.links.iter().find(|link| link.name == name)
     }
 
+    /// All but these links and what is on them.
+    #[must_use]
+    pub fn without(&self, links: &[&str]) -> Self {
+        let stays = |name: &str| !links.contains(&name);
+        Self {
+            links: self.links.iter().filter(|link| stays(&link.name)).cloned().collect(),
+            addresses: self.addresses.iter().filter(|one| stays(&one.link)).cloned().collect(),
+            routes: self
+                .routes
+                .iter()
+                .filter(|route| route.link().is_none_or(|link| stays(link)))
+                .cloned()
+                .collect(),
+            rules: self.rules.clone(),
+            settings: self.settings.clone(),
+        }
+    }
+
     fn name_of(&self, index: u32) -> Option<String> {
         self.links.iter().find(|link| link.index == index).map(|link| link.name.clone())
     }
 
     /// Takes in the body of one `RTM_NEWLINK`: `struct ifinfomsg` and attributes.
     pub fn take_link(&mut self, body: &[u8]) {
-        const IFINFOMSG: usize = 16;
-        const IFLA_IFNAME: u16 = 3;
-        const IFLA_LINK: u16 = 5;
-        const IFLA_MASTER: u16 = 10;
-        const IFF_UP: u32 = 1;
-        let attributes = body.get(IFINFOMSG..).unwrap_or_default();
-        let name = attribute(attributes, IFLA_IFNAME).and_then(text);
-        if let (Some(index), Some(flags), Some(name)) = (u32_at(body, 4), u32_at(body, 8), name) {
-            let bridge = attribute(attributes, IFLA_MASTER).and_then(|value| u32_at(value, 0));
-            let peer = attribute(attributes, IFLA_LINK).and_then(|value| u32_at(value, 0)).unwrap_or(index);
-            self.links.push(Link { index, name: name.to_owned(), up: flags & IFF_UP != 0, bridge, peer });
-        }
+        self.links.extend(Link::read(body));
     }
 
     /// Takes in the body of one `RTM_NEWADDR`: `struct ifaddrmsg` and attributes. Its link was taken in before.
     pub fn take_address(&mut self, body: &[u8]) {
         const IFADDRMSG: usize = 8;
+        const IFA_ADDRESS: u16 = 1;
         const IFA_LOCAL: u16 = 2;
+        const IFA_CACHEINFO: u16 = 6;
+        const IFA_FLAGS: u16 = 8;
         let attributes = body.get(IFADDRMSG..).unwrap_or_default();
         let (Some([family, length, ..]), Some(index)) = (body.get(..4), u32_at(body, 4)) else { return };
-        let address = attribute(attributes, IFA_LOCAL).and_then(ipv4);
-        if let (AF_INET, Some(address), Some(link)) = (*family, address, self.name_of(index)) {
-            self.addresses.push(Address { link, address, length: *length });
-        }
+        let other = attribute(attributes, IFA_ADDRESS).and_then(ip);
+        // IPv6 names our own address twice only where there is another end.
+        let address = attribute(attributes, IFA_LOCAL).and_then(ip).or(other);
+        let known = [INET, INET6].contains(family);
+        let (true, Some(address), Some(link)) = (known, address, self.name_of(index)) else { return };
+        let times = attribute(attributes, IFA_CACHEINFO)
+            .and_then(|value| Some(Life { preferred_s: u32_at(value, 0)?, valid_s: u32_at(value, 4)? }));
+        let flags = number(attributes, IFA_FLAGS).unwrap_or(0);
+        self.addresses.push(Address {
+            link,
+            address,
+            length: *length,
+            peer: other.filter(|other| *other != address),
+            routed: flags & NO_ROUTE == 0,
+            life: times.unwrap_or(Life::FOREVER),
+        });
     }
 
     /// Takes in the body of one `RTM_NEWROUTE`: `struct rtmsg` and attributes. Its link was taken in before.
@@ -83,33 +136,49 @@ impl Observed {
         const RTA_DST: u16 = 1;
         const RTA_OIF: u16 = 4;
         const RTA_GATEWAY: u16 = 5;
-        const RT_TABLE_MAIN: u8 = 254;
-        const RTN_UNICAST: u8 = 1;
+        const RTA_PRIORITY: u16 = 6;
+        const RTA_TABLE: u16 = 15;
+        /// `RTM_F_CLONED`: made for one destination.
+        const CLONED: u32 = 0x200;
         let Some([family, length, _, _, table, protocol, _, kind]) = body.get(..8) else { return };
-        let ours = [STATIC, DHCP].contains(protocol);
-        if (*family, *table, *kind, ours) != (AF_INET, RT_TABLE_MAIN, RTN_UNICAST, true) {
+        let known = [INET, INET6].contains(family) && [STATIC, DHCP].contains(protocol);
+        if !known || u32_at(body, 8).is_none_or(|flags| flags & CLONED != 0) {
             return;
         }
         let attributes = body.get(RTMSG..).unwrap_or_default();
-        let link = attribute(attributes, RTA_OIF)
-            .and_then(|value| u32_at(value, 0))
-            .and_then(|index| self.name_of(index));
-        let to = attribute(attributes, RTA_DST).map_or(Some(Ipv4Addr::UNSPECIFIED), ipv4);
-        if let (Some(link), Some(to)) = (link, to) {
-            let via = attribute(attributes, RTA_GATEWAY).and_then(ipv4);
-            self.routes.push(Route { to, length: *length, via, link });
+        let link = number(attributes, RTA_OIF).and_then(|index| self.name_of(index));
+        let via = attribute(attributes, RTA_GATEWAY).and_then(ip);
+        let way = match (*kind, link) {
+            (UNREACHABLE, _) => Way::Unreachable,
+            (UNICAST, Some(link)) => Way::By(link, via),
+            _ => return,
+        };
+        let table = number(attributes, RTA_TABLE).unwrap_or_else(|| u32::from(*table));
+        let metric = number(attributes, RTA_PRIORITY).unwrap_or(0);
+        if let Some(to) = prefix(attributes, RTA_DST, *family, *length) {
+            self.routes.push(Route { table, to, way, metric });
         }
     }
-}
 
-const AF_INET: u8 = 2;
-/// Routes that somebody has set: `RTPROT_STATIC`.
-pub(crate) const STATIC: u8 = 4;
-/// Routes that a lease brought: `RTPROT_DHCP`.
-pub(crate) const DHCP: u8 = 16;
-
-fn ipv4(value: &[u8]) -> Option<Ipv4Addr> {
-    <[u8; 4]>::try_from(value).ok().map(Ipv4Addr::from)
+    /// Takes in the body of one `RTM_NEWRULE`: `struct fib_rule_hdr` and attributes.
+    pub fn take_rule(&mut self, body: &[u8]) {
+        const HEADER: usize = 12;
+        const FRA_DST: u16 = 1;
+        const FRA_SRC: u16 = 2;
+        const FRA_PRIORITY: u16 = 6;
+        const FRA_TABLE: u16 = 15;
+        let Some([family, to_length, from_length, _, table, _, _, TO_TABLE]) = body.get(..8) else { return };
+        let attributes = body.get(HEADER..).unwrap_or_default();
+        let some = |kind: u16, length: u8| {
+            attribute(attributes, kind).and_then(|_| prefix(attributes, kind, *family, length))
+        };
+        let (from, to) = (some(FRA_SRC, *from_length), some(FRA_DST, *to_length));
+        let table = number(attributes, FRA_TABLE).unwrap_or_else(|| u32::from(*table));
+        if [INET, INET6].contains(family) && (from.is_some() || to.is_some()) {
+            let priority = number(attributes, FRA_PRIORITY).unwrap_or(0);
+            self.rules.push(Rule { priority, from, to, table });
+        }
+    }
 }
 
 /// The error number in an `NLMSG_ERROR`'s body; 0: it is an acknowledgement.
@@ -146,14 +215,10 @@ mod tests {
         let link = observed.link("wan0").unwrap();
         assert!(link.up);
         assert_eq!(observed.link("port0").unwrap().bridge, observed.link("br0").map(|bridge| bridge.index));
-        let address = Address { link: "wan0".to_owned(), address: [203, 0, 113, 7].into(), length: 24 };
+        let address = Address::new("wan0", [203, 0, 113, 7], 24);
         assert!(observed.addresses.contains(&address), "{:?}", observed.addresses);
-        let default = Route {
-            to: [0, 0, 0, 0].into(),
-            length: 0,
-            via: Some([203, 0, 113, 1].into()),
-            link: "wan0".to_owned(),
-        };
+        let via = Some([203, 0, 113, 1].into());
+        let default = Route::new("0.0.0.0/0".parse().unwrap(), "wan0", via);
         assert_eq!(observed.routes, [default], "the kernel's own route is not ours");
     }
 

@@ -25,6 +25,7 @@ use crate::gateway::{ADOPT_MS, Gateway};
 use crate::socket::News;
 use crate::target::Attachment;
 use crate::tell::tell;
+use crate::wish::is_same;
 
 /// The configuration.
 pub const CONFIGURATION: &str = "/etc/shg/network.toml";
@@ -45,7 +46,8 @@ pub struct Room {
     show: Door,
     news: Vec<News>,
     gateway: Gateway,
-    wish: Option<Wish>,
+    /// What `lease` was last told, and when.
+    wish: Option<(Wish, u64)>,
     /// Turns in a row that changed something.
     busy: u32,
     /// When the next turn is due, in milliseconds after boot.
@@ -179,10 +181,11 @@ impl Room {
 
     /// Tells `lease` what is wanted of it, where that is new.
     fn tell_wish(&mut self) {
-        let wish = self.gateway.wish();
-        if self.wish.as_ref() != Some(&wish) {
+        let (wish, now_ms) = (self.gateway.wish(), clock::boot_ms());
+        let passed_s = |at_ms| u32::try_from(now_ms.saturating_sub(at_ms) / 1_000).unwrap_or(u32::MAX);
+        if !self.wish.as_ref().is_some_and(|(old, at_ms)| is_same(old, &wish, passed_s(*at_ms))) {
             self.learn.clients.retain(|client| client.send(&wish, &[]).is_ok());
-            self.wish = Some(wish);
+            self.wish = Some((wish, now_ms));
         }
     }
 

@@ -11,7 +11,6 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use contract::wanted::Wanted;
 use log::info;
 
 use crate::Error;
@@ -21,6 +20,7 @@ use crate::plan::plan;
 use crate::qos::{links, queues::Queues};
 use crate::socket::Socket;
 use crate::target::{self, Attachment, INSIDE_LINK, service_link};
+use crate::view::View;
 
 /// A service that is attached.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Service {
     /// # Errors
     /// [`Error::Kernel`]: the namespace does not say.
     pub fn stands(&mut self, outside: &Observed) -> Result<bool, Error> {
-        let within = kernel::observe(&mut self.inside)?;
+        let within = kernel::observe(&mut self.inside, &[])?;
         let ends = outside.link(&service_link(self.attachment.slot)).zip(within.link(INSIDE_LINK));
         // Each names the other's number; a number alone could be that of another pair.
         Ok(ends.is_some_and(|(here, there)| here.peer == there.index && there.peer == here.index))
@@ -65,10 +65,10 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::Kernel`]: one was refused.
-    pub fn settle(&mut self, wanted: &Wanted) -> Result<u64, Error> {
-        let target = target::inside(wanted, self.attachment.slot);
+    pub fn settle(&mut self, view: &View<'_>) -> Result<u64, Error> {
+        let target = target::inside(view, self.attachment.slot);
         let mut made = 0;
-        for change in plan(&target, &kernel::observe(&mut self.inside)?) {
+        for change in plan(&target, &kernel::observe(&mut self.inside, &[])?) {
             kernel::apply(&mut self.inside, &change)?;
             info!("{}: inside: {change}", self.attachment.service);
             made += 1;
@@ -82,7 +82,7 @@ impl Service {
     /// [`Error::Kernel`]: one was refused.
     pub fn settle_queues(&mut self, queues: &mut Queues) -> Result<u64, Error> {
         let tree = links::inside(&self.attachment);
-        let links = kernel::observe(&mut self.inside)?;
+        let links = kernel::observe(&mut self.inside, &[])?;
         let Some(link) = links.link(INSIDE_LINK) else { return Ok(0) };
         queues.settle(&mut self.inside, link.index, &tree, false)
     }

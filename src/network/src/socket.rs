@@ -197,7 +197,7 @@ pub struct News {
 }
 
 impl News {
-    /// Hears of links, IPv4 addresses, routes and queues of our own namespace.
+    /// Hears of links, addresses, routes, rules and queues of our own namespace.
     ///
     /// # Errors
     /// `EMFILE`: our table of descriptors is full.
@@ -205,8 +205,13 @@ impl News {
         const LINK: u32 = 1; // RTMGRP_LINK
         const ADDRESS: u32 = 0x10; // RTMGRP_IPV4_IFADDR
         const ROUTE: u32 = 0x40; // RTMGRP_IPV4_ROUTE
+        const RULE: u32 = 0x80; // RTMGRP_IPV4_RULE
+        const ADDRESS6: u32 = 0x100; // RTMGRP_IPV6_IFADDR
+        const ROUTE6: u32 = 0x400; // RTMGRP_IPV6_ROUTE
+        const RULE6: u32 = 1 << 18; // RTNLGRP_IPV6_RULE is the nineteenth group
         const QUEUE: u32 = 8; // RTMGRP_TC
-        Self::open(SockProtocol::NetlinkRoute, LINK | ADDRESS | ROUTE | QUEUE)
+        let groups = LINK | QUEUE | ADDRESS | ROUTE | RULE | ADDRESS6 | ROUTE6 | RULE6;
+        Self::open(SockProtocol::NetlinkRoute, groups)
     }
 
     /// Hears of nftables.

@@ -1,14 +1,30 @@
 //! What one network namespace should hold: the gateway's, or a service's.
 //!
-//! In:  the wanted network, a lease, attachments. Out: a `Target`. Pure.
+//! In:  a `View`. Out: a `Target`. Pure.
+//!
+//! Plays have tables of routes of their own, but for the Internet, whose is the main one. What may take a play's way is said by rules; below
+//! its routes lies an unreachable one, so what is meant for it never leaves by another (docs/network.md, Plays).
+//!
+//! Not here: how to get there (`plan.rs`), what the kernel says (`observed.rs`).
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use contract::Name;
 use contract::attach::Rates;
-use contract::learn::Lease;
 use contract::manifest::{Reaches, Serve};
+use contract::prefix;
 use contract::wanted::{SERVICE_LINK, Wanted};
+
+mod gateway;
+mod home;
+mod play;
+mod settings;
+
+pub use gateway::{gateway, inside};
+pub use home::GUEST_BRIDGE;
+pub(crate) use play::ETHERNET_MTU;
+pub use play::{TV_BRIDGE, table};
+pub use settings::Setting;
 
 /// The gateway's first host address in the services' prefix is its own, on every service's link.
 pub const OURS: u32 = 1;
@@ -68,38 +84,6 @@ impl Prefix {
     }
 }
 
-/// What is known of the WAN's lease.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Wan {
-    /// Nothing yet: we have just started, and touch nothing that a former life has set.
-    #[default]
-    Unknown,
-    /// There is none.
-    Lost,
-    /// This one.
-    Leased(Lease),
-}
-
-impl Wan {
-    /// The lease's address.
-    #[must_use]
-    pub fn address(&self) -> Option<Ipv4Addr> {
-        match self {
-            Self::Leased(lease) => Some(lease.address),
-            Self::Unknown | Self::Lost => None,
-        }
-    }
-
-    /// What was left of the lease when it was told, in seconds. `None`: it has no end, or there is none.
-    #[must_use]
-    pub fn lease_s(&self) -> Option<u32> {
-        match self {
-            Self::Leased(lease) => Some(lease.lease_s).filter(|lease_s| *lease_s != u32::MAX),
-            Self::Unknown | Self::Lost => None,
-        }
-    }
-}
-
 /// A service that is attached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {
@@ -117,43 +101,304 @@ pub struct Attachment {
     pub rates: Rates,
 }
 
+/// A family of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
+}
+
+impl Family {
+    /// That of an address.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::Ipv4 } else { Self::Ipv6 }
+    }
+}
+
+/// How long an address holds, in seconds from now; `u32::MAX`: for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Life {
+    /// New connections may use it; 0: it is given up.
+    pub preferred_s: u32,
+    /// It is there.
+    pub valid_s: u32,
+}
+
+impl Life {
+    /// It has no end.
+    pub const FOREVER: Self = Self { preferred_s: u32::MAX, valid_s: u32::MAX };
+    /// Clocks are read one after the other, and whole seconds are rounded.
+    const CLOSE_S: u32 = 3;
+
+    /// What is left of it so many seconds later.
+    #[must_use]
+    pub fn after(self, passed_s: u32) -> Self {
+        let left = |s: u32| if s == u32::MAX { s } else { s.saturating_sub(passed_s) };
+        Self { preferred_s: left(self.preferred_s), valid_s: left(self.valid_s) }
+    }
+
+    /// Is it the same, but for what passes between two looks?
+    #[must_use]
+    pub fn is_close_to(self, other: Self) -> bool {
+        let ends = |s: u32| s == u32::MAX;
+        let close = |a: u32, b: u32| a.abs_diff(b) <= Self::CLOSE_S && ends(a) == ends(b);
+        let given_up = |life: Self| life.preferred_s == 0;
+        close(self.preferred_s, other.preferred_s)
+            && close(self.valid_s, other.valid_s)
+            && given_up(self) == given_up(other)
+    }
+}
+
 /// An address on a link.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     /// The link.
     pub link: String,
     /// The address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// The length of its prefix, in bits.
     pub length: u8,
+    /// The other end of a point-to-point link.
+    pub peer: Option<IpAddr>,
+    /// The kernel makes the route to its prefix, in the main table.
+    pub routed: bool,
+    /// How long it holds.
+    pub life: Life,
 }
 
-/// A route in the main table.
+impl Address {
+    /// An address without an end, whose prefix is on the link.
+    #[must_use]
+    pub fn new(link: &str, address: impl Into<IpAddr>, length: u8) -> Self {
+        let (address, link) = (address.into(), link.to_owned());
+        Self { link, address, length, peer: None, routed: true, life: Life::FOREVER }
+    }
+
+    /// Is it the same address, set in the same way, whatever its time?
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Self { life: self.life, ..other.clone() } == *self
+    }
+
+    /// Is it the kernel's own matter: an address of one link only, which every link makes for itself?
+    #[must_use]
+    pub fn is_kernels(&self) -> bool {
+        match self.address {
+            IpAddr::V4(_) => false,
+            IpAddr::V6(address) => address.is_unicast_link_local() || address.is_loopback(),
+        }
+    }
+}
+
+/// What a route does.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// By this link, to this neighbour; `None`: it is on the link.
+    By(String, Option<IpAddr>),
+    /// It says "unreachable".
+    Unreachable,
+}
+
+/// A route.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Route {
+    /// In which table.
+    pub table: u32,
     /// Where to.
-    pub to: Ipv4Addr,
-    /// The length of that prefix, in bits.
-    pub length: u8,
-    /// By which neighbour; `None`: it is on the link.
-    pub via: Option<Ipv4Addr>,
-    /// By which link.
-    pub link: String,
+    pub to: prefix::Prefix,
+    /// How.
+    pub way: Way,
+    /// Of two to the same prefix the smaller one counts.
+    pub metric: u32,
+}
+
+/// The main table.
+pub const MAIN: u32 = 254;
+/// The metric of IPv6 routes that name none. Source: linux/ipv6_route.h, `IP6_RT_PRIO_USER`.
+pub const METRIC6: u32 = 1024;
+/// That of an unreachable route which lies below others.
+pub const BELOW: u32 = 0x7fff_ffff;
+
+impl Route {
+    /// A route of the main table by a link.
+    #[must_use]
+    pub fn new(to: prefix::Prefix, link: &str, via: Option<IpAddr>) -> Self {
+        let metric = if to.is_ipv4() { 0 } else { METRIC6 };
+        Self { table: MAIN, to, way: Way::By(link.to_owned(), via), metric }
+    }
+
+    /// An unreachable one below others.
+    #[must_use]
+    pub fn unreachable(to: prefix::Prefix, table: u32) -> Self {
+        Self { table, to, way: Way::Unreachable, metric: BELOW }
+    }
+
+    /// The same, in another table.
+    #[must_use]
+    pub fn within(self, table: u32) -> Self {
+        Self { table, ..self }
+    }
+
+    /// Its link.
+    #[must_use]
+    pub fn link(&self) -> Option<&String> {
+        match &self.way {
+            Way::By(link, _) => Some(link),
+            Way::Unreachable => None,
+        }
+    }
+
+    /// Its neighbour.
+    #[must_use]
+    pub fn via(&self) -> Option<IpAddr> {
+        match &self.way {
+            Way::By(_, via) => *via,
+            Way::Unreachable => None,
+        }
+    }
+
+    /// Its family.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        Family::of(self.to.first())
+    }
+
+    /// Of two with the same key the kernel keeps the later one.
+    #[must_use]
+    pub fn key(&self) -> (u32, prefix::Prefix, u32) {
+        (self.table, self.to, self.metric)
+    }
+}
+
+/// A rule: which table is asked for whom. Smaller numbers first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rule {
+    /// Its number.
+    pub priority: u32,
+    /// From whom.
+    pub from: Option<prefix::Prefix>,
+    /// To whom.
+    pub to: Option<prefix::Prefix>,
+    /// The table.
+    pub table: u32,
+}
+
+impl Rule {
+    /// Its family: that of what it names.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        self.from.or(self.to).map_or(Family::Ipv4, |prefix| Family::of(prefix.first()))
+    }
+}
+
+/// How a link comes to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Make {
+    /// It is there, or comes: hardware, a session, a pair.
+    Found,
+    /// A bridge that we make.
+    Bridge(Bridge),
+    /// A VLAN on another link, which we make.
+    Vlan(Vlan),
+}
+
+/// What a bridge does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bridge {
+    /// Multicast goes where somebody listens (RFC 4541).
+    pub snoops: bool,
+    /// Frames with a tag of a VLAN are thrown away: all is VLAN 1, untagged. Not compared where the kernel knows none.
+    pub filters: Option<bool>,
+}
+
+/// A VLAN on another link. Source: IEEE 802.1Q.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vlan {
+    /// That link.
+    pub parent: String,
+    /// Its number.
+    pub id: u16,
+    /// The 802.1p priority of all that leaves by it.
+    pub priority: u8,
+}
+
+/// A link as a bridge's port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Port {
+    /// Who leaves a group leaves it at once: there is one host behind it, or one that speaks for all.
+    pub fast_leave: bool,
+    /// It reaches no other port of this kind.
+    pub isolated: bool,
+}
+
+/// A link that is wanted. It is up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its name.
+    pub name: String,
+    /// How it comes to be.
+    pub make: Make,
+    /// The bridge whose port it is, and as what.
+    pub bridge: Option<(String, Port)>,
+    /// The largest packet, in bytes; `None`: not our matter.
+    pub mtu: Option<u32>,
+    /// It is taken down, or away, once nobody wants it any more.
+    pub ours: bool,
+}
+
+impl Link {
+    /// A link that is there, and is not ours.
+    #[must_use]
+    pub fn found(name: &str) -> Self {
+        Self { name: name.to_owned(), make: Make::Found, bridge: None, mtu: None, ours: false }
+    }
+}
+
+/// What is ours alone: what else is there goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Owned {
+    /// Addresses of links, and routes of the main table by them.
+    pub links: Vec<(String, Family)>,
+    /// Tables.
+    pub tables: Vec<u32>,
+    /// Numbers of rules.
+    pub rules: Vec<u32>,
+    /// Unreachable IPv6 routes of the main table.
+    pub unreachable: bool,
+    /// Links that bear our mark.
+    pub marked: bool,
 }
 
 /// What a namespace should hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Target {
-    /// Bridges, each with its ports.
-    pub bridges: Vec<(String, Vec<String>)>,
-    /// Links that should be up.
-    pub up: Vec<String>,
+    /// Links, in the order in which they are made.
+    pub links: Vec<Link>,
     /// Addresses that should be there.
     pub addresses: Vec<Address>,
     /// Routes that should be there.
     pub routes: Vec<Route>,
-    /// Links whose addresses and routes are ours alone: what else is there goes.
-    pub owned: Vec<String>,
+    /// Rules that should be there.
+    pub rules: Vec<Rule>,
+    /// Settings of links.
+    pub settings: Vec<Setting>,
+    /// What is ours alone.
+    pub owned: Owned,
+}
+
+impl Target {
+    /// The link of this name.
+    #[must_use]
+    pub fn link(&self, name: &str) -> Option<&Link> {
+        self.links.iter().find(|link| link.name == name)
+    }
+
+    fn own(&mut self, link: &str, family: Family) {
+        self.owned.links.push((link.to_owned(), family));
+    }
 }
 
 /// Our own address on every service's link.
@@ -186,137 +431,14 @@ pub fn slot_of(link: &str) -> Option<u8> {
     link.strip_prefix(SERVICE_LINK)?.parse().ok()
 }
 
+/// The name of a VLAN's link.
+#[must_use]
+pub fn vlan_link(parent: &str, id: u16) -> String {
+    format!("{parent}.{id}")
+}
+
 /// The home's addresses.
 #[must_use]
 pub fn home_prefix(wanted: &Wanted) -> Prefix {
     Prefix::new(wanted.lan.address, wanted.lan.prefix_length)
-}
-
-/// Can this lease be taken? One whose address or router lies in the home or among the services would lead both astray; it is what a
-/// gateway gets that is plugged in behind another one of its kind.
-#[must_use]
-pub fn takes(wanted: &Wanted, lease: &Lease) -> bool {
-    let ours = [home_prefix(wanted), services_prefix(wanted)];
-    let elsewhere = |address: Ipv4Addr| !ours.iter().any(|prefix| prefix.holds(address));
-    let somebodys = |address: Ipv4Addr| {
-        !(address.is_unspecified()
-            || address.is_loopback()
-            || address.is_multicast()
-            || address.is_broadcast())
-    };
-    let good = |address: Ipv4Addr| elsewhere(address) && somebodys(address);
-    (1..=32).contains(&lease.prefix_length) && good(lease.address) && lease.router.is_none_or(good)
-}
-
-/// What the gateway's own namespace should hold.
-#[must_use]
-pub fn gateway(wanted: &Wanted, wan: &Wan, attachments: &[Attachment]) -> Target {
-    let (lan, uplink) = (&wanted.lan, wanted.wan.link.to_string());
-    let bridge = lan.bridge.to_string();
-    let ports: Vec<String> = lan.ports.iter().map(ToString::to_string).collect();
-    let mut target = Target {
-        up: [uplink.clone(), bridge.clone(), "lo".to_owned()]
-            .into_iter()
-            .chain(ports.iter().cloned())
-            .collect(),
-        bridges: vec![(bridge.clone(), ports)],
-        addresses: vec![Address { link: bridge.clone(), address: lan.address, length: lan.prefix_length }],
-        routes: Vec::new(),
-        owned: vec![bridge],
-    };
-    match wan {
-        Wan::Unknown => {}
-        Wan::Lost => target.owned.push(uplink),
-        Wan::Leased(lease) => {
-            target.owned.push(uplink.clone());
-            let (address, length) = (lease.address, lease.prefix_length);
-            target.addresses.push(Address { link: uplink.clone(), address, length });
-            if let Some(router) = lease.router {
-                // A router outside of the lease's own prefix is on the link all the same (a lease of one address, /32).
-                if !Prefix::new(address, length).holds(router) {
-                    target.routes.push(Route { to: router, length: 32, via: None, link: uplink.clone() });
-                }
-                let to = Ipv4Addr::UNSPECIFIED;
-                target.routes.push(Route { to, length: 0, via: Some(router), link: uplink.clone() });
-            }
-        }
-    }
-    for attachment in attachments {
-        let link = service_link(attachment.slot);
-        target.up.push(link.clone());
-        target.addresses.push(Address { link: link.clone(), address: gateway_address(wanted), length: 32 });
-        let to = service_address(wanted, attachment.slot);
-        target.routes.push(Route { to, length: 32, via: None, link: link.clone() });
-        target.owned.push(link);
-    }
-    target
-}
-
-/// What the namespace of the service in `slot` should hold.
-#[must_use]
-pub fn inside(wanted: &Wanted, slot: u8) -> Target {
-    let (link, gateway) = (INSIDE_LINK.to_owned(), gateway_address(wanted));
-    Target {
-        bridges: Vec::new(),
-        up: vec!["lo".to_owned(), link.clone()],
-        addresses: vec![Address { link: link.clone(), address: service_address(wanted, slot), length: 32 }],
-        routes: vec![
-            Route { to: gateway, length: 32, via: None, link: link.clone() },
-            Route { to: Ipv4Addr::UNSPECIFIED, length: 0, via: Some(gateway), link: link.clone() },
-        ],
-        owned: vec![link],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Wan, gateway, takes};
-    use contract::learn::Lease;
-    use contract::wanted;
-
-    fn lease(address: [u8; 4], prefix_length: u8, router: Option<[u8; 4]>) -> Lease {
-        Lease {
-            link: "eth0".into(),
-            address: address.into(),
-            prefix_length,
-            router: router.map(Into::into),
-            routes: heapless::Vec::new(),
-            name_servers: Default::default(),
-            time_servers: heapless::Vec::new(),
-            sip_servers: heapless::Vec::new(),
-            server: [203, 0, 113, 1].into(),
-            lease_s: 600,
-        }
-    }
-
-    #[test]
-    fn a_lease_that_would_lead_the_home_astray_is_not_taken() {
-        let wanted = wanted::parse(include_str!("../../../rootfs/etc/shg/network.toml")).unwrap();
-        let table = [
-            ("plain", lease([203, 0, 113, 7], 24, Some([203, 0, 113, 1])), true),
-            ("no router", lease([203, 0, 113, 7], 24, None), true),
-            ("one address", lease([203, 0, 113, 7], 32, Some([198, 51, 100, 1])), true),
-            ("wider than the home, around it", lease([192, 168, 0, 9], 16, Some([192, 168, 0, 1])), true),
-            ("in the home", lease([192, 168, 1, 50], 24, Some([192, 168, 1, 1])), false),
-            ("a router in the home", lease([192, 168, 0, 9], 16, Some([192, 168, 1, 254])), false),
-            ("among the services", lease([10, 64, 0, 9], 16, Some([10, 64, 7, 1])), false),
-            ("nobody's", lease([0, 0, 0, 0], 24, None), false),
-            ("our own", lease([127, 0, 0, 1], 8, None), false),
-            ("many's", lease([224, 0, 0, 5], 24, None), false),
-            ("no prefix", lease([203, 0, 113, 7], 0, None), false),
-            ("too long a prefix", lease([203, 0, 113, 7], 33, None), false),
-        ];
-        for (what, lease, taken) in table {
-            assert_eq!(takes(&wanted, &lease), taken, "{what}");
-        }
-    }
-
-    #[test]
-    fn a_router_outside_of_the_prefix_is_on_the_link() {
-        let wanted = wanted::parse(include_str!("../../../rootfs/etc/shg/network.toml")).unwrap();
-        let target =
-            gateway(&wanted, &Wan::Leased(lease([203, 0, 113, 7], 32, Some([198, 51, 100, 1]))), &[]);
-        let routes: Vec<String> = target.routes.iter().map(ToString::to_string).collect();
-        assert_eq!(routes, ["to 198.51.100.1/32 on eth0", "to 0.0.0.0/0 via 198.51.100.1 on eth0"]);
-    }
 }

@@ -23,7 +23,7 @@ pub fn tell(gateway: &mut Gateway) -> Result<Vec<Answer>, Error> {
     let observed = gateway.observe()?;
     let wanted = gateway.configuration.wanted().cloned();
     let protected = wanted.as_ref().map_or(Ok(false), |wanted| gateway.is_protected(wanted));
-    let target = wanted.as_ref().map(|wanted| gateway.target(wanted));
+    let target = wanted.as_ref().map(|wanted| gateway.target(wanted).0);
     let wishes = wanted.as_ref().map(|wanted| wishes(wanted, &gateway.attachments())).unwrap_or_default();
     let facts = facts(&observed, matches!(protected, Ok(true)));
     let mut differences = differences(gateway, target.as_ref(), &observed, &protected);
@@ -74,9 +74,10 @@ fn facts(observed: &Observed, protected: bool) -> Vec<String> {
         .map(|link| {
             let bridge = observed.links.iter().find(|other| Some(other.index) == link.bridge);
             let bridge = bridge.map_or_else(String::new, |bridge| format!(", port of {}", bridge.name));
-            let addresses = observed.addresses.iter().filter(|address| address.link == link.name);
+            let addresses = observed.addresses.iter();
+            let addresses = addresses.filter(|address| address.link == link.name && !address.is_kernels());
             let addresses = addresses.map(|address| format!(", {}/{}", address.address, address.length));
-            let routes = observed.routes.iter().filter(|route| route.link == link.name);
+            let routes = observed.routes.iter().filter(|route| route.link() == Some(&link.name));
             let routes = routes.map(|route| format!(", route {route}"));
             let state = if link.up { "up" } else { "down" };
             format!("{} {state}{bridge}{}", link.name, addresses.chain(routes).collect::<String>())

@@ -198,7 +198,7 @@ impl Play {
     fn of(which: Which, access: &Access, wanted: &Wanted, (known, now_ms): (&Known, u64)) -> Self {
         let (frame_link, mut link) = (wanted.frame_link(access), wanted.address_link(access));
         let (mut identifier, mut refused) = (0, None);
-        let mut taken = |terms: Terms| match why_not(wanted, &terms) {
+        let mut taken = |terms: Terms| match why_not(wanted, &frame_link, &terms) {
             None => Ipv4::Has(terms),
             Some(why) => {
                 refused = Some(why);
@@ -237,7 +237,7 @@ impl Play {
 
 /// Why these cannot be taken. One whose address or router lies in the home, among guests or services would lead both astray; it is what a
 /// gateway gets that is plugged in behind another one of its kind.
-fn why_not(wanted: &Wanted, terms: &Terms) -> Option<String> {
+fn why_not(wanted: &Wanted, link: &str, terms: &Terms) -> Option<String> {
     let lan = Prefix::new(wanted.lan.address.into(), wanted.lan.prefix_length);
     let services = Prefix::new(wanted.services.prefix.into(), wanted.services.prefix_length);
     let guest = wanted.guest.as_ref().map(|guest| Prefix::new(guest.address.into(), guest.prefix_length));
@@ -255,11 +255,8 @@ fn why_not(wanted: &Wanted, terms: &Terms) -> Option<String> {
         && good(terms.address)
         && terms.router.into_iter().chain(terms.peer).chain(routers).all(good);
     let (address, length) = (terms.address, terms.length);
-    (!taken).then(|| {
-        format!(
-            "lease of {address}/{length}: not taken: it is none, or one of the home's or the services' own"
-        )
-    })
+    let why = "not taken: it is none, or one of the home's or the services' own";
+    (!taken).then(|| format!("lease of {address}/{length} on {link}: {why}"))
 }
 
 impl From<&Lease> for Terms {

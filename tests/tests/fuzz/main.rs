@@ -131,11 +131,13 @@ fn netlink_namespace() {
                 16 => observed.take_link(message.body),
                 20 => observed.take_address(message.body),
                 24 => observed.take_route(message.body),
+                32 => observed.take_rule(message.body),
                 _ => {}
             }
         }
         // Whatever came out of it, a plan can be made of it.
-        let target = network::target::gateway(&home(), &network::target::Wan::Lost, &[]);
+        let (home, known) = (home(), network::known::Known::default());
+        let target = network::target::gateway(&network::view::View::of(&home, &known, &[], 0));
         let _ = network::plan::plan(&target, &observed);
     });
 }

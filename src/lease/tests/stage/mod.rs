@@ -204,7 +204,7 @@ pub(crate) fn daemon() -> Program {
     let (ready, notify): (OwnedFd, OwnedFd) = nix::unistd::pipe().unwrap();
     // The shell puts the wire at 3 and the notify descriptor at 4.
     let line = "exec 3<&0 4>&1 </dev/null >&2; exec setpriv --no-new-privs \
-        --bounding-set=-all,+net_raw,+net_bind_service --inh-caps=-all \"$0\"";
+        --bounding-set=-all,+net_raw,+net_bind_service --inh-caps=-all \"$0\" /run/state";
     let mut command = Command::new("sh");
     command.args(["-c", line, env!("CARGO_BIN_EXE_lease")]);
     command.env("LISTEN_FDNAMES", "leases").env("NOTIFY_FD", "4");
@@ -220,12 +220,11 @@ pub(crate) fn rows() -> Vec<leases::Answer> {
     client.send(&leases::Ask::Leases, &[]).unwrap();
     let mut rows = Vec::new();
     loop {
-        match client.wait().unwrap().0 {
-            leases::Answer::Done => return rows,
-            row @ (leases::Answer::Client { .. }
-            | leases::Answer::Session { .. }
-            | leases::Answer::Given { .. }) => rows.push(row),
+        let row = client.wait().unwrap().0;
+        if row == leases::Answer::Done {
+            return rows;
         }
+        rows.push(row);
     }
 }
 

@@ -28,7 +28,7 @@ impl Gateway {
     /// [`Error::Kernel`]: the first change that was refused; the others were tried all the same.
     pub(crate) fn settle_queues(&mut self, wanted: &Wanted) -> Result<(), Error> {
         self.settle_ifb(wanted)?;
-        let (links, adopts, mut end) = (kernel::observe(&mut self.route)?, self.adopts(), Ok(()));
+        let (links, adopts, mut end) = (kernel::observe(&mut self.route, &[])?, self.adopts(), Ok(()));
         for tree in self.queue_trees(wanted, &links) {
             let Some(link) = links.link(&tree.link) else { continue };
             match self.queues.settle(&mut self.route, link.index, &tree, adopts) {
@@ -41,7 +41,7 @@ impl Gateway {
 
     /// The link that what comes in goes through is there where it is wanted, and nowhere else.
     fn settle_ifb(&mut self, wanted: &Wanted) -> Result<(), Error> {
-        let there = kernel::observe(&mut self.route)?.link(IFB).is_some();
+        let there = kernel::observe(&mut self.route, &[])?.link(IFB).is_some();
         match (wanted.qos.is_some(), there) {
             (true, true) | (false, false) => return Ok(()),
             (true, false) => {
