@@ -1,4 +1,4 @@
-//! Addresses that are got and given: DHCPv4, a client for each play and a server for each network at home.
+//! Addresses that are got and given: DHCPv4, a client for each play and a server for each network at home; PPPoE.
 //!
 //! In:  a wish from `network` (wire `learn`), packets of many links. Out: leases got (told to `network`) and leases given.
 //!
@@ -34,6 +34,8 @@ pub mod locals;
 pub mod offers;
 pub mod server;
 pub mod table;
+
+pub mod ppp;
 
 pub mod home;
 pub mod play;

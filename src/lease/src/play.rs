@@ -11,6 +11,7 @@ use contract::wanted::LinkName;
 use log::info;
 use sys::seqpacket::Descriptors;
 
+use crate::ppp::line::Line;
 use crate::side::Side;
 use crate::wan::Wan;
 
@@ -22,13 +23,14 @@ pub const PLAY_SIDES: usize = 3;
 pub struct Play {
     wanted: Client,
     wan: Option<Wan>,
+    ppp: Option<Line>,
 }
 
 impl Play {
     /// A play of which nothing is wanted yet.
     #[must_use]
     pub fn new(link: LinkName) -> Self {
-        Self { wanted: Client::silent(link), wan: None }
+        Self { wanted: Client::silent(link), wan: None, ppp: None }
     }
 
     /// The link that carries its frames.
@@ -38,7 +40,7 @@ impl Play {
     }
 
     /// Wants this of it. What it does not change goes on. `gifts` came with the wish; a side takes those that are its own.
-    pub fn want(&mut self, wanted: &Client, _gifts: &mut Descriptors) {
+    pub fn want(&mut self, wanted: &Client, gifts: &mut Descriptors, now_ms: u64) {
         if !wanted.ipv4 {
             self.wan = None;
         } else if self.wan.is_none() || self.wanted.dhcp != wanted.dhcp {
@@ -46,21 +48,38 @@ impl Play {
             info!("{}: a lease is wanted", wanted.link);
             self.wan = Some(Wan::new(wanted.link.clone(), wanted.dhcp.clone()));
         }
+        // A session with other words is another session.
+        self.ppp = self.ppp.take().filter(|line| line.serves(wanted));
+        if let Some(pppoe) = &wanted.pppoe {
+            let line = self.ppp.get_or_insert_with(|| {
+                info!("{}: a PPPoE session is wanted", wanted.link);
+                Line::new(wanted.link.clone(), pppoe, wanted.ipv6)
+            });
+            line.take(gifts, now_ms);
+        }
         self.wanted = wanted.clone();
     }
 
     /// Its sides.
     pub fn sides(&self) -> impl Iterator<Item = &dyn Side> {
-        self.wan.iter().map(|wan| -> &dyn Side { wan })
+        let ppp = self.ppp.iter().map(|line| -> &dyn Side { line });
+        self.wan.iter().map(|wan| -> &dyn Side { wan }).chain(ppp)
     }
 
     /// Its sides, to be told something.
     pub fn sides_mut(&mut self) -> impl Iterator<Item = &mut dyn Side> {
-        self.wan.iter_mut().map(|wan| -> &mut dyn Side { wan })
+        let ppp = self.ppp.iter_mut().map(|line| -> &mut dyn Side { line });
+        self.wan.iter_mut().map(|wan| -> &mut dyn Side { wan }).chain(ppp)
     }
 
     /// What one side has learned the others are told.
     pub fn agree(&mut self, _now_ms: u64) {}
+
+    /// The PPPoE session: what runs over it has its link by [`Line::told`].
+    #[must_use]
+    pub fn ppp(&self) -> Option<&Line> {
+        self.ppp.as_ref()
+    }
 
     /// The DHCPv4 client.
     #[must_use]

@@ -143,7 +143,7 @@ impl Room {
                 let _ = self.plays.push(Play::new(client.link.clone()));
             }
             if let Some(play) = self.plays.iter_mut().find(|play| *play.link() == client.link) {
-                play.want(client, &mut gifts);
+                play.want(client, &mut gifts, now_ms);
             }
         }
         self.homes.retain(|home| wish.servers.iter().any(|server| server.link == *home.link()));

@@ -12,6 +12,7 @@ pub mod entropy;
 pub mod logger;
 pub mod mroute;
 pub mod packet;
+pub mod ppp;
 pub mod seqpacket;
 
 pub mod clone;
