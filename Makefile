@@ -103,6 +103,7 @@ guest: host firmware
 guest-test: test-packages guest rehearsal
 test-packages:
 	@$(SETUP)/packages.sh test
+	@$(SETUP)/provider.sh
 
 # cargo-deny is in no Debian release; it is built once. It looks at what other systems would need, too.
 deny: host

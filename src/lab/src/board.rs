@@ -35,7 +35,7 @@ pub enum Port {
         /// The host's port.
         page_port: u16,
     },
-    /// A packet pump (`pump.rs`): a datagram socket at each end.
+    /// A packet pump (`pump.rs`), or another emulator: a datagram socket at each end.
     Pump {
         /// QEMU's end.
         ours: PathBuf,
@@ -110,6 +110,39 @@ impl Board {
             words.add("-serial chardev:door");
         }
         words.pair("-qmp", format!("unix:{},server=on,wait=off", path(&self.monitor)));
+        words.0
+    }
+}
+
+/// The provider's guest beside the board: one Ethernet port that leads to the board's eth0.
+#[derive(Debug, Clone)]
+pub struct Provider {
+    /// The kernel's image.
+    pub kernel: PathBuf,
+    /// The root.
+    pub root: Root,
+    /// eth0.
+    pub port: Port,
+    /// Where the first serial port's words go.
+    pub console: PathBuf,
+    /// A socket for the second serial port.
+    pub door: PathBuf,
+}
+
+impl Provider {
+    /// The emulator's arguments.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<String> {
+        let mut words = Words::default();
+        words.add("-nodefaults -no-user-config -display none -machine pc -cpu n270 -smp 1 -m 256 -accel tcg");
+        words.pair("-kernel", path(&self.kernel));
+        words.pair("-initrd", path(&self.root.path));
+        words.pair("-append", "console=ttyS0 loglevel=5 rdinit=/init panic=5".to_owned());
+        words.port("isp", "52:54:00:53:49:01", &self.port);
+        words.pair("-chardev", format!("file,id=console,path={}", path(&self.console)));
+        words.add("-serial chardev:console");
+        words.pair("-chardev", format!("socket,id=door,server=on,wait=off,path={}", path(&self.door)));
+        words.add("-serial chardev:door");
         words.0
     }
 }

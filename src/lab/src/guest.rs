@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::house::Scratch;
 use crate::kernel::Kernel;
 use crate::monitor::Monitor;
+use crate::provider::Provider;
 use crate::root::{self, Variant};
 use crate::slot::Slot;
 use crate::tool::{self, Bound};
@@ -43,6 +44,8 @@ pub enum Around {
     Emulated,
     /// A provider and a host at home that we did not write. The test is inside `namespace::enter`.
     Topology,
+    /// As [`Around::Topology`], and the provider is a guest of its own (`provider.rs`), with VLANs and PPPoE.
+    Provider,
 }
 
 /// How to boot.
@@ -60,6 +63,8 @@ pub struct Options {
     pub clock: Option<String>,
     /// More words for the kernel's command line.
     pub append: String,
+    /// The wanted network as text; `None`: the one that we ship.
+    pub network: Option<String>,
 }
 
 impl Options {
@@ -81,6 +86,7 @@ impl Options {
             stick: true,
             clock: None,
             append: String::new(),
+            network: None,
         }
     }
 }
@@ -93,6 +99,7 @@ pub struct Guest {
     monitor: Monitor,
     door: Option<Door>,
     topology: Option<Topology>,
+    provider: Option<Provider>,
     page_port: Option<u16>,
     console: PathBuf,
     scratch: Scratch,
@@ -122,9 +129,15 @@ impl Guest {
     /// [`Error::Missing`] with what brings it; others as [`Guest::boot`].
     pub fn boot_or_say(options: &Options) -> Result<Self, Error> {
         tool::need(EMULATOR, PACKAGE)?;
-        let root = root::assemble(options.kernel, options.variant)?;
+        let root = match &options.network {
+            None => root::assemble(options.kernel, options.variant)?,
+            Some(network) => root::assemble_with(options.kernel, options.variant, network)?,
+        };
         eprintln!("» booting the gateway, kernel {}", options.kernel.word());
         let mut guest = Self::start(options, root)?;
+        if let Some(provider) = &mut guest.provider {
+            provider.wait_ready(BOOT_LIMIT)?;
+        }
         guest.wait_ready(BOOT_LIMIT)?;
         Ok(guest)
     }
@@ -138,12 +151,16 @@ impl Guest {
         let slot = Slot::take()?;
         let scratch = Scratch::new()?;
         let topology = match options.around {
-            Around::Topology => Some(Topology::make()?),
+            Around::Topology | Around::Provider => Some(Topology::make()?),
             Around::Nothing | Around::Emulated => None,
+        };
+        let provider = match options.around {
+            Around::Provider => Some(Provider::start(&scratch)?),
+            Around::Nothing | Around::Emulated | Around::Topology => None,
         };
         let page_port = match options.around {
             Around::Emulated => Some(free_port(0)?),
-            Around::Nothing | Around::Topology => None,
+            Around::Nothing | Around::Topology | Around::Provider => None,
         };
         let port = |side, emulated| match (&topology, page_port) {
             (Some(topology), _) => topology.port(side),
@@ -157,7 +174,7 @@ impl Guest {
             clock: options.clock.clone(),
             append: options.append.clone(),
             stick: options.stick.then(|| scratch.file("stick.img")),
-            wan: port(Side::Isp, Port::Internet),
+            wan: provider.as_ref().map_or_else(|| port(Side::Isp, Port::Internet), Provider::port),
             lan: port(Side::Lan, Port::Home { page_port: page_port.unwrap_or_default() }),
             console: Console::File(console.clone()),
             door: options.variant.has_door().then(|| scratch.file("door")),
@@ -176,7 +193,7 @@ impl Guest {
             Error::Tool { program: EMULATOR.to_owned(), why: format!("{error}; {}", words.trim_end()) }
         })?;
         let door = board.door.as_deref().map(Door::connect).transpose()?;
-        Ok(Self { emulator, monitor, door, topology, page_port, console, scratch, _slot: slot })
+        Ok(Self { emulator, monitor, door, topology, provider, page_port, console, scratch, _slot: slot })
     }
 
     /// Waits until the door opens (again: after a reboot). Without a door it returns at once.
@@ -243,6 +260,24 @@ impl Guest {
         let missing =
             || Error::Missing { what: "neighbours".to_owned(), remedy: "Around::Topology".to_owned() };
         self.topology.as_mut().ok_or_else(missing)
+    }
+
+    /// The provider's guest; with [`Around::Provider`] it is there.
+    ///
+    /// # Errors
+    /// [`Error::Missing`]: the guest was booted without.
+    pub fn provider(&mut self) -> Result<&mut Provider, Error> {
+        let missing =
+            || Error::Missing { what: "a provider".to_owned(), remedy: "Around::Provider".to_owned() };
+        self.provider.as_mut().ok_or_else(missing)
+    }
+
+    /// Pulls the cable out of eth0 of the gateway, or plugs it in.
+    ///
+    /// # Errors
+    /// As [`Monitor::execute`].
+    pub fn plug_wan(&mut self, plugged: bool) -> Result<(), Error> {
+        self.monitor.execute("set_link", json!({ "name": "wan", "up": plugged })).map(drop)
     }
 
     /// Where the page is, seen from this host; with [`Around::Emulated`].

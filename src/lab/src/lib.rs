@@ -45,6 +45,7 @@
 pub mod command;
 
 pub mod guest;
+pub mod provider;
 pub mod topology;
 
 pub mod bench;

@@ -73,6 +73,8 @@ const REHEARSAL: (&str, &str) = ("rehearsal", "sbin/supervisor");
 const SERVICES: &str = "usr/lib/shg/services";
 /// Where things are mounted.
 const MOUNT_POINTS: [&str; 6] = ["proc", "sys", "dev", "run", "data", "tmp"];
+/// The wanted network.
+const NETWORK: &str = "etc/shg/network.toml";
 /// The list of modules, in the order in which they are loaded.
 const MODULES: &str = "etc/modules";
 /// How many roots stay in `target/lab/root`: the variants of both kernels, and some of yesterday.
@@ -158,6 +160,27 @@ impl Tree {
 /// [`Error::Missing`]: something is not built yet; the text says what builds it. [`Error::Io`], [`Error::Tool`]: on the way.
 pub fn assemble(kernel: Kernel, variant: Variant) -> Result<Root, Error> {
     compress(&gateway(kernel, variant)?.pack()?)
+}
+
+/// As [`assemble`], with this text in place of the network that we ship.
+///
+/// # Errors
+/// As [`assemble`].
+pub fn assemble_with(kernel: Kernel, variant: Variant, network: &str) -> Result<Root, Error> {
+    let mut tree = gateway(kernel, variant)?;
+    tree.add(NETWORK, Entry::File { permissions: 0o644, contents: network.as_bytes().to_vec() });
+    compress(&tree.pack()?)
+}
+
+/// The root of the provider's guest.
+///
+/// # Errors
+/// As [`assemble`].
+pub fn provider() -> Result<Root, Error> {
+    let mut tree = Tree::default();
+    tree.add("dev/console", Entry::Device { permissions: 0o600, number: (5, 1) });
+    tree.add_folder("", &house::cache().join("provider/root"))?;
+    compress(&tree.pack()?)
 }
 
 /// A root that has only this program of the firmware as its init, and the kernel's modules: what a gateway's boot is compared with.
