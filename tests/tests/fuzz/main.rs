@@ -151,15 +151,23 @@ fn home() -> wanted::Wanted {
 
 #[test]
 fn netlink_firewall() {
-    let (sample, _) = network::firewall::table(&home(), &[]).batch(7, 1);
+    let (sample, _) =
+        network::firewall::table(&home(), &[], &network::firewall::Facts::default()).batch(7, 1);
     run("netlink_firewall", &[&sample], |bytes| {
         let bodies: Vec<Vec<u8>> =
             network::bytes::messages(bytes).map(|message| message.body.to_vec()).collect();
         let _ = bodies.first().map(|body| network::ruleset::generation(body));
         let (chains, rules) = bodies.split_at(bodies.len() / 4);
-        let listed = network::ruleset::Listed { chains: chains.to_vec(), rules: rules.to_vec() };
+        let listed = network::ruleset::Listed {
+            chains: chains.to_vec(),
+            rules: rules.to_vec(),
+            sets: bodies.clone(),
+            ..network::ruleset::Listed::default()
+        };
+        let _ = bodies.iter().map(|body| network::ruleset::elements(body).len()).sum::<usize>();
+        let _ = bodies.iter().filter(|body| network::ruleset::set_name(body).is_some()).count();
         let _ = listed.chains.iter().filter(|chain| network::ruleset::is_ours(chain)).count();
-        let _ = network::firewall::table(&home(), &[]).is(&listed);
+        let _ = network::firewall::table(&home(), &[], &network::firewall::Facts::default()).is(&listed);
         let _ = network::bytes::agrees(bytes, &bytes[bytes.len() / 2..]);
     });
 }
