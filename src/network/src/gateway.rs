@@ -14,6 +14,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use contract::learn::{Learned, Lease, OnLink, Wish};
+use contract::told::Told;
 use contract::wanted::Wanted;
 use log::{info, warn};
 use sys::clock;
@@ -30,7 +31,7 @@ use crate::service::Service;
 use crate::socket::Socket;
 use crate::target::{self, Attachment, Target, slot_of};
 use crate::view::{View, Which};
-use crate::{Error, firewall, kernel, wish};
+use crate::{Error, firewall, kernel, told, wish};
 
 /// How long links of a former life wait for somebody who asks for them, in milliseconds. The supervisor asks at once when its
 /// connection breaks; should it be dead too, its next life is there within a second or two.
@@ -57,6 +58,8 @@ pub struct Gateway {
     orphans: bool,
     /// What the last turn failed at.
     fault: Option<String>,
+    /// What was there after the last turn.
+    observed: Observed,
     pub(crate) changes: u64,
 }
 
@@ -80,6 +83,7 @@ impl Gateway {
             adopt_until_ms: clock::boot_ms() + adopt_ms,
             orphans: false,
             fault: None,
+            observed: Observed::default(),
             changes: 0,
         })
     }
@@ -143,6 +147,7 @@ impl Gateway {
         note(self.settle_queues(&wanted));
         let observed = kernel::observe(&mut self.route, &[])?;
         self.note_lease(&wanted, &observed);
+        self.observed = observed;
         first
     }
 
@@ -287,6 +292,14 @@ impl Gateway {
         let wanted = self.configuration.wanted();
         let view = wanted.map(|wanted| View::of(wanted, &self.known, &[], clock::boot_ms()));
         view.map(|view| wish::wish(&view)).unwrap_or_default()
+    }
+
+    /// What the daemon with this uid is told; `None`: nothing (yet).
+    #[must_use]
+    pub fn told(&self, uid: u32) -> Option<Told> {
+        let services = self.attachments();
+        let view = View::of(self.configuration.wanted()?, &self.known, &services, clock::boot_ms());
+        told::told(uid, &view, &self.observed)
     }
 
     /// The Internet play's lease, and when its address was first seen to stand.

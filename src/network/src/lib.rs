@@ -14,6 +14,7 @@
 pub mod known;
 pub mod plan;
 pub mod target;
+pub mod told;
 pub mod view;
 pub mod wish;
 

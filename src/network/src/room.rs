@@ -1,6 +1,6 @@
 //! The daemon's loop: one thread, one poll. Wires in, news from the kernel in, turns out.
 //!
-//! In:  the wires `attach`, `learn`, `show`; the kernel's news. Out: answers; a network that is as wanted.
+//! In:  the wires `attach`, `learn`, `show`, `told`; the kernel's news. Out: answers; a network that is as wanted.
 //!
 //! News come in crowds (a firewall that is replaced is a hundred of them), so a turn waits [`CROWD_MS`] for the rest of its crowd, and
 //! longer where turn after turn finds something to change: somebody else wants the opposite, and neither should eat the machine.
@@ -19,6 +19,12 @@ use serde::de::DeserializeOwned;
 use sys::seqpacket::Descriptors;
 use sys::{Errno, clock};
 use wire::{Connection, Listener, Received};
+
+mod sessions;
+mod speaker;
+
+use sessions::Sessions;
+use speaker::Speaker;
 
 use crate::Error;
 use crate::gateway::{ADOPT_MS, Gateway};
@@ -44,6 +50,8 @@ pub struct Room {
     attach: Door,
     learn: Door,
     show: Door,
+    told: Speaker,
+    sessions: Sessions,
     news: Vec<News>,
     gateway: Gateway,
     /// What `lease` was last told, and when.
@@ -62,26 +70,28 @@ struct Door {
 }
 
 impl Room {
-    /// The daemon on its wires. Nothing is changed yet.
+    /// The daemon on its wires `attach`, `learn`, `show`, `told`. Nothing is changed yet.
     ///
     /// # Errors
     /// [`Error::Kernel`]: no netlink.
-    pub fn open(attach: Listener, learn: Listener, show: Listener) -> Result<Self, Error> {
-        Self::open_at(CONFIGURATION.into(), [attach, learn, show])
+    pub fn open(wires: [Listener; 4]) -> Result<Self, Error> {
+        Self::open_at(CONFIGURATION.into(), wires)
     }
 
     /// The same, with a configuration elsewhere: for tests.
     ///
     /// # Errors
     /// As [`Room::open`].
-    pub fn open_at(configuration: PathBuf, wires: [Listener; 3]) -> Result<Self, Error> {
+    pub fn open_at(configuration: PathBuf, wires: [Listener; 4]) -> Result<Self, Error> {
         let routes = News::of_routes().map_err(Error::kernel("news of the kernel"))?;
         let filter = News::of_filter().inspect_err(|errno| warn!("news of the firewall: {}", errno.desc()));
-        let [attach, learn, show] = wires.map(|listener| Door { listener, clients: Vec::new() });
+        let [attach, learn, show, told] = wires.map(|listener| Door { listener, clients: Vec::new() });
         Ok(Self {
             attach,
             learn,
             show,
+            told: Speaker::new(told),
+            sessions: Sessions::default(),
             news: [routes].into_iter().chain(filter).collect(),
             gateway: Gateway::open(configuration, ADOPT_MS)?,
             wish: None,
@@ -108,6 +118,9 @@ impl Room {
             self.serve_attach();
             self.serve_learn();
             self.serve_show();
+            if self.told.attend() {
+                self.tell_others();
+            }
             if let Some(due_ms) = self.gateway.due_ms() {
                 self.due_by(due_ms);
             }
@@ -123,6 +136,13 @@ impl Room {
         self.busy = if self.gateway.changes() > before { self.busy.saturating_add(1) } else { 0 };
         self.due_ms = self.gateway.due_ms();
         self.tell_wish();
+        self.tell_others();
+    }
+
+    /// Tells the other daemons what is new for each.
+    fn tell_others(&mut self) {
+        let Self { told, gateway, .. } = self;
+        told.tell(|uid| gateway.told(uid));
     }
 
     fn due_by(&mut self, at_ms: u64) {
@@ -131,7 +151,7 @@ impl Room {
 
     /// Waits until there is something to do.
     fn wait(&self) -> Result<(), Error> {
-        let doors = [&self.attach, &self.learn, &self.show];
+        let doors = [&self.attach, &self.learn, &self.show, &self.told.door];
         let listeners = doors.iter().map(|door| door.listener.as_fd());
         let clients = doors.iter().flat_map(|door| door.clients.iter().map(AsFd::as_fd));
         let descriptors = listeners.chain(clients).chain(self.news.iter().map(AsFd::as_fd));
@@ -168,7 +188,10 @@ impl Room {
             self.wish = None; // Everybody hears it again.
         }
         for client in std::mem::take(&mut self.learn.clients) {
-            let alive = hear(&client, |learned: Learned, _| {
+            let alive = hear(&client, |learned: Learned, along| {
+                if self.sessions.hear(&learned, along) {
+                    self.wish = None;
+                }
                 self.gateway.learn(learned);
                 true
             });
@@ -177,6 +200,7 @@ impl Room {
             }
         }
         self.tell_wish();
+        self.tell_others();
     }
 
     /// Tells `lease` what is wanted of it, where that is new.
@@ -184,7 +208,8 @@ impl Room {
         let (wish, now_ms) = (self.gateway.wish(), clock::boot_ms());
         let passed_s = |at_ms| u32::try_from(now_ms.saturating_sub(at_ms) / 1_000).unwrap_or(u32::MAX);
         if !self.wish.as_ref().is_some_and(|(old, at_ms)| is_same(old, &wish, passed_s(*at_ms))) {
-            self.learn.clients.retain(|client| client.send(&wish, &[]).is_ok());
+            let clients = &mut self.learn.clients;
+            self.sessions.along(&wish, |along| clients.retain(|client| client.send(&wish, along).is_ok()));
             self.wish = Some((wish, now_ms));
         }
     }

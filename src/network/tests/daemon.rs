@@ -17,7 +17,7 @@ use contract::learn::{Learned, Wish};
 use contract::limit::{SERVES, SERVICES};
 use contract::manifest::{Audience, Protocol, Serve};
 use contract::show::Part;
-use contract::wires::{ATTACH, LEARN, SHOW, Wire};
+use contract::wires::{ATTACH, LEARN, SHOW, TOLD, Wire};
 use contract::{attach, show};
 use network::room::Room;
 use nix::sys::signal::{Signal, kill};
@@ -34,7 +34,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 #[test]
 fn daemon() {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
-    let listeners = [ATTACH, LEARN, SHOW].map(|wire| {
+    let listeners = [ATTACH, LEARN, SHOW, TOLD].map(|wire| {
         let socket = sys::seqpacket::listen(&folder.join(wire.name)).unwrap();
         Listener::new(Wire { clients: &[0], ..wire }, socket)
     });
@@ -77,7 +77,7 @@ fn dial(folder: &Path, wire: Wire) -> Client {
 
 impl Life {
     fn begin(folder: &Path) -> Self {
-        for wire in [ATTACH, LEARN, SHOW] {
+        for wire in [ATTACH, LEARN, SHOW, TOLD] {
             let _ = fs::remove_file(folder.join(wire.name)); // A former life's: it would refuse.
         }
         let own = std::env::current_exe().unwrap();

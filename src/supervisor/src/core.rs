@@ -52,7 +52,8 @@ pub const DAEMONS: &[Daemon] = &[
         name: "network",
         program: c"/sbin/network",
         uid: uid::NETWORK,
-        capabilities: &[Capability::CAP_NET_ADMIN],
+        // The tables of the network; opening raw sockets for `multicast` (docs/decisions/0020-multicast-apart.md).
+        capabilities: &[Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW],
         wires: &["attach", "learn", "show", "told"],
         after: &[],
         memory_mib: 32,
@@ -127,7 +128,10 @@ pub const DAEMONS: &[Daemon] = &[
 ];
 
 /// Folders under `/run` that belong to a daemon, where it says something by a file: path and owner. The supervisor makes them.
-pub const RUN_FOLDERS: &[(&str, u32)] = &[("/run/time", uid::TIME)];
+pub const RUN_FOLDERS: &[(&str, u32)] = &[("/run/time", uid::TIME), ("/run/network", uid::NETWORK)];
+
+/// Devices that belong to a daemon, where the kernel has them: path and owner. `network` opens PPP's for `lease`.
+pub const DEVICES: &[(&str, u32)] = &[("/dev/ppp", uid::NETWORK)];
 
 /// Whom every tenant needs.
 pub const TENANTS_AFTER: &[&str] = &["storage", "network"];

@@ -17,7 +17,7 @@ use sandbox::{Network, Report, cgroup, daemon, enter, layers, look};
 use sys::{Errno, pidfd};
 
 use crate::Error;
-use crate::core::RUN_FOLDERS;
+use crate::core::{DEVICES, RUN_FOLDERS};
 use crate::house::House;
 use crate::life::Event;
 use crate::process::{Process, What, label};
@@ -271,6 +271,7 @@ pub fn settle() {
     }
     fs::write("/proc/self/oom_score_adj", "-1000").unwrap_or_else(|error| warn!("oom_score_adj: {error}"));
     make_run_folders();
+    give_devices();
 }
 
 /// Makes the daemons' folders under `/run`, which is ours alone: nobody else can have put a link there.
@@ -282,6 +283,16 @@ fn make_run_folders() {
         };
         let owned = made.and_then(|()| lchown(path, Some(*owner), Some(*owner)));
         owned.unwrap_or_else(|error| warn!("{path}: {error}"));
+    }
+}
+
+/// Gives daemons their devices; a kernel may have none of them.
+fn give_devices() {
+    for (path, owner) in DEVICES {
+        match lchown(path, Some(*owner), Some(*owner)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => warn!("{path}: {error}"),
+            Err(_) | Ok(()) => {}
+        }
     }
 }
 

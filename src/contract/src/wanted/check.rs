@@ -112,7 +112,7 @@ fn home(wanted: &Wanted) -> [Rule; 9] {
     ]
 }
 
-fn guests(wanted: &Wanted, guest: &Guest) -> [Rule; 6] {
+fn guests(wanted: &Wanted, guest: &Guest) -> [Rule; 7] {
     let [outside, empty, ours, short] = pool(&guest.dhcp, guest.address, guest.prefix_length);
     let nowhere = guest.ports.is_empty() && guest.vlan == 0;
     [
@@ -124,6 +124,10 @@ fn guests(wanted: &Wanted, guest: &Guest) -> [Rule; 6] {
         ),
         (short, "guest.dhcp.lease_s: at least 120"),
         (nowhere || guest.vlan > VLAN_MAX, "guest.vlan: 1 to 4094, or 0 and guest.ports"),
+        (
+            guest.vlan != 0 && wanted.lan.ports.iter().any(|port| port.len() > 10),
+            "lan.ports: names of at most 10 bytes where guest.vlan is",
+        ),
         (guest.vlan == 1 && !wanted.lan.ports.is_empty(), "guest.vlan: 1 is the home's own"),
     ]
 }

@@ -3,7 +3,7 @@
 //! In:  a view. Out: bridges with their ports, our addresses in them.
 //!
 //! Guests are on ports of their own, and by a VLAN link on each port of the LAN; that port's own bridge never sees their frames
-//! (docs/decisions/0013-guests.md).
+//! (docs/decisions/0021-guests.md).
 //!
 //! Source: RFC 4541 (snooping), IEEE 802.1Q.
 
