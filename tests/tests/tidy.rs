@@ -26,6 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("lease", &["contract", "sys", "wire", "state"]),
     ("multicast", &["contract", "sys", "wire"]),
     ("identity", &["contract", "sys", "wire", "state"]),
+    ("voice", &["contract", "sys", "wire"]),
     ("ctl", &["contract", "sys", "wire"]),
     ("reaper", &[]),
     ("services/hello", &[]),

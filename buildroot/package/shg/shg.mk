@@ -20,6 +20,7 @@ SHG_PROGRAMS = \
 	lease:/sbin/lease \
 	multicast:/sbin/multicast \
 	identity:/sbin/identity \
+	voice:/sbin/voice \
 	ctl:/bin/ctl \
 	reaper:/usr/lib/shg/reaper
 

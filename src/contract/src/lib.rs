@@ -26,6 +26,7 @@ pub mod keep;
 pub mod wires;
 
 pub mod attach;
+pub mod calls;
 pub mod clock;
 pub mod control;
 pub mod groups;

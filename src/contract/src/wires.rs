@@ -75,6 +75,9 @@ pub const RESOLVE: Wire =
 /// ctl → multicast: who watches what.
 pub const GROUPS: Wire =
     Wire { name: "groups", server: "multicast", clients: &[uid::ROOT], path: "/run/wire/groups" };
+/// ctl → voice: phones and calls.
+pub const CALLS: Wire =
+    Wire { name: "calls", server: "voice", clients: &[uid::ROOT], path: "/run/wire/calls" };
 
 /// ctl → time: what the clock says, and who says so.
 pub const CLOCK: Wire =
@@ -84,5 +87,5 @@ pub const IDENTIFY: Wire =
     Wire { name: "identify", server: "identity", clients: &[uid::ROOT], path: "/run/wire/identify" };
 
 /// Every wire but `keep`, which is a pair and has no path.
-pub const ALL: [Wire; 11] =
-    [CONTROL, MOUNT, ATTACH, LEARN, SHOW, LEASES, TOLD, RESOLVE, GROUPS, CLOCK, IDENTIFY];
+pub const ALL: [Wire; 12] =
+    [CONTROL, MOUNT, ATTACH, LEARN, SHOW, LEASES, TOLD, RESOLVE, GROUPS, CALLS, CLOCK, IDENTIFY];

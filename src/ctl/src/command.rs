@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use crate::{Error, gateway, identity, leases, machine, multicast, processes};
+use crate::{Error, calls, gateway, identity, leases, machine, multicast, processes};
 
 /// Whom a command writes to.
 pub(crate) type Out<'o> = &'o mut dyn Write;
@@ -49,6 +49,12 @@ const COMMANDS: &[Command] = &[
         arguments: "[--json]",
         about: "Show the WAN's lease and those given out",
         run: leases::leases,
+    },
+    Command {
+        name: "calls",
+        arguments: "[--json]",
+        about: "Show the home's phones and their calls",
+        run: calls::calls,
     },
     Command {
         name: "multicast",

@@ -9,6 +9,7 @@
 
 pub mod command;
 
+mod calls;
 mod gateway;
 mod identity;
 pub mod json;

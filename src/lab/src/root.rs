@@ -52,7 +52,7 @@ pub struct Root {
 }
 
 /// Programs of the firmware and their places.
-pub const PROGRAMS: [(&str, &str); 9] = [
+pub const PROGRAMS: [(&str, &str); 10] = [
     ("init", "sbin/init"),
     ("supervisor", "sbin/supervisor"),
     ("storage", "sbin/storage"),
@@ -60,6 +60,7 @@ pub const PROGRAMS: [(&str, &str); 9] = [
     ("lease", "sbin/lease"),
     ("multicast", "sbin/multicast"),
     ("identity", "sbin/identity"),
+    ("voice", "sbin/voice"),
     ("ctl", "bin/ctl"),
     ("reaper", "usr/lib/shg/reaper"),
 ];

@@ -82,6 +82,17 @@ pub const DAEMONS: &[Daemon] = &[
         optional: true,
     },
     Daemon {
+        name: "voice",
+        program: c"/sbin/voice",
+        uid: uid::VOICE,
+        // None: SIP's port is above 1024.
+        capabilities: &[],
+        wires: &["calls"],
+        after: &["network"],
+        memory_mib: 24,
+        optional: true,
+    },
+    Daemon {
         name: "multicast",
         program: c"/sbin/multicast",
         uid: uid::MULTICAST,

@@ -10,6 +10,7 @@ use tests::fuzz::run;
 mod lease;
 mod multicast;
 mod ppp;
+mod voice;
 
 /// Takes bytes for a message, and what came out for the same message again.
 fn both_ways<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq>(bytes: &[u8]) {
