@@ -43,17 +43,20 @@ fn sip() {
     });
 }
 
-#[test]
-fn sip_proxy() {
-    let told = Voice {
+fn told() -> Voice {
+    Voice {
         home: ("lan".into(), Ipv4Addr::new(192, 168, 1, 1)),
         prefix: "192.168.1.0/24".parse().unwrap(),
         play: Some(("voice".into(), Ipv4Addr::new(198, 51, 100, 2))),
         reaches: heapless::Vec::from_iter(["198.51.100.8/29".parse().unwrap()]),
         registrar: (Ipv4Addr::new(198, 51, 100, 10).into(), 5060),
-    };
+    }
+}
+
+#[test]
+fn sip_proxy() {
     run("sip_proxy", &[INVITE, ANSWER], |bytes| {
-        let mut proxy = Proxy::new(told.clone());
+        let mut proxy = Proxy::new(told());
         let mut ports = Always(20_000);
         for (side, from) in [(Side::Home, "192.168.1.20:5062"), (Side::Play, "198.51.100.10:5060")] {
             for out in proxy.hear(side, from.parse().unwrap(), bytes, (&mut ports, 0)) {
