@@ -228,6 +228,7 @@ fn parts(value: &str) -> Vec<String> {
         rest = tail.get(1..).unwrap_or_default();
     }
     found.push(rest.trim().to_owned());
+    found.retain(|part| !part.is_empty());
     found
 }
 
