@@ -52,7 +52,7 @@ impl Gateway {
         }
         let view = View::of(&wanted, &self.known, &[], clock::boot_ms());
         self.changes += service.settle(&view)?;
-        self.changes += service.settle_queues(&mut self.queues)?;
+        self.changes += service.settle_queues(&mut self.queues, &wanted)?;
         self.services.retain(|other| other.attachment.slot != slot && other.attachment.service != name);
         self.services.push(service);
         self.services.sort_by_key(|service| service.attachment.slot);

@@ -11,13 +11,15 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use contract::wanted::Wanted;
 use log::info;
 
 use crate::Error;
 use crate::kernel;
 use crate::observed::Observed;
 use crate::plan::plan;
-use crate::qos::{links, queues::Queues};
+use crate::qos::links;
+use crate::qos::queues::{self, Queues};
 use crate::socket::Socket;
 use crate::target::{self, Attachment, INSIDE_LINK, service_link};
 use crate::view::View;
@@ -76,14 +78,16 @@ impl Service {
         Ok(made)
     }
 
-    /// Sees to it that what it sends has its ceiling. Returns how many changes that took.
+    /// Sees to it that what it sends has its ceiling, and comes in pieces that the line can take. Returns how many changes that took.
     ///
     /// # Errors
     /// [`Error::Kernel`]: one was refused.
-    pub fn settle_queues(&mut self, queues: &mut Queues) -> Result<u64, Error> {
+    pub fn settle_queues(&mut self, queues: &mut Queues, wanted: &Wanted) -> Result<u64, Error> {
         let tree = links::inside(&self.attachment);
         let links = kernel::observe(&mut self.inside, &[])?;
         let Some(link) = links.link(INSIDE_LINK) else { return Ok(0) };
-        queues.settle(&mut self.inside, link.index, &tree, false)
+        let cut = queues::cut(&mut self.inside, link.index, links::segment_bytes(wanted));
+        let cut = cut.map_err(Error::kernel(format!("{}: segments not cut", self.attachment.service)))?;
+        Ok(queues.settle(&mut self.inside, link.index, &tree, false)? + u64::from(cut))
     }
 }

@@ -141,6 +141,7 @@ fn a_service_has_its_ceiling_at_both_ends_and_its_floor_on_the_line() {
     for said in [run("tc class show dev svc-1"), services[1].run("tc class show dev eth0")] {
         assert!(classes(&said).contains(ceiling), "{said}");
     }
+    assert!(services[1].run("ip -d link show dev eth0").contains("gso_max_size 5000 "));
     let floor = "class htb 1:101 parent 1:40 prio 2 rate 1500Kbit overhead 22 ceil 3Mbit";
     for link in ["eth0", "ifb-wan"] {
         assert!(classes(&run(&format!("tc class show dev {link}"))).contains(floor), "{link}");

@@ -10,6 +10,8 @@
 //!
 //! Source: tc-htb(8), tc-police(8), veth(4).
 
+use contract::wanted::Wanted;
+
 use super::line::{LINE, SERVICE_LEAF};
 use super::tree::{ALL, Act, Class, Filter, INGRESS, Rate, Takes, Tree};
 use crate::target::{Attachment, INSIDE_LINK, service_link};
@@ -44,6 +46,15 @@ pub fn inside(service: &Attachment) -> Tree {
     ceiling(INSIDE_LINK.to_owned(), service.rates.ceiling_up_kbit_s)
 }
 
+/// The largest piece of TCP that a service's link takes, in bytes: the kernel makes 64 KiB of a flow where it may, and a call would wait for
+/// all of it. It is what the line carries in two milliseconds, and two full packets on the slowest.
+#[must_use]
+pub fn segment_bytes(wanted: &Wanted) -> u32 {
+    const USUAL: u32 = 65_536; // Source: linux/netdevice.h, `GSO_LEGACY_MAX_SIZE`.
+    const LEAST: u32 = 3_000;
+    wanted.qos.as_ref().map_or(USUAL, |qos| (qos.up_kbit_s / 4).clamp(LEAST, USUAL))
+}
+
 fn ceiling(link: String, kbit_s: u32) -> Tree {
     if kbit_s == 0 {
         return Tree { link, ..Tree::default() };
@@ -56,10 +67,24 @@ fn ceiling(link: String, kbit_s: u32) -> Tree {
 
 #[cfg(test)]
 mod tests {
-    use super::{inside, outside};
+    use super::{inside, outside, segment_bytes};
     use crate::target::Attachment;
-    use crate::testing::rated;
+    use crate::testing::{rated, with_queues};
     use contract::attach::Rates;
+
+    #[test]
+    fn pieces_are_of_two_milliseconds() {
+        let table = [("no line", None, 65_536), ("20 Mbit/s", Some(20_000), 5_000)];
+        let table = table.into_iter().chain([("slow", Some(64), 3_000), ("fast", Some(1_000_000), 65_536)]);
+        for (what, up_kbit_s, bytes) in table {
+            let mut wanted = with_queues("");
+            match up_kbit_s {
+                Some(kbit_s) => wanted.qos.as_mut().unwrap().up_kbit_s = kbit_s,
+                None => wanted.qos = None,
+            }
+            assert_eq!(segment_bytes(&wanted), bytes, "{what}");
+        }
+    }
 
     #[test]
     fn a_ceiling_stands_where_packets_leave_and_there_is_a_measure_in_any_case() {

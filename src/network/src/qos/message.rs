@@ -35,6 +35,7 @@ pub(super) const FQ_CODEL_LIMIT: u16 = 2;
 pub(super) const FQ_CODEL_FLOWS: u16 = 5;
 pub(super) const FQ_CODEL_MEMORY: u16 = 9;
 pub(super) const CAKE_MEMORY: u16 = 10;
+pub(super) const IFLA_GSO_MAX_SIZE: u16 = 41;
 
 /// HTB's own version, and what a class without a quantum would get of its rate.
 const HTB_VERSION: u32 = 3;
@@ -225,6 +226,13 @@ pub fn ifb(name: &str) -> Vec<u8> {
         .put_text(IFLA_IFNAME, name)
         .nest(IFLA_LINKINFO, Writer::default().put_text(INFO_KIND, "ifb"));
     [words(&[0, 0, UP, UP]), attributes.end()].concat() // `struct ifinfomsg`
+}
+
+/// A link's largest segment, in bytes; `None`: only which link it is. Source: linux/if_link.h.
+#[must_use]
+pub fn segments(link: u32, bytes: Option<u32>) -> Vec<u8> {
+    let attributes = bytes.map(|bytes| Writer::default().put(IFLA_GSO_MAX_SIZE, &bytes.to_ne_bytes()).end());
+    [words(&[0, link, 0, 0]), attributes.unwrap_or_default()].concat()
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@
 
 use super::message::{
     ACT_KIND, ACT_OPTIONS, CAKE_MEMORY, CTINFO_CPMARK, FQ_CODEL_FLOWS, FQ_CODEL_LIMIT, FQ_CODEL_MEMORY,
-    FW_CLASSID, FW_MASK, HTB_INIT, HTB_PARMS, MIRRED_PARMS, POLICE_PKTBURST, POLICE_PKTRATE,
-    SKBEDIT_PRIORITY, TCA_KIND, TCA_OPTIONS, U32_ACT, U32_CLASSID, U32_SEL,
+    FW_CLASSID, FW_MASK, HTB_INIT, HTB_PARMS, IFLA_GSO_MAX_SIZE, MIRRED_PARMS, POLICE_PKTBURST,
+    POLICE_PKTRATE, SKBEDIT_PRIORITY, TCA_KIND, TCA_OPTIONS, U32_ACT, U32_CLASSID, U32_SEL,
 };
 use super::tree::{Act, Class, Filter, Leaf, Takes, Word};
 use crate::bytes::{attribute, attributes, text, u16_at, u32_at};
@@ -187,6 +187,12 @@ fn words(selector: &[u8]) -> Vec<Word> {
     let keys = selector.get(16..).unwrap_or_default().chunks_exact(16);
     let word = |key: &[u8]| Some(Word { mask: be(key, 0)?, value: be(key, 4)?, at: u32_at(key, 8)? });
     keys.filter_map(word).filter(|word| word.mask != 0).collect()
+}
+
+/// The largest segment that a link takes, in bytes: behind `struct ifinfomsg`.
+#[must_use]
+pub fn segments(body: &[u8]) -> Option<u32> {
+    number(body.get(16..)?, IFLA_GSO_MAX_SIZE)
 }
 
 fn acts(options: &[u8]) -> Vec<Act> {

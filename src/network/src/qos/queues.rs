@@ -14,11 +14,13 @@ use sys::Errno;
 
 use super::change::{Change, plan};
 use super::message;
-use super::observed::{Queue, Seen, class, filter, queue};
+use super::observed::{Queue, Seen, class, filter, queue, segments};
 use super::tree::{AT_CLSACT, AT_ROOT, Act, INGRESS, Leaf, ROOT, Takes, Tree};
 use crate::Error;
 use crate::socket::{CREATE, EXCLUSIVE, REPLACE, Socket};
 
+const GETLINK: u16 = 18;
+const SETLINK: u16 = 19;
 const NEWQDISC: u16 = 36;
 const DELQDISC: u16 = 37;
 const GETQDISC: u16 = 38;
@@ -179,6 +181,20 @@ pub fn observe(socket: &mut Socket, index: u32) -> Result<Seen, Errno> {
         seen.filters.extend(filters.iter().filter_map(|body| filter(body)));
     }
     Ok(seen)
+}
+
+/// Sets the largest segment that a link takes, in bytes. Had it another one?
+///
+/// # Errors
+/// What the kernel says.
+pub fn cut(socket: &mut Socket, index: u32, bytes: u32) -> Result<bool, Errno> {
+    let link = socket.get(GETLINK, &message::segments(index, None))?;
+    if segments(&link) == Some(bytes) {
+        return Ok(false);
+    }
+    socket.change(SETLINK, 0, &message::segments(index, Some(bytes)))?;
+    info!("segments of at most {bytes} bytes on link {index}");
+    Ok(true)
 }
 
 /// Makes one change on the link with this number.
