@@ -2,12 +2,14 @@
 //!
 //! In:  a `Table`. Out: that table in the kernel, in one step.
 //!
-//! Source: nft(8); Documentation/networking/ip-sysctl.rst, `ip_forward`.
+//! Source: nft(8); Documentation/networking/ip-sysctl.rst, `ip_forward`, `conf/all/forwarding`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 
-use log::warn;
+use log::{info, warn};
 use sys::Errno;
 
 use crate::Error;
@@ -16,6 +18,8 @@ use crate::socket::Socket;
 
 /// Whether packets are passed on. The rights over the network are enough to write it (net/sysctl_net.c, `net_ctl_permissions`).
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
+/// The same for IPv6; a kernel without it has no such file. Behind it the kernel believes no router's advertisement either.
+const FORWARDING6: &str = "/proc/sys/net/ipv6/conf/all/forwarding";
 /// Somebody else may change another table between our look and our batch; then it is sent again, so often.
 const TRIES_MAX: u32 = 8;
 
@@ -29,13 +33,15 @@ pub struct Filter {
     made: Option<(u64, u64)>,
     /// The mark of the last listing that was good.
     seen: Option<u64>,
+    /// Has the kernel flowtables? `None`: it was not asked yet.
+    short: Option<bool>,
 }
 
 impl Filter {
     /// The firewall of our own namespace.
     #[must_use]
     pub fn open() -> Self {
-        Self { socket: Socket::filter().ok(), made: None, seen: None }
+        Self { socket: Socket::filter().ok(), made: None, seen: None, short: None }
     }
 
     fn socket(&mut self) -> Result<&mut Socket, Errno> {
@@ -63,35 +69,74 @@ impl Filter {
         }
         let (kind, body) = ruleset::list_rules();
         let rules = socket.dump(kind, &body)?;
-        Ok(Some(Listed { chains, rules }))
+        let (kind, body) = ruleset::list_flowtables();
+        let flowtables = socket.dump(kind, &body)?;
+        let (kind, body) = ruleset::list_sets();
+        let sets = socket.dump(kind, &body)?;
+        let mut elements = BTreeMap::new();
+        for name in sets.iter().filter_map(|set| ruleset::set_name(set)) {
+            let (kind, body) = ruleset::list_elements(name);
+            let messages = socket.dump(kind, &body)?;
+            let all = messages.iter().flat_map(|message| ruleset::elements(message)).collect();
+            elements.insert(name.to_owned(), all);
+        }
+        Ok(Some(Listed { sets, flowtables, chains, rules, elements }))
+    }
+
+    /// Has the kernel flowtables? It is asked once.
+    #[must_use]
+    pub fn goes_short(&mut self) -> bool {
+        if self.short.is_none() {
+            let tried = self.try_flowtable();
+            if let Err(errno) = tried {
+                info!(
+                    "firewall: this kernel has no flowtables ({}): every packet takes the long way",
+                    errno.desc()
+                );
+            }
+            // One that did not come to an end says nothing.
+            self.short = match tried {
+                Ok(()) => Some(true),
+                Err(Errno::ERESTART | Errno::ETIMEDOUT | Errno::EPERM) => None,
+                Err(_) => Some(false),
+            };
+        }
+        self.short.unwrap_or(false)
+    }
+
+    fn try_flowtable(&mut self) -> Result<(), Errno> {
+        let generation = self.generation()?;
+        self.send(generation, ruleset::TRIAL_MESSAGES, |generation, first| {
+            Some(ruleset::try_flowtable(generation, first))
+        })
     }
 
     /// Is what is listed this table?
     #[must_use]
     pub fn is(&self, table: &Table, listed: &Listed) -> bool {
-        let as_many = (listed.chains.len(), listed.rules.len()) == (table.chains.len(), table.rules.len());
-        table.is(listed) || as_many && self.made == Some((mark(table), mark(listed)))
+        table.is(listed) || as_many(table, listed) && self.made == Some((mark(table), mark(listed)))
     }
 
-    /// Puts `table` in the place of what is there.
+    /// Puts `table` in the place of what is there; where only elements of its sets differ, only these change. Returns whether it was
+    /// replaced.
     ///
     /// # Errors
     /// [`Error::Kernel`]: it was refused, and what was there still is.
-    pub fn replace(&mut self, table: &Table) -> Result<(), Error> {
+    pub fn replace(&mut self, table: &Table) -> Result<bool, Error> {
         let mut tried = Err(Errno::ERESTART);
         for _ in 0..TRIES_MAX {
             if tried == Err(Errno::ERESTART) {
                 tried = self.try_once(table);
             }
         }
-        tried.map_err(Error::kernel("firewall: not replaced"))?;
+        let replaced = tried.map_err(Error::kernel("firewall: not replaced"))?;
         let listed = self.listed()?.unwrap_or_default();
         if !self.is(table, &listed) {
             warn!("firewall: taken, but the kernel lists it in other words than expected");
         }
         self.made = Some((mark(table), mark(&listed)));
         self.saw(&listed);
-        Ok(())
+        Ok(replaced)
     }
 
     /// Notes that what is listed is good.
@@ -106,15 +151,46 @@ impl Filter {
             && self.listed().is_ok_and(|listed| listed.map(|listed| mark(&listed)) == self.seen)
     }
 
-    fn try_once(&mut self, table: &Table) -> Result<(), Errno> {
-        let socket = self.socket()?;
-        let (kind, body) = ruleset::ask_generation();
-        let answer = socket.get(kind, &body)?;
-        let generation = ruleset::generation(&answer).ok_or(Errno::EBADMSG)?;
-        let first = socket.numbers(table.messages());
-        let (batch, last) = table.batch(generation, first);
-        socket.batch(&batch, first, last)
+    fn try_once(&mut self, table: &Table) -> Result<bool, Errno> {
+        let generation = self.generation()?;
+        // Listed after the generation was asked: if somebody changes something from now on, the batch is refused.
+        let listed = self.try_listed()?;
+        if let Some(listed) = listed.filter(|listed| table.is_built_so(listed)) {
+            self.send(generation, table.messages(), |generation, first| {
+                table.amend(&listed, generation, first)
+            })?;
+            return Ok(false);
+        }
+        self.send(generation, table.messages(), |generation, first| Some(table.batch(generation, first)))?;
+        Ok(true)
     }
+
+    fn generation(&mut self) -> Result<u32, Errno> {
+        let (kind, body) = ruleset::ask_generation();
+        let answer = self.socket()?.get(kind, &body)?;
+        ruleset::generation(&answer).ok_or(Errno::EBADMSG)
+    }
+
+    /// Sends the batch that `make` makes of a generation and a first number; none, where there is nothing to change.
+    fn send(
+        &mut self,
+        generation: u32,
+        messages: u32,
+        make: impl FnOnce(u32, u32) -> Option<(Vec<u8>, u32)>,
+    ) -> Result<(), Errno> {
+        let socket = self.socket()?;
+        let first = socket.numbers(messages);
+        match make(generation, first) {
+            Some((batch, last)) => socket.batch(&batch, first, last),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A kernel that lists a table in other words than ours lists as many of each.
+fn as_many(table: &Table, listed: &Listed) -> bool {
+    let asked = (table.sets.len(), table.chains.len(), table.rules.len());
+    asked == (listed.sets.len(), listed.chains.len(), listed.rules.len())
 }
 
 fn mark<T: Hash>(value: &T) -> u64 {
@@ -123,10 +199,22 @@ fn mark<T: Hash>(value: &T) -> u64 {
     hasher.finish()
 }
 
-/// Are packets passed on?
+/// Are packets passed on, of both families?
 #[must_use]
 pub fn forwards() -> bool {
-    fs::read_to_string(FORWARDING).is_ok_and(|text| text.trim() == "1")
+    all_say("1")
+}
+
+/// Is no packet passed on, of either family?
+#[must_use]
+pub fn forwards_none() -> bool {
+    all_say("0")
+}
+
+fn all_say(word: &str) -> bool {
+    let says = |text: String| text.trim() == word;
+    let ipv6 = fs::read_to_string(FORWARDING6);
+    fs::read_to_string(FORWARDING).is_ok_and(says) && (is_missing(&ipv6) || ipv6.is_ok_and(says))
 }
 
 /// Passes packets on, or does not.
@@ -134,8 +222,18 @@ pub fn forwards() -> bool {
 /// # Errors
 /// [`Error::Kernel`]: we may not say.
 pub fn set_forwarding(on: bool) -> Result<(), Error> {
-    let written = fs::write(FORWARDING, if on { "1" } else { "0" });
-    written
-        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
-        .map_err(Error::kernel(FORWARDING))
+    let write = |path| {
+        let written = fs::write(path, if on { "1" } else { "0" });
+        if path == FORWARDING6 && is_missing(&written) {
+            return Ok(());
+        }
+        written
+            .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+            .map_err(Error::kernel(path))
+    };
+    write(FORWARDING).and(write(FORWARDING6))
+}
+
+fn is_missing<T>(result: &io::Result<T>) -> bool {
+    result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }

@@ -1,202 +1,265 @@
 //! The firewall: who may open a connection to whom.
 //!
-//! In:  the wanted network, attached services. Out: a `Table`. Pure. docs/network.md shows it as a table for people.
+//! In:  the wanted network, attached services, a few facts. Out: a `Table`. Pure. docs/network.md shows it as a table for people.
 //!
 //! What no rule lets through is thrown away, in IPv4 and IPv6 alike. Names of links are compared, not numbers, so a link that is
-//! plugged in later, or made anew, is under the same rules from its first packet on.
+//! plugged in later, or made anew, is under the same rules from its first packet on. What changes often (services, mapped ports) lies in
+//! sets, so that its coming and going replaces no rule.
 //!
 //! No helper follows any protocol into its data: what a helper opens, a stranger can open.
 //!
-//! Source: RFC 6092 (simple security in a home gateway), RFC 4890 (ICMPv6 that must pass), RFC 2979.
+//! Source: RFC 6092 (simple security in a home gateway), RFC 4890 (ICMPv6 that must pass), RFC 2979, RFC 6890 and RFC 8190 (addresses
+//! that are nobody's), RFC 2827 and RFC 3704 (whose address may come from where), RFC 4787 and RFC 5382 (hairpin).
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use contract::learn::Mapping;
 use contract::manifest::{Audience, Serve};
-use contract::wanted::{SERVICE_LINK, WanIpv4, Wanted};
+use contract::prefix::Prefix;
+use contract::wanted::{LinkName, Profile, Tv, Voice, Wanted};
 
-use crate::expression::{ESTABLISHED, INVALID, RELATED, Rule};
-use crate::ruleset::{Chain, Hook, Table};
-use crate::target::{Attachment, Prefix, home_prefix, service_address, service_link, services_prefix};
+use crate::observed::Observed;
+use crate::ruleset::{Base, Chain, Flowtable, Hook, Table};
+use crate::target::{Attachment, GUEST_BRIDGE};
+use crate::view::View;
+
+mod sets;
+
+mod guard;
+mod input;
+mod pass;
+
+mod classify;
+mod lead;
+mod output;
+
+/// Ports of the gateway's own LAN address that no service gets: names, addresses, mapped ports, calls.
+pub const OWN_PORTS: [u16; 5] = [DNS, DHCP_SERVER, PCP, SIP.0, SIP.1];
+
+/// DHCP: the server's port and the client's. Source: RFC 2131 §4.1.
+const DHCP_SERVER: u16 = 67;
+const DHCP_CLIENT: u16 = 68;
+/// DHCPv6: the same. Source: RFC 8415 §7.2.
+const DHCP6_SERVER: u16 = 547;
+const DHCP6_CLIENT: u16 = 546;
+/// DNS. Source: RFC 1035 §4.2.
+const DNS: u16 = 53;
+/// Ports that hosts ask for. Source: RFC 6887 §19.1.
+const PCP: u16 = 5351;
+/// What sets calls up, plain and by TLS. Source: RFC 3261 §19.1.2.
+const SIP: (u16, u16) = (5060, 5061);
+/// Where media may come from and go to.
+const MEDIA: (u16, u16) = (1024, u16::MAX);
+/// Where the gateway's own voice daemon takes media of the home and of the operator.
+pub const PROXY_MEDIA: (u16, u16) = (16_384, 32_767);
+/// Announcements. Source: RFC 6762 §5.
+const MDNS: u16 = 5353;
+/// Searches. Source: UPnP Device Architecture 2.0 §1.1.2.
+const SSDP: u16 = 1900;
+
+/// The flowtable.
+const FLOWS: &str = "short";
+
+/// What is known beside the wanted network and the attachments.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The guests' bridge.
+    pub guest: LinkName,
+    /// IPv6 addresses of services, by slot.
+    pub services6: Vec<(u8, Ipv6Addr)>,
+    /// Our IPv6 address on every service's link.
+    pub gateway6: Vec<Ipv6Addr>,
+    /// Ports that hosts of the home have asked for.
+    pub mappings: Vec<Mapping>,
+    /// Our address of the Internet play.
+    pub outside: Option<Ipv4Addr>,
+    /// An address of the prefix that was delegated to us.
+    pub outside6: Option<Ipv6Addr>,
+    /// Links of the short way, where the kernel has one: the WAN and the home's ports that are there. Empty: none.
+    pub short: Vec<String>,
+}
+
+impl Facts {
+    /// What a view says; and links of the short way, which only the kernel knows.
+    #[must_use]
+    pub fn of(view: &View<'_>, short: Vec<String>) -> Self {
+        let slots = view.services.iter().map(|service| service.slot);
+        let of_slot = |slot| view.service6(slot).into_iter().map(move |one| (slot, one.address));
+        let first = |prefix: Prefix| match prefix.first() {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(first) => Some(first),
+        };
+        Self {
+            guest: LinkName::from(GUEST_BRIDGE),
+            services6: slots.flat_map(of_slot).collect(),
+            gateway6: view.gateway6().iter().map(|one| one.address).collect(),
+            mappings: view.mappings.clone(),
+            outside: view.outside(),
+            outside6: view.prefixes().find_map(|one| first(one.prefix)),
+            short,
+        }
+    }
+}
+
+/// Links at whose way in the kernel looks for connections that go the short way: the WAN's own and the home's ports, where they are
+/// there, never what stands on them: it finds VLANs, PPPoE and bridges itself (`ndo_fill_forward_path`).
+#[must_use]
+pub fn short_links(wanted: &Wanted, observed: &Observed) -> Vec<String> {
+    let links = [&wanted.wan.link].into_iter().chain(&wanted.lan.ports).map(ToString::to_string);
+    links.filter(|link| observed.link(link).is_some()).collect()
+}
+
+/// All that the rules follow from.
+struct House<'h> {
+    wanted: &'h Wanted,
+    services: &'h [Attachment],
+    facts: &'h Facts,
+    internet: LinkName,
+    voice: Option<(&'h Voice, LinkName)>,
+    /// TV that is routed; where it is bridged nothing of it comes here.
+    tv: Option<(&'h Tv, LinkName)>,
+}
 
 /// The chains; no name is a word of nft's own language. Priorities are nft's words `raw`, `dstnat`, `filter`, `mangle`, `srcnat`.
-const CHAINS: [Chain; 6] = [
-    Chain { name: GUARD, hook: Hook::Prerouting, translates: false, priority: -300, accepts: true },
-    Chain { name: INWARD, hook: Hook::Prerouting, translates: true, priority: -100, accepts: true },
-    Chain { name: INPUT, hook: Hook::Input, translates: false, priority: 0, accepts: false },
-    Chain { name: CLAMP, hook: Hook::Forward, translates: false, priority: -150, accepts: true },
-    Chain { name: FORWARD, hook: Hook::Forward, translates: false, priority: 0, accepts: false },
-    Chain { name: OUTWARD, hook: Hook::Postrouting, translates: true, priority: 100, accepts: true },
+const CHAINS: [Chain; 23] = [
+    part(CALLS),
+    part(PICTURES),
+    part(LEADS),
+    part(NEIGHBOURS),
+    part(US_INTERNET),
+    part(US_HOME),
+    part(US_GUEST),
+    part(US_SERVICES),
+    part(US_VOICE),
+    part(US_TV),
+    part(BY_INTERNET),
+    part(BY_HOME),
+    part(BY_GUEST),
+    part(BY_SERVICES),
+    base(GUARD, Hook::Prerouting, -300, true),
+    Chain {
+        name: INWARD,
+        base: Some(Base { hook: Hook::Prerouting, translates: true, priority: -100, accepts: true }),
+    },
+    base(INPUT, Hook::Input, 0, false),
+    base(CLAMP, Hook::Forward, -150, true),
+    base(FORWARD, Hook::Forward, 0, false),
+    base(OWN, Hook::Output, -150, true),
+    part(TO_VOICE),
+    base(OUTPUT, Hook::Output, 0, true),
+    Chain {
+        name: OUTWARD,
+        base: Some(Base { hook: Hook::Postrouting, translates: true, priority: 100, accepts: true }),
+    },
 ];
+const CALLS: &str = "calls";
+const PICTURES: &str = "pictures";
+const LEADS: &str = "leads";
+const NEIGHBOURS: &str = "neighbours";
+const US_INTERNET: &str = "us-from-internet";
+const US_HOME: &str = "us-from-home";
+const US_GUEST: &str = "us-from-guest";
+const US_SERVICES: &str = "us-from-services";
+const US_VOICE: &str = "us-from-voice";
+const US_TV: &str = "us-from-tv";
+const BY_INTERNET: &str = "from-internet";
+const BY_HOME: &str = "from-home";
+const BY_GUEST: &str = "from-guest";
+const BY_SERVICES: &str = "from-services";
 const GUARD: &str = "guard";
 const INWARD: &str = "inward";
 const INPUT: &str = "input";
 const CLAMP: &str = "clamp";
 const FORWARD: &str = "forward";
+const OWN: &str = "own";
+const TO_VOICE: &str = "to-voice";
+const OUTPUT: &str = "output";
 const OUTWARD: &str = "outward";
 
-/// ICMP echo requests that we answer, a second; and at once.
-const PINGS: (u64, u32) = (10, 20);
+const fn part(name: &'static str) -> Chain {
+    Chain { name, base: None }
+}
 
-/// ICMP, echo request. Source: RFC 792.
-const ECHO: u8 = 8;
-/// ICMPv6: unreachable, too big, time exceeded, parameter problem. Source: RFC 4890 §4.4.1.
-const ERRORS6: (u8, u8) = (1, 4);
-/// ICMPv6, echo request.
-const ECHO6: u8 = 128;
-/// ICMPv6: multicast listener query, report, done. Source: RFC 4890 §4.4.1, RFC 2710.
-const LISTENERS6: (u8, u8) = (130, 132);
-/// ICMPv6: neighbour solicitation and advertisement. Not those of routers: we believe none, at home or outside, until IPv6 comes here.
-/// Source: RFC 4861.
-const NEIGHBOURS6: (u8, u8) = (135, 136);
-/// ICMPv6: multicast listener report, version 2. Source: RFC 3810.
-const LISTENERS6_V2: u8 = 143;
-
-/// DHCP: the server's port and the client's. Source: RFC 2131 §4.1.
-const DHCP_SERVER: u16 = 67;
-const DHCP_CLIENT: u16 = 68;
-/// DNS. Source: RFC 1035 §4.2.
-const DNS: u16 = 53;
-
-/// Addresses of one link only: they are never passed on. Source: RFC 3927 §7.
-const LINK_LOCAL: (Ipv4Addr, u8) = (Ipv4Addr::new(169, 254, 0, 0), 16);
-
-/// Ports of the gateway's own LAN address that no service gets.
-pub const OWN_PORTS: [u16; 2] = [DNS, DHCP_SERVER];
+const fn base(name: &'static str, hook: Hook, priority: i32, accepts: bool) -> Chain {
+    Chain { name, base: Some(Base { hook, translates: false, priority, accepts }) }
+}
 
 /// The whole firewall.
 #[must_use]
-pub fn table(wanted: &Wanted, services: &[Attachment]) -> Table {
-    let mut rules = guard(wanted, services);
-    rules.extend(inward(wanted, services));
-    rules.extend(input(wanted));
-    rules.extend(clamp(wanted));
-    rules.extend(forward(wanted, services));
-    rules.extend(outward(wanted));
-    Table { chains: CHAINS.to_vec(), rules }
+pub fn table(wanted: &Wanted, services: &[Attachment], facts: &Facts) -> Table {
+    let house = House::of(wanted, services, facts);
+    let mut rules = guard::rules(&house);
+    rules.extend(lead::rules(&house));
+    rules.extend(input::rules(&house));
+    rules.extend(classify::rules(&house));
+    rules.extend(pass::rules(&house));
+    rules.extend(output::rules(&house));
+    let flowtable = house.goes_short().then(|| Flowtable { name: FLOWS, links: facts.short.clone() });
+    Table { sets: sets::all(&house), flowtable, chains: CHAINS.to_vec(), rules }
 }
 
-/// Nobody speaks in another one's name.
-fn guard(wanted: &Wanted, services: &[Attachment]) -> Vec<Rule> {
-    let (home, all_services) = (home_prefix(wanted), services_prefix(wanted));
-    let outside = || Rule::of(GUARD).comes_by(&wanted.wan.link);
-    let mut rules = vec![
-        outside().from(home).throw_away().says("the home's addresses are not out there"),
-        outside().from(all_services).throw_away().says("nor are the services'"),
-        outside().to(home).throw_away().says("nobody out there knows them"),
-        outside().to(all_services).throw_away(),
-        // Not even 0.0.0.0: `lease` hears those who have no address before the firewall does.
-        Rule::of(GUARD)
-            .comes_by(&wanted.lan.bridge)
-            .not_from(home)
-            .throw_away()
-            .says("nobody else is at home"),
-    ];
-    for service in services {
-        let own = Prefix::host(service_address(wanted, service.slot));
-        rules.push(
-            Rule::of(GUARD).comes_by(&service_link(service.slot)).from(own).accept().says(&service.service),
-        );
-    }
-    rules.push(
-        Rule::of(GUARD)
-            .comes_by_any(SERVICE_LINK)
-            .throw_away()
-            .says("a service has one address, and no IPv6 yet"),
-    );
-    rules
-}
-
-/// Ports of the gateway's LAN address that lead to services.
-fn inward(wanted: &Wanted, services: &[Attachment]) -> Vec<Rule> {
-    let ours = Prefix::host(wanted.lan.address);
-    let mapped = services.iter().flat_map(|service| {
-        let address = service_address(wanted, service.slot);
-        offered(service).filter(|serve| serve.at != 0).map(move |serve| {
-            let rule = Rule::of(INWARD).comes_by(&wanted.lan.bridge).to(ours).port(serve.protocol, serve.at);
-            rule.send_to(address, serve.port).says(&says(service, serve))
-        })
-    });
-    mapped.collect()
-}
-
-/// What is for the gateway itself.
-fn input(wanted: &Wanted) -> Vec<Rule> {
-    let (wan, lan, rule) = (&wanted.wan.link, &wanted.lan.bridge, || Rule::of(INPUT));
-    let mut rules = vec![
-        rule().comes_by("lo").accept(),
-        rule().state(ESTABLISHED | RELATED).accept(),
-        rule().state(INVALID).throw_away(),
-        rule().icmpv6(ERRORS6.0, ERRORS6.1).accept(),
-        rule().icmpv6(LISTENERS6.0, LISTENERS6.1).accept(),
-        rule().icmpv6(NEIGHBOURS6.0, NEIGHBOURS6.1).accept(),
-        rule().icmpv6(LISTENERS6_V2, LISTENERS6_V2).accept(),
-    ];
-    // Each side has its own measure, so that no stranger's pings use up those of the home.
-    for side in [rule().comes_by(wan), rule().comes_by(lan), rule().comes_by_any(SERVICE_LINK)] {
-        rules.push(side.clone().icmp(ECHO).at_most(PINGS.0, PINGS.1).accept());
-        rules.push(side.icmpv6(ECHO6, ECHO6).at_most(PINGS.0, PINGS.1).accept());
-    }
-    match wanted.internet.ipv4 {
-        WanIpv4::Dhcp => rules.push(rule().comes_by(wan).udp_ports(DHCP_SERVER, DHCP_CLIENT).accept()),
-        WanIpv4::Pppoe | WanIpv4::Static | WanIpv4::None => {}
-    }
-    rules.extend([
-        rule().comes_by(lan).udp_ports(DHCP_CLIENT, DHCP_SERVER).accept(),
-        rule().comes_by(lan).port(contract::manifest::Protocol::Udp, DNS).accept(),
-        rule().comes_by(lan).port(contract::manifest::Protocol::Tcp, DNS).accept(),
-    ]);
-    rules.extend(refuse(wanted, INPUT));
-    rules
-}
-
-/// A path that is narrower than its ends: segments are cut to what it carries. Source: RFC 4459 §3.2.
-fn clamp(wanted: &Wanted) -> Vec<Rule> {
-    let wan = &wanted.wan.link;
-    vec![Rule::of(CLAMP).goes_by(wan).clamp(), Rule::of(CLAMP).comes_by(wan).clamp()]
-}
-
-/// What passes through.
-fn forward(wanted: &Wanted, services: &[Attachment]) -> Vec<Rule> {
-    let (wan, lan, rule) = (&wanted.wan.link, &wanted.lan.bridge, || Rule::of(FORWARD));
-    let mut rules = vec![
-        rule().state(ESTABLISHED | RELATED).accept(),
-        rule().state(INVALID).throw_away(),
-        rule().to(Prefix::new(LINK_LOCAL.0, LINK_LOCAL.1)).throw_away().says("of one link only"),
-        rule().comes_by(lan).goes_by(wan).from(home_prefix(wanted)).accept(),
-        rule().comes_by_any(SERVICE_LINK).goes_by(wan).accept(),
-    ];
-    for service in services {
-        let (link, own) = (service_link(service.slot), Prefix::host(service_address(wanted, service.slot)));
-        for serve in offered(service) {
-            let rule = rule().comes_by(lan).goes_by(&link).to(own).port(serve.protocol, serve.port);
-            rules.push(rule.accept().says(&says(service, serve)));
+impl<'h> House<'h> {
+    fn of(wanted: &'h Wanted, services: &'h [Attachment], facts: &'h Facts) -> Self {
+        let routed = wanted.tv.as_ref().filter(|tv| match tv.profile {
+            Profile::Routed => true,
+            Profile::Bridged => false,
+        });
+        Self {
+            wanted,
+            services,
+            facts,
+            internet: wanted.address_link(&wanted.internet),
+            voice: wanted.voice.as_ref().map(|voice| (voice, wanted.address_link(&voice.access))),
+            tv: routed.map(|tv| (tv, wanted.address_link(&tv.access))),
         }
     }
-    rules.extend(refuse(wanted, FORWARD));
-    rules
-}
 
-/// Inside, a refusal is said; to the outside it is kept silent.
-fn refuse(wanted: &Wanted, chain: &'static str) -> [Rule; 4] {
-    let home = || Rule::of(chain).comes_by(&wanted.lan.bridge);
-    let service = || Rule::of(chain).comes_by_any(SERVICE_LINK);
-    [home().reset(), home().refuse(), service().reset(), service().refuse()]
-}
+    fn home(&self) -> Prefix {
+        Prefix::new(self.wanted.lan.address.into(), self.wanted.lan.prefix_length)
+    }
 
-/// What leaves by the WAN has the WAN's address.
-fn outward(wanted: &Wanted) -> Vec<Rule> {
-    let inside = [home_prefix(wanted), services_prefix(wanted)];
-    inside.map(|prefix| Rule::of(OUTWARD).goes_by(&wanted.wan.link).from(prefix).masquerade()).to_vec()
-}
+    fn all_services(&self) -> Prefix {
+        Prefix::new(self.wanted.services.prefix.into(), self.wanted.services.prefix_length)
+    }
 
-/// What a service offers to the home. What it offers to others has its rules once there are such others.
-fn offered(service: &Attachment) -> impl Iterator<Item = &Serve> {
-    service.serves.iter().filter(|serve| match serve.to {
-        Audience::Home => true,
-        Audience::Slice | Audience::Internet | Audience::Portal => false,
-    })
-}
+    /// The guests' prefix, and their bridge.
+    fn guests(&self) -> Option<(Prefix, &LinkName)> {
+        let guest = self.wanted.guest.as_ref()?;
+        Some((Prefix::new(guest.address.into(), guest.prefix_length), &self.facts.guest))
+    }
 
-fn says(service: &Attachment, serve: &Serve) -> String {
-    format!("{}: {}", service.service, serve.name)
+    /// Every network inside, in IPv4.
+    fn inside(&self) -> impl Iterator<Item = Prefix> {
+        [self.home(), self.all_services()].into_iter().chain(self.guests().map(|(prefix, _)| prefix))
+    }
+
+    /// The links of all plays.
+    fn outside(&self) -> impl Iterator<Item = &LinkName> {
+        let others = self.voice.iter().map(|(_, link)| link).chain(self.tv.iter().map(|(_, link)| link));
+        [&self.internet].into_iter().chain(others)
+    }
+
+    /// Do connections between home and Internet take the short way? Not where a VLAN's priority is wanted: the short way does not
+    /// write it (net/netfilter/nf_flow_table_ip.c, `nf_flow_encap_push`).
+    fn goes_short(&self) -> bool {
+        let access = &self.wanted.internet;
+        !self.facts.short.is_empty() && (access.vlan == 0 || access.priority == 0)
+    }
+
+    /// Does the gateway's own voice daemon speak for the home's phones?
+    fn proxies(&self) -> bool {
+        self.voice.as_ref().is_some_and(|(voice, _)| voice.proxy.is_some())
+    }
+
+    /// What services offer to `audience`.
+    fn offered(&self, audience: Audience) -> impl Iterator<Item = (&Attachment, &Serve)> {
+        let all =
+            self.services.iter().flat_map(|service| service.serves.iter().map(move |serve| (service, serve)));
+        all.filter(move |(_, serve)| serve.to == audience)
+    }
+
+    /// The IPv6 addresses of the service in `slot`.
+    fn service6(&self, slot: u8) -> impl Iterator<Item = Ipv6Addr> {
+        self.facts.services6.iter().filter(move |(of, _)| *of == slot).map(|(_, address)| *address)
+    }
 }

@@ -21,10 +21,12 @@ use sys::clock;
 
 use crate::configuration::Configuration;
 use crate::filter::{self, Filter};
+use crate::firewall::Facts;
 use crate::known::{self, Known, Way};
 use crate::observed::Observed;
 use crate::plan::plan;
 use crate::qos::queues::Queues;
+use crate::ruleset::Table;
 use crate::service::Service;
 use crate::socket::Socket;
 use crate::target::{self, Attachment, Target, slot_of};
@@ -50,6 +52,8 @@ pub struct Gateway {
     pub(crate) route: Socket,
     filter: Filter,
     pub(crate) queues: Queues,
+    /// Links of the short way that are there.
+    short: Vec<String>,
     adopt_until_ms: u64,
     orphans: bool,
     /// What the last turn failed at.
@@ -75,6 +79,7 @@ impl Gateway {
             route: Socket::route().map_err(Error::kernel("netlink"))?,
             filter: Filter::open(),
             queues: Queues::default(),
+            short: Vec::new(),
             adopt_until_ms: clock::boot_ms() + adopt_ms,
             orphans: false,
             fault: None,
@@ -127,6 +132,7 @@ impl Gateway {
         note(self.settle_services(&wanted, changed));
         let (target, refused) = self.target(&wanted);
         let observed = kernel::observe(&mut self.route, &target.settings)?;
+        self.short = firewall::short_links(&wanted, &observed);
         note(self.drop_orphans(&observed));
         note(self.protect(&wanted));
         note(refused.map_or(Ok(()), |why| Err(Error::Refused(why))));
@@ -206,7 +212,8 @@ impl Gateway {
     fn protect(&mut self, wanted: &Wanted) -> Result<(), Error> {
         let stands = self.stand_firewall(wanted);
         let passes = stands.is_ok() || self.filter.is_as_last_seen();
-        if filter::forwards() != passes {
+        let stays = if passes { filter::forwards() } else { filter::forwards_none() };
+        if !stays {
             filter::set_forwarding(passes)?;
             self.changes += 1;
             info!("packets are {} passed on", if passes { "now" } else { "no longer" });
@@ -215,16 +222,28 @@ impl Gateway {
     }
 
     fn stand_firewall(&mut self, wanted: &Wanted) -> Result<(), Error> {
-        let table = firewall::table(wanted, &self.attachments());
+        let table = self.firewall(wanted);
         match self.filter.listed()? {
             Some(listed) if self.adopts() || self.filter.is(&table, &listed) => self.filter.saw(&listed),
             Some(_) | None => {
-                self.filter.replace(&table)?;
+                let replaced = self.filter.replace(&table)?;
                 self.changes += 1;
-                info!("firewall: {} rules in {} chains", table.rules.len(), table.chains.len());
+                let (rules, chains) = (table.rules.len(), table.chains.len());
+                match replaced {
+                    true => info!("firewall: {rules} rules in {chains} chains"),
+                    false => info!("firewall: other elements in its sets"),
+                }
             }
         }
         Ok(())
+    }
+
+    /// The firewall that is wanted.
+    fn firewall(&mut self, wanted: &Wanted) -> Table {
+        let short = if self.filter.goes_short() { self.short.clone() } else { Vec::new() };
+        let services = self.attachments();
+        let view = View::of(wanted, &self.known, &services, clock::boot_ms());
+        firewall::table(wanted, &services, &Facts::of(&view, short))
     }
 
     /// Is the firewall in the kernel the one that is wanted?
@@ -232,7 +251,7 @@ impl Gateway {
     /// # Errors
     /// [`Error::Kernel`]: it cannot be listed.
     pub fn is_protected(&mut self, wanted: &Wanted) -> Result<bool, Error> {
-        let table = firewall::table(wanted, &self.attachments());
+        let table = self.firewall(wanted);
         let listed = self.filter.listed()?;
         Ok(listed.is_some_and(|listed| self.filter.is(&table, &listed)))
     }

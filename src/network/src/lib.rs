@@ -22,6 +22,7 @@ pub mod class;
 pub mod expression;
 pub mod firewall;
 pub mod ruleset;
+pub mod set;
 
 pub mod bytes;
 pub mod observed;

@@ -1,15 +1,19 @@
 //! A table of the firewall, whole: its chains and rules, as one batch that replaces what was there; and whether a kernel has it.
 //!
-//! In:  chains, rules. Out: netlink messages. In: what the kernel lists. Out: does it say the same? Pure.
+//! In:  sets, chains, rules. Out: netlink messages. In: what the kernel lists. Out: does it say the same? Pure.
 //!
-//! A batch is one transaction: no packet ever meets half of it. It takes away our own table only; others' tables stay.
+//! A batch is one transaction: no packet ever meets half of it. It takes away our own table only; others' tables stay. Where only
+//! elements of sets differ, only they are changed.
 //!
 //! Not here: sockets (`filter.rs`), which rules there are (`firewall.rs`).
 //!
 //! Source: linux/netfilter/nf_tables.h, linux/netfilter/nfnetlink.h; nft(8).
 
-use crate::bytes::{self, Writer, agrees, attribute, text};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::bytes::{self, ELEMENT, Writer, agrees, attribute, text};
 use crate::expression::Rule;
+use crate::set::{self, Element, Set};
 use crate::socket::{ACK, APPEND, CREATE, REQUEST};
 
 /// The name of our table.
@@ -27,7 +31,17 @@ const NEWCHAIN: u16 = 3;
 const GETCHAIN: u16 = 4;
 const NEWRULE: u16 = 6;
 const GETRULE: u16 = 7;
+const NEWSET: u16 = 9;
+const GETSET: u16 = 10;
+const NEWELEMENT: u16 = 12;
+const GETELEMENT: u16 = 13;
+const DELELEMENT: u16 = 14;
 const GETGEN: u16 = 16;
+const NEWFLOWTABLE: u16 = 22;
+const GETFLOWTABLE: u16 = 23;
+
+/// Elements in one message: an attribute holds 64 KiB, an element here less than 100 bytes.
+const ELEMENTS: usize = 512;
 
 /// Where a chain meets packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,15 +52,15 @@ pub enum Hook {
     Input,
     /// What passes through.
     Forward,
+    /// What the gateway itself sends.
+    Output,
     /// All that goes out.
     Postrouting,
 }
 
-/// A chain that meets packets.
+/// Where and how a chain meets packets by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Chain {
-    /// Its name.
-    pub name: &'static str,
+pub struct Base {
     /// Where it meets them.
     pub hook: Hook,
     /// It translates addresses (type `nat`); else it filters.
@@ -57,22 +71,50 @@ pub struct Chain {
     pub accepts: bool,
 }
 
+/// A chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Chain {
+    /// Its name.
+    pub name: &'static str,
+    /// `None`: it meets what another chain sends there.
+    pub base: Option<Base>,
+}
+
+/// Where connections are that take the short way.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Flowtable {
+    /// Its name.
+    pub name: &'static str,
+    /// The links on which their packets come in.
+    pub links: Vec<String>,
+}
+
 /// A table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Table {
-    /// Its chains.
+    /// Its sets and maps.
+    pub sets: Vec<Set>,
+    /// Its flowtable.
+    pub flowtable: Option<Flowtable>,
+    /// Its chains; one that is sent to stands before those that send there.
     pub chains: Vec<Chain>,
     /// Its rules, in order.
     pub rules: Vec<Rule>,
 }
 
-/// What the kernel lists of our table: bodies of messages.
+/// What the kernel lists of our table: bodies of messages; and elements by their sets' names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Listed {
+    /// Sets.
+    pub sets: Vec<Vec<u8>>,
+    /// Flowtables.
+    pub flowtables: Vec<Vec<u8>>,
     /// Chains.
     pub chains: Vec<Vec<u8>>,
     /// Rules.
     pub rules: Vec<Vec<u8>>,
+    /// Elements.
+    pub elements: BTreeMap<String, BTreeSet<Element>>,
 }
 
 /// A request's kind.
@@ -98,6 +140,55 @@ pub fn list_rules() -> (u16, Vec<u8>) {
     (kind(GETRULE), body(INET, 0, Writer::default().put_text(1, TABLE))) // NFTA_RULE_TABLE
 }
 
+/// The request that lists the sets of our table: kind, body.
+#[must_use]
+pub fn list_sets() -> (u16, Vec<u8>) {
+    (kind(GETSET), body(INET, 0, Writer::default().put_text(1, TABLE))) // NFTA_SET_TABLE
+}
+
+/// The request that lists the flowtables of our table: kind, body.
+#[must_use]
+pub fn list_flowtables() -> (u16, Vec<u8>) {
+    (kind(GETFLOWTABLE), body(INET, 0, Writer::default().put_text(1, TABLE))) // NFTA_FLOWTABLE_TABLE
+}
+
+/// The request that lists the elements of a set of our table: kind, body.
+#[must_use]
+pub fn list_elements(set: &str) -> (u16, Vec<u8>) {
+    // NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_ELEM_LIST_SET
+    (kind(GETELEMENT), body(INET, 0, Writer::default().put_text(1, TABLE).put_text(2, set)))
+}
+
+/// The name of a set that the kernel lists.
+#[must_use]
+pub fn set_name(listed: &[u8]) -> Option<&str> {
+    attribute(skip(listed), 2).and_then(text) // NFTA_SET_NAME
+}
+
+/// The elements that one message lists.
+#[must_use]
+pub fn elements(listed: &[u8]) -> Vec<Element> {
+    set::listed(skip(listed))
+}
+
+/// A batch that makes a flowtable in a table of its own and takes it away again: does this kernel have such? And its last message's
+/// number.
+#[must_use]
+pub fn try_flowtable(generation: u32, first: u32) -> (Vec<u8>, u32) {
+    const TRIAL: &str = "shg-trial";
+    let table = || Writer::default().put_text(1, TRIAL);
+    let flowtable = Flowtable { name: "trial", links: Vec::new() };
+    let steps = [
+        (NEWTABLE, CREATE, table()),
+        (NEWFLOWTABLE, CREATE, flowtable.attributes(TRIAL)),
+        (DELTABLE, 0, table()),
+    ];
+    batch(generation, first, steps)
+}
+
+/// How many numbers such a batch takes.
+pub const TRIAL_MESSAGES: u32 = 5;
+
 /// The request for the ruleset's generation: kind, body.
 #[must_use]
 pub fn ask_generation() -> (u16, Vec<u8>) {
@@ -118,6 +209,7 @@ impl Hook {
             Self::Prerouting => 0,
             Self::Input => 1,
             Self::Forward => 2,
+            Self::Output => 3,
             Self::Postrouting => 4,
         }
     }
@@ -125,15 +217,32 @@ impl Hook {
 
 impl Chain {
     fn attributes(&self) -> Writer {
-        let hook = Writer::default()
-            .put_be32(1, self.hook.number()) // NFTA_HOOK_HOOKNUM
-            .put(2, &self.priority.to_be_bytes()); // NFTA_HOOK_PRIORITY
-        Writer::default()
+        let chain = Writer::default()
             .put_text(1, TABLE) // NFTA_CHAIN_TABLE
-            .put_text(3, self.name) // NFTA_CHAIN_NAME
+            .put_text(3, self.name); // NFTA_CHAIN_NAME
+        let Some(base) = &self.base else { return chain };
+        let hook = Writer::default()
+            .put_be32(1, base.hook.number()) // NFTA_HOOK_HOOKNUM
+            .put(2, &base.priority.to_be_bytes()); // NFTA_HOOK_PRIORITY
+        chain
             .nest(4, hook) // NFTA_CHAIN_HOOK
-            .put_be32(5, u32::from(self.accepts)) // NFTA_CHAIN_POLICY: NF_DROP or NF_ACCEPT
-            .put_text(7, if self.translates { "nat" } else { "filter" }) // NFTA_CHAIN_TYPE
+            .put_be32(5, u32::from(base.accepts)) // NFTA_CHAIN_POLICY: NF_DROP or NF_ACCEPT
+            .put_text(7, if base.translates { "nat" } else { "filter" }) // NFTA_CHAIN_TYPE
+    }
+}
+
+impl Flowtable {
+    fn attributes(&self, table: &str) -> Writer {
+        let links = self.links.iter().fold(Writer::default(), |list, link| list.put_text(ELEMENT, link));
+        let hook = Writer::default()
+            .put_be32(1, 0) // NFTA_FLOWTABLE_HOOK_NUM: NF_NETDEV_INGRESS
+            .put_be32(2, 0); // NFTA_FLOWTABLE_HOOK_PRIORITY
+        let hook = if self.links.is_empty() { hook } else { hook.nest(3, links) }; // NFTA_FLOWTABLE_HOOK_DEVS
+        Writer::default()
+            .put_text(1, table) // NFTA_FLOWTABLE_TABLE
+            .put_text(2, self.name) // NFTA_FLOWTABLE_NAME
+            .nest(3, hook) // NFTA_FLOWTABLE_HOOK
+            .put_be32(7, 2) // NFTA_FLOWTABLE_FLAGS: NFT_FLOWTABLE_COUNTER
     }
 }
 
@@ -157,45 +266,65 @@ impl Table {
     /// message; returned is the number of the last one that is acknowledged, too.
     #[must_use]
     pub fn batch(&self, generation: u32, first: u32) -> (Vec<u8>, u32) {
-        const BEGIN: u16 = 16; // NFNL_MSG_BATCH_BEGIN
-        const END: u16 = 17; // NFNL_MSG_BATCH_END
         let table = || Writer::default().put_text(1, TABLE); // NFTA_TABLE_NAME
         // Made first, so that there is one to be taken away.
         let tables = [(NEWTABLE, CREATE), (DELTABLE, 0), (NEWTABLE, CREATE)]
             .map(|(kind, flags)| (kind, flags, table()));
+        let sets = (1..).zip(&self.sets).map(|(number, set)| (NEWSET, CREATE, set.making(number)));
+        let elements =
+            self.sets.iter().flat_map(|set| pieces(NEWELEMENT, set.name, set.elements.iter().collect()));
+        let flows =
+            self.flowtable.iter().map(|flowtable| (NEWFLOWTABLE, CREATE, flowtable.attributes(TABLE)));
         let chains = self.chains.iter().map(|chain| (NEWCHAIN, CREATE, chain.attributes()));
         let rules = self.rules.iter().map(|rule| (NEWRULE, CREATE | APPEND, rule.attributes()));
-        let mut number = first;
-        let generation = Writer::default().put_be32(1, generation); // NFNL_BATCH_GENID
-        let mut bytes = bytes::message(BEGIN, REQUEST, number, &body(0, SUBSYSTEM, generation));
-        let mut last = None;
-        for (what, flags, attributes) in tables.into_iter().chain(chains).chain(rules) {
-            number = number.wrapping_add(1);
-            last = Some(bytes.len());
-            bytes.extend(bytes::message(kind(what), REQUEST | flags, number, &body(INET, 0, attributes)));
-        }
-        // Errors come in order, so the last one's acknowledgement says that there is none.
-        if let Some(flags) = last.and_then(|at| bytes.get_mut(at + 6)) {
-            *flags |= ACK.to_ne_bytes()[0] | ACK.to_ne_bytes()[1];
-        }
-        bytes.extend(bytes::message(
-            END,
-            REQUEST,
-            number.wrapping_add(1),
-            &body(0, SUBSYSTEM, Writer::default()),
-        ));
-        (bytes, number)
+        batch(
+            generation,
+            first,
+            tables.into_iter().chain(sets).chain(elements).chain(flows).chain(chains).chain(rules),
+        )
     }
 
-    /// How many messages a batch has.
+    /// How many numbers a batch takes, at most.
     #[must_use]
     pub fn messages(&self) -> u32 {
-        u32::try_from(self.chains.len() + self.rules.len() + 5).unwrap_or(u32::MAX)
+        let elements: usize = self.sets.iter().map(|set| 2 * (set.elements.len() / ELEMENTS + 1)).sum();
+        let all = self.sets.len() + elements + self.chains.len() + self.rules.len() + 6;
+        u32::try_from(all).unwrap_or(u32::MAX)
+    }
+
+    /// The batch that changes the elements that differ, and no more; as [`Table::batch`]. `None`: nothing differs.
+    #[must_use]
+    pub fn amend(&self, listed: &Listed, generation: u32, first: u32) -> Option<(Vec<u8>, u32)> {
+        let mut steps = Vec::new();
+        for set in &self.sets {
+            let nothing = BTreeSet::new();
+            let found = listed.elements.get(set.name).unwrap_or(&nothing);
+            if *found == set.elements {
+                continue;
+            }
+            // Runs have ends, which belong to none alone: all of them go, and come anew.
+            let (gone, new): (Vec<&Element>, Vec<&Element>) = if set.runs {
+                (found.iter().collect(), set.elements.iter().collect())
+            } else {
+                (found.difference(&set.elements).collect(), set.elements.difference(found).collect())
+            };
+            steps.extend(pieces(DELELEMENT, set.name, gone));
+            steps.extend(pieces(NEWELEMENT, set.name, new));
+        }
+        (!steps.is_empty()).then(|| batch(generation, first, steps))
     }
 
     /// Is what the kernel lists this table?
     #[must_use]
     pub fn is(&self, listed: &Listed) -> bool {
+        let nothing = BTreeSet::new();
+        let elements = |set: &Set| *listed.elements.get(set.name).unwrap_or(&nothing) == set.elements;
+        self.is_built_so(listed) && self.sets.iter().all(elements)
+    }
+
+    /// Is it this table, but perhaps for the elements of its sets?
+    #[must_use]
+    pub fn is_built_so(&self, listed: &Listed) -> bool {
         let same = |asked: Vec<Vec<u8>>, found: &[Vec<u8>]| {
             asked.len() == found.len()
                 && asked.iter().zip(found).all(|(asked, found)| agrees(asked, skip(found)))
@@ -205,8 +334,48 @@ impl Table {
         let rules =
             self.chains.iter().flat_map(|chain| self.rules.iter().filter(|rule| rule.chain == chain.name));
         let rules = rules.map(|rule| rule.attributes().end()).collect();
-        same(chains, &listed.chains) && same(rules, &listed.rules)
+        let flows = self.flowtable.iter().map(|flowtable| flowtable.attributes(TABLE).end()).collect();
+        let sets = self.sets.len() == listed.sets.len()
+            && self.sets.iter().zip(&listed.sets).all(|(set, listed)| set.is(skip(listed)));
+        sets && same(flows, &listed.flowtables) && same(chains, &listed.chains) && same(rules, &listed.rules)
     }
+}
+
+/// One step of a batch: kind, flags, attributes.
+type Step = (u16, u16, Writer);
+
+/// Elements, in as many messages as they need.
+fn pieces<'e>(kind: u16, set: &'e str, elements: Vec<&'e Element>) -> impl Iterator<Item = Step> {
+    let chunks: Vec<Step> = elements
+        .chunks(ELEMENTS)
+        .map(|some| {
+            let flags = if kind == NEWELEMENT { CREATE } else { 0 };
+            (kind, flags, set::message(set, some.iter().copied()))
+        })
+        .collect();
+    chunks.into_iter()
+}
+
+/// These steps as one transaction.
+fn batch(generation: u32, first: u32, steps: impl IntoIterator<Item = Step>) -> (Vec<u8>, u32) {
+    const BEGIN: u16 = 16; // NFNL_MSG_BATCH_BEGIN
+    const END: u16 = 17; // NFNL_MSG_BATCH_END
+    let mut number = first;
+    let generation = Writer::default().put_be32(1, generation); // NFNL_BATCH_GENID
+    let mut bytes = bytes::message(BEGIN, REQUEST, number, &body(0, SUBSYSTEM, generation));
+    let mut last = None;
+    for (what, flags, attributes) in steps {
+        number = number.wrapping_add(1);
+        last = Some(bytes.len());
+        bytes.extend(bytes::message(kind(what), REQUEST | flags, number, &body(INET, 0, attributes)));
+    }
+    // Errors come in order, so the last one's acknowledgement says that there is none.
+    if let Some(flags) = last.and_then(|at| bytes.get_mut(at + 6)) {
+        *flags |= ACK.to_ne_bytes()[0] | ACK.to_ne_bytes()[1];
+    }
+    let end = body(0, SUBSYSTEM, Writer::default());
+    bytes.extend(bytes::message(END, REQUEST, number.wrapping_add(1), &end));
+    (bytes, number)
 }
 
 /// Is this a chain of our table?
@@ -269,6 +438,8 @@ mod tests {
         let body = |attributes: crate::bytes::Writer| [vec![1, 0, 0, 0], attributes.end()].concat();
         let rules = |name| table.rules.iter().filter(move |rule| rule.chain == name);
         Listed {
+            sets: table.sets.iter().map(|set| body(set.definition())).collect(),
+            flowtables: table.flowtable.iter().map(|flows| body(flows.attributes(super::TABLE))).collect(),
             chains: table.chains.iter().map(|chain| body(chain.attributes())).collect(),
             rules: table
                 .chains
@@ -276,6 +447,7 @@ mod tests {
                 .flat_map(|chain| rules(chain.name))
                 .map(|rule| body(rule.attributes()))
                 .collect(),
+            elements: table.sets.iter().map(|set| (set.name.to_owned(), set.elements.clone())).collect(),
         }
     }
 
@@ -284,11 +456,11 @@ mod tests {
 
         #[test]
         fn a_batch_is_whole(services in services(), generation: u32, first: u32) {
-            let table = firewall::table(&home(), &services);
+            let table = firewall::table(&home(), &services, &firewall::Facts::default());
             let (batch, last) = table.batch(generation, first);
             prop_assert!(batch.len() < 1 << 19, "{} bytes: half of what the socket takes", batch.len());
             let found: Vec<_> = messages(&batch).collect();
-            prop_assert_eq!(found.len(), usize::try_from(table.messages()).unwrap());
+            prop_assert!(found.len() <= usize::try_from(table.messages()).unwrap());
             for (place, message) in (0..).zip(&found) {
                 prop_assert_eq!(message.sequence, first.wrapping_add(place));
                 prop_assert_eq!(message.flags & 4 != 0, message.sequence == last, "one acknowledgement");
@@ -299,7 +471,7 @@ mod tests {
 
         #[test]
         fn what_is_listed_is_told_from_everything_else(services in services(), place: prop::sample::Index, bit in 0..8_u32) {
-            let table = firewall::table(&home(), &services);
+            let table = firewall::table(&home(), &services, &firewall::Facts::default());
             let right = listed(&table);
             prop_assert!(table.is(&right));
             // One bit of what a rule says, behind its header.

@@ -272,7 +272,8 @@ fn as_many_services_as_there_may_be_fit() {
     }
     assert_eq!(life.show(Part::Differs).0, [""; 0]);
     assert_eq!(life.show(Part::Observed).0.iter().filter(|row| row.starts_with("svc-")).count(), SERVICES);
-    assert_eq!(run("nft list chain inet shg inward").matches(" dnat ").count(), SERVICES * SERVES);
+    assert_eq!(run("nft list map inet shg doors").matches(" : 10.64.0.").count(), SERVICES * SERVES);
+    assert_eq!(run("nft list set inet shg offered").matches(" . 10.64.0.").count(), SERVICES * SERVES);
 }
 
 #[test]
