@@ -7,6 +7,7 @@
 
 pub mod by_link;
 pub mod clock;
+pub mod datagrams;
 pub mod descriptor;
 pub mod entropy;
 pub mod logger;
