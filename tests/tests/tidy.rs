@@ -24,6 +24,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("storage", &["contract", "sys", "wire", "state"]),
     ("network", &["contract", "sys", "wire", "state"]),
     ("lease", &["contract", "sys", "wire", "state"]),
+    ("names", &["contract", "sys", "wire", "trust"]),
     ("multicast", &["contract", "sys", "wire"]),
     ("identity", &["contract", "sys", "wire", "state"]),
     ("voice", &["contract", "sys", "wire"]),

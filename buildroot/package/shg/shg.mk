@@ -18,6 +18,7 @@ SHG_PROGRAMS = \
 	storage:/sbin/storage \
 	network:/sbin/network \
 	lease:/sbin/lease \
+	names:/sbin/names \
 	multicast:/sbin/multicast \
 	identity:/sbin/identity \
 	voice:/sbin/voice \

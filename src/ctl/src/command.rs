@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use crate::{Error, calls, gateway, identity, leases, machine, multicast, processes};
+use crate::{Error, calls, gateway, identity, leases, machine, multicast, names, processes};
 
 /// Whom a command writes to.
 pub(crate) type Out<'o> = &'o mut dyn Write;
@@ -67,6 +67,12 @@ const COMMANDS: &[Command] = &[
         arguments: "[--json]",
         about: "Show who this gateway is, and its certificate",
         run: identity::identity,
+    },
+    Command {
+        name: "names",
+        arguments: "[--json]",
+        about: "Show the name server's numbers and whom it asks",
+        run: names::names,
     },
     Command { name: "disk", arguments: "[--json]", about: "Show the data disk", run: gateway::disk },
     Command {

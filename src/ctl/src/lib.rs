@@ -16,6 +16,7 @@ pub mod json;
 mod leases;
 mod machine;
 mod multicast;
+mod names;
 mod processes;
 mod table;
 

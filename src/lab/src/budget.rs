@@ -15,12 +15,13 @@ use crate::root::{self, Variant};
 use crate::{facts, house};
 
 /// Programs of the firmware, stripped: name and limit in bytes.
-const PROGRAMS: [(&str, u64); 11] = [
+const PROGRAMS: [(&str, u64); 12] = [
     ("init", 700_000),
     ("supervisor", 900_000),
     ("storage", 900_000),
     ("network", 2_500_000),
     ("lease", 1_500_000),
+    ("names", 1_500_000),
     ("multicast", 700_000),
     ("identity", 1_500_000),
     ("voice", 1_500_000),
@@ -34,12 +35,13 @@ const ROOT_BYTES_MAX: u64 = 12_000_000;
 /// The board kernel's image, in bytes.
 const KERNEL_BYTES_MAX: u64 = 5_000_000;
 /// Resident in the guest, with ten services: name and limit in KiB.
-const RESIDENT: [(&str, u64); 8] = [
+const RESIDENT: [(&str, u64); 9] = [
     ("init", 614),
     ("supervisor", 1228),
     ("storage", 1024),
     ("network", 3072),
     ("lease", 2048),
+    ("names", 2048),
     ("multicast", 1024),
     ("identity", 2048),
     ("voice", 2048),

@@ -52,12 +52,13 @@ pub struct Root {
 }
 
 /// Programs of the firmware and their places.
-pub const PROGRAMS: [(&str, &str); 10] = [
+pub const PROGRAMS: [(&str, &str); 11] = [
     ("init", "sbin/init"),
     ("supervisor", "sbin/supervisor"),
     ("storage", "sbin/storage"),
     ("network", "sbin/network"),
     ("lease", "sbin/lease"),
+    ("names", "sbin/names"),
     ("multicast", "sbin/multicast"),
     ("identity", "sbin/identity"),
     ("voice", "sbin/voice"),
