@@ -36,6 +36,7 @@ pub mod server;
 pub mod table;
 
 pub mod ppp;
+pub mod six;
 
 pub mod home;
 pub mod play;
