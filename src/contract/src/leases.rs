@@ -2,13 +2,14 @@
 //!
 //! One [`Ask`] a frame; the answer is any number of rows and then [`Answer::Done`].
 
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::learn::{Lease, Mapping, Session};
+use crate::learn::{Ipv6, Lease, Mapping, Session};
 use crate::mac::Mac;
 use crate::name::Text;
+use crate::prefix::Prefix;
 use crate::wanted::LinkName;
 
 /// What may be asked.
@@ -76,6 +77,36 @@ pub enum Answer {
         /// The port.
         mapping: Mapping,
         /// How long it still holds, in seconds.
+        remaining_s: u32,
+    },
+    /// IPv6 on a link of the operator's side.
+    Ipv6 {
+        /// The state of the DHCPv6 client: `DOWN`, `IDLE` (nothing to ask for), `INIT`, `SOLICITING`, `REQUESTING`, `BOUND`, `RENEWING`,
+        /// `REBINDING`, `CONFIRMING`, `DECLINING`, `INFORMING`, `INFORMED`.
+        state: Text<16>,
+        /// All that is known there.
+        known: Ipv6,
+    },
+    /// A prefix that hosts of a link are told, and what is left of it, in seconds; 0 and 0: it is given up.
+    Told {
+        /// On which link.
+        link: LinkName,
+        /// The prefix.
+        prefix: Prefix,
+        /// How long it is preferred.
+        preferred_s: u32,
+        /// How long it is valid.
+        valid_s: u32,
+    },
+    /// One IPv6 address that was given out.
+    Given6 {
+        /// On which link.
+        link: LinkName,
+        /// The address.
+        address: Ipv6Addr,
+        /// The client's link-layer address; zeros: it does not say.
+        mac: [u8; 6],
+        /// What remains of it, in seconds.
         remaining_s: u32,
     },
     /// That was all.

@@ -152,10 +152,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// One that holds nothing, and remembers perhaps which prefix it had.
-    #[must_use]
-    pub fn new(duid: Duid, hint: Option<Prefix>) -> Self {
-        Self { duid, hint, ..Self::default() }
+    /// A prefix that we had in an earlier life is asked for first.
+    pub fn remember(&mut self, hint: Option<Prefix>) {
+        self.hint = self.hint.or(hint);
     }
 
     /// What we hold.

@@ -26,15 +26,15 @@ pub mod client;
 
 pub mod answer;
 
-// pub mod told;
+pub mod told;
 
-// pub mod announce;
+pub mod announce;
 
-// pub mod bindings;
-// pub mod server;
+pub mod bindings;
+pub mod server;
 
-// pub mod keep;
-// pub mod socket;
+pub mod keep;
+pub mod socket;
 
-// pub mod lan;
-// pub mod wan;
+pub mod lan;
+pub mod wan;
