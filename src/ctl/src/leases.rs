@@ -10,10 +10,10 @@ use contract::wires::LEASES;
 use crate::command::{Out, Words};
 use crate::gateway::dial;
 use crate::json::{self, Object};
-use crate::{Error, table};
+use crate::{Error, six, table};
 
 /// A row: link, what it is, address, whose, its name, what remains.
-type Row = [String; 6];
+pub(crate) type Row = [String; 6];
 
 pub(crate) fn leases(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
     words.none()?;
@@ -78,6 +78,7 @@ fn line(answer: &Answer) -> Option<(Row, Object)> {
             let row = [link.to_string(), what, to, nothing(), nothing(), seconds(*remaining_s)];
             (row, object.number("remaining_s", Some((*remaining_s).into())))
         }
+        Answer::Ipv6 { .. } | Answer::Told { .. } | Answer::Given6 { .. } => return six::line(answer),
         Answer::Done => return None,
     })
 }

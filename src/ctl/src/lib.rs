@@ -18,6 +18,7 @@ mod machine;
 mod multicast;
 mod names;
 mod processes;
+mod six;
 mod table;
 
 pub mod door;

@@ -6,11 +6,13 @@
 //! [`Home::sides`] and [`Home::sides_mut`].
 
 use contract::learn::Server;
-use contract::wanted::LinkName;
+use contract::wanted::{LanIpv6, LinkName};
 use log::info;
+use state::Folder;
 
 use crate::lan::Lan;
 use crate::side::Side;
+use crate::six;
 
 /// Sides that one network can have: DHCPv4, IPv6, PCP.
 pub const HOME_SIDES: usize = 3;
@@ -20,14 +22,22 @@ pub const HOME_SIDES: usize = 3;
 pub struct Home {
     wanted: Server,
     lan: Option<Lan>,
+    six: Option<six::lan::Lan>,
+    /// Where IPv6 keeps what outlives a boot.
+    folder: Folder,
 }
 
 impl Home {
-    /// A network of which nothing is wanted yet.
+    /// A network of which nothing is wanted yet; `folder` is the daemon's on the data disk.
     #[must_use]
-    pub fn new(wanted: &Server) -> Self {
+    pub fn new(wanted: &Server, folder: &Folder) -> Self {
         let link = wanted.link.clone();
-        Self { wanted: Server::silent(link, wanted.address, wanted.prefix_length), lan: None }
+        Self {
+            wanted: Server::silent(link, wanted.address, wanted.prefix_length),
+            lan: None,
+            six: None,
+            folder: folder.clone(),
+        }
     }
 
     /// Its link.
@@ -37,7 +47,7 @@ impl Home {
     }
 
     /// Wants this of it. What it does not change goes on.
-    pub fn want(&mut self, wanted: &Server) {
+    pub fn want(&mut self, wanted: &Server, now_ms: u64) {
         match (&mut self.lan, wanted.pool) {
             (lan, None) => *lan = None,
             (Some(lan), Some(_)) => lan.want(wanted.clone()),
@@ -46,17 +56,26 @@ impl Home {
                 *lan = Some(Lan::new(wanted.clone()));
             }
         }
+        match (&mut self.six, wanted.ipv6) {
+            (six, LanIpv6::None) => *six = None,
+            (Some(six), LanIpv6::Stateless | LanIpv6::Stateful) => six.want(wanted.clone(), now_ms),
+            (six @ None, LanIpv6::Stateless | LanIpv6::Stateful) => {
+                *six = Some(six::lan::Lan::new(wanted.clone(), &self.folder, now_ms));
+            }
+        }
         self.wanted = wanted.clone();
     }
 
     /// Its sides.
     pub fn sides(&self) -> impl Iterator<Item = &dyn Side> {
-        self.lan.iter().map(|lan| -> &dyn Side { lan })
+        let six = self.six.iter().map(|six| -> &dyn Side { six });
+        self.lan.iter().map(|lan| -> &dyn Side { lan }).chain(six)
     }
 
     /// Its sides, to be told something.
     pub fn sides_mut(&mut self) -> impl Iterator<Item = &mut dyn Side> {
-        self.lan.iter_mut().map(|lan| -> &mut dyn Side { lan })
+        let six = self.six.iter_mut().map(|six| -> &mut dyn Side { six });
+        self.lan.iter_mut().map(|lan| -> &mut dyn Side { lan }).chain(six)
     }
 
     /// The DHCPv4 server.

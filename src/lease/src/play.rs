@@ -6,13 +6,15 @@
 //! where it is not, told where its wish has changed), in [`Play::sides`] and in [`Play::sides_mut`]. What one side has to know of another
 //! is passed on in [`Play::agree`], which the loop calls after every turn.
 
-use contract::learn::Client;
+use contract::learn::{Client, Ipv6Wish};
 use contract::wanted::LinkName;
 use log::info;
+use state::Folder;
 use sys::seqpacket::Descriptors;
 
 use crate::ppp::line::Line;
 use crate::side::Side;
+use crate::six;
 use crate::wan::Wan;
 
 /// Sides that one play can have: DHCPv4, IPv6, PPPoE.
@@ -24,13 +26,16 @@ pub struct Play {
     wanted: Client,
     wan: Option<Wan>,
     ppp: Option<Line>,
+    six: Option<six::wan::Wan>,
+    /// Where IPv6 keeps what outlives a boot.
+    folder: Folder,
 }
 
 impl Play {
-    /// A play of which nothing is wanted yet.
+    /// A play of which nothing is wanted yet; `folder` is the daemon's on the data disk.
     #[must_use]
-    pub fn new(link: LinkName) -> Self {
-        Self { wanted: Client::silent(link), wan: None, ppp: None }
+    pub fn new(link: LinkName, folder: &Folder) -> Self {
+        Self { wanted: Client::silent(link), wan: None, ppp: None, six: None, folder: folder.clone() }
     }
 
     /// The link that carries its frames.
@@ -57,23 +62,41 @@ impl Play {
             });
             line.take(gifts, now_ms);
         }
+        // Over a session it is another link.
+        let over_ppp = wanted.pppoe.is_some();
+        let stays = |six: &six::wan::Wan| wanted.ipv6 != Ipv6Wish::None && six.is_over_ppp() == over_ppp;
+        self.six = self.six.take().filter(stays);
+        match &mut self.six {
+            Some(six) => six.want(wanted.ipv6),
+            None if wanted.ipv6 == Ipv6Wish::None => {}
+            None => {
+                self.six = Some(six::wan::Wan::new(wanted.link.clone(), &self.folder, over_ppp, wanted.ipv6))
+            }
+        }
         self.wanted = wanted.clone();
     }
 
     /// Its sides.
     pub fn sides(&self) -> impl Iterator<Item = &dyn Side> {
+        let six = self.six.iter().map(|six| -> &dyn Side { six });
         let ppp = self.ppp.iter().map(|line| -> &dyn Side { line });
-        self.wan.iter().map(|wan| -> &dyn Side { wan }).chain(ppp)
+        self.wan.iter().map(|wan| -> &dyn Side { wan }).chain(ppp).chain(six)
     }
 
     /// Its sides, to be told something.
     pub fn sides_mut(&mut self) -> impl Iterator<Item = &mut dyn Side> {
+        let six = self.six.iter_mut().map(|six| -> &mut dyn Side { six });
         let ppp = self.ppp.iter_mut().map(|line| -> &mut dyn Side { line });
-        self.wan.iter_mut().map(|wan| -> &mut dyn Side { wan }).chain(ppp)
+        self.wan.iter_mut().map(|wan| -> &mut dyn Side { wan }).chain(ppp).chain(six)
     }
 
     /// What one side has learned the others are told.
-    pub fn agree(&mut self, _now_ms: u64) {}
+    pub fn agree(&mut self, now_ms: u64) {
+        let session = self.ppp.as_ref().and_then(Line::told);
+        if let Some(six) = &mut self.six {
+            six.session(session.as_ref(), now_ms);
+        }
+    }
 
     /// The PPPoE session: what runs over it has its link by [`Line::told`].
     #[must_use]

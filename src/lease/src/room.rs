@@ -49,6 +49,7 @@ pub struct Room {
     keep: Keep,
     /// What lies on the disk of networks that nobody has wished for yet.
     remembered: std::vec::Vec<Entry>,
+    folder: Folder,
     links: Links,
     plays: Vec<Play, PLAYS>,
     homes: Vec<Home, HOMES>,
@@ -63,8 +64,8 @@ impl Room {
         let links = Links::open().map_err(Error::Links)?;
         let (plays, homes) = (Vec::new(), Vec::new());
         let (learn, locals, keep) = (Learn::default(), Locals::default(), Keep::new(folder));
-        let remembered = std::vec::Vec::new();
-        Ok(Self { askers: Askers::new(leases), learn, locals, keep, remembered, links, plays, homes })
+        let (remembered, folder) = (std::vec::Vec::new(), folder.clone());
+        Ok(Self { askers: Askers::new(leases), learn, locals, keep, remembered, folder, links, plays, homes })
     }
 
     /// Works for ever.
@@ -140,7 +141,7 @@ impl Room {
         for client in &wish.clients {
             if !self.plays.iter().any(|play| *play.link() == client.link) {
                 // There is room: there are no more than a wish can hold.
-                let _ = self.plays.push(Play::new(client.link.clone()));
+                let _ = self.plays.push(Play::new(client.link.clone(), &self.folder));
             }
             if let Some(play) = self.plays.iter_mut().find(|play| *play.link() == client.link) {
                 play.want(client, &mut gifts, now_ms);
@@ -149,10 +150,10 @@ impl Room {
         self.homes.retain(|home| wish.servers.iter().any(|server| server.link == *home.link()));
         for server in &wish.servers {
             if !self.homes.iter().any(|home| *home.link() == server.link) {
-                let _ = self.homes.push(Home::new(server));
+                let _ = self.homes.push(Home::new(server, &self.folder));
             }
             if let Some(home) = self.homes.iter_mut().find(|home| *home.link() == server.link) {
-                home.want(server);
+                home.want(server, now_ms);
             }
         }
         self.tell_name_servers(now_ms);

@@ -5,19 +5,18 @@
 //! This module is pure: no socket, no clock, no log. `wan.rs` does the work. Addresses and prefixes are asked for in one exchange. What
 //! is held outlives a link that goes and comes; it is given up when it ends, or when a server says so.
 //!
-//! Not here: what a server's words do (`answer.rs`), what is held (`grant.rs`), pauses (`chance.rs`), the form of what we send (`message.rs`).
+//! Not here: what is said (`question.rs`), what a server's words do (`answer.rs`), what is held (`grant.rs`), pauses (`chance.rs`), the form of what we send (`message.rs`).
 //!
 //! Source: RFC 8415 §18.2; RFC 9096 §3.1, §3.3 (a prefix is not released at the end, and asked for again after the link was away).
 
 use std::net::Ipv6Addr;
 
-use contract::limit::IPV6_PREFIXES;
 use contract::prefix::Prefix;
 use heapless::Vec;
 
 use super::chance::{Pauses, Try, delay_ms};
 use super::grant::{Held, Want, Words};
-use super::message::{Association, Duid, Item, Kind, Message, Of, code};
+use super::message::{Association, Duid, Item, Kind, Message, Of};
 use crate::schedule::{Moment, is_due};
 
 /// Pauses, from the first to the longest. Source: RFC 8415 §7.6. Those of `Solicit` and of `Information` may be made longer by a server.
@@ -443,60 +442,6 @@ impl Client {
         add(actions, Action::Changed);
         self.step = Step::Declining { asked, word };
     }
-
-    /// Says `kind` about what we hold, or about what we would like to have.
-    fn say(&self, kind: Kind, asked: &Try, now: Moment, actions: &mut Actions) {
-        let mut message = Message::new(kind, asked.xid);
-        message.client = Some(self.duid.clone());
-        message.elapsed = Some(asked.elapsed(now.ms));
-        let held = self.held.as_ref();
-        if matches!(kind, Kind::Renew | Kind::Release) {
-            message.server = held.map(|held| held.server.clone());
-        }
-        if kind != Kind::Information {
-            let hint = self.hint.filter(|_| kind == Kind::Solicit);
-            message.associations = Held::associations(held, &self.want, hint);
-        }
-        message.rapid = kind == Kind::Solicit;
-        if kind != Kind::Release {
-            message.wanted = wanted(kind);
-        }
-        add(actions, Action::Send(message));
-    }
-
-    /// Takes `offer`, or asks its server for what we hold and it has forgotten.
-    fn say_request(&self, asked: &Try, offer: &Message, now: Moment, actions: &mut Actions) {
-        let mut message = Message::new(Kind::Request, asked.xid);
-        (message.client, message.server) = (Some(self.duid.clone()), offer.server.clone());
-        message.elapsed = Some(asked.elapsed(now.ms));
-        message.wanted = wanted(Kind::Request);
-        message.associations = Held::associations(None, &self.want, None);
-        for association in &mut message.associations {
-            let offered = offer.associations.iter().filter(|offered| self.want.holds(offered));
-            let offered = offered.filter(|offered| offered.of == association.of);
-            let items = offered.flat_map(|offered| offered.items.iter().copied());
-            association.items = items.take(IPV6_PREFIXES).collect();
-        }
-        add(actions, Action::Send(message));
-    }
-}
-
-/// What a question asks for beside addresses. Source: RFC 8415 §21.7, §21.24, §21.25.
-fn wanted(kind: Kind) -> Vec<u16, 16> {
-    let always = [code::NAME_SERVERS, code::TIME_SERVERS];
-    let more: &[u16] = match kind {
-        Kind::Information => &[code::REFRESH, code::INFORM_MAX],
-        Kind::Solicit
-        | Kind::Advertise
-        | Kind::Request
-        | Kind::Confirm
-        | Kind::Renew
-        | Kind::Rebind
-        | Kind::Reply
-        | Kind::Release
-        | Kind::Decline => &[code::SOLICIT_MAX],
-    };
-    always.iter().chain(more).copied().collect()
 }
 
 /// No event asks for more than there is room for.

@@ -69,11 +69,11 @@ pub struct Lan {
 impl Lan {
     /// One of which this is wanted.
     #[must_use]
-    pub fn new(wanted: learn::Server, now_ms: u64) -> Self {
+    pub fn new(wanted: learn::Server, folder: &Folder, now_ms: u64) -> Self {
         info!("{}: IPv6 is given", wanted.link);
         let mut lan = Self {
             link: Watched::new(wanted.link.clone()),
-            keep: Keep::new(Folder::of("lease"), Was::Told, wanted.link.clone()),
+            keep: Keep::new(folder.clone(), Was::Told, wanted.link.clone()),
             on: None,
             told: Told::default(),
             times: Times::default(),
@@ -174,7 +174,7 @@ impl Lan {
 
     fn answer(&mut self, packet: &Packet<'_>, now_ms: u64) {
         let Some(ask) = Message::read(packet.payload) else { return };
-        let name_servers = self.name_servers();
+        let name_servers = self.name_servers(now_ms);
         let Some(on) = &self.on else { return };
         let duid = Duid::from_slice(&duid::duid(on.link.mac)).unwrap_or_default();
         let view = View {
@@ -193,9 +193,9 @@ impl Lan {
     }
 
     /// Ourselves: by our address in a prefix of the link, as many resolvers know of no link; else by our link-local address.
-    fn name_servers(&self) -> Vec<Ipv6Addr, NAME_SERVERS> {
+    fn name_servers(&self, now_ms: u64) -> Vec<Ipv6Addr, NAME_SERVERS> {
         let Some(on) = &self.on else { return Vec::new() };
-        let own = self.told.own().iter().filter(|own| own.lifetimes_s(0).0 > 0);
+        let own = self.told.own().iter().filter(|own| own.lifetimes_s(now_ms).0 > 0);
         let ours =
             own.filter_map(|own| socket::own(&on.link.name, on.link.index, own.prefix)).take(NAME_SERVERS);
         let ours: Vec<_, NAME_SERVERS> = ours.collect();

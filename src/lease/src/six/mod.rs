@@ -25,6 +25,7 @@ pub mod grant;
 pub mod client;
 
 pub mod answer;
+pub mod question;
 
 pub mod told;
 

@@ -99,10 +99,10 @@ pub struct Wan {
 impl Wan {
     /// IPv6 of which this is wanted, on the link `name` or on a session over it.
     #[must_use]
-    pub fn new(name: LinkName, over_ppp: bool, wish: Ipv6Wish) -> Self {
+    pub fn new(name: LinkName, folder: &Folder, over_ppp: bool, wish: Ipv6Wish) -> Self {
         info!("{name}: IPv6 is wanted");
         Self {
-            keep: Keep::new(Folder::of("lease"), Was::Had, name.clone()),
+            keep: Keep::new(folder.clone(), Was::Had, name.clone()),
             frames: Watched::new(name),
             over_ppp,
             over: None,
@@ -127,11 +127,8 @@ impl Wan {
     }
 
     /// Wants this of it.
-    pub fn want(&mut self, wish: Ipv6Wish, now_ms: u64) {
-        if self.wish != wish {
-            self.wish = wish;
-            self.ask_for(now_ms);
-        }
+    pub fn want(&mut self, wish: Ipv6Wish) {
+        self.wish = wish;
     }
 
     /// The session over its link is this now. Source: RFC 5072 §4 (its identifier is ours).
@@ -415,6 +412,7 @@ impl Side for Wan {
             // The secret may be another one now, and with it our address.
             self.news |= self.told;
         }
+        self.ask_for(now_ms);
         self.look(now_ms);
         self.hear_icmp(now_ms);
         self.hear_udp(now_ms);
