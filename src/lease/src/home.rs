@@ -11,6 +11,7 @@ use log::info;
 use state::Folder;
 
 use crate::lan::Lan;
+use crate::pcp::Mapper;
 use crate::side::Side;
 use crate::six;
 
@@ -23,6 +24,7 @@ pub struct Home {
     wanted: Server,
     lan: Option<Lan>,
     six: Option<six::lan::Lan>,
+    mapper: Option<Mapper>,
     /// Where IPv6 keeps what outlives a boot.
     folder: Folder,
 }
@@ -36,6 +38,7 @@ impl Home {
             wanted: Server::silent(link, wanted.address, wanted.prefix_length),
             lan: None,
             six: None,
+            mapper: None,
             folder: folder.clone(),
         }
     }
@@ -63,19 +66,26 @@ impl Home {
                 *six = Some(six::lan::Lan::new(wanted.clone(), &self.folder, now_ms));
             }
         }
+        match (&mut self.mapper, &wanted.pcp) {
+            (mapper, None) => *mapper = None,
+            (Some(mapper), Some(_)) => mapper.want(wanted.clone(), now_ms),
+            (mapper @ None, Some(_)) => *mapper = Some(Mapper::new(wanted.clone(), now_ms)),
+        }
         self.wanted = wanted.clone();
     }
 
     /// Its sides.
     pub fn sides(&self) -> impl Iterator<Item = &dyn Side> {
         let six = self.six.iter().map(|six| -> &dyn Side { six });
-        self.lan.iter().map(|lan| -> &dyn Side { lan }).chain(six)
+        let mapper = self.mapper.iter().map(|mapper| -> &dyn Side { mapper });
+        self.lan.iter().map(|lan| -> &dyn Side { lan }).chain(six).chain(mapper)
     }
 
     /// Its sides, to be told something.
     pub fn sides_mut(&mut self) -> impl Iterator<Item = &mut dyn Side> {
         let six = self.six.iter_mut().map(|six| -> &mut dyn Side { six });
-        self.lan.iter_mut().map(|lan| -> &mut dyn Side { lan }).chain(six)
+        let mapper = self.mapper.iter_mut().map(|mapper| -> &mut dyn Side { mapper });
+        self.lan.iter_mut().map(|lan| -> &mut dyn Side { lan }).chain(six).chain(mapper)
     }
 
     /// The DHCPv4 server.

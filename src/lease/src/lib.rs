@@ -35,6 +35,7 @@ pub mod offers;
 pub mod server;
 pub mod table;
 
+pub mod pcp;
 pub mod ppp;
 pub mod six;
 
