@@ -12,6 +12,8 @@ set -eu
 RUN='ca-certificates gcc libc6-dev qemu-system-x86 erofs-utils e2fsprogs kmod zstd curl'
 # To prove it: the peers at both ends, and the oracles.
 TEST="$RUN iproute2 nftables dnsmasq-base busybox udhcpc isc-dhcp-client ethtool python3 util-linux shellcheck procps netbase bind9-dnsutils knot-dnsutils dnsperf openssl chrony sip-tester baresip-core"
+# Clients and servers of addresses and ports.
+TEST="$TEST dhcpcd-base natpmpc kea-admin kea-dhcp4-server"
 # To build the board kernel.
 KERNEL='make gcc flex bison bc libelf-dev libssl-dev xz-utils'
 

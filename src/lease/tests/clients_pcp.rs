@@ -80,10 +80,7 @@ fn clients_ask_for_ports_by_nat_pmp() {
     assert_eq!(mappings(&mut stage), [], "that there are none is said");
     let words = natpmpc("-a 40000 8080 tcp 3600");
     assert!(words.contains("Public IP address : 203.0.113.7"), "{words}");
-    assert!(
-        words.contains("Mapped public port 40000 protocol TCP to local port 8080"),
-        "{words}"
-    );
+    assert!(words.contains("Mapped public port 40000 protocol TCP to local port 8080"), "{words}");
     let host = [192, 168, 1, 50].into();
     let want = Mapping { protocol: Protocol::Tcp, external_port: 40_000, host, port: 8_080 };
     assert_eq!(mappings(&mut stage), [want]);
