@@ -63,7 +63,7 @@ impl Lan {
             packets: None,
             port: None,
             checks: None,
-            names: false,
+            names: true,
             ends_ms: None,
         }
     }
@@ -125,12 +125,21 @@ impl Lan {
             Way::Broadcast => (EVERYBODY, Ipv4Addr::BROADCAST),
             Way::Frame(mac, address) => (mac, address),
             Way::Unicast(address) => (reply.chaddr, address),
+            Way::Relay(relay) => return self.send_to_relay(reply, relay),
         };
         let from = SocketAddrV4::new(self.server.wanted().address, SERVER_PORT);
         let Some(bytes) = datagram::write(from, SocketAddrV4::new(to, CLIENT_PORT), &reply.write()) else {
             return;
         };
         self.put(self.packets.as_ref(), datagram::ETHER_TYPE, mac, &bytes);
+    }
+
+    /// A relay has its address, so the kernel finds it. Source: RFC 2131 §4.1 (port 67).
+    fn send_to_relay(&self, reply: &Message, relay: Ipv4Addr) {
+        let Some(port) = &self.port else { return };
+        if let Err(errno) = socket::send(port, SocketAddrV4::new(relay, SERVER_PORT), &reply.write()) {
+            self.warn("cannot answer a relay", errno);
+        }
     }
 
     fn probe(&mut self, address: Ipv4Addr) {

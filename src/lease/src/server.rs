@@ -32,6 +32,8 @@ pub enum Way {
     Frame(Mac, Ipv4Addr),
     /// To a host that has this address.
     Unicast(Ipv4Addr),
+    /// To a relay that has this address; it passes the answer on.
+    Relay(Ipv4Addr),
 }
 
 /// The server of one link.
@@ -107,12 +109,16 @@ impl Server {
 
     /// Returns what to answer to `message`. `None`: nothing.
     pub fn answer(&mut self, message: &Message, now_ms: u64) -> Option<(Message, Way)> {
-        // A relay's clients are not on this link.
-        if !message.giaddr.is_unspecified() || !self.budget.may(message.chaddr, now_ms) {
+        // A relay that is not of this network has clients of another one.
+        let relayed = !message.giaddr.is_unspecified();
+        if (relayed && !self.is_on_link(message.giaddr))
+            || message.giaddr == self.wanted.address
+            || !self.budget.may(message.chaddr, now_ms)
+        {
             return None;
         }
         let guest = guest(message);
-        match message.kind {
+        let answer = match message.kind {
             Kind::Discover => self.offer(message, guest, now_ms),
             Kind::Request => self.grant(message, guest, now_ms),
             Kind::Inform => self.inform(message),
@@ -128,7 +134,16 @@ impl Server {
                 None
             }
             Kind::Offer | Kind::Ack | Kind::Nak => None,
+        };
+        if !relayed {
+            return answer;
         }
+        // The relay finds its client by these. Source: RFC 2131 §4.1.
+        let giaddr = message.giaddr;
+        answer.map(|(reply, _)| {
+            let broadcast = reply.broadcast || reply.kind == Kind::Nak;
+            (Message { giaddr, broadcast, ..reply }, Way::Relay(giaddr))
+        })
     }
 
     fn offer(&mut self, message: &Message, guest: Guest, now_ms: u64) -> Option<(Message, Way)> {

@@ -82,7 +82,7 @@ fn a_question_gets_its_answer() {
         ("inform", has(free, ask(Kind::Inform, 7)), Some((Kind::Ack, NONE, Way::Unicast(free)))),
         ("inform from elsewhere", has(elsewhere, ask(Kind::Inform, 7)), None),
         ("release", has(free, ask(Kind::Release, 7)), None),
-        ("by a relay", Message { giaddr: elsewhere, ..ask(Kind::Discover, 7) }, None),
+        ("by a relay of another network", Message { giaddr: elsewhere, ..ask(Kind::Discover, 7) }, None),
         ("a server's word", ask(Kind::Offer, 7), None),
     ];
     for (name, message, want) in table {
@@ -94,14 +94,28 @@ fn a_question_gets_its_answer() {
         assert_eq!(got, *want, "{name}");
         let Some((reply, _)) = answer else { continue };
         assert_eq!(
-            (reply.xid, reply.chaddr, reply.server),
-            (message.xid, message.chaddr, Some(OURS)),
+            (reply.xid, reply.chaddr, reply.giaddr, reply.server),
+            (message.xid, message.chaddr, message.giaddr, Some(OURS)),
             "{name}"
         );
         let words = reply.kind != Kind::Nak;
         assert_eq!(reply.router.is_some() && reply.mask.is_some(), words, "{name}: words");
         assert_eq!(reply.lease_s.is_some(), words && message.kind != Kind::Inform, "{name}: lease");
     }
+}
+
+#[test]
+fn a_relay_of_our_network_passes_on_what_we_answer() {
+    let relay = Ipv4Addr::new(192, 168, 1, 2);
+    let mut server = server(199);
+    server.answer(&select(1, FIRST), 0).unwrap();
+    let by_relay = |message: Message| Message { giaddr: relay, ..message };
+    for (message, kind) in [(ask(Kind::Discover, 7), Kind::Offer), (select(7, FIRST), Kind::Nak)] {
+        let (reply, way) = server.answer(&by_relay(message), 1_000).unwrap();
+        assert_eq!((reply.kind, way, reply.giaddr), (kind, Way::Relay(relay), relay));
+        assert_eq!(reply.broadcast, kind == Kind::Nak, "a refusal goes to everybody there");
+    }
+    assert_eq!(server.answer(&Message { giaddr: OURS, ..ask(Kind::Discover, 7) }, 1_000), None, "ourselves");
 }
 
 #[test]
