@@ -327,8 +327,11 @@ impl Forward {
     /// The upstream of the question at `place` has not answered.
     fn unanswered(&mut self, epoll: &Epoll, place: usize, now_ms: u64) {
         let Some(pending) = self.slots.get_mut(place).and_then(Option::as_mut) else { return };
-        pending.socket = None;
-        let upstream = pending.upstream;
+        let by_stream = pending.socket.take().is_none();
+        let (upstream, sent_ms) = (pending.upstream, pending.sent_ms);
+        if by_stream {
+            self.doubt(upstream, sent_ms);
+        }
         self.upstreams.failed(upstream, now_ms);
         self.send(epoll, place, now_ms);
     }

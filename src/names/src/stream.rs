@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
+use crate::query::HEADER_BYTES;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, connect, setsockopt, socket, sockopt,
 };
@@ -22,6 +23,8 @@ const OUT_BYTES_MAX: usize = 64 * 1024;
 const IN_BYTES_MAX: usize = 2 * 65_537;
 /// What one read takes.
 const CHUNK_BYTES: usize = 16 * 1024;
+/// Messages of one turn: twice the questions that can be under way.
+const MESSAGES_A_TURN: usize = 512;
 /// Reads of one turn: the rest comes in the next.
 const READS_A_TURN: usize = 8;
 
@@ -61,8 +64,12 @@ pub struct Stream {
     pub serial: u32,
     /// When it was last used, in milliseconds after boot.
     pub used_ms: u64,
+    /// When something was heard by it last, in milliseconds after boot.
+    pub heard_ms: u64,
     /// Answers that it brought.
     pub answers: u32,
+    /// Messages of it that nobody waited for.
+    pub strays: u32,
     /// Is it waited for until it can be written?
     pub waits_to_write: bool,
 }
@@ -91,7 +98,9 @@ impl Stream {
             input: Vec::new(),
             serial,
             used_ms: now_ms,
+            heard_ms: 0,
             answers: 0,
+            strays: 0,
             waits_to_write: true,
         })
     }
@@ -208,17 +217,34 @@ impl Stream {
         Ok(())
     }
 
-    /// The next whole message that came.
-    pub fn message(&mut self) -> Option<Vec<u8>> {
-        take_message(&mut self.input)
+    /// The whole messages that came.
+    ///
+    /// # Errors
+    /// [`Gone::TooMuch`]: more than were asked for, or what is no message.
+    pub fn messages(&mut self) -> Result<Vec<Vec<u8>>, Gone> {
+        let (mut messages, mut place) = (Vec::new(), 0);
+        while let Some(message) = message_at(&self.input, place) {
+            if message.len() < HEADER_BYTES || messages.len() >= MESSAGES_A_TURN {
+                return Err(Gone::TooMuch);
+            }
+            messages.push(message.to_vec());
+            place += 2 + message.len();
+        }
+        self.input.drain(..place);
+        Ok(messages)
     }
+}
+
+/// The whole message at `place` of `input`, behind its length.
+fn message_at(input: &[u8], place: usize) -> Option<&[u8]> {
+    let (length, rest) = input.get(place..)?.split_first_chunk::<2>()?;
+    rest.get(..usize::from(u16::from_be_bytes(*length)))
 }
 
 /// Takes the first whole message, with its length in front, from `input`.
 pub fn take_message(input: &mut Vec<u8>) -> Option<Vec<u8>> {
-    let length = input.first_chunk::<2>().map(|length| usize::from(u16::from_be_bytes(*length)))?;
-    let message = input.get(2..2 + length)?.to_vec();
-    input.drain(..2 + length);
+    let message = message_at(input, 0)?.to_vec();
+    input.drain(..2 + message.len());
     Some(message)
 }
 

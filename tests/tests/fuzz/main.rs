@@ -9,6 +9,7 @@ use tests::fuzz::run;
 
 mod lease;
 mod multicast;
+mod names;
 mod ppp;
 mod voice;
 

@@ -18,6 +18,9 @@ use crate::stream::{Gone, Stream};
 use crate::token::{Kind, Token};
 use crate::upstreams::bit;
 
+/// Messages that nobody waits for: answers that came too late are some, more are a stranger's.
+const STRAYS_MAX: u32 = 64;
+
 /// What TLS needs to begin.
 type Tls = (Arc<ClientConfig>, ServerName<'static>);
 
@@ -40,8 +43,7 @@ impl Forward {
         if stream.put(bytes).is_err() {
             return false;
         }
-        // Whatever goes wrong with it is an event of its own, which comes later: here others' questions would be in the way.
-        let _ = stream.turn();
+        // It is written when the event says so: what goes wrong then is not in the way of others' questions here.
         arm(epoll, stream, upstream);
         true
     }
@@ -92,13 +94,12 @@ impl Forward {
             return;
         }
         let turned = stream.turn();
-        let mut messages = Vec::new();
-        while let Some(message) = stream.message() {
-            messages.push(message);
-        }
+        let (messages, turned) = match stream.messages() {
+            Ok(messages) => (messages, turned),
+            Err(gone) => (Vec::new(), Err(gone)),
+        };
         if !messages.is_empty() {
-            stream.used_ms = now_ms;
-            stream.answers = stream.answers.saturating_add(1);
+            (stream.used_ms, stream.heard_ms) = (now_ms, now_ms);
         }
         arm(epoll, stream, upstream);
         for message in messages {
@@ -118,8 +119,25 @@ impl Forward {
         };
         let mut slots = self.slots.iter().enumerate();
         let found = slots.find_map(|(place, slot)| slot.as_ref().and_then(waits).map(|read| (place, read)));
-        if let Some((place, read)) = found {
-            self.heard(epoll, place, (read, message), now_ms);
+        let Some(stream) = self.streams.get_mut(upstream).and_then(Option::as_mut) else { return };
+        let Some((place, read)) = found else {
+            stream.strays += 1;
+            if stream.strays > STRAYS_MAX {
+                self.hang_up(epoll, upstream, &Gone::TooMuch, now_ms);
+            }
+            return;
+        };
+        stream.answers = stream.answers.saturating_add(1);
+        self.heard(epoll, place, (read, message), now_ms);
+    }
+
+    /// A question by the connection to this upstream was not answered, though it was sent at `sent_ms`: where nothing else was heard of it
+    /// since, the connection is dead.
+    pub(super) fn doubt(&mut self, upstream: usize, sent_ms: u64) {
+        if let Some(slot) = self.streams.get_mut(upstream)
+            && slot.as_ref().is_some_and(|stream| stream.heard_ms < sent_ms)
+        {
+            *slot = None;
         }
     }
 

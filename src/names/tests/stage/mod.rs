@@ -6,6 +6,8 @@
 //! Source: unshare(1), nsenter(1), ip-netns(8), veth(4), dig(1).
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub(crate) mod hostile;
+
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
