@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use crate::{Error, calls, gateway, identity, leases, machine, multicast, names, processes};
+use crate::{Error, calls, gateway, identity, leases, machine, multicast, names, network, processes};
 
 /// Whom a command writes to.
 pub(crate) type Out<'o> = &'o mut dyn Write;
@@ -40,9 +40,9 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "network",
-        arguments: "[--json]",
-        about: "Show what is wanted, what is, what differs",
-        run: gateway::network,
+        arguments: "[apply FILE [--confirm SECONDS] | confirm | revert] [--json]",
+        about: "Show the network, wanted and observed; try another one, which is taken back unless confirmed in time",
+        run: network::network,
     },
     Command {
         name: "leases",
@@ -121,12 +121,24 @@ pub(crate) struct Words<'w> {
     words: Vec<&'w str>,
     /// `--json` was among them.
     pub(crate) json: bool,
+    /// What stood behind `--confirm`.
+    confirm: Option<&'w str>,
 }
 
 impl Words<'_> {
     /// There are none but options.
     pub(crate) fn none(&self) -> Result<(), Error> {
         if self.words.is_empty() { Ok(()) } else { Err(self.wrong()) }
+    }
+
+    /// All but options.
+    pub(crate) fn plain(&self) -> &[&str] {
+        &self.words
+    }
+
+    /// The seconds behind `--confirm`; without it none.
+    pub(crate) fn confirm_s(&self) -> Result<u32, Error> {
+        self.confirm.map_or(Ok(0), |word| word.parse().map_err(|_| self.wrong()))
     }
 
     /// There is one, and it is a process's name.
@@ -169,8 +181,17 @@ pub fn run(words: &[String], out: Out<'_>) -> Result<(), Error> {
         )));
     };
     let usage = format!("ctl {} {}", command.name, command.arguments).trim_end().to_owned();
-    let (options, plain): (Vec<&str>, Vec<&str>) =
-        rest.iter().map(String::as_str).partition(|word| word.starts_with('-'));
+    let (mut options, mut plain, mut confirm) = (Vec::new(), Vec::new(), None);
+    let mut rest = rest.iter().map(String::as_str);
+    while let Some(word) = rest.next() {
+        match word {
+            "--confirm" if command.arguments.contains(word) => {
+                confirm = Some(rest.next().ok_or_else(|| Error::Usage(usage.clone()))?);
+            }
+            option if option.starts_with('-') => options.push(option),
+            word => plain.push(word),
+        }
+    }
     if options.iter().any(|option| ["-h", "--help"].contains(option)) {
         return Ok(writeln!(out, "{usage}\n{}", command.about)?);
     }
@@ -179,7 +200,7 @@ pub fn run(words: &[String], out: Out<'_>) -> Result<(), Error> {
     if options.iter().any(|option| *option != "--json") || (json && !takes_json) {
         return Err(Error::Usage(usage));
     }
-    (command.run)(&Words { usage, words: plain, json }, out)
+    (command.run)(&Words { usage, words: plain, json, confirm }, out)
 }
 
 fn help(out: Out<'_>) -> Result<(), Error> {
@@ -224,6 +245,11 @@ mod tests {
             (&["status", "x"], "ctl status"),
             (&["status", "--xml"], "ctl status"),
             (&["start", "--json", "a"], "ctl start NAME"),
+            (&["start", "a", "--confirm", "7"], "ctl start NAME"),
+            (&["network", "apply"], "ctl network [apply FILE"),
+            (&["network", "apply", "a", "--confirm"], "ctl network [apply FILE"),
+            (&["network", "apply", "a", "--confirm", "soon"], "ctl network [apply FILE"),
+            (&["network", "confirm", "--confirm", "7"], "ctl network [apply FILE"),
         ];
         for (words, wanted) in table {
             let (text, code) = said(words);

@@ -17,6 +17,7 @@ mod leases;
 mod machine;
 mod multicast;
 mod names;
+mod network;
 mod processes;
 mod six;
 mod table;

@@ -34,9 +34,9 @@ impl Gateway {
         namespace: &OwnedFd,
         inside: OwnedFd,
     ) -> Result<Ipv4Addr, Error> {
-        self.configuration.read();
+        self.configuration.read(clock::boot_ms());
         let refused = self.configuration.refused().unwrap_or("no configuration").to_owned();
-        let wanted = self.configuration.wanted().cloned().ok_or(Error::Refused(refused))?;
+        let wanted = self.configuration.shared().ok_or(Error::Refused(refused))?;
         self.judge(&attachment)?;
         admit(&wanted, &self.attachments(), &attachment).map_err(Error::Refused)?;
         let (slot, name) = (attachment.slot, attachment.service.clone());

@@ -19,7 +19,7 @@ use contract::wanted::Wanted;
 use log::{info, warn};
 use sys::clock;
 
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, Places};
 use crate::filter::{self, Filter};
 use crate::firewall::Facts;
 use crate::known::{self, Known, Way};
@@ -70,8 +70,16 @@ impl Gateway {
     /// # Errors
     /// [`Error::Kernel`]: no netlink.
     pub fn open(configuration: PathBuf, adopt_ms: u64) -> Result<Self, Error> {
+        Self::open_in(Places::beside(configuration), adopt_ms)
+    }
+
+    /// The same, wanted by what is in these places.
+    ///
+    /// # Errors
+    /// As [`Gateway::open`].
+    pub fn open_in(places: Places, adopt_ms: u64) -> Result<Self, Error> {
         Ok(Self {
-            configuration: Configuration::at(configuration),
+            configuration: Configuration::new(places, clock::boot_ms()),
             known: Known::default(),
             inside: (Vec::new(), 0),
             applied_ms: None,
@@ -106,7 +114,7 @@ impl Gateway {
         if self.fault.is_some() {
             return Some(clock::boot_ms() + AGAIN_MS);
         }
-        let known = self.known.due_ms(clock::boot_ms());
+        let known = self.known.due_ms(clock::boot_ms()).into_iter().chain(self.configuration.due_ms());
         self.orphans.then_some(self.adopt_until_ms).into_iter().chain(known).min()
     }
 
@@ -125,8 +133,8 @@ impl Gateway {
     }
 
     fn try_turn(&mut self) -> Result<(), Error> {
-        let changed = self.configuration.read();
-        let Some(wanted) = self.configuration.wanted().cloned() else { return Ok(()) };
+        let changed = self.configuration.read(clock::boot_ms());
+        let Some(wanted) = self.configuration.shared() else { return Ok(()) };
         let mut first = Ok(());
         let mut note = |result: Result<(), Error>| first = std::mem::replace(&mut first, Ok(())).and(result);
         note(self.settle_services(&wanted, changed));
@@ -149,6 +157,40 @@ impl Gateway {
         self.note_lease(&wanted, &observed);
         self.observed = observed;
         first
+    }
+
+    /// Takes another wanted network on trial (see [`Configuration::take`]). A turn follows.
+    ///
+    /// # Errors
+    /// It is not right; nothing has changed.
+    pub fn take(&mut self, text: String, confirm_within_s: u32) -> Result<(), Error> {
+        self.configuration.take(text, confirm_within_s, clock::boot_ms())?;
+        self.turn();
+        Ok(())
+    }
+
+    /// What is on trial is kept.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]: nothing is on trial.
+    pub fn confirm(&mut self) -> Result<(), Error> {
+        self.configuration.confirm()
+    }
+
+    /// What is on trial is taken back. A turn follows.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]: nothing is on trial.
+    pub fn revert(&mut self) -> Result<(), Error> {
+        self.configuration.revert()?;
+        self.turn();
+        Ok(())
+    }
+
+    /// Mounts have changed: what is kept may lie there now. A turn follows.
+    pub fn look_again(&mut self) {
+        self.configuration.look_again();
+        self.turn();
     }
 
     /// What is wanted in our own namespace, and why something that was told is not taken.
@@ -319,7 +361,7 @@ impl Gateway {
     /// # Errors
     /// [`Error::Kernel`]: it does not say.
     pub fn observe(&mut self) -> Result<Observed, Error> {
-        let settings = self.configuration.wanted().cloned().map(|wanted| self.target(&wanted).0.settings);
+        let settings = self.configuration.shared().map(|wanted| self.target(&wanted).0.settings);
         kernel::observe(&mut self.route, &settings.unwrap_or_default())
     }
 }

@@ -54,8 +54,8 @@ use sys::Errno;
 pub enum Error {
     /// The configuration cannot be read.
     Read(io::Error),
-    /// The configuration is wrong.
-    Wanted(contract::wanted::Error),
+    /// The configuration is wrong: where, and why.
+    Wanted(String),
     /// The kernel said no: to what, and why.
     Kernel(String, Errno),
     /// Something cannot be had together with what is there.
@@ -73,7 +73,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read(error) => write!(f, "{}: {error}", room::CONFIGURATION),
-            Self::Wanted(error) => error.fmt(f),
+            Self::Wanted(why) => f.write_str(why),
             Self::Kernel(what, errno) => write!(f, "{what}: {}", errno.desc()),
             Self::Refused(why) => f.write_str(why),
         }

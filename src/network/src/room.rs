@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use contract::learn::{Learned, Wish};
-use contract::{Text, attach, show};
+use contract::{Text, attach};
 use log::warn;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::de::DeserializeOwned;
@@ -21,16 +21,17 @@ use sys::{Errno, clock};
 use wire::{Connection, Listener, Received};
 
 mod sessions;
+mod show;
 mod speaker;
 
 use sessions::Sessions;
 use speaker::Speaker;
 
 use crate::Error;
+use crate::configuration::{Places, Watch};
 use crate::gateway::{ADOPT_MS, Gateway};
 use crate::socket::News;
 use crate::target::Attachment;
-use crate::tell::tell;
 use crate::wish::is_same;
 
 /// The configuration.
@@ -52,6 +53,7 @@ pub struct Room {
     show: Door,
     told: Speaker,
     sessions: Sessions,
+    watch: Watch,
     news: Vec<News>,
     gateway: Gateway,
     /// What `lease` was last told, and when.
@@ -75,7 +77,7 @@ impl Room {
     /// # Errors
     /// [`Error::Kernel`]: no netlink.
     pub fn open(wires: [Listener; 4]) -> Result<Self, Error> {
-        Self::open_at(CONFIGURATION.into(), wires)
+        Self::open_in(Places::real(), wires)
     }
 
     /// The same, with a configuration elsewhere: for tests.
@@ -83,6 +85,10 @@ impl Room {
     /// # Errors
     /// As [`Room::open`].
     pub fn open_at(configuration: PathBuf, wires: [Listener; 4]) -> Result<Self, Error> {
+        Self::open_in(Places::beside(configuration), wires)
+    }
+
+    fn open_in(places: Places, wires: [Listener; 4]) -> Result<Self, Error> {
         let routes = News::of_routes().map_err(Error::kernel("news of the kernel"))?;
         let filter = News::of_filter().inspect_err(|errno| warn!("news of the firewall: {}", errno.desc()));
         let [attach, learn, show, told] = wires.map(|listener| Door { listener, clients: Vec::new() });
@@ -93,7 +99,8 @@ impl Room {
             told: Speaker::new(told),
             sessions: Sessions::default(),
             news: [routes].into_iter().chain(filter).collect(),
-            gateway: Gateway::open(configuration, ADOPT_MS)?,
+            watch: Watch::of(&places),
+            gateway: Gateway::open_in(places, ADOPT_MS)?,
             wish: None,
             busy: 0,
             due_ms: None,
@@ -111,7 +118,13 @@ impl Room {
     /// [`Error::Kernel`]: no memory to wait with.
     pub fn run(&mut self) -> Result<Infallible, Error> {
         loop {
-            self.wait()?;
+            if self.wait()? {
+                self.gateway.look_again();
+                self.tell_all();
+            }
+            if self.watch.heard() {
+                self.turn();
+            }
             if self.news.iter().fold(false, |heard, news| news.heard() | heard) {
                 self.due_by(clock::boot_ms() + (CROWD_MS << self.busy.min(DOUBLED_MAX)));
             }
@@ -135,6 +148,10 @@ impl Room {
         self.gateway.turn();
         self.busy = if self.gateway.changes() > before { self.busy.saturating_add(1) } else { 0 };
         self.due_ms = self.gateway.due_ms();
+        self.tell_all();
+    }
+
+    fn tell_all(&mut self) {
         self.tell_wish();
         self.tell_others();
     }
@@ -149,20 +166,25 @@ impl Room {
         self.due_ms = Some(self.due_ms.map_or(at_ms, |due_ms| due_ms.min(at_ms)));
     }
 
-    /// Waits until there is something to do.
-    fn wait(&self) -> Result<(), Error> {
+    /// Waits until there is something to do. Have mounts changed?
+    fn wait(&self) -> Result<bool, Error> {
         let doors = [&self.attach, &self.learn, &self.show, &self.told.door];
         let listeners = doors.iter().map(|door| door.listener.as_fd());
         let clients = doors.iter().flat_map(|door| door.clients.iter().map(AsFd::as_fd));
         let descriptors = listeners.chain(clients).chain(self.news.iter().map(AsFd::as_fd));
+        let descriptors = descriptors.chain(self.watch.files());
         let mut wanted: Vec<PollFd<'_>> =
             descriptors.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)).collect();
+        let others = wanted.len();
+        wanted.extend(self.watch.mounts().map(|mounts| PollFd::new(mounts, PollFlags::POLLPRI)));
         let limit = self.due_ms.map_or(PollTimeout::NONE, |due_ms| {
             let rest = due_ms.saturating_sub(clock::boot_ms());
             PollTimeout::from(u16::try_from(rest).unwrap_or(u16::MAX))
         });
         match poll(&mut wanted, limit) {
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            // Of mounts there are only news: the file itself can always be read.
+            Ok(_) => Ok(wanted.get(others).and_then(PollFd::revents).is_some_and(|news| !news.is_empty())),
+            Err(Errno::EINTR) => Ok(false),
             Err(errno) => Err(Error::kernel("cannot wait")(errno)),
         }
     }
@@ -216,20 +238,19 @@ impl Room {
 
     fn serve_show(&mut self) {
         self.show.let_in();
+        let mut orders = false;
         for client in std::mem::take(&mut self.show.clients) {
-            let alive = hear(&client, |ask, _| match ask {
-                show::Ask::Network => {
-                    let end = match tell(&mut self.gateway) {
-                        Ok(rows) if !rows.iter().all(|row| client.send(row, &[]).is_ok()) => return false,
-                        Ok(_) => show::Answer::Done,
-                        Err(error) => show::Answer::Refused(Text::format(format_args!("{error}"))),
-                    };
-                    client.send(&end, &[]).is_ok()
-                }
+            let alive = hear(&client, |ask, along| {
+                orders |= ask != contract::show::Ask::Network;
+                show::answer(&mut self.gateway, &client, &ask, along)
             });
             if alive {
                 self.show.clients.push(client);
             }
+        }
+        if orders {
+            self.due_ms = self.gateway.due_ms();
+            self.tell_all();
         }
     }
 }

@@ -7,12 +7,13 @@
 use contract::Text;
 use contract::limit::FLOWS;
 use contract::show::{Answer, Part};
-use contract::wanted::{WanIpv4, Wanted};
+use contract::wanted::{Access, WanIpv4, Wanted};
+use sys::clock;
 
 use crate::gateway::Gateway;
 use crate::observed::Observed;
 use crate::plan::plan;
-use crate::target::{Attachment, Target, service_address, service_link};
+use crate::target::{Attachment, GUEST_BRIDGE, Target, service_address, service_link};
 use crate::{Error, filter};
 
 /// Everything.
@@ -21,10 +22,11 @@ use crate::{Error, filter};
 /// [`Error::Kernel`]: it does not say.
 pub fn tell(gateway: &mut Gateway) -> Result<Vec<Answer>, Error> {
     let observed = gateway.observe()?;
-    let wanted = gateway.configuration.wanted().cloned();
+    let wanted = gateway.configuration.shared();
     let protected = wanted.as_ref().map_or(Ok(false), |wanted| gateway.is_protected(wanted));
     let target = wanted.as_ref().map(|wanted| gateway.target(wanted).0);
-    let wishes = wanted.as_ref().map(|wanted| wishes(wanted, &gateway.attachments())).unwrap_or_default();
+    let mut wishes = wanted.as_ref().map(|wanted| wishes(wanted, &gateway.attachments())).unwrap_or_default();
+    wishes.extend(gateway.configuration.state(clock::boot_ms()));
     let facts = facts(&observed, matches!(protected, Ok(true)));
     let mut differences = differences(gateway, target.as_ref(), &observed, &protected);
     if let Some(wanted) = &wanted {
@@ -42,7 +44,7 @@ pub fn tell(gateway: &mut Gateway) -> Result<Vec<Answer>, Error> {
 }
 
 fn wishes(wanted: &Wanted, services: &[Attachment]) -> Vec<String> {
-    let (wan, lan) = (&wanted.wan, &wanted.lan);
+    let lan = &wanted.lan;
     let how = match wanted.internet.ipv4 {
         WanIpv4::Dhcp => "address by DHCP",
         WanIpv4::Pppoe => "address by PPPoE",
@@ -50,12 +52,24 @@ fn wishes(wanted: &Wanted, services: &[Attachment]) -> Vec<String> {
         WanIpv4::None => "no address",
     };
     let ports: Vec<&str> = lan.ports.iter().map(contract::Text::as_str).collect();
+    let play = |name: &str, access: &Access| {
+        let way = if access.vlan == 0 { "untagged".to_owned() } else { format!("VLAN {}", access.vlan) };
+        format!("{} {name}, {way}, priority {}", wanted.frame_link(access), access.priority)
+    };
+    let others = wanted.voice.iter().map(|voice| play("voice", &voice.access));
+    let others = others.chain(wanted.tv.iter().map(|tv| play("TV", &tv.access)));
+    let others: Vec<String> = others
+        .chain(wanted.guest.iter().map(|guest| {
+            format!("{GUEST_BRIDGE} guests, {}/{}, VLAN {}", guest.address, guest.prefix_length, guest.vlan)
+        }))
+        .collect();
     let mut rows = vec![
-        format!("{} WAN, {how}", wan.link),
+        format!("{} WAN, {how}", wanted.frame_link(&wanted.internet)),
         format!("{} LAN, {}/{}, ports {}", lan.bridge, lan.address, lan.prefix_length, ports.join(" ")),
         format!("services in {}/{}", wanted.services.prefix, wanted.services.prefix_length),
         "firewall, and packets passed on behind it".to_owned(),
     ];
+    rows.extend(others);
     rows.extend(services.iter().map(|service| {
         let (link, address) = (service_link(service.slot), service_address(wanted, service.slot));
         let ports = service.serves.iter().map(|serve| match serve.at {
@@ -83,6 +97,9 @@ fn facts(observed: &Observed, protected: bool) -> Vec<String> {
             format!("{} {state}{bridge}{}", link.name, addresses.chain(routes).collect::<String>())
         })
         .collect();
+    rows.extend(observed.rules.iter().map(|rule| format!("rule {rule}")));
+    let unreachable = observed.routes.iter().filter(|route| route.link().is_none());
+    rows.extend(unreachable.map(|route| format!("route {route}")));
     rows.push(format!("firewall {}", if protected { "stands" } else { "not as wanted" }));
     rows.push(format!("packets {} passed on", if filter::forwards() { "are" } else { "are not" }));
     rows

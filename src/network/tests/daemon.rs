@@ -298,3 +298,84 @@ fn news_that_were_lost_are_made_up_for() {
     until("the port again", || run("ip link show eth1").contains("master br-lan").then_some(()));
     assert_eq!(life.show(Part::Differs).0, [""; 0]);
 }
+
+/// Orders, and how it ended.
+fn order(life: &Life, ask: &show::Ask, text: Option<&str>) -> show::Answer {
+    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let mut memory = fs::File::from(memfd_create(c"text", flags).unwrap());
+    memory.write_all(text.unwrap_or_default().as_bytes()).unwrap();
+    let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK;
+    fcntl(&memory, FcntlArg::F_ADD_SEALS(seals)).unwrap();
+    let client = dial(&life.folder, SHOW);
+    let along = text.map(|_| memory.as_fd());
+    client.send(ask, along.as_slice()).unwrap();
+    loop {
+        match client.wait::<show::Answer>().unwrap().0 {
+            show::Answer::Row { text, .. } => panic!("it differs: {text}"),
+            end => return end,
+        }
+    }
+}
+
+#[test]
+fn what_is_ordered_is_on_trial_until_it_is_confirmed() {
+    if !enter_stage("what_is_ordered_is_on_trial_until_it_is_confirmed") {
+        return;
+    }
+    let folder = scene("trial");
+    fs::create_dir(folder.join("kept")).unwrap();
+    fs::create_dir(folder.join("run")).unwrap();
+    let other = |last: u8| CONFIGURATION.replace("\"192.168.1.1\"", &format!("\"192.168.1.{last}\""));
+    let has = |last: u8| run("ip -4 address show br-lan").contains(&format!("192.168.1.{last}/24"));
+    let apply = |confirm_within_s| show::Ask::Apply { confirm_within_s };
+    let mut life = Life::begin(&folder);
+    assert_eq!(order(&life, &apply(600), Some(&other(2))), show::Answer::Done);
+    assert!(has(2) && !has(1));
+    assert_eq!(order(&life, &show::Ask::Revert, None), show::Answer::Done);
+    assert!(has(1) && !has(2));
+
+    // Nobody confirms, and it is killed meanwhile.
+    assert_eq!(order(&life, &apply(2), Some(&other(3))), show::Answer::Done);
+    assert!(has(3));
+    life.child.kill().unwrap();
+    life.child.wait().unwrap();
+    life = Life::begin(&folder);
+    until("it is taken back", || has(1).then_some(()));
+
+    // Somebody does, and another life keeps it.
+    assert_eq!(order(&life, &apply(600), Some(&other(4))), show::Answer::Done);
+    assert!(life.show(Part::Wanted).0.iter().any(|row| row.starts_with("on trial")));
+    assert_eq!(order(&life, &show::Ask::Confirm, None), show::Answer::Done);
+    life.child.kill().unwrap();
+    life.child.wait().unwrap();
+    life = Life::begin(&folder);
+    until("it is up", || life.show(Part::Wanted).0.first().cloned());
+    assert!(has(4));
+
+    // What is wrong changes nothing, and is said with its line.
+    let wrong = other(5).replace("lease_s = 43200", "lease_s = 1");
+    let show::Answer::Refused(why) = order(&life, &apply(600), Some(&wrong)) else { panic!() };
+    assert!(why.contains("line 15: lan.dhcp.lease_s"), "{why}");
+    assert!(matches!(order(&life, &apply(600), None), show::Answer::Refused(_)), "without a text");
+    assert!(has(4));
+}
+
+#[test]
+fn a_file_that_changes_is_taken_at_once() {
+    if !enter_stage("a_file_that_changes_is_taken_at_once") {
+        return;
+    }
+    let folder = scene("watched");
+    let life = Life::begin(&folder);
+    until("the bridge", || run("ip link").contains("br-lan").then_some(()));
+    let beside = folder.join("beside");
+    fs::write(&beside, CONFIGURATION.replace("br-lan", "home0").replace("[\"eth1\"]", "[]")).unwrap();
+    fs::rename(&beside, folder.join("network.toml")).unwrap();
+    until("another bridge", || run("ip -4 address show").contains("home0").then_some(()));
+    until("what nobody wants goes", || (!run("ip link").contains("br-lan")).then_some(()));
+    let port = run("ip link show eth1");
+    assert!(!port.contains("UP") && !port.contains("master"), "{port}");
+    assert_eq!(life.show(Part::Differs).0, [""; 0]);
+}
