@@ -131,7 +131,7 @@ impl Lan {
     /// Once the link has a link-local address of its own, we speak.
     fn look(&mut self, now_ms: u64) {
         let Some(on) = self.on.as_mut().filter(|on| is_due(on.look_ms, now_ms)) else { return };
-        on.address = socket::source(&on.link.name, on.link.index, ALL_NODES);
+        on.address = socket::link_local(&on.link.name, on.link.index);
         on.look_ms = on.address.is_none().then_some(now_ms.saturating_add(LOOK_MS));
         if on.address.is_some() {
             self.times.change(now_ms);

@@ -106,14 +106,19 @@ impl Mouth {
 }
 
 /// The address that the kernel speaks from, on this link, to `to`; `None`: it has none (yet).
-#[must_use]
-pub fn source(link: &LinkName, index: u32, to: Ipv6Addr) -> Option<Ipv6Addr> {
+fn source(link: &LinkName, index: u32, to: Ipv6Addr) -> Option<Ipv6Addr> {
     let socket: UdpSocket = Mouth::open(link, SockType::Datagram, None).ok()?.into();
     socket.connect(SocketAddrV6::new(to, 9, 0, index)).ok()?;
     match socket.local_addr().ok()? {
         std::net::SocketAddr::V6(own) => Some(*own.ip()).filter(|own| !own.is_unspecified()),
         std::net::SocketAddr::V4(_) => None,
     }
+}
+
+/// The link-local address of this link; `None`: it has none, or the kernel still asks whether it is somebody else's.
+#[must_use]
+pub fn link_local(link: &LinkName, index: u32) -> Option<Ipv6Addr> {
+    source(link, index, ALL_NODES).filter(Ipv6Addr::is_unicast_link_local)
 }
 
 /// Our address in `prefix` on this link.

@@ -29,7 +29,7 @@ use super::grant::Want;
 use super::keep::{Keep, Was};
 use super::message::{Duid, Message};
 use super::router::{self, Known, Routers};
-use super::socket::{self, ALL_NODES, ALL_ROUTERS, ALL_SERVERS, CLIENT_PORT, HOP_LIMIT, Mouth, SERVER_PORT};
+use super::socket::{self, ALL_ROUTERS, ALL_SERVERS, CLIENT_PORT, HOP_LIMIT, Mouth, SERVER_PORT};
 use super::{keyed, packet};
 use crate::PACKETS_A_TURN;
 use crate::dice::Dice;
@@ -275,7 +275,7 @@ impl Wan {
         if !is_due(on.look_ms, now_ms) {
             return;
         }
-        if socket::source(&on.name, on.index, ALL_NODES).is_none() {
+        if socket::link_local(&on.name, on.index).is_none() {
             on.look_ms = Some(now_ms.saturating_add(on.pause_ms));
             on.pause_ms = (on.pause_ms + on.pause_ms / 8).min(LOOK_MS_MAX);
             return;

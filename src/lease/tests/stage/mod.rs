@@ -6,6 +6,8 @@
 //! Source: unshare(1), nsenter(1), ip-netns(8), veth(4).
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub(crate) mod six;
+
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -163,6 +165,11 @@ impl Stage {
         let connection = until("lease dials", 5, || self.network.accept());
         connection.send(&self.wish, &[]).unwrap();
         self.connection = Some(connection);
+    }
+
+    /// Wishes something else.
+    pub(crate) fn wish_anew(&mut self) {
+        self.connection.as_ref().unwrap().send(&self.wish, &[]).unwrap();
     }
 
     /// The next word of the daemon's.
