@@ -51,7 +51,7 @@ const SIP: (u16, u16) = (5060, 5061);
 /// Where media may come from and go to.
 const MEDIA: (u16, u16) = (1024, u16::MAX);
 /// Where the gateway's own voice daemon takes media of the home and of the operator.
-pub const PROXY_MEDIA: (u16, u16) = (16_384, 32_767);
+pub const PROXY_MEDIA: (u16, u16) = (20_000, 20_511);
 /// Announcements. Source: RFC 6762 §5.
 const MDNS: u16 = 5353;
 /// Searches. Source: UPnP Device Architecture 2.0 §1.1.2.

@@ -24,12 +24,17 @@ pub(super) fn rules(house: &House<'_>) -> Vec<Rule> {
     for (link, chain) in voice.chain(tv) {
         rules.push(Rule::of(CLAMP).goes_by(link).asks(chain));
         rules.push(Rule::of(CLAMP).comes_by(link).asks(chain));
-        rules.push(Rule::of(OWN).goes_by(link).asks(chain));
     }
+    // Codepoints of its own packets the gateway's daemons have written themselves.
+    let own =
+        |rule: Rule, class: Class| [rule.clone().mark(class.mark(), MASK), rule.priority(class.priority())];
+    let voice = house.voice.iter().map(|(_, link)| (link, Class::Voice));
+    let tv = house.tv.iter().map(|(_, link)| (link, Class::Tv));
+    rules.extend(voice.chain(tv).flat_map(|(link, class)| own(Rule::of(OWN).goes_by(link), class)));
     if house.proxies() {
         // What the voice daemon sends to the home's phones.
         let sent = Rule::of(OWN).goes_by(&house.wanted.lan.bridge).sent_by(contract::wires::uid::VOICE);
-        rules.push(sent.asks(CALLS));
+        rules.extend(own(sent, Class::Voice));
     }
     rules
 }
