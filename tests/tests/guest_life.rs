@@ -26,8 +26,13 @@ const DAEMON_KILLS: u64 = 2;
 /// From the emulator's start to the watchdog's bite: a boot, its minute, and slack.
 const WATCHDOG_LIMIT: Duration = Duration::from_secs(300);
 /// Every core daemon, and a question that only it can answer.
-const DAEMONS: [(&str, &str); 4] =
-    [("storage", "disk"), ("network", "network"), ("lease", "leases"), ("identity", "identity")];
+const DAEMONS: [(&str, &str); 5] = [
+    ("storage", "disk"),
+    ("network", "network"),
+    ("lease", "leases"),
+    ("time", "time"),
+    ("identity", "identity"),
+];
 
 fn long() -> bool {
     std::env::var_os("LONG").is_some_and(|value| value == "1")

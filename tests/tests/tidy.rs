@@ -26,6 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("lease", &["contract", "sys", "wire", "state"]),
     ("names", &["contract", "sys", "wire", "trust"]),
     ("multicast", &["contract", "sys", "wire"]),
+    ("time", &["contract", "sys", "wire", "trust", "state"]),
     ("identity", &["contract", "sys", "wire", "state"]),
     ("voice", &["contract", "sys", "wire"]),
     ("ctl", &["contract", "sys", "wire"]),

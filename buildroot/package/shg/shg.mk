@@ -20,6 +20,7 @@ SHG_PROGRAMS = \
 	lease:/sbin/lease \
 	names:/sbin/names \
 	multicast:/sbin/multicast \
+	time:/sbin/time \
 	identity:/sbin/identity \
 	voice:/sbin/voice \
 	ctl:/bin/ctl \

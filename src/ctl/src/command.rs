@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use crate::{Error, calls, gateway, identity, leases, machine, multicast, names, network, processes};
+use crate::{Error, calls, clock, gateway, identity, leases, machine, multicast, names, network, processes};
 
 /// Whom a command writes to.
 pub(crate) type Out<'o> = &'o mut dyn Write;
@@ -61,6 +61,12 @@ const COMMANDS: &[Command] = &[
         arguments: "[--json]",
         about: "Show who watches what, and which streams pass",
         run: multicast::multicast,
+    },
+    Command {
+        name: "time",
+        arguments: "[--json]",
+        about: "Show what the clock says, and who says so",
+        run: clock::time,
     },
     Command {
         name: "identity",

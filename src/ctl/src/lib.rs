@@ -10,6 +10,7 @@
 pub mod command;
 
 mod calls;
+mod clock;
 mod gateway;
 mod identity;
 pub mod json;

@@ -15,7 +15,7 @@ use crate::root::{self, Variant};
 use crate::{facts, house};
 
 /// Programs of the firmware, stripped: name and limit in bytes.
-const PROGRAMS: [(&str, u64); 12] = [
+const PROGRAMS: [(&str, u64); 13] = [
     ("init", 700_000),
     ("supervisor", 900_000),
     ("storage", 900_000),
@@ -23,6 +23,7 @@ const PROGRAMS: [(&str, u64); 12] = [
     ("lease", 1_500_000),
     ("names", 1_500_000),
     ("multicast", 700_000),
+    ("time", 1_500_000),
     ("identity", 1_500_000),
     ("voice", 1_500_000),
     ("ctl", 900_000),
@@ -35,7 +36,7 @@ const ROOT_BYTES_MAX: u64 = 12_000_000;
 /// The board kernel's image, in bytes.
 const KERNEL_BYTES_MAX: u64 = 5_000_000;
 /// Resident in the guest, with ten services: name and limit in KiB.
-const RESIDENT: [(&str, u64); 9] = [
+const RESIDENT: [(&str, u64); 10] = [
     ("init", 614),
     ("supervisor", 1228),
     ("storage", 1024),
@@ -43,6 +44,7 @@ const RESIDENT: [(&str, u64); 9] = [
     ("lease", 2048),
     ("names", 2048),
     ("multicast", 1024),
+    ("time", 2048),
     ("identity", 2048),
     ("voice", 2048),
 ];

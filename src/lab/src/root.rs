@@ -52,7 +52,7 @@ pub struct Root {
 }
 
 /// Programs of the firmware and their places.
-pub const PROGRAMS: [(&str, &str); 11] = [
+pub const PROGRAMS: [(&str, &str); 12] = [
     ("init", "sbin/init"),
     ("supervisor", "sbin/supervisor"),
     ("storage", "sbin/storage"),
@@ -60,6 +60,7 @@ pub const PROGRAMS: [(&str, &str); 11] = [
     ("lease", "sbin/lease"),
     ("names", "sbin/names"),
     ("multicast", "sbin/multicast"),
+    ("time", "sbin/time"),
     ("identity", "sbin/identity"),
     ("voice", "sbin/voice"),
     ("ctl", "bin/ctl"),

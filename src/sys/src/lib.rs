@@ -15,6 +15,7 @@ pub mod mroute;
 pub mod packet;
 pub mod ppp;
 pub mod seqpacket;
+pub mod wall;
 
 pub mod clone;
 pub mod exec;

@@ -11,6 +11,7 @@ mod lease;
 mod multicast;
 mod names;
 mod ppp;
+mod time;
 mod voice;
 
 /// Takes bytes for a message, and what came out for the same message again.
@@ -77,6 +78,9 @@ fn wires() {
         both_ways::<learn::Wish>(bytes);
         both_ways::<learn::Learned>(bytes);
         both_ways::<leases::Answer>(bytes);
+        both_ways::<contract::clock::Answer>(bytes);
+        both_ways::<contract::identify::Ask>(bytes);
+        both_ways::<contract::identify::Answer>(bytes);
         both_ways::<mount::Ask>(bytes);
         both_ways::<mount::Answer>(bytes);
         both_ways::<show::Answer>(bytes);
