@@ -57,6 +57,7 @@ pub mod suite;
 pub mod archive;
 pub mod kernel;
 pub mod peer;
+pub mod room_bench;
 pub mod root;
 pub mod seal;
 pub mod stick;

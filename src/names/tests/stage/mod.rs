@@ -50,7 +50,8 @@ pub(crate) fn enter(name: &str) -> bool {
     let output = command.env(INSIDE, "1").output().unwrap();
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success(), "{name}: inside:\n{text}");
-    text.lines().filter(|line| line.starts_with("skipped")).for_each(|line| println!("{line}"));
+    let told = |line: &&str| line.starts_with("skipped") || line.starts_with("figure");
+    text.lines().filter(told).for_each(|line| println!("{line}"));
     false
 }
 
@@ -273,7 +274,7 @@ pub(crate) fn dnsmasq(options: &[&str]) -> Program {
         "--group=root",
         "--log-queries",
         "--log-facility=/run/isp.log",
-        "--local-ttl=300",
+        "--local-ttl=3600",
         "--bind-interfaces",
     ];
     let program = Program(at("isp", &[&ALWAYS, options].concat()).stderr(Stdio::null()).spawn().unwrap());
