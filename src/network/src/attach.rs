@@ -11,8 +11,9 @@ use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 
 use contract::limit::SERVICES;
-use contract::manifest::Serve;
+use contract::manifest::{Audience, Serve};
 use contract::prefix::Prefix;
+use contract::wanted::{Forward, Wanted};
 use log::info;
 use sys::clock;
 
@@ -37,7 +38,7 @@ impl Gateway {
         self.configuration.read(clock::boot_ms());
         let refused = self.configuration.refused().unwrap_or("no configuration").to_owned();
         let wanted = self.configuration.shared().ok_or(Error::Refused(refused))?;
-        self.judge(&attachment)?;
+        self.judge(&wanted, &attachment)?;
         admit(&wanted, &self.attachments(), &attachment).map_err(Error::Refused)?;
         let (slot, name) = (attachment.slot, attachment.service.clone());
         let mut service = Service::new(attachment, inside);
@@ -67,7 +68,7 @@ impl Gateway {
     }
 
     /// May this be asked?
-    fn judge(&self, asked: &Attachment) -> Result<(), Error> {
+    fn judge(&self, wanted: &Wanted, asked: &Attachment) -> Result<(), Error> {
         if usize::from(asked.slot) >= SERVICES {
             return Err(Error::Refused(format!("slot {}: there are {SERVICES}", asked.slot)));
         }
@@ -78,10 +79,14 @@ impl Gateway {
             let holder = others
                 .filter(|other| other.serves.iter().any(|other| at(&other)))
                 .map(|other| &*other.service);
-            let holder =
-                holder.chain(firewall::OWN_PORTS.contains(&serve.at).then_some("the gateway itself")).next();
+            let ours = firewall::OWN_PORTS.contains(&serve.at).then_some("the gateway itself");
+            let forward = wanted
+                .forward
+                .iter()
+                .filter(|forward| serve.to == Audience::Internet && leads(forward, serve));
+            let holder = holder.chain(ours).chain(forward.map(|forward| &*forward.name)).next();
             if let Some(holder) = holder {
-                return Err(Error::Refused(format!("port {} of the LAN address: {holder} has it", serve.at)));
+                return Err(Error::Refused(format!("port {} of our address: {holder} has it", serve.at)));
             }
         }
         Ok(())
@@ -101,4 +106,9 @@ impl Gateway {
         self.turn();
         Ok(())
     }
+}
+
+/// Does the operator lead that port elsewhere?
+fn leads(forward: &Forward, serve: &Serve) -> bool {
+    forward.protocol == serve.protocol && (forward.port..=forward.last.max(forward.port)).contains(&serve.at)
 }

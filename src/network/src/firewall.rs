@@ -19,7 +19,7 @@ use contract::prefix::Prefix;
 use contract::wanted::{LinkName, Profile, Tv, Voice, Wanted};
 
 use crate::observed::Observed;
-use crate::ruleset::{Base, Chain, Flowtable, Hook, Table};
+use crate::ruleset::{Base, Chain, Flowtable, Hook, Listed, Table};
 use crate::target::{Attachment, GUEST_BRIDGE};
 use crate::view::View;
 
@@ -75,6 +75,8 @@ pub struct Facts {
     pub outside: Option<Ipv4Addr>,
     /// An address of the prefix that was delegated to us.
     pub outside6: Option<Ipv6Addr>,
+    /// Sets of which only `lease` can know what is in them, while it has not spoken.
+    pub unknown: Vec<&'static str>,
     /// Links of the short way, where the kernel has one: the WAN and the home's ports that are there. Empty: none.
     pub short: Vec<String>,
 }
@@ -96,7 +98,17 @@ impl Facts {
             mappings: view.mappings.clone(),
             outside: view.outside(),
             outside6: view.prefixes().find_map(|one| first(one.prefix)),
+            unknown: sets::unknown(view),
             short,
+        }
+    }
+
+    /// What only `lease` can know stays as a former life has set it, until `lease` has spoken.
+    pub fn keep(&self, table: &mut Table, listed: &Listed) {
+        for set in table.sets.iter_mut().filter(|set| self.unknown.contains(&set.name)) {
+            if let Some(elements) = listed.elements.get(set.name) {
+                set.elements.clone_from(elements);
+            }
         }
     }
 }

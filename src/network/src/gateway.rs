@@ -26,7 +26,7 @@ use crate::known::{self, Known, Way};
 use crate::observed::Observed;
 use crate::plan::plan;
 use crate::qos::queues::Queues;
-use crate::ruleset::Table;
+use crate::ruleset::{Listed, Table};
 use crate::service::Service;
 use crate::socket::Socket;
 use crate::target::{self, Attachment, Target, slot_of};
@@ -264,8 +264,9 @@ impl Gateway {
     }
 
     fn stand_firewall(&mut self, wanted: &Wanted) -> Result<(), Error> {
-        let table = self.firewall(wanted);
-        match self.filter.listed()? {
+        let listed = self.filter.listed()?;
+        let table = self.firewall(wanted, listed.as_ref());
+        match listed {
             Some(listed) if self.adopts() || self.filter.is(&table, &listed) => self.filter.saw(&listed),
             Some(_) | None => {
                 let replaced = self.filter.replace(&table)?;
@@ -280,12 +281,17 @@ impl Gateway {
         Ok(())
     }
 
-    /// The firewall that is wanted.
-    fn firewall(&mut self, wanted: &Wanted) -> Table {
+    /// The firewall that is wanted, where this one stands.
+    fn firewall(&mut self, wanted: &Wanted, stands: Option<&Listed>) -> Table {
         let short = if self.filter.goes_short() { self.short.clone() } else { Vec::new() };
         let services = self.attachments();
         let view = View::of(wanted, &self.known, &services, clock::boot_ms());
-        firewall::table(wanted, &services, &Facts::of(&view, short))
+        let facts = Facts::of(&view, short);
+        let mut table = firewall::table(wanted, &services, &facts);
+        if let Some(listed) = stands {
+            facts.keep(&mut table, listed);
+        }
+        table
     }
 
     /// Is the firewall in the kernel the one that is wanted?
@@ -293,9 +299,17 @@ impl Gateway {
     /// # Errors
     /// [`Error::Kernel`]: it cannot be listed.
     pub fn is_protected(&mut self, wanted: &Wanted) -> Result<bool, Error> {
-        let table = self.firewall(wanted);
         let listed = self.filter.listed()?;
+        let table = self.firewall(wanted, listed.as_ref());
         Ok(listed.is_some_and(|listed| self.filter.is(&table, &listed)))
+    }
+
+    /// Who takes the short way, in words.
+    pub(crate) fn short_way(&mut self) -> String {
+        match self.filter.goes_short() {
+            true => format!("short way between home and Internet at {}", self.short.join(" ")),
+            false => "no short way: this kernel has no flowtables".to_owned(),
+        }
     }
 
     fn note_lease(&mut self, wanted: &Wanted, observed: &Observed) {

@@ -27,7 +27,8 @@ pub fn tell(gateway: &mut Gateway) -> Result<Vec<Answer>, Error> {
     let target = wanted.as_ref().map(|wanted| gateway.target(wanted).0);
     let mut wishes = wanted.as_ref().map(|wanted| wishes(wanted, &gateway.attachments())).unwrap_or_default();
     wishes.extend(gateway.configuration.state(clock::boot_ms()));
-    let facts = facts(&observed, matches!(protected, Ok(true)));
+    let mut facts = facts(&observed, matches!(protected, Ok(true)));
+    facts.push(gateway.short_way());
     let mut differences = differences(gateway, target.as_ref(), &observed, &protected);
     if let Some(wanted) = &wanted {
         differences.extend(gateway.queue_differences(wanted, &observed)?);

@@ -13,6 +13,7 @@ use super::House;
 use crate::class::Class;
 use crate::set::{Field, Set, address, key, port};
 use crate::target::{service_address, service_link};
+use crate::view::{self, View, Which};
 
 use Field::{Ipv4, Ipv6, Link, Mark, Port, Protocol};
 
@@ -46,6 +47,17 @@ pub(super) fn all(house: &House<'_>) -> Vec<Set> {
     sets.extend(plays(house));
     sets.extend(nobody(house));
     sets
+}
+
+/// Sets of which nobody knows yet what is in them.
+pub(super) fn unknown(view: &View<'_>) -> Vec<&'static str> {
+    const OF_IPV4: [&str; 2] = ["mapped", "nowhere"];
+    const OF_IPV6: [&str; 7] =
+        ["senders6", "offered6", "public6", "portal6", "slices6", "mapped6", "nowhere6"];
+    let Some(play) = view.play(Which::Internet) else { return Vec::new() };
+    let ipv4 = play.ipv4 == view::Ipv4::Unknown;
+    let ipv4 = OF_IPV4.into_iter().filter(move |_| ipv4);
+    ipv4.chain(OF_IPV6.into_iter().filter(|_| play.ipv6.is_none())).collect()
 }
 
 fn prefixes(texts: &[&str]) -> Vec<Prefix> {

@@ -193,6 +193,7 @@ impl Town {
             mappings: if leads { mappings } else { Vec::new() },
             outside: Some(OUTSIDE.parse().unwrap()),
             outside6: Some("2001:db8:1::".parse().unwrap()),
+            unknown: Vec::new(),
             short: vec!["eth0".to_owned(), "eth1".to_owned()],
         };
         Self {
