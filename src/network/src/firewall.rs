@@ -1,6 +1,6 @@
 //! The firewall: who may open a connection to whom.
 //!
-//! In:  the wanted network, attached services, a few facts. Out: a `Table`. Pure. docs/network.md shows it as a table for people.
+//! In:  the wanted network, attached services, a few facts. Out: a `Table`. Pure. docs/firewall.md shows it as a table for people.
 //!
 //! What no rule lets through is thrown away, in IPv4 and IPv6 alike. Names of links are compared, not numbers, so a link that is
 //! plugged in later, or made anew, is under the same rules from its first packet on. What changes often (services, mapped ports) lies in

@@ -1,6 +1,6 @@
 //! Who reaches whom, with real packets: a home, the Internet and two services around one gateway, each in a namespace of its own.
 //!
-//! The rows are those of docs/network.md.
+//! The rows are those of docs/firewall.md.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

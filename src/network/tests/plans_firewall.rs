@@ -1,5 +1,5 @@
 //! No ruleset lets one zone reach another against policy: small networks and attachments, all of them, and packets from everybody to
-//! everybody, run through the bytes that the kernel gets and held against the table of docs/network.md, which is written down here a
+//! everybody, run through the bytes that the kernel gets and held against the table of docs/firewall.md, which is written down here a
 //! second time, in other words.
 //!
 //! Both ways: nothing passes that should not, and nothing is kept that should pass.

@@ -1,7 +1,7 @@
 //! Every zone's door, with real packets of both families: a town of seven neighbours around the firewall, each in a namespace of its own;
 //! and strangers with their tools, who find nothing.
 //!
-//! The rows are those of docs/network.md. Links have the names that they have on a gateway; VLANs are pairs here, for the firewall
+//! The rows are those of docs/firewall.md. Links have the names that they have on a gateway; VLANs are pairs here, for the firewall
 //! knows links by name only.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]

@@ -4,7 +4,7 @@
 //!
 //! Elsewhere what the gateway sends is not filtered.
 //!
-//! Source: docs/network.md.
+//! Source: docs/firewall.md.
 
 use contract::manifest::Protocol::{Tcp, Udp};
 use contract::wanted::SERVICE_LINK;
