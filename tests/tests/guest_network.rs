@@ -35,6 +35,7 @@ fn the_kernel_is_as_wanted_and_a_dead_daemon_leaves_it_so() {
         "svc-0 up, 10.64.0.1/32, route to 10.64.0.2/32 on svc-0",
         "firewall stands",
         "packets are passed on",
+        "short way between home and Internet at eth0 eth1",
     ];
     assert_eq!(rows(&mut guest, "observed"), observed);
     assert_eq!(rows(&mut guest, "differs"), [""; 0]);
