@@ -11,6 +11,7 @@ mod lease;
 mod multicast;
 mod names;
 mod ppp;
+mod six;
 mod time;
 mod voice;
 

@@ -36,12 +36,12 @@ impl Client {
             (Kind::Advertise, Step::Soliciting { .. }) => self.weigh(message, now, actions),
             (Kind::Reply, Step::Soliciting { .. }) => {
                 if message.rapid && worth(message, &self.want) > 0 {
-                    self.take(message, asked.began_ms, actions);
+                    self.take(message, now.ms, actions);
                 }
             }
-            (Kind::Reply, Step::Requesting { .. }) => self.granted(message, asked, now, actions),
+            (Kind::Reply, Step::Requesting { .. }) => self.granted(message, now, actions),
             (Kind::Reply, Step::Renewing { .. } | Step::Rebinding { .. } | Step::Confirming { .. }) => {
-                self.extended(message, asked, now, actions);
+                self.extended(message, now, actions);
             }
             (Kind::Reply, Step::Declining { .. }) => self.go_on(now, actions),
             (Kind::Reply, Step::Informing { .. }) => {
@@ -96,30 +96,30 @@ impl Client {
         }
     }
 
-    /// We hold what `message` grants.
-    fn take(&mut self, message: &Message, asked_ms: u64, actions: &mut Actions) {
+    /// We hold what `message` grants, from now on: a question may have been asked for hours.
+    fn take(&mut self, message: &Message, now_ms: u64, actions: &mut Actions) {
         let held = self.held.get_or_insert_default();
-        held.take(message, &self.want, asked_ms);
+        held.take(message, &self.want, now_ms);
         self.hint = held.prefixes.first().map(|leased| leased.prefix).or(self.hint);
         self.step = Step::Bound;
         add(actions, Action::Changed);
     }
 
     /// The answer to a request.
-    fn granted(&mut self, message: &Message, asked: Try, now: Moment, actions: &mut Actions) {
+    fn granted(&mut self, message: &Message, now: Moment, actions: &mut Actions) {
         if message.status == Some(Status::Failed) {
             return; // It is asked again. Source: RFC 8415 §18.2.10.
         }
         if worth(message, &self.want) > 0 {
             // A new grant: what another server's grant held runs out by itself.
-            self.take(message, asked.began_ms, actions);
+            self.take(message, now.ms, actions);
         } else {
             self.begin(REFUSED_MS, now);
         }
     }
 
     /// The answer to a wish for more time.
-    fn extended(&mut self, message: &Message, asked: Try, now: Moment, actions: &mut Actions) {
+    fn extended(&mut self, message: &Message, now: Moment, actions: &mut Actions) {
         if message.status == Some(Status::Failed) {
             return;
         }
@@ -136,7 +136,7 @@ impl Client {
             self.begin(0, now);
             return;
         }
-        self.take(message, asked.began_ms, actions);
+        self.take(message, now.ms, actions);
         if self.held.as_ref().is_some_and(Held::is_empty) {
             self.held = None;
             self.begin(0, now);

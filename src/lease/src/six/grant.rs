@@ -153,8 +153,8 @@ impl Held {
         self.addresses.is_empty() && self.prefixes.is_empty()
     }
 
-    /// Takes in what a server granted when it was asked at `asked_ms`. What it does not speak of stays as it is.
-    pub fn take(&mut self, message: &Message, want: &Want, asked_ms: u64) {
+    /// Takes in what a server grants, from `now_ms` on. What it does not speak of stays as it is.
+    pub fn take(&mut self, message: &Message, want: &Want, now_ms: u64) {
         if let Some(server) = &message.server {
             self.server = server.clone();
         }
@@ -169,31 +169,31 @@ impl Held {
                 // None any more, where its lifetime is zero. A home needs at least a /64.
                 let fits = association.of == Of::Addresses || (16..=64).contains(&item.prefix.length());
                 if item.valid_s > 0 && fits {
-                    let _full = place.push(Leased::new(item, asked_ms));
+                    let _full = place.push(Leased::new(item, now_ms));
                 }
             }
         }
-        self.set_times(message, want, asked_ms);
+        self.set_times(message, want, now_ms);
     }
 
     /// T1 and T2: the earliest that the server names, else by the shortest preferred lifetime. Source: RFC 8415 §14.2, §21.4.
-    fn set_times(&mut self, message: &Message, want: &Want, asked_ms: u64) {
+    fn set_times(&mut self, message: &Message, want: &Want, now_ms: u64) {
         let ours = message.associations.iter().filter(|association| want.holds(association));
         let live = ours.filter(|association| !association.items.is_empty());
         let named = |time: fn(&Association) -> u32| live.clone().map(time).filter(|time| *time != 0).min();
         let all = self.addresses.iter().chain(&self.prefixes);
-        let lifetimes = all.map(|leased| match leased.preferred_s(asked_ms) {
-            0 => leased.valid_s(asked_ms),
+        let lifetimes = all.map(|leased| match leased.preferred_s(now_ms) {
+            0 => leased.valid_s(now_ms),
             preferred_s => preferred_s,
         });
         let shortest_ms =
             lifetimes.min().filter(|shortest_s| *shortest_s != u32::MAX).map(|s| u64::from(s) * 1_000);
         let after = |named: Option<u32>, tenths: u64| match named {
-            Some(named) => at(asked_ms, named),
-            None => shortest_ms.map(|shortest_ms| asked_ms.saturating_add(shortest_ms * tenths / 10)),
+            Some(named) => at(now_ms, named),
+            None => shortest_ms.map(|shortest_ms| now_ms.saturating_add(shortest_ms * tenths / 10)),
         };
         let renew_ms = after(named(|association| association.renew_s), 5);
-        self.renew_ms = renew_ms.map(|renew_ms| renew_ms.max(asked_ms.saturating_add(RENEW_MS_MIN)));
+        self.renew_ms = renew_ms.map(|renew_ms| renew_ms.max(now_ms.saturating_add(RENEW_MS_MIN)));
         self.rebind_ms = after(named(|association| association.rebind_s), 8).max(self.renew_ms);
     }
 

@@ -15,7 +15,7 @@ use contract::prefix::Prefix;
 use contract::wanted::LinkName;
 use heapless::Vec;
 use log::warn;
-use state::{Error, Folder, Kept};
+use state::{Error, Folder};
 
 use super::keyed::Secret;
 use crate::schedule::is_due;
@@ -113,7 +113,10 @@ impl Keep {
         }
         let file = self.folder.file("six", BYTES_MAX);
         let mut book = match file.load() {
-            Ok(kept) => kept.and_then(|kept| Book::read(&kept)).unwrap_or_default(),
+            Ok(kept) => kept
+                .filter(|kept| kept.version == VERSION)
+                .and_then(|kept| Book::read(&kept.bytes))
+                .unwrap_or_default(),
             Err(Error::Broken(_)) => Book::default(),
             Err(error) => {
                 self.later(error, now_ms);
@@ -161,8 +164,8 @@ fn secret() -> Secret {
 impl Book {
     /// Reads it; lines that make no sense are passed over.
     #[must_use]
-    pub fn read(kept: &Kept) -> Option<Self> {
-        let text = std::str::from_utf8(&kept.bytes).ok().filter(|_| kept.version == VERSION)?;
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
         let mut book = Self::default();
         for line in text.lines() {
             let mut words = line.split(' ');
@@ -214,9 +217,9 @@ impl Book {
 
 #[cfg(test)]
 mod tests {
-    use super::{Book, Keep, VERSION, Was};
+    use super::{Book, Keep, Was};
     use proptest::prelude::{prop_assert_eq, proptest};
-    use state::{Folder, Kept};
+    use state::Folder;
 
     fn keep(folder: &Folder, was: Was, link: &str) -> Keep {
         Keep::new(folder.clone(), was, link.into())
@@ -253,9 +256,9 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_and_what_was_read_is_written(bytes: Vec<u8>) {
-            if let Some(book) = Book::read(&Kept { version: VERSION, bytes }) {
+            if let Some(book) = Book::read(&bytes) {
                 let bytes = book.write().into_bytes();
-                prop_assert_eq!(Book::read(&Kept { version: VERSION, bytes }), Some(book));
+                prop_assert_eq!(Book::read(&bytes), Some(book));
             }
         }
     }
