@@ -1,10 +1,10 @@
-//! Addresses that are got and given: DHCPv4, a client for each play and a server for each network at home; PPPoE.
+//! Addresses that are got and given: DHCPv4 and IPv6, a client for each play and a server for each network at home; PPPoE.
 //!
 //! In:  a wish from `network` (wire `learn`), packets of many links. Out: leases got (told to `network`) and leases given.
 //!
 //! Not here: addresses and routes in the kernel (`network`), DNS (`names`).
 //!
-//! Source: RFC 2131, RFC 2132; docs/leases.md.
+//! Source: RFC 2131, RFC 2132; docs/leases.md; for IPv6 docs/ipv6.md.
 #![forbid(unsafe_code)]
 
 pub mod message;
