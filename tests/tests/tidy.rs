@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("contract", &[]),
     ("sys", &[]),
     ("wire", &["contract", "sys"]),
-    ("trust", &[]),
+    ("trust", &["sys"]), // the wall clock with 64 bits
     ("state", &[]),
     ("sandbox", &["contract", "sys"]),
     ("init", &["contract", "sys"]), // `contract::keep` only: docs/decisions/0002-init-and-supervisor.md

@@ -10,7 +10,6 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::thread::JoinHandle;
-use std::time::SystemTime;
 
 use log::{info, warn};
 use state::{Error, File, Folder, Mounts};
@@ -150,7 +149,8 @@ impl Keep {
 /// Seconds of the calendar since 1970, right or wrong; 0 where it says no such time.
 #[must_use]
 pub fn calendar_s() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    // Not the standard library's, which has 32 bits of it on i686 (`sys::wall`).
+    sys::wall::now_ns().ok().and_then(|now_ns| u64::try_from(now_ns / 1_000_000_000).ok()).unwrap_or(0)
 }
 
 /// When to write what has changed at `now_ms`, where the last write was at `written_ms`.

@@ -7,7 +7,7 @@
 //! Source: RFC 5280 §4.1.2.5 (validity); RFC 8915 §8.5 (the first time of all).
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
@@ -34,7 +34,10 @@ pub fn is_believed() -> bool {
 impl TimeProvider for Clock {
     fn current_time(&self) -> Option<UnixTime> {
         let since = match self {
-            Self::Believed if is_believed() => SystemTime::now().duration_since(UNIX_EPOCH).ok()?,
+            // Not the standard library's, which has 32 bits of it on i686 (`sys::wall`).
+            Self::Believed if is_believed() => {
+                Duration::from_nanos(u64::try_from(sys::wall::now_ns().ok()?).ok()?)
+            }
             Self::Believed => return None,
             Self::Supposed(seconds) => Duration::from_secs(*seconds),
         };
