@@ -66,7 +66,11 @@ struct Bench {
 }
 
 /// Every bench; another room's is one row more.
-const BENCHES: [Bench; 2] = [Bench { name: "boot", measure: boot }, Bench { name: "dns", measure: dns }];
+const BENCHES: [Bench; 3] = [
+    Bench { name: "boot", measure: boot },
+    Bench { name: "dns", measure: dns },
+    Bench { name: "dhcp", measure: dhcp },
+];
 
 /// Runs one bench, or all.
 ///
@@ -93,6 +97,11 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
 /// Ten thousand cached names against dnsmasq, with the firmware's own program.
 fn dns(_: Kernel) -> Result<Vec<Figure>, Error> {
     crate::room_bench::run("names", "SHG_NAMES")
+}
+
+/// Four-way exchanges against dnsmasq and Kea, and what 250 leases take of memory, with the firmware's own program.
+fn dhcp(_: Kernel) -> Result<Vec<Figure>, Error> {
+    crate::room_bench::run("lease", "SHG_LEASE")
 }
 
 /// From the kernel's begin to the first service being ready, against a bare init that only loads the same modules. The goal is the

@@ -56,7 +56,8 @@ pub(crate) fn enter(name: &str) -> bool {
     let output = command.env(INSIDE, "1").output().unwrap();
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success(), "{name}: inside:\n{text}");
-    text.lines().filter(|line| line.starts_with("skipped")).for_each(|line| println!("{line}"));
+    let is_word = |line: &&str| ["skipped", "figure"].iter().any(|word| line.starts_with(word));
+    text.lines().filter(is_word).for_each(|line| println!("{line}"));
     false
 }
 
@@ -213,7 +214,8 @@ pub(crate) fn daemon() -> Program {
     let line = "exec 3<&0 4>&1 </dev/null >&2; exec setpriv --no-new-privs \
         --bounding-set=-all,+net_raw,+net_bind_service --inh-caps=-all \"$0\" /run/state";
     let mut command = Command::new("sh");
-    command.args(["-c", line, env!("CARGO_BIN_EXE_lease")]);
+    let program = std::env::var("SHG_LEASE").unwrap_or_else(|_| env!("CARGO_BIN_EXE_lease").to_owned());
+    command.args(["-c", line, &program]);
     command.env("LISTEN_FDNAMES", "leases").env("NOTIFY_FD", "4");
     let child = command.stdin(Stdio::from(listener)).stdout(Stdio::from(notify)).spawn().unwrap();
     drop(command);
