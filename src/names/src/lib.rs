@@ -28,6 +28,8 @@ pub mod stream;
 pub mod callers;
 pub mod listen;
 
+pub mod relay;
+
 pub mod desk;
 pub mod token;
 pub mod told;

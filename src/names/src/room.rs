@@ -21,6 +21,7 @@ use crate::forward::{Done, Door, Forward, Waiter};
 use crate::listen::Links;
 use crate::policy::Asker;
 use crate::query::Rcode;
+use crate::relay::sockets::Relay;
 use crate::token::{Kind, Token};
 use crate::told::Line;
 
@@ -45,6 +46,7 @@ pub struct Room {
     callers: Callers,
     engine: Engine,
     forward: Forward,
+    relay: Relay,
     batch: Batch,
     answer: Vec<u8>,
 }
@@ -65,6 +67,7 @@ impl Room {
             callers: Callers::default(),
             engine: Engine::default(),
             forward: Forward::default(),
+            relay: Relay::default(),
             batch: Batch::default(),
             answer: vec![0; ANSWER_BYTES],
         })
@@ -89,6 +92,7 @@ impl Room {
             }
             self.line.dial(&self.epoll, now_ms);
             self.links.turn(&self.epoll, now_ms);
+            self.relay.turn(&self.epoll, now_ms);
             self.callers.expire(now_ms);
             self.forward.turn(&self.epoll, now_ms);
             self.tell_done(now_ms);
@@ -97,8 +101,9 @@ impl Room {
 
     /// How long it may sleep.
     fn limit(&self, now_ms: u64) -> EpollTimeout {
-        let dues = [self.line.due_ms(), self.links.due_ms(), self.callers.due_ms(), self.forward.due_ms()];
-        let left_ms = dues.into_iter().flatten().min().map_or(SLEEP_MS_MAX, |due| due.saturating_sub(now_ms));
+        let words = [self.line.due_ms(), self.links.due_ms(), self.relay.due_ms()];
+        let dues = words.into_iter().chain([self.callers.due_ms(), self.forward.due_ms()]);
+        let left_ms = dues.flatten().min().map_or(SLEEP_MS_MAX, |due| due.saturating_sub(now_ms));
         let left_ms = u16::try_from(left_ms.min(SLEEP_MS_MAX)).unwrap_or(u16::MAX);
         EpollTimeout::from(left_ms)
     }
@@ -110,6 +115,7 @@ impl Room {
             Kind::Caller => self.caller(token, now_ms),
             Kind::Pending => self.forward.datagram(&self.epoll, token, now_ms),
             Kind::Stream => self.forward.stream(&self.epoll, token, now_ms),
+            Kind::Relay => self.relay.heard(&self.epoll, token.serial, now_ms),
             Kind::Told => self.told(now_ms),
             Kind::Desk => {
                 for said in self.desk.turn(&self.epoll, token.serial) {
@@ -127,6 +133,7 @@ impl Room {
         for gone in self.links.want(&told.homes) {
             self.callers.drop_link(gone);
         }
+        self.relay.want(&told.homes);
         self.forward.want(&told.upstreams, &self.epoll, now_ms);
         self.engine.want(told);
     }
@@ -265,6 +272,7 @@ impl Room {
             ("failures", numbers.failures),
             ("stale", numbers.stale),
             ("blocked", numbers.blocked),
+            ("relayed", self.relay.passed),
             ("cached", u64::try_from(self.engine.cache.count()).unwrap_or(0)),
             ("cached_bytes", u64::try_from(self.engine.cache.bytes()).unwrap_or(0)),
             ("hosts", u64::try_from(self.engine.hosts.count()).unwrap_or(0)),

@@ -25,9 +25,11 @@ pub enum Kind {
     Pending,
     /// A connection to an upstream.
     Stream,
+    /// A socket of the relay.
+    Relay,
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
     Kind::Desk,
     Kind::Told,
     Kind::Udp4,
@@ -37,6 +39,7 @@ const KINDS: [Kind; 9] = [
     Kind::Caller,
     Kind::Pending,
     Kind::Stream,
+    Kind::Relay,
 ];
 
 /// An event's subject.

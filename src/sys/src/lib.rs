@@ -10,6 +10,7 @@ pub mod clock;
 pub mod datagrams;
 pub mod descriptor;
 pub mod entropy;
+pub mod group;
 pub mod logger;
 pub mod mroute;
 pub mod packet;

@@ -76,6 +76,19 @@ fn dns_question() {
 }
 
 #[test]
+fn relayed() {
+    let ssdp = b"M-SEARCH * HTTP/1.1\r\nMX: 1\r\n\r\n";
+    run("relayed", &[QUESTION, ANSWER, ssdp], |bytes| {
+        let mut packet = bytes.to_vec();
+        if names::relay::mdns(&mut packet) {
+            let again = packet.clone();
+            assert!(names::relay::mdns(&mut packet) && packet == again, "twice is once");
+        }
+        let _ = (names::relay::ssdp(bytes), names::relay::is_found(bytes));
+    });
+}
+
+#[test]
 fn dns_answer() {
     run("dns_answer", &[ANSWER, NOTHING], |bytes| {
         let (mut engine, mut out) = (engine(), vec![0; 65_535]);
