@@ -55,7 +55,11 @@ fn names(view: &View<'_>) -> Names {
     let services = view.services.iter().map(|service| Home {
         link: LinkName::from(service_link(service.slot).as_str()),
         address: gateway_address(wanted),
-        who: Who::Service { name: service.service.clone(), mdns: false, ssdp: false },
+        who: Who::Service {
+            name: service.service.clone(),
+            mdns: service.reaches.mdns,
+            ssdp: service.reaches.ssdp,
+        },
     });
     Names {
         homes: [lan].into_iter().chain(guest).chain(services).take(limit::HOMES + limit::SERVICES).collect(),
