@@ -25,6 +25,8 @@ use crate::schedule::{Moment, is_due};
 /// MinRtrAdvInterval.
 const EVERY_MS_MAX: u64 = 600_000;
 const EVERY_MS_MIN: u64 = 200_000;
+/// The shortest pause where what is said holds for a moment only, in milliseconds. Source: RFC 4861 §6.2.1, "no less than 4 seconds".
+const SHORT_EVERY_MS: u64 = 4_000;
 /// For how long a word holds, in seconds: three of the longest pauses. Source: RFC 4861 §6.2.1, AdvDefaultLifetime; RFC 8106 §5.1.
 pub const LIFETIME_S: u16 = 1_800;
 /// How often a change is said, and the longest pause between, in milliseconds. Source: RFC 4861 §10,
@@ -144,13 +146,17 @@ impl Times {
     }
 
     /// Is it time to speak to everybody? Then it counts as done.
-    pub fn take(&mut self, now: Moment) -> bool {
+    ///
+    /// * `shortest_s` — the shortest time for which anything that is said holds, in seconds: it is said three times in that, as an
+    ///   operator may lease a prefix for minutes, again and again.
+    pub fn take(&mut self, shortest_s: u32, now: Moment) -> bool {
         if !is_due(self.next_ms, now.ms) {
             return false;
         }
         self.last_ms = Some(now.ms);
         self.changes = self.changes.saturating_sub(1);
         let usual_ms = EVERY_MS_MIN + delay_ms(EVERY_MS_MAX - EVERY_MS_MIN, now);
+        let usual_ms = usual_ms.min((u64::from(shortest_s) * 1_000 / 3).max(SHORT_EVERY_MS));
         let pause_ms = if self.changes > 0 { usual_ms.min(CHANGE_EVERY_MS) } else { usual_ms };
         self.next_ms = Some(now.ms.saturating_add(pause_ms));
         true
@@ -168,6 +174,9 @@ mod tests {
 
     const US: Us =
         Us { mac: [2, 0, 0, 0, 0, 1], link_local: std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1) };
+
+    /// What is said holds for long.
+    const LONG: u32 = 1_800;
 
     #[test]
     fn what_is_said_follows_from_what_is_wanted() {
@@ -197,10 +206,19 @@ mod tests {
         times.change(1_000);
         while said.len() < 6 {
             let ms = times.due_ms().unwrap();
-            assert!(times.take(Moment { ms, random: 0 }) && !times.take(Moment { ms, random: 0 }));
+            assert!(
+                times.take(LONG, Moment { ms, random: 0 }) && !times.take(LONG, Moment { ms, random: 0 })
+            );
             said.push(ms);
         }
         assert_eq!(said, [1_000, 17_000, 33_000, 233_000, 433_000, 633_000]);
+        assert_eq!(times.due_ms(), Some(833_000));
+        for (shortest_s, pause_ms) in [(90, 30_000), (5, 4_000), (0, 4_000)] {
+            let ms = times.due_ms().unwrap();
+            assert!(times.take(shortest_s, Moment { ms, random: 0 }));
+            assert_eq!(times.due_ms(), Some(ms + pause_ms), "what holds for {shortest_s} s");
+        }
+        let mut times = Times { last_ms: Some(633_000), ..Times::default() };
         times.change(633_001);
         assert_eq!(times.due_ms(), Some(636_000), "three seconds lie between");
     }
@@ -209,7 +227,7 @@ mod tests {
     fn a_host_is_answered_alone_a_bounded_number_of_times() {
         let mut times = Times::default();
         times.change(0);
-        assert!(times.take(Moment { ms: 0, random: 0 }));
+        assert!(times.take(LONG, Moment { ms: 0, random: 0 }));
         let alone = (0..100).filter(|_| times.asked(true, 10_000)).count();
         assert_eq!(alone, 32);
         assert_eq!(times.due_ms(), Some(10_000), "then all are told together");
@@ -228,7 +246,7 @@ mod tests {
                     1 => drop(times.asked(false, now_ms)),
                     _ => {}
                 }
-                if times.take(Moment { ms: now_ms, random: step }) {
+                if times.take(u32::try_from(step).unwrap(), Moment { ms: now_ms, random: step }) {
                     prop_assert!(last_ms.is_none_or(|last_ms| now_ms - last_ms >= PAUSE_MS));
                     last_ms = Some(now_ms);
                 }

@@ -24,7 +24,7 @@ use super::keep::{Keep, Was};
 use super::message::{Duid, Message};
 use super::packet::{self, Packet};
 use super::server::{Server, View};
-use super::socket::{self, ALL_NODES, ALL_ROUTERS, ALL_SERVERS, HOP_LIMIT, Mouth, SERVER_PORT};
+use super::socket::{self, ALL_NODES, ALL_ROUTERS, ALL_SERVERS, CLIENT_PORT, HOP_LIMIT, Mouth, SERVER_PORT};
 use super::told::Told;
 use crate::PACKETS_A_TURN;
 use crate::dice::Dice;
@@ -186,7 +186,7 @@ impl Lan {
         };
         let reply = self.server.answer(&ask, view, now_ms).and_then(|reply| reply.write());
         if let Some(bytes) = reply
-            && let Err(errno) = on.server.send(packet.from, packet.port, &bytes)
+            && let Err(errno) = on.server.send(packet.from, CLIENT_PORT, &bytes)
         {
             warn!("{}: cannot answer {}: {}", on.link.name, packet.from, errno.desc());
         }
@@ -266,7 +266,7 @@ impl Side for Lan {
         self.look(now_ms);
         self.hear_icmp(now_ms);
         self.hear_udp(now_ms);
-        if self.times.take(self.dice.moment(now_ms)) {
+        if self.times.take(self.told.shortest_s(now_ms), self.dice.moment(now_ms)) {
             self.say(self.advert(now_ms), ALL_NODES);
         }
     }

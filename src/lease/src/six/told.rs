@@ -57,6 +57,13 @@ impl Told {
         &self.own
     }
 
+    /// The shortest time for which hosts are told to prefer one, in seconds; those that are preferred no more do not count.
+    #[must_use]
+    pub fn shortest_s(&self, now_ms: u64) -> u32 {
+        let times = self.own.iter().map(|own| own.lifetimes_s(now_ms).0);
+        times.filter(|preferred_s| *preferred_s > 0).min().unwrap_or(PREFERRED_S_MAX)
+    }
+
     /// Those that are given up.
     pub fn old(&self) -> impl Iterator<Item = Prefix> {
         self.old.iter().map(|old| old.0)

@@ -78,6 +78,8 @@ pub struct Wan {
     /// With PPPoE, the session, while there is one.
     over_ppp: bool,
     over: Option<Over>,
+    /// The last one: what is known over it outlives it for a while.
+    last: Option<Over>,
     wish: Ipv6Wish,
     on: Option<On>,
     routers: Routers,
@@ -104,6 +106,7 @@ impl Wan {
         Self {
             keep: Keep::new(folder.clone(), Was::Had, name.clone()),
             frames: Watched::new(name),
+            last: None,
             over_ppp,
             over: None,
             wish,
@@ -136,6 +139,11 @@ impl Wan {
         let usable = session.filter(|session| session.identifier != 0);
         let over = usable.map(|session| Over { ppp: session.ppp.clone(), identifier: session.identifier });
         if self.over_ppp && self.over != over {
+            if over.is_some() && over != self.last {
+                // Another identifier makes other addresses.
+                self.news |= self.told;
+                self.last.clone_from(&over);
+            }
             self.over = over;
             self.switch(now_ms);
         }
@@ -297,8 +305,8 @@ impl Wan {
     fn made(&self) -> impl Iterator<Item = (&Known, Ipv6Addr)> {
         let autonomous = self.routers.prefixes().iter().filter(|known| known.autonomous);
         autonomous.map(|known| {
-            let identifier = match &self.over {
-                Some(over) => over.identifier,
+            let identifier = match &self.last {
+                Some(last) => last.identifier,
                 None => {
                     let name = self.frames.name().as_str();
                     keyed::identifier(self.keep.secret(), known.prefix, name, known.again)
@@ -343,7 +351,7 @@ impl Wan {
             }
         }
         Ipv6 {
-            link: self.over.as_ref().map_or(self.frames.name(), |over| &over.ppp).clone(),
+            link: self.last.as_ref().map_or(self.frames.name(), |last| &last.ppp).clone(),
             router: self.routers.default_router(),
             mtu: self.routers.mtu(),
             addresses: given.chain(made).take(IPV6_PREFIXES).collect(),
