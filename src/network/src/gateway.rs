@@ -22,6 +22,7 @@ use sys::clock;
 use crate::configuration::{Configuration, Places};
 use crate::filter::{self, Filter};
 use crate::firewall::Facts;
+use crate::kernel::Hand;
 use crate::known::{self, Known, Way};
 use crate::observed::Observed;
 use crate::plan::plan;
@@ -144,8 +145,9 @@ impl Gateway {
         note(self.drop_orphans(&observed));
         note(self.protect(&wanted));
         note(refused.map_or(Ok(()), |why| Err(Error::Refused(why))));
+        let mut hand = Hand::new(&mut self.route, &observed);
         for change in plan(&target, &observed) {
-            let made = kernel::apply(&mut self.route, &change);
+            let made = hand.apply(&change);
             if made.is_ok() {
                 self.changes += 1;
                 info!("{change}");

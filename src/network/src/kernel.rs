@@ -8,6 +8,7 @@
 //!
 //! Source: rtnetlink(7), veth(4).
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -74,66 +75,92 @@ pub fn observe(socket: &mut Socket, settings: &[Setting]) -> Result<Observed, Er
     Ok(observed)
 }
 
-/// Makes one change.
-///
-/// # Errors
-/// [`Error::Kernel`]: it was refused; the text says which.
-pub fn apply(socket: &mut Socket, change: &Change) -> Result<(), Error> {
-    try_apply(socket, change).map_err(Error::kernel(change.to_string()))
+/// Changes of one namespace, one after the other. It knows the numbers of links that were observed, and asks for those of new ones.
+#[derive(Debug)]
+pub struct Hand<'s> {
+    socket: &'s mut Socket,
+    numbers: HashMap<String, u32>,
 }
 
-fn try_apply(socket: &mut Socket, change: &Change) -> Result<(), Errno> {
+impl<'s> Hand<'s> {
+    /// For the namespace of `socket`, where this was observed.
+    #[must_use]
+    pub fn new(socket: &'s mut Socket, observed: &Observed) -> Self {
+        let numbers = observed.links.iter().map(|link| (link.name.clone(), link.index)).collect();
+        Self { socket, numbers }
+    }
+
+    /// Makes one change.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`]: it was refused; the text says which.
+    pub fn apply(&mut self, change: &Change) -> Result<(), Error> {
+        let done = try_apply(self, change);
+        if let (Change::DropLink(name), _) | (Change::AddBridge(name, _) | Change::AddVlan(name, _), Ok(())) =
+            (change, &done)
+        {
+            self.numbers.remove(name);
+        }
+        done.map_err(Error::kernel(change.to_string()))
+    }
+
+    fn change(&mut self, kind: u16, flags: u16, body: &[u8]) -> Result<(), Errno> {
+        self.socket.change(kind, flags, body)
+    }
+}
+
+fn try_apply(hand: &mut Hand<'_>, change: &Change) -> Result<(), Errno> {
     match change {
-        Change::DropRule(rule) => or_gone(socket.change(DELRULE, 0, &words::rule(rule)), Errno::ENOENT),
+        Change::DropRule(rule) => or_gone(hand.change(DELRULE, 0, &words::rule(rule)), Errno::ENOENT),
         Change::DropRoute(route) => {
-            let link = link_of(socket, route)?;
+            let link = link_of(hand, route)?;
             // A route may have gone with its address.
-            or_gone(socket.change(DELROUTE, 0, &words::stale_route(route, link)), Errno::ESRCH)
+            or_gone(hand.change(DELROUTE, 0, &words::stale_route(route, link)), Errno::ESRCH)
         }
         Change::DropAddress(address) => {
-            let link = index(socket, &address.link)?;
-            or_gone(socket.change(DELADDR, 0, &words::address(address, link)), Errno::EADDRNOTAVAIL)
+            let link = number(hand, &address.link)?;
+            or_gone(hand.change(DELADDR, 0, &words::address(address, link)), Errno::EADDRNOTAVAIL)
         }
-        Change::DropLink(link) => try_drop_link(socket, link),
-        Change::AddBridge(name, bridge) => add_bridge(socket, name, *bridge),
+        Change::DropLink(link) => try_drop_link(hand.socket, link),
+        Change::AddBridge(name, bridge) => add_bridge(hand, name, *bridge),
         Change::AddVlan(name, vlan) => {
-            let parent = index(socket, &vlan.parent)?;
-            socket.change(NEWLINK, CREATE | EXCLUSIVE, &words::vlan(name, vlan, parent, 0))
+            let parent = number(hand, &vlan.parent)?;
+            hand.change(NEWLINK, CREATE | EXCLUSIVE, &words::vlan(name, vlan, parent, 0))
         }
         Change::SetPriority(name, vlan) => {
-            let link = index(socket, name)?;
-            socket.change(NEWLINK, 0, &words::vlan(name, vlan, 0, link))
+            let link = number(hand, name)?;
+            hand.change(NEWLINK, 0, &words::vlan(name, vlan, 0, link))
         }
         Change::SetBridge(name, bridge) => {
-            let link = index(socket, name)?;
-            set_bridge(socket, link, *bridge)
+            let link = number(hand, name)?;
+            set_bridge(hand, link, *bridge)
         }
-        Change::Release(link) => set_link(socket, link, words::release),
-        Change::Mark(link) => set_link(socket, link, words::mark),
-        Change::SetMtu(link, mtu) => set_link(socket, link, |link| words::mtu(link, *mtu)),
-        Change::Leave(link) => set_link(socket, link, |link| words::master(link, 0)),
+        Change::Release(link) => set_link(hand, link, words::release),
+        Change::Mark(link) => set_link(hand, link, words::mark),
+        Change::SetMtu(link, mtu) => set_link(hand, link, |link| words::mtu(link, *mtu)),
+        Change::Leave(link) => set_link(hand, link, |link| words::master(link, 0)),
         Change::SetPort(name, port) => {
-            let link = index(socket, name)?;
-            socket.change(NEWLINK, 0, &words::port(link, *port))
+            let link = number(hand, name)?;
+            hand.change(NEWLINK, 0, &words::port(link, *port))
         }
         Change::Join { link, bridge } => {
-            let bridge = index(socket, bridge)?;
-            set_link(socket, link, |link| words::master(link, bridge))
+            let bridge = number(hand, bridge)?;
+            set_link(hand, link, |link| words::master(link, bridge))
         }
         Change::Set(setting) => write(setting),
         Change::SetUp(link) => {
-            set_link(socket, link, |link| body(&LinkUnspec::new_with_index(link).up().build()))
+            set_link(hand, link, |link| body(&LinkUnspec::new_with_index(link).up().build()))
         }
         Change::AddAddress(address) | Change::SetLife(address) => {
-            let link = index(socket, &address.link)?;
-            socket.change(NEWADDR, CREATE | REPLACE, &words::address(address, link))
+            let link = number(hand, &address.link)?;
+            hand.change(NEWADDR, CREATE | REPLACE, &words::address(address, link))
         }
         Change::AddRoute(route) => {
-            let link = link_of(socket, route)?;
-            socket.change(NEWROUTE, CREATE | REPLACE, &words::route(route, link))
+            let link = link_of(hand, route)?;
+            hand.change(NEWROUTE, CREATE | REPLACE, &words::route(route, link))
         }
         Change::AddRule(rule) => {
-            or_gone(socket.change(NEWRULE, CREATE | EXCLUSIVE, &words::rule(rule)), Errno::EEXIST)
+            or_gone(hand.change(NEWRULE, CREATE | EXCLUSIVE, &words::rule(rule)), Errno::EEXIST)
         }
     }
 }
@@ -143,28 +170,38 @@ fn or_gone(done: Result<(), Errno>, already: Errno) -> Result<(), Errno> {
     if done == Err(already) { Ok(()) } else { done }
 }
 
-fn set_link(socket: &mut Socket, name: &str, words: impl FnOnce(u32) -> Vec<u8>) -> Result<(), Errno> {
-    let link = index(socket, name)?;
-    socket.change(SETLINK, 0, &words(link))
+/// The number of a link.
+fn number(hand: &mut Hand<'_>, name: &str) -> Result<u32, Errno> {
+    if let Some(number) = hand.numbers.get(name) {
+        return Ok(*number);
+    }
+    let number = index(hand.socket, name)?;
+    hand.numbers.insert(name.to_owned(), number);
+    Ok(number)
 }
 
-fn link_of(socket: &mut Socket, route: &Route) -> Result<Option<u32>, Errno> {
-    route.link().map(|link| index(socket, link)).transpose()
+fn set_link(hand: &mut Hand<'_>, name: &str, words: impl FnOnce(u32) -> Vec<u8>) -> Result<(), Errno> {
+    let link = number(hand, name)?;
+    hand.change(SETLINK, 0, &words(link))
 }
 
-fn add_bridge(socket: &mut Socket, name: &str, bridge: Bridge) -> Result<(), Errno> {
+fn link_of(hand: &mut Hand<'_>, route: &Route) -> Result<Option<u32>, Errno> {
+    route.link().map(|link| number(hand, link)).transpose()
+}
+
+fn add_bridge(hand: &mut Hand<'_>, name: &str, bridge: Bridge) -> Result<(), Errno> {
     let made = LinkBridge::new(name).fdb_max_learned(STATIONS_MAX).build();
-    socket.change(NEWLINK, CREATE | EXCLUSIVE, &body(&made))?;
-    let link = index(socket, name)?;
-    socket.change(SETLINK, 0, &words::mark(link))?;
-    set_bridge(socket, link, bridge)
+    hand.change(NEWLINK, CREATE | EXCLUSIVE, &body(&made))?;
+    let link = number(hand, name)?;
+    hand.change(SETLINK, 0, &words::mark(link))?;
+    set_bridge(hand, link, bridge)
 }
 
 /// A kernel that does not filter VLANs does the rest.
-fn set_bridge(socket: &mut Socket, link: u32, bridge: Bridge) -> Result<(), Errno> {
-    match socket.change(NEWLINK, 0, &words::bridge(link, bridge.snoops, bridge.filters)) {
+fn set_bridge(hand: &mut Hand<'_>, link: u32, bridge: Bridge) -> Result<(), Errno> {
+    match hand.change(NEWLINK, 0, &words::bridge(link, bridge.snoops, bridge.filters)) {
         Err(Errno::EOPNOTSUPP) if bridge.filters.is_some() => {
-            socket.change(NEWLINK, 0, &words::bridge(link, bridge.snoops, None))
+            hand.change(NEWLINK, 0, &words::bridge(link, bridge.snoops, None))
         }
         done => done,
     }

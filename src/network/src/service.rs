@@ -15,7 +15,7 @@ use contract::wanted::Wanted;
 use log::info;
 
 use crate::Error;
-use crate::kernel;
+use crate::kernel::{self, Hand};
 use crate::observed::Observed;
 use crate::plan::plan;
 use crate::qos::links;
@@ -70,8 +70,10 @@ impl Service {
     pub fn settle(&mut self, view: &View<'_>) -> Result<u64, Error> {
         let target = target::inside(view, self.attachment.slot);
         let mut made = 0;
-        for change in plan(&target, &kernel::observe(&mut self.inside, &[])?) {
-            kernel::apply(&mut self.inside, &change)?;
+        let observed = kernel::observe(&mut self.inside, &[])?;
+        let mut hand = Hand::new(&mut self.inside, &observed);
+        for change in plan(&target, &observed) {
+            hand.apply(&change)?;
             info!("{}: inside: {change}", self.attachment.service);
             made += 1;
         }
