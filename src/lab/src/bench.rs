@@ -66,10 +66,11 @@ struct Bench {
 }
 
 /// Every bench; another room's is one row more.
-const BENCHES: [Bench; 3] = [
+const BENCHES: [Bench; 4] = [
     Bench { name: "boot", measure: boot },
     Bench { name: "dns", measure: dns },
     Bench { name: "dhcp", measure: dhcp },
+    Bench { name: "apply", measure: apply },
 ];
 
 /// Runs one bench, or all.
@@ -102,6 +103,11 @@ fn dns(_: Kernel) -> Result<Vec<Figure>, Error> {
 /// Four-way exchanges against dnsmasq and Kea, and what 250 leases take of memory, with the firmware's own program.
 fn dhcp(_: Kernel) -> Result<Vec<Figure>, Error> {
     crate::room_bench::run("lease", "SHG_LEASE")
+}
+
+/// A whole network from nothing, against `ip`, `nft` and `tc` in batches.
+fn apply(_: Kernel) -> Result<Vec<Figure>, Error> {
+    crate::room_bench::run("network", "SHG_NETWORK")
 }
 
 /// From the kernel's begin to the first service being ready, against a bare init that only loads the same modules. The goal is the
