@@ -41,6 +41,40 @@ pub struct Moments {
     pub services_ms: u64,
 }
 
+/// A PPPoE session, as `ctl leases` shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Where it is: `UP`, …
+    pub state: String,
+    /// Our address, or nothing.
+    pub address: String,
+    /// The peer's.
+    pub peer: String,
+    /// The largest packet, in bytes.
+    pub mtu: u64,
+    /// Our interface identifier in hex, or nothing: no IPv6.
+    pub identifier: String,
+    /// Why the last one, or the last try, came to its end.
+    pub reason: String,
+}
+
+/// The PPPoE session; `None`: none is wanted (yet).
+///
+/// # Errors
+/// As [`Guest::json`].
+pub fn session(guest: &mut Guest) -> Result<Option<Session>, Error> {
+    let answer = guest.json("leases --json")?;
+    let session = |row: &Value| Session {
+        state: text(row, "state"),
+        address: text(row, "address"),
+        peer: text(row, "peer"),
+        mtu: row["mtu"].as_u64().unwrap_or_default(),
+        identifier: text(row, "identifier"),
+        reason: text(row, "reason"),
+    };
+    Ok(rows(&answer).find(|row| row["role"] == "session").map(session))
+}
+
 fn text(value: &Value, key: &str) -> String {
     value[key].as_str().unwrap_or_default().to_owned()
 }

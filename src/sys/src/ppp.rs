@@ -51,7 +51,7 @@ mod call {
 /// A session of PPPoE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Session {
-    /// Its number; not 0.
+    /// Its number; 0: none.
     pub number: u16,
     /// The other side.
     pub peer: [u8; 6],
@@ -90,6 +90,15 @@ pub fn begin(socket: &OwnedFd, session: Session, link: &str) -> Result<(), Errno
     // SAFETY: the kernel reads `size` bytes at `address`, which lives during the call, and keeps no pointer.
     let answer = unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), size) };
     Errno::result(answer).map(drop)
+}
+
+/// Ends the session of `socket`, whoever else holds it: its channel is gone at once.
+///
+/// # Errors
+/// `EALREADY`: it has ended.
+pub fn end(socket: &OwnedFd) -> Result<(), Errno> {
+    // Source: drivers/net/ppp/pppoe.c, `pppoe_connect`: number 0 takes the old session away and gives none.
+    begin(socket, Session { number: 0, peer: [0; 6] }, "")
 }
 
 /// The number of the channel of `socket`. From now on its packets come by the channel, and no longer by the socket.

@@ -197,9 +197,10 @@ impl Kernel {
         sent.map(drop)
     }
 
-    /// The session's end; the unit is kept for the next one.
+    /// The session's end, though `network` may hold its descriptors a moment longer; the unit is kept for the next one.
     #[must_use]
     pub fn close(self) -> Option<OwnedFd> {
+        let _ = ppp::end(&self.socket); // It may have ended already.
         self.bound.map(|(_, unit)| unit)
     }
 }

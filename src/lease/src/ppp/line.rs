@@ -81,8 +81,8 @@ impl Line {
         let [channel, unit, socket, memory] = std::mem::take(gifts);
         let (Some(channel), Some(unit)) = (channel, unit) else { return };
         match (socket, memory) {
-            // We hold them ourselves.
-            (Some(_), Some(_)) if self.kernel.is_some() => {}
+            // We hold them ourselves, or have just let go of them.
+            (Some(_), Some(_)) if self.kernel.is_some() || self.lost => {}
             (Some(socket), Some(memory)) => self.adopt([channel, unit, socket, memory], now_ms),
             _ => {
                 self.spare.channel = Some(channel);

@@ -1,0 +1,169 @@
+//! PPPoE against pppoe-server and pppd, in the provider's guest: VLAN 10, CHAP and PAP, both families, and all that ends a session.
+//!
+//! In:  the test root, a network with PPPoE. Out: passed, failed, or `skipped: ` and why.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use lab::error::Error;
+use lab::facts::Session;
+use lab::guest::{Around, Guest, Options, UP_LIMIT};
+use lab::provider::Provider;
+use lab::topology::Side;
+use lab::{facts, namespace};
+
+/// The provider's addresses, and a host of the Internet behind it. Source: RFC 5737.
+const PROVIDER: &str = "203.0.113.1";
+const FIRST: &str = "203.0.113.50";
+const WEB: &str = "198.51.100.80";
+
+/// What we ship, with a session in VLAN 10.
+fn network() -> String {
+    let shipped = include_str!("../../rootfs/etc/shg/network.toml");
+    let pppoe = "vlan = 10\nipv4 = \"pppoe\"\npppoe = { user = \"alice\", password = \"secret\" }";
+    assert!(shipped.contains("ipv4 = \"dhcp\""));
+    shipped.replace("ipv4 = \"dhcp\"", pppoe)
+}
+
+/// The provider's servers, which ask who we are in this `way`: `require-chap` or `require-pap`.
+fn serve(provider: &mut Provider, way: &str, password: &str) -> Result<(), Error> {
+    provider.run("killall pppoe-server pppd; true")?;
+    let options = format!(
+        "{way}\nname isp\nms-dns {PROVIDER}\n+ipv6\nlcp-echo-interval 10\nlcp-echo-failure 3\nnoproxyarp\nnodetach\n"
+    );
+    provider.write("/etc/ppp/pppoe-server-options", &options)?;
+    for file in ["pap-secrets", "chap-secrets"] {
+        provider.write(&format!("/etc/ppp/{file}"), &format!("alice * {password} *"))?;
+    }
+    let server = format!("pppoe-server -I eth0.10 -C ac -L {PROVIDER} -R {FIRST} -N 9");
+    provider
+        .run(&format!("{server} -O /etc/ppp/pppoe-server-options -q /usr/sbin/pppd -Q /usr/sbin/pppoe"))?;
+    Ok(())
+}
+
+/// Waits until the session is up, with IPv6.
+fn wait_up(guest: &mut Guest, what: &str) -> Session {
+    let up = |session: &Session| session.state == "UP" && !session.identifier.is_empty();
+    let found = guest.until(what, UP_LIMIT, |guest| Ok(facts::session(guest)?.filter(up)));
+    found.unwrap_or_else(|error| trouble(guest, &error))
+}
+
+/// Waits until the session is not up.
+fn wait_down(guest: &mut Guest, what: &str, limit: Duration) -> Session {
+    let down = |session: &Session| session.state != "UP";
+    let found = guest.until(what, limit, |guest| Ok(facts::session(guest)?.filter(down)));
+    found.unwrap_or_else(|error| trouble(guest, &error))
+}
+
+/// What both sides know, for the text of a failure.
+fn trouble(guest: &mut Guest, error: &Error) -> ! {
+    let row = facts::session(guest);
+    let log = facts::log(guest, "lease").unwrap_or_default();
+    let network = guest.door("network").unwrap_or_default();
+    let provider = guest.provider().unwrap();
+    let theirs = provider.run("ps; ip addr; cat /tmp/pppd.log; true").unwrap_or_default();
+    panic!("{error}\nsession {row:?}\nlease {log:#?}\nnetwork {network}\nprovider {theirs}");
+}
+
+/// A host at home reaches the Internet.
+fn through(guest: &mut Guest, what: &str) {
+    let ping = |guest: &mut Guest| {
+        let topology = guest.topology()?;
+        Ok(topology.run(Side::Lan, &["ping", "-c", "1", "-W", "2", WEB]).ok().map(drop))
+    };
+    guest.until(what, UP_LIMIT, ping).unwrap_or_else(|error| trouble(guest, &error));
+}
+
+#[test]
+fn a_session_comes_up_and_comes_back() {
+    let Some(()) = namespace::enter("a_session_comes_up_and_comes_back").unwrap() else { return };
+    let usual = Options::usual().unwrap();
+    let options = Options { around: Around::Provider, network: Some(network()), ..usual };
+    let Some(mut guest) = Guest::boot(&options).unwrap() else { return };
+    let provider = guest.provider().unwrap();
+    provider.run("/bin/ip link add link eth0 name eth0.10 type vlan id 10").unwrap();
+    provider.run("/bin/ip link set eth0.10 up").unwrap();
+    provider.run(&format!("/bin/ip addr add {WEB}/32 dev lo")).unwrap();
+    serve(provider, "require-chap", "secret").unwrap();
+
+    let first = wait_up(&mut guest, "a session with CHAP");
+    assert_eq!(
+        (first.address.as_str(), first.peer.as_str(), first.mtu),
+        (FIRST, PROVIDER, 1492),
+        "{first:?}"
+    );
+    guest.topology().unwrap().lan_lease(UP_LIMIT).unwrap();
+    through(&mut guest, "the Internet, from a host at home");
+    both_link_local_addresses_answer(&mut guest, &first);
+    lease_is_killed(&mut guest);
+    the_cable_is_out_and_in(&mut guest);
+    the_server_ends_it(&mut guest);
+    another_way_and_a_wrong_password(&mut guest);
+}
+
+/// IPV6CP: the provider reaches our link-local address over the PPP link.
+fn both_link_local_addresses_answer(guest: &mut Guest, session: &Session) {
+    let identifier = u64::from_str_radix(&session.identifier, 16).unwrap();
+    let address = std::net::Ipv6Addr::from((0xfe80_u128 << 112) | u128::from(identifier));
+    let ping = format!("ping -6 -c 1 -W 2 {address}%ppp0");
+    let pinged = guest.provider().unwrap().until("our link-local address", UP_LIMIT, &ping);
+    pinged.map(drop).unwrap_or_else(|error| trouble(guest, &error));
+}
+
+/// The session and the PPP link outlive the daemon.
+fn lease_is_killed(guest: &mut Guest) {
+    let theirs = guest.provider().unwrap().run("pidof pppd").unwrap();
+    let before = facts::process(guest, "lease").unwrap().restarts;
+    guest.door("kill lease").unwrap();
+    let again = |guest: &mut Guest| {
+        let lease = facts::process(guest, "lease")?;
+        Ok((lease.state == "up" && lease.restarts > before).then_some(()))
+    };
+    guest.until("the next life of lease", UP_LIMIT, again).unwrap();
+    wait_up(guest, "the session in the next life");
+    through(guest, "the Internet in the next life");
+    assert_eq!(guest.provider().unwrap().run("pidof pppd").unwrap(), theirs, "the same session");
+    let log = facts::log(guest, "lease").unwrap();
+    assert!(log.iter().any(|line| line.contains("of an earlier life goes on")), "{log:#?}");
+}
+
+/// A short look at the cable ends nothing.
+fn the_cable_is_out_and_in(guest: &mut Guest) {
+    let theirs = guest.provider().unwrap().run("pidof pppd").unwrap();
+    guest.plug_wan(false).unwrap();
+    guest.plug_wan(true).unwrap();
+    through(guest, "the Internet with the cable in again");
+    assert_eq!(facts::session(guest).unwrap().unwrap().state, "UP");
+    assert_eq!(guest.provider().unwrap().run("pidof pppd").unwrap(), theirs, "the same session");
+}
+
+/// It comes back by itself, whether the server says goodbye or not.
+fn the_server_ends_it(guest: &mut Guest) {
+    guest.provider().unwrap().run("killall pppd").unwrap();
+    wait_down(guest, "the end of the session", UP_LIMIT);
+    wait_up(guest, "a session after the server's goodbye");
+    through(guest, "the Internet after the server's goodbye");
+    guest.provider().unwrap().run("killall -9 pppoe pppd").unwrap();
+    let silent = wait_down(guest, "the end of a silent session", Duration::from_secs(120));
+    assert!(!silent.reason.is_empty(), "{silent:?}");
+    wait_up(guest, "a session after the server's silence");
+}
+
+/// PAP; and what a wrong password looks like.
+fn another_way_and_a_wrong_password(guest: &mut Guest) {
+    serve(guest.provider().unwrap(), "require-pap", "secret").unwrap();
+    wait_down(guest, "the end of the session with CHAP", Duration::from_secs(120));
+    wait_up(guest, "a session with PAP");
+    through(guest, "the Internet by PAP");
+    for way in ["require-pap", "require-chap"] {
+        serve(guest.provider().unwrap(), way, "another").unwrap();
+        let refused = |session: &Session| session.reason.contains("refuses user or password");
+        let limit = Duration::from_secs(150);
+        let found = guest.until("a clear word", limit, |guest| Ok(facts::session(guest)?.filter(refused)));
+        let session = found.unwrap_or_else(|error| trouble(guest, &error));
+        assert_ne!(session.state, "UP", "{way}: {session:?}");
+    }
+    serve(guest.provider().unwrap(), "require-chap", "secret").unwrap();
+    wait_up(guest, "a session after the password was mended");
+}
