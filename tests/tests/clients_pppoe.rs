@@ -30,7 +30,7 @@ fn network() -> String {
 fn serve(provider: &mut Provider, way: &str, password: &str) -> Result<(), Error> {
     provider.run("killall pppoe-server pppd; true")?;
     let options = format!(
-        "{way}\nname isp\nms-dns {PROVIDER}\n+ipv6\nlcp-echo-interval 10\nlcp-echo-failure 3\nnoproxyarp\nnodetach\n"
+        "{way}\nname isp\nms-dns {PROVIDER}\n+ipv6\nlcp-echo-interval 10\nlcp-echo-failure 3\nnoproxyarp\nlogfile /tmp/pppd.log\n"
     );
     provider.write("/etc/ppp/pppoe-server-options", &options)?;
     for file in ["pap-secrets", "chap-secrets"] {

@@ -34,8 +34,8 @@ pub struct Client {
     pub ipv4: bool,
     /// What the DHCPv4 server wants to be told.
     pub dhcp: Dhcp,
-    /// By PPPoE. The frame carries two descriptors of `/dev/ppp`, just opened: a channel's and a unit's; or, while `network` keeps
-    /// those of a [`Session`], these four. IPv6 then goes over the session's link.
+    /// By PPPoE. The frame carries the two descriptors of a new session, after [`Learned::SignedIn`], or the four of one that is up, while
+    /// `network` keeps them. IPv6 then goes over the session's link.
     pub pppoe: Option<Pppoe>,
     /// By IPv6.
     pub ipv6: Ipv6Wish,
@@ -145,11 +145,18 @@ pub enum Learned {
         /// Which link.
         link: LinkName,
     },
+    /// The peer of a PPP session has let us in: a PPP link is wanted for it, which is a right over the network. `network` sends its wish
+    /// again, with two descriptors of `/dev/ppp`, attached to the channel and to a new unit, and connected.
+    SignedIn {
+        /// Which link: the one that carries the frames.
+        link: LinkName,
+        /// The kernel's number of the channel.
+        channel: u32,
+    },
     /// The PPP session of a link is up. The frame carries its four descriptors: channel, unit, socket, memory. `network` keeps them, so
-    /// that link and session outlive `lease`, and passes them with every wish (instead of two new ones) until it is lost.
+    /// that link and session outlive `lease`, and passes them with every wish until it is lost.
     Session(Session),
-    /// The link has no PPP session (any more), and its descriptors are of no use: `network` closes what it keeps of them and sends its
-    /// wish again, with two new ones. A channel's descriptor serves one session.
+    /// The link has no PPP session (any more): `network` closes what it keeps of one.
     SessionLost {
         /// Which link: the one that carries the frames.
         link: LinkName,

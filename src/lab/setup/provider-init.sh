@@ -1,5 +1,8 @@
 #!/bin/busybox sh
+# shellcheck shell=dash
 # PID 1 of the provider's guest: mounts, modules, and then commands from the second serial port, as src/lab/src/door.rs says them.
+#
+# The shell takes its own programs first: Debian's ip and tc are /bin/ip and /sbin/tc.
 #
 # In:  one command a line. Out: what it printed, each line that begins with # with another # in front, and "#exit CODE".
 /bin/busybox mkdir -p /proc /sys /dev /tmp /run /var/run /var/lib/misc /etc/ppp /root

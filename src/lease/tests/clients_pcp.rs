@@ -43,6 +43,7 @@ fn mappings(stage: &mut Stage) -> Vec<Mapping> {
         other @ (Learned::Lease(_)
         | Learned::Lost { .. }
         | Learned::Session(_)
+        | Learned::SignedIn { .. }
         | Learned::SessionLost { .. }
         | Learned::Ipv6(_)) => panic!("no mappings but {other:?}"),
     }

@@ -58,6 +58,7 @@ pub fn link_of(learned: &Learned) -> &LinkName {
         Learned::Lease(Lease { link, .. })
         | Learned::Lost { link }
         | Learned::Session(Session { link, .. })
+        | Learned::SignedIn { link, .. }
         | Learned::SessionLost { link }
         | Learned::Ipv6(Ipv6 { link, .. })
         | Learned::Mappings { link, .. } => link,
@@ -80,6 +81,7 @@ impl Known {
             Learned::Lease(lease) => put(&mut self.ipv4, link, Way::Leased(lease), now_ms),
             Learned::Session(session) => put(&mut self.ipv4, link, Way::Session(session), now_ms),
             Learned::Lost { .. } => self.lose(link, now_ms, |way| !matches!(way, Way::Session(_))),
+            Learned::SignedIn { .. } => {} // It has no address yet.
             Learned::SessionLost { .. } => {
                 // IPv6 came over the same session.
                 if let Way::Session(session) = self.ipv4(&link) {

@@ -3,7 +3,7 @@
 //! In:  descriptors, numbers. Out: descriptors, numbers, or an `Errno`.
 //!
 //! A *channel* carries frames (here: a connected PPPoE socket), a *unit* is a PPP link. `CAP_NET_ADMIN` is asked for when `/dev/ppp` is
-//! opened, and by no call here.
+//! opened, and (since Linux 6.12.100 or so) by the calls that make a descriptor a channel's or a unit's; by no other call here.
 //!
 //! Not here: what is spoken over them (`lease`).
 //!
@@ -15,6 +15,8 @@ use nix::errno::Errno;
 
 /// Source: linux/if_pppox.h, `PX_PROTO_OE`.
 const PX_PROTO_OE: u32 = 0;
+/// Protocols whose packets a unit lets pass or drops: IPv4, IPv6. Source: IANA "PPP DLL Protocol Numbers".
+pub const PROTOCOLS: [u16; 2] = [0x0021, 0x0057];
 /// Bytes of a link's name with its closing zero. Source: linux/if.h, `IFNAMSIZ`.
 const NAME_BYTES: usize = 16;
 
@@ -105,18 +107,19 @@ pub fn end(socket: &OwnedFd) -> Result<(), Errno> {
 ///
 /// # Errors
 /// `ENOTCONN`: it carries no session.
-pub fn channel_of(socket: &OwnedFd) -> Result<i32, Errno> {
+pub fn channel_of(socket: &OwnedFd) -> Result<u32, Errno> {
     let mut number = 0;
     // SAFETY: the kernel writes one integer to `number`.
     unsafe { call::channel(socket.as_raw_fd(), &raw mut number) }?;
-    Ok(number)
+    u32::try_from(number).map_err(|_| Errno::EINVAL)
 }
 
 /// Makes `descriptor`, an unused one of `/dev/ppp`, that of channel `number`. It serves one channel only.
 ///
 /// # Errors
-/// `ENXIO`: no such channel. `EINVAL`, `ENOTTY`: it is used already, or not of `/dev/ppp`.
-pub fn attach(descriptor: &OwnedFd, number: i32) -> Result<(), Errno> {
+/// `ENXIO`: no such channel. `EINVAL`, `ENOTTY`: it is used already, or not of `/dev/ppp`. `EPERM`: we lack `CAP_NET_ADMIN`.
+pub fn attach(descriptor: &OwnedFd, number: u32) -> Result<(), Errno> {
+    let number = i32::try_from(number).map_err(|_| Errno::ENXIO)?;
     // SAFETY: the kernel reads one integer.
     unsafe { call::attach(descriptor.as_raw_fd(), &raw const number) }.map(drop)
 }
@@ -124,33 +127,34 @@ pub fn attach(descriptor: &OwnedFd, number: i32) -> Result<(), Errno> {
 /// Makes `descriptor`, an unused one of `/dev/ppp`, that of a new unit, and returns its number: the link is `ppp<number>`. It lives as
 /// long as the descriptor.
 ///
-/// * `wanted` — its number; -1: any.
+/// * `wanted` — its number.
 ///
 /// # Errors
-/// `EEXIST`: there is such a link. `ENOTTY`: the descriptor is used already, or not of `/dev/ppp`.
-pub fn new_unit(descriptor: &OwnedFd, wanted: i32) -> Result<i32, Errno> {
-    let mut number = wanted;
+/// `EEXIST`: there is such a link. `ENOTTY`: the descriptor is used already, or not of `/dev/ppp`. `EPERM`: we lack `CAP_NET_ADMIN`.
+pub fn new_unit(descriptor: &OwnedFd, wanted: u32) -> Result<u32, Errno> {
+    let mut number = i32::try_from(wanted).map_err(|_| Errno::EEXIST)?;
     // SAFETY: the kernel reads and writes one integer.
     unsafe { call::new_unit(descriptor.as_raw_fd(), &raw mut number) }?;
-    Ok(number)
+    u32::try_from(number).map_err(|_| Errno::EINVAL)
 }
 
 /// The number of the unit of `descriptor`.
 ///
 /// # Errors
 /// `ENOTTY`: it is no unit's.
-pub fn unit_of(descriptor: &OwnedFd) -> Result<i32, Errno> {
+pub fn unit_of(descriptor: &OwnedFd) -> Result<u32, Errno> {
     let mut number = 0;
     // SAFETY: the kernel writes one integer to `number`.
     unsafe { call::unit(descriptor.as_raw_fd(), &raw mut number) }?;
-    Ok(number)
+    u32::try_from(number).map_err(|_| Errno::EINVAL)
 }
 
 /// Lets the unit `number` send and receive by the channel of `channel`.
 ///
 /// # Errors
 /// `ENXIO`: no such unit. `EINVAL`: the channel has one already.
-pub fn connect(channel: &OwnedFd, number: i32) -> Result<(), Errno> {
+pub fn connect(channel: &OwnedFd, number: u32) -> Result<(), Errno> {
+    let number = i32::try_from(number).map_err(|_| Errno::ENXIO)?;
     // SAFETY: the kernel reads one integer.
     unsafe { call::connect(channel.as_raw_fd(), &raw const number) }.map(drop)
 }

@@ -1,8 +1,8 @@
 //! The kernel's part of a session: socket, channel, unit. And the sockets of discovery.
 //!
-//! In:  a link, a session, descriptors of `/dev/ppp`. Out: packets, one call each; a PPP link.
+//! In:  a link, a session, descriptors of `/dev/ppp`. Out: packets, one call each.
 //!
-//! Not here: what the packets say.
+//! Not here: what the packets say; making a PPP link, which is a right that we have not (`network`).
 //!
 //! Source: `sys::ppp`; packet(7) for `sll_pkttype`.
 
@@ -21,8 +21,6 @@ use crate::link::Link;
 const OVERHEAD_BYTES: u16 = 8;
 /// The largest packet of a session, in bytes: what the Ethernet behind the gateway uses. Source: RFC 4638 §3.
 const PAYLOAD_BYTES_MAX: u16 = 1_500;
-/// The number of our PPP link: [`PPP_LINK`].
-const UNIT: i32 = 0;
 
 /// `PACKET_OTHERHOST`. Source: linux/if_packet.h.
 const OTHER_HOST: u8 = 3;
@@ -74,21 +72,14 @@ pub fn payload(name: &LinkName) -> u16 {
     mtu.unwrap_or(PAYLOAD_BYTES_MAX).saturating_sub(OVERHEAD_BYTES).min(PAYLOAD_BYTES_MAX)
 }
 
-/// What `network` has given and not yet been used: a channel's descriptor and a unit's.
-#[derive(Debug, Default)]
-pub struct Spare {
-    /// For one session.
-    pub channel: Option<OwnedFd>,
-    /// For the PPP link.
-    pub unit: Option<OwnedFd>,
-}
-
 /// The kernel's part of a session.
 #[derive(Debug)]
 pub struct Kernel {
     socket: OwnedFd,
-    /// Once it is bound.
-    bound: Option<(OwnedFd, OwnedFd)>,
+    /// The number of its channel, once packets come by it.
+    channel: Option<u32>,
+    /// Channel and unit, once `network` has made a PPP link of it.
+    bound: Option<[OwnedFd; 2]>,
 }
 
 impl Kernel {
@@ -99,36 +90,43 @@ impl Kernel {
     pub fn connect(link: &LinkName, number: u16, peer: [u8; 6]) -> Result<Self, Errno> {
         let socket = ppp::socket()?;
         ppp::begin(&socket, Session { number, peer }, link)?;
-        Ok(Self { socket, bound: None })
+        Ok(Self { socket, channel: None, bound: None })
     }
 
-    /// One of an earlier life: socket, channel, unit. `None`: it has ended, or these are others.
+    /// One of an earlier life. `None`: it has ended, or these are others.
     #[must_use]
     pub fn adopted(socket: OwnedFd, channel: OwnedFd, unit: OwnedFd) -> Option<Self> {
-        ppp::channel_of(&socket).ok()?;
+        let number = ppp::channel_of(&socket).ok()?;
         ppp::unit_of(&unit).ok()?;
-        Some(Self { socket, bound: Some((channel, unit)) })
+        Some(Self { socket, channel: Some(number), bound: Some([channel, unit]) })
     }
 
-    /// Binds it to the PPP link, which is made where it is not there yet. `spare` is used up.
+    /// Lets packets come by its channel, and returns the channel's number. What came before and was not read is lost.
     ///
     /// # Errors
-    /// As `sys::ppp`'s calls.
-    pub fn bind(&mut self, channel: OwnedFd, unit: OwnedFd) -> Result<(), Errno> {
+    /// As `sys::ppp::channel_of`.
+    pub fn turn_to_channel(&mut self) -> Result<u32, Errno> {
         let number = ppp::channel_of(&self.socket)?;
-        ppp::attach(&channel, number)?;
-        let unit_number = match ppp::unit_of(&unit) {
-            Ok(number) => number,
-            Err(_) => ppp::new_unit(&unit, UNIT)?,
-        };
+        self.channel = Some(number);
+        Ok(number)
+    }
+
+    /// The number of its channel, as long as no PPP link has been made of it.
+    #[must_use]
+    pub fn asks(&self) -> Option<u32> {
+        self.channel.filter(|_| self.bound.is_none())
+    }
+
+    /// `network` has made a PPP link of it.
+    ///
+    /// # Errors
+    /// As `sys::ppp`'s calls: these are descriptors of something else.
+    pub fn bind(&mut self, channel: OwnedFd, unit: OwnedFd) -> Result<(), Errno> {
+        ppp::unit_of(&unit)?;
         for end in [&channel, &unit] {
             descriptor::set_nonblocking(end.as_fd())?;
         }
-        for protocol in [IPV4, IPV6] {
-            ppp::set_passing(&unit, protocol, false)?;
-        }
-        ppp::connect(&channel, unit_number)?;
-        self.bound = Some((channel, unit));
+        self.bound = Some([channel, unit]);
         Ok(())
     }
 
@@ -137,7 +135,7 @@ impl Kernel {
     /// # Errors
     /// As `sys::ppp`'s calls.
     pub fn pass(&self, ipv4: bool, ipv6: bool, mru: u16) -> Result<(), Errno> {
-        let Some((_, unit)) = &self.bound else { return Ok(()) };
+        let Some([_, unit]) = &self.bound else { return Ok(()) };
         ppp::set_mru(unit, mru)?;
         ppp::set_passing(unit, IPV4, ipv4)?;
         ppp::set_passing(unit, IPV6, ipv6)
@@ -158,16 +156,17 @@ impl Kernel {
     /// What it waits for.
     #[must_use]
     pub fn descriptors(&self) -> [Option<BorrowedFd<'_>>; 2] {
-        match &self.bound {
-            None => [Some(self.socket.as_fd()), None],
-            Some((channel, unit)) => [Some(channel.as_fd()), Some(unit.as_fd())],
+        match (&self.bound, self.channel) {
+            (Some([channel, unit]), _) => [Some(channel.as_fd()), Some(unit.as_fd())],
+            (None, None) => [Some(self.socket.as_fd()), None],
+            (None, Some(_)) => [None, None],
         }
     }
 
     /// What lets another life go on with it: channel, unit, socket.
     #[must_use]
     pub fn keeps(&self) -> Option<[BorrowedFd<'_>; 3]> {
-        self.bound.as_ref().map(|(channel, unit)| [channel.as_fd(), unit.as_fd(), self.socket.as_fd()])
+        self.bound.as_ref().map(|[channel, unit]| [channel.as_fd(), unit.as_fd(), self.socket.as_fd()])
     }
 
     /// The next control packet, if there is one; empty: the kernel has ended the session.
@@ -191,16 +190,14 @@ impl Kernel {
         let by_channel = bytes.first().is_some_and(|high| *high >= 0xc0);
         let sent = match &self.bound {
             None => descriptor::write(&self.socket, bytes),
-            Some((channel, _)) if by_channel => descriptor::write(channel, bytes),
-            Some((_, unit)) => descriptor::write(unit, bytes),
+            Some([channel, _]) if by_channel => descriptor::write(channel, bytes),
+            Some([_, unit]) => descriptor::write(unit, bytes),
         };
         sent.map(drop)
     }
 
-    /// The session's end, though `network` may hold its descriptors a moment longer; the unit is kept for the next one.
-    #[must_use]
-    pub fn close(self) -> Option<OwnedFd> {
+    /// The session's end, though `network` may hold its descriptors a moment longer.
+    pub fn close(self) {
         let _ = ppp::end(&self.socket); // It may have ended already.
-        self.bound.map(|(_, unit)| unit)
     }
 }

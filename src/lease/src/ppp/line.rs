@@ -1,6 +1,6 @@
 //! The session of one play: sockets and descriptors around the table of `session.rs`.
 //!
-//! In:  news of the link, packets, descriptors of `network`, time. Out: packets, a PPP link; what is to be told to `network`.
+//! In:  news of the link, packets, descriptors of `network`, time. Out: packets; what is to be told to `network`.
 //!
 //! Not here: what follows what (`session.rs`), the kernel's calls (`kernel.rs`).
 //!
@@ -17,7 +17,7 @@ use sys::packet;
 use sys::seqpacket::Descriptors;
 
 use super::discovery::DISCOVERY;
-use super::kernel::{self, Kernel, Spare};
+use super::kernel::{self, Kernel};
 use super::memory::Memory;
 use super::packet::PACKET_BYTES_MAX;
 use super::session::{Action, Carrier, Event, Session, Wants};
@@ -38,9 +38,8 @@ pub struct Line {
     /// Hears sessions of a former life, as long as the link is there.
     strays: Option<OwnedFd>,
     kernel: Option<Kernel>,
-    spare: Spare,
-    /// The session is to be bound, and there was no descriptor to do it with.
-    unbound: bool,
+    /// What came by the socket before the kernel turned to the channel.
+    early: Vec<Vec<u8>>,
     /// What is remembered of the session that is up.
     memory: Option<OwnedFd>,
     /// A session has ended and `network` has to know: its descriptors are of no use.
@@ -62,8 +61,7 @@ impl Line {
             discovery: None,
             strays: None,
             kernel: None,
-            spare: Spare::default(),
-            unbound: false,
+            early: Vec::new(),
             memory: None,
             lost: false,
             news: false,
@@ -76,18 +74,31 @@ impl Line {
         client.pppoe.as_ref().is_some_and(|pppoe| *self.session.wants() == wants(pppoe, client.ipv6))
     }
 
-    /// Takes descriptors that came with a wish: two new ones, or the four of a session that an earlier life has left.
+    /// Takes descriptors that came with a wish: those of the PPP link that we asked for, or the four of a session that is up.
     pub fn take(&mut self, gifts: &mut Descriptors, now_ms: u64) {
         let [channel, unit, socket, memory] = std::mem::take(gifts);
         let (Some(channel), Some(unit)) = (channel, unit) else { return };
         match (socket, memory) {
-            // We hold them ourselves, or have just let go of them.
-            (Some(_), Some(_)) if self.kernel.is_some() || self.lost => {}
-            (Some(socket), Some(memory)) => self.adopt([channel, unit, socket, memory], now_ms),
-            _ => {
-                self.spare.channel = Some(channel);
-                self.spare.unit.get_or_insert(unit);
+            (Some(socket), Some(memory)) => {
+                // Else we hold them ourselves, or have just let go of them.
+                if self.kernel.is_none() && !self.lost {
+                    self.adopt([channel, unit, socket, memory], now_ms);
+                }
             }
+            _ => self.bound(channel, unit, now_ms),
+        }
+    }
+
+    /// The session has a PPP link.
+    fn bound(&mut self, channel: OwnedFd, unit: OwnedFd, now_ms: u64) {
+        let Some(kernel) = self.kernel.as_mut().filter(|kernel| kernel.asks().is_some()) else { return };
+        if let Err(errno) = kernel.bind(channel, unit) {
+            let why = format!("the PPP link: {}", errno.desc());
+            return self.happen(&Event::Broken(&why), now_ms);
+        }
+        self.happen(&Event::Bound, now_ms);
+        for bytes in std::mem::take(&mut self.early).iter().filter(|bytes| !bytes.is_empty()) {
+            self.happen(&Event::Control(bytes), now_ms);
         }
     }
 
@@ -97,7 +108,7 @@ impl Line {
             .filter(|recalled| recalled.told.link == *self.link.name() && recalled.user == wants.pppoe.user);
         let kernel = recalled.as_ref().and_then(|_| Kernel::adopted(socket, channel, unit));
         let (Some(recalled), Some(kernel)) = (recalled, kernel) else {
-            // It has ended, or belongs to somebody else: `network` lets go of it, and gives new ones.
+            // It has ended, or belongs to somebody else: `network` lets go of it.
             (self.lost, self.news) = (true, true);
             return;
         };
@@ -119,7 +130,7 @@ impl Line {
         let actions = self.session.happen(event, self.dice.moment(now_ms));
         let mut broken = None;
         for action in &actions {
-            broken = broken.or(self.act(action, now_ms).err());
+            broken = broken.or(self.act(action).err());
         }
         // What follows from this asks nothing of the kernel.
         if let Some(why) = broken {
@@ -128,7 +139,7 @@ impl Line {
     }
 
     /// Does one thing. The error is the session's end.
-    fn act(&mut self, action: &Action, now_ms: u64) -> Result<(), String> {
+    fn act(&mut self, action: &Action) -> Result<(), String> {
         let name = self.link.name();
         match action {
             Action::Discover(to, bytes) => {
@@ -144,7 +155,7 @@ impl Line {
                     kernel.map_err(|errno| format!("the kernel takes no session: {}", errno.desc()))?;
                 self.kernel = Some(kernel);
             }
-            Action::Bind => return self.bind(now_ms),
+            Action::Bind => return self.ask(),
             Action::Control(bytes) => {
                 // As above: what is lost is repeated.
                 let _ = self.kernel.as_ref().map(|kernel| kernel.send(bytes));
@@ -162,38 +173,27 @@ impl Line {
         Ok(())
     }
 
-    /// Binds the session to the PPP link, as soon as there are descriptors for that.
-    fn bind(&mut self, now_ms: u64) -> Result<(), String> {
+    /// Asks `network` for a PPP link.
+    fn ask(&mut self) -> Result<(), String> {
         let Some(kernel) = &mut self.kernel else { return Ok(()) };
-        let (Some(channel), Some(unit)) = (self.spare.channel.take(), self.spare.unit.take()) else {
-            self.unbound = true;
-            // They were used up, or never came: `network` is asked for them.
-            (self.lost, self.news) = (true, true);
-            return Ok(());
-        };
-        self.unbound = false;
         // What came before cannot be read afterwards.
-        let mut early: Vec<Vec<u8>> = Vec::new();
         let mut buffer = [0; PACKET_BYTES_MAX];
-        while let Some(bytes) = kernel.receive(&mut buffer).filter(|_| early.len() < PACKETS_A_TURN) {
-            early.push(bytes.to_vec());
+        self.early.clear();
+        while let Some(bytes) = kernel.receive(&mut buffer).filter(|_| self.early.len() < PACKETS_A_TURN) {
+            self.early.push(bytes.to_vec());
         }
-        kernel.bind(channel, unit).map_err(|errno| format!("no PPP link can be made: {}", errno.desc()))?;
-        self.happen(&Event::Bound, now_ms);
-        for bytes in early.iter().filter(|bytes| !bytes.is_empty()) {
-            self.happen(&Event::Control(bytes), now_ms);
-        }
+        kernel.turn_to_channel().map_err(|errno| format!("the kernel has no channel: {}", errno.desc()))?;
+        self.news = true;
         Ok(())
     }
 
     fn close(&mut self) {
         let Some(kernel) = self.kernel.take() else { return };
-        let bound = kernel.is_bound();
-        self.spare.unit = kernel.close().or(self.spare.unit.take());
-        (self.memory, self.unbound) = (None, false);
-        if bound {
+        if kernel.is_bound() || kernel.asks().is_some() {
             (self.lost, self.news) = (true, true);
         }
+        self.memory = None;
+        kernel.close();
     }
 
     fn up(&mut self) {
@@ -237,7 +237,7 @@ impl Side for Line {
     }
 
     fn due_ms(&self) -> Option<u64> {
-        if self.unbound && self.spare.channel.is_some() { Some(0) } else { self.session.due_ms() }
+        self.session.due_ms()
     }
 
     fn hear(&mut self, news: &News, now_ms: u64) {
@@ -277,12 +277,6 @@ impl Side for Line {
                 Some(bytes) => self.happen(&Event::Control(bytes), now_ms),
             }
         }
-        if self.unbound
-            && self.spare.channel.is_some()
-            && let Err(why) = self.bind(now_ms)
-        {
-            self.happen(&Event::Broken(&why), now_ms);
-        }
         if is_due(self.session.due_ms(), now_ms) {
             self.happen(&Event::Time, now_ms);
         }
@@ -293,9 +287,12 @@ impl Side for Line {
     }
 
     fn learned(&self, _now_ms: u64) -> Option<Learned> {
-        match self.told() {
-            Some(session) => Some(Learned::Session(session)),
-            None => self.lost.then(|| Learned::SessionLost { link: self.link.name().clone() }),
+        let link = || self.link.name().clone();
+        let asks = self.kernel.as_ref().and_then(Kernel::asks);
+        match (self.told(), asks) {
+            (Some(session), _) => Some(Learned::Session(session)),
+            (None, Some(channel)) => Some(Learned::SignedIn { link: link(), channel }),
+            (None, None) => self.lost.then(|| Learned::SessionLost { link: link() }),
         }
     }
 
@@ -325,7 +322,7 @@ impl Drop for Line {
     /// It is wanted no longer: the peer is told. (A daemon that is killed drops nothing.)
     fn drop(&mut self) {
         for action in self.session.leave(0) {
-            let _ = self.act(&action, 0);
+            let _ = self.act(&action);
         }
     }
 }

@@ -238,7 +238,7 @@ impl Live {
             return Err(lost(match self.stage {
                 Stage::Linking => "the peer does not come to terms (LCP)",
                 Stage::SigningIn => "the peer does not say whether we may come in",
-                Stage::Binding => "there is no PPP link: network gives no descriptors",
+                Stage::Binding => "there is no PPP link: network makes none",
                 Stage::Addressing => "the peer gives no address (IPCP)",
             }));
         }

@@ -1,9 +1,9 @@
 //! PPPoE: a session with an access concentrator, spoken by us; the kernel only carries its packets.
 //!
-//! In:  a wish from `network` with descriptors of `/dev/ppp`, news of the link, packets. Out: packets, a PPP link, what was learned.
+//! In:  a wish from `network`, news of the link, packets, descriptors of a PPP link. Out: packets, what was learned.
 //!
-//! Discovery goes by `AF_PACKET`; the control protocols go by the kernel's PPPoE socket until the peer has let us in, and from then on
-//! by the descriptors of channel and unit. So an attempt that fails costs no descriptor.
+//! Discovery goes by `AF_PACKET`; the control protocols go by the kernel's PPPoE socket until the peer has let us in. Then `network` is
+//! asked to make a PPP link of it, and they go by the descriptors of channel and unit that it gives.
 //!
 //! Not here: the PPP link's addresses, routes and MTU (`network`), IPv6 over it (router advertisements, DHCPv6).
 //!

@@ -193,6 +193,7 @@ impl Stage {
             }
             other @ (Learned::Lost { .. }
             | Learned::Session(_)
+            | Learned::SignedIn { .. }
             | Learned::SessionLost { .. }
             | Learned::Ipv6(_)
             | Learned::Mappings { .. }) => panic!("no lease but {other:?}"),
