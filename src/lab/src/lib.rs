@@ -32,7 +32,7 @@
 //!     let Some(mut guest) = Guest::boot(&options).unwrap() else { return };
 //!     let topology = guest.topology().unwrap();
 //!     topology.lan_lease(lab::guest::UP_LIMIT).unwrap();
-//!     topology.run(Side::Lan, &["ping", "-c", "1", "192.168.1.1"]).unwrap();
+//!     topology.run(Side::Lan, &["busybox", "ping", "-c", "1", "192.168.1.1"]).unwrap();
 //! }
 //! ```
 //!
