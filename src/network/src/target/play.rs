@@ -159,14 +159,14 @@ fn from(which: Which, address: Prefix, target: &mut Target) {
 }
 
 fn ipv6(play: &Play, table: u32, target: &mut Target) {
-    let Some(known) = &play.ipv6 else { return };
     let link = play.link.as_str();
-    target.own(link, Family::Ipv6);
     if play.identifier != 0 {
-        // The kernel makes none on a PPP link. Source: RFC 5072 §5.
+        // The kernel makes none on a PPP link, and routers are asked from it. Source: RFC 5072 §5.
         let address = Ipv6Addr::from_bits(0xfe80 << 112 | u128::from(play.identifier));
         target.addresses.push(Address::new(link, address, 64));
     }
+    let Some(known) = &play.ipv6 else { return };
+    target.own(link, Family::Ipv6);
     for one in &known.addresses {
         let life = Life { preferred_s: one.preferred_s, valid_s: one.valid_s };
         let mut address = Address::new(link, one.address, one.prefix_length);
