@@ -71,7 +71,7 @@ fn what_clients_ask_is_understood() {
         (include_bytes!("data/dhclient-solicit.bin").as_slice(), Kind::Solicit, 2, false),
         (include_bytes!("data/dhclient-request.bin").as_slice(), Kind::Request, 2, true),
         (include_bytes!("data/dhclient-renew.bin").as_slice(), Kind::Renew, 2, true),
-        (include_bytes!("data/dhclient-release.bin").as_slice(), Kind::Release, 2, true),
+        (include_bytes!("data/dhclient-release6.bin").as_slice(), Kind::Release, 2, true),
         (include_bytes!("data/dhclient-information.bin").as_slice(), Kind::Information, 0, false),
     ];
     for (bytes, kind, associations, to_a_server) in table {

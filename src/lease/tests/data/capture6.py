@@ -46,6 +46,8 @@ def hear(sock):
         if packet[6] == 17 and set(struct.unpack("!HH", packet[40:44])) <= {546, 547}:
             word = KINDS[packet[48]]
             server = word in ("advertise", "reply")
+            # DHCPv4 has a release, too.
+            word += "6" if word == "release" else ""
             keep((NAMES["server"] if server else "dhclient") + "-" + word, packet)
 
 
