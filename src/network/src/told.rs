@@ -187,11 +187,13 @@ mod tests {
     use super::told;
     use crate::known::Known;
     use crate::observed::Observed;
-    use crate::target::Address;
+    use crate::target::{Address, Attachment};
     use crate::testing::{ipv6, lease, wanted, whole};
     use crate::view::View;
+    use contract::Name;
     use contract::learn::{Learned, Lease};
-    use contract::told::Told;
+    use contract::manifest::Reaches;
+    use contract::told::{Told, Who};
     use contract::wires::uid;
 
     #[test]
@@ -213,6 +215,20 @@ mod tests {
         let Some(Told::Time(time)) = told(uid::TIME, &view, &observed) else { panic!() };
         assert!(!time.online && time.nts.len() == 1);
         assert_eq!(told(uid::LEASE, &view, &observed), None);
+    }
+
+    #[test]
+    fn a_service_is_told_of_the_home_what_its_manifest_asks() {
+        let (plain, known) = (wanted(), Known::default());
+        let reaches = Reaches { mdns: true, ..Reaches::default() };
+        let (service, slice) = (Name::new("hello").unwrap(), Name::new("demo").unwrap());
+        let attached =
+            [Attachment { service, slice, slot: 3, serves: Vec::new(), reaches, rates: Default::default() }];
+        let view = View::of(&plain, &known, &attached, 0);
+        let Some(Told::Names(names)) = told(uid::NAMES, &view, &Observed::default()) else { panic!() };
+        let home = names.homes.last().unwrap();
+        assert_eq!(home.link.as_str(), "svc-3");
+        assert!(matches!(home.who, Who::Service { mdns: true, ssdp: false, .. }), "{home:?}");
     }
 
     #[test]
