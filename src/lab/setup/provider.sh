@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes the root of the provider's guest: Debian's kernel and a few of Debian's programs, for everything that a provider has.
 #
-# In:  board/qemu/provider-modules, provider-init.sh, Debian's packages of i386. Out: $CACHE/provider/ with bzImage and root/, the tree
+# In:  board/qemu/provider-modules, provider-init.sh, Debian's packages of i386. Out: $CACHE/provider/ with bzImage and tree/, the tree
 # that lab packs (src/lab/src/provider.rs). Nobody needs to be root, nothing is installed.
 # Not here: what the provider does (src/lab/src/provider.rs, the tests).
 #
@@ -35,7 +35,7 @@ version=$(ls "$kernel/lib/modules")
 
 new=$CACHE/provider.new
 rm -rf "$new" "$new.unpacked"
-mkdir -p "$new/root/lib/modules" "$new/root/etc" "$new/root/lib/i386-linux-gnu"
+mkdir -p "$new/tree/lib/modules" "$new/tree/etc" "$new/tree/lib/i386-linux-gnu"
 private_apt i386
 # With no package installed, as far as this APT knows, all that is needed is named; of that, libraries are what programs here need.
 # shellcheck disable=SC2086 # a list of words.
@@ -49,10 +49,10 @@ unset APT_CONFIG
 # libraries FILE: puts what FILE needs beside it, and what that needs.
 libraries() {
     for library in $(readelf -d "$1" 2>/dev/null | sed -n 's/.*(NEEDED).*\[\(.*\)\]$/\1/p'); do
-        [ ! -e "$new/root/lib/i386-linux-gnu/$library" ] || continue
+        [ ! -e "$new/tree/lib/i386-linux-gnu/$library" ] || continue
         found=$(find "$new.unpacked/lib" "$new.unpacked/usr/lib" -name "$library" | head -n 1)
         [ -n "$found" ] || fail "$1 needs $library, which is in none of the packages"
-        cp -L "$found" "$new/root/lib/i386-linux-gnu/$library"
+        cp -L "$found" "$new/tree/lib/i386-linux-gnu/$library"
         libraries "$found"
     done
 }
@@ -60,30 +60,30 @@ libraries() {
 for pattern in $WANTED; do
     for file in "$new.unpacked"/$pattern; do
         [ -e "$file" ] || fail "$pattern is in none of the packages"
-        place=$new/root/${file#"$new.unpacked/"}
+        place=$new/tree/${file#"$new.unpacked/"}
         mkdir -p "$(dirname "$place")"
         cp -L "$file" "$place"
         libraries "$file"
     done
 done
-cp -L "$new.unpacked/lib/ld-linux.so.2" "$new/root/lib/ld-linux.so.2" 2>/dev/null ||
-    cp -L "$new.unpacked/lib/i386-linux-gnu/ld-linux.so.2" "$new/root/lib/ld-linux.so.2"
+cp -L "$new.unpacked/lib/ld-linux.so.2" "$new/tree/lib/ld-linux.so.2" 2>/dev/null ||
+    cp -L "$new.unpacked/lib/i386-linux-gnu/ld-linux.so.2" "$new/tree/lib/ld-linux.so.2"
 
 cp "$kernel/boot/vmlinuz-$version" "$new/bzImage"
 # shellcheck disable=SC2046 # names of modules are words.
 PATH=$PATH:/usr/sbin:/sbin modprobe -d "$kernel" -S "$version" --show-depends -a $(grep -v '^ *#' "$MODULES") >"$new/order" ||
     fail "a module of board/qemu/provider-modules is not in $kernel"
 sed -n 's/^insmod \([^ ]*\).*/\1/p' "$new/order" | awk '!seen[$0]++' | while read -r module; do
-    cp "$module" "$new/root/lib/modules/"
+    cp "$module" "$new/tree/lib/modules/"
     echo "/lib/modules/$(basename "$module")"
-done >"$new/root/etc/modules"
+done >"$new/tree/etc/modules"
 rm "$new/order"
-cp "$INIT" "$new/root/init"
-chmod 755 "$new/root/init"
-echo 'root:x:0:0:root:/:/bin/sh' >"$new/root/etc/passwd"
-echo 'root:x:0:' >"$new/root/etc/group"
+cp "$INIT" "$new/tree/init"
+chmod 755 "$new/tree/init"
+echo 'root:x:0:0:root:/:/bin/sh' >"$new/tree/etc/passwd"
+echo 'root:x:0:' >"$new/tree/etc/group"
 rm -rf "$new.unpacked"
 echo "$key" >"$new/key"
 rm -rf "$CACHE/provider"
 mv "$new" "$CACHE/provider"
-say "provider's guest: $(du -sm "$CACHE/provider/root" | cut -f 1) MiB, $(wc -l <"$CACHE/provider/root/etc/modules") modules"
+say "provider's guest: $(du -sm "$CACHE/provider/tree" | cut -f 1) MiB, $(wc -l <"$CACHE/provider/tree/etc/modules") modules"

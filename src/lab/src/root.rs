@@ -78,6 +78,8 @@ const SERVICES: &str = "usr/lib/shg/services";
 const MOUNT_POINTS: [&str; 6] = ["proc", "sys", "dev", "run", "data", "tmp"];
 /// The wanted network.
 const NETWORK: &str = "etc/shg/network.toml";
+/// The largest network of `contract`, where tests can speak.
+const WHOLE: (&str, &str) = ("src/contract/tests/data/whole.toml", "usr/lib/shg/tests/whole.toml");
 /// The list of modules, in the order in which they are loaded.
 const MODULES: &str = "etc/modules";
 /// How many roots stay in `target/lab/root`: the variants of both kernels, and some of yesterday.
@@ -182,7 +184,7 @@ pub fn assemble_with(kernel: Kernel, variant: Variant, network: &str) -> Result<
 pub fn provider() -> Result<Root, Error> {
     let mut tree = Tree::default();
     tree.add("dev/console", Entry::Device { permissions: 0o600, number: (5, 1) });
-    tree.add_folder("", &house::cache().join("provider/root"))?;
+    tree.add_folder("", &house::cache().join("provider/tree"))?;
     compress(&tree.pack()?)
 }
 
@@ -212,6 +214,9 @@ fn gateway(kernel: Kernel, variant: Variant) -> Result<Tree, Error> {
         tree.add_missing_module();
     }
     tree.add_folder("", &house::top().join("rootfs"))?;
+    if variant.has_door() {
+        tree.add_file(WHOLE.1, 0o644, &house::top().join(WHOLE.0))?;
+    }
     // A later one takes the place of an earlier one.
     let (more, manifests): (&[_], &[_]) = match variant {
         Variant::Shipped => (&[], &["manifest.toml"]),
