@@ -19,6 +19,7 @@ use crate::kernel::{self, Hand};
 use crate::observed::Observed;
 use crate::plan::plan;
 use crate::qos::links;
+use crate::qos::message::Cut;
 use crate::qos::queues::{self, Queues};
 use crate::socket::Socket;
 use crate::target::{self, Attachment, INSIDE_LINK, service_link};
@@ -88,7 +89,7 @@ impl Service {
         let tree = links::inside(&self.attachment);
         let links = kernel::observe(&mut self.inside, &[])?;
         let Some(link) = links.link(INSIDE_LINK) else { return Ok(0) };
-        let cut = queues::cut(&mut self.inside, link.index, links::segment_bytes(wanted));
+        let cut = queues::cut(&mut self.inside, link.index, Cut::Sent, links::segment_bytes(wanted));
         let cut = cut.map_err(Error::kernel(format!("{}: segments not cut", self.attachment.service)))?;
         Ok(queues.settle(&mut self.inside, link.index, &tree, false)? + u64::from(cut))
     }

@@ -86,7 +86,7 @@ fn queues_of_the_line_are_what_tc_reads() {
     // What tc(8) prints of the same numbers.
     let classes = classes(&run("tc class show dev eth0"));
     for words in [
-        "class htb 1:1 root rate 19600Kbit overhead 22 ceil 19600Kbit burst 2450b cburst 2450b",
+        "class htb 1:1 root rate 19600Kbit overhead 22 ceil 19600Kbit burst 12250b cburst 12250b",
         "class htb 1:10 parent 1:1 prio 0 rate 1Mbit overhead 22 ceil 1Mbit burst 1526b cburst 1526b",
         "class htb 1:30 parent 1:1 prio 2 rate 14600Kbit overhead 22 ceil 19600Kbit",
         "class htb 1:40 parent 1:1 prio 2 rate 4Mbit overhead 22 ceil 19600Kbit",
@@ -101,6 +101,10 @@ fn queues_of_the_line_are_what_tc_reads() {
     }
     let codepoints = run("tc filter show dev eth0 parent 1:");
     assert!(codepoints.contains("match 40b80000/f0fc0000 at 0"), "{codepoints}");
+
+    for link in ["eth0", "eth1"] {
+        assert!(run(&format!("ip -d link show dev {link}")).contains("gro_max_size 5000 "), "{link}");
+    }
 
     // Another life changes nothing; a class that somebody has changed is mended, and it alone.
     let mut next = self::gateway(&path);
@@ -121,6 +125,7 @@ fn queues_of_the_line_are_what_tc_reads() {
     assert_settled(&mut next);
     assert!(!run("tc qdisc show dev eth0").contains("htb") && !run("ip link").contains("ifb-wan"));
     assert!(!run("tc qdisc show dev eth0").contains("clsact"));
+    assert!(run("ip -d link show dev eth0").contains("gro_max_size 65536 "));
 }
 
 #[test]

@@ -42,9 +42,6 @@ pub const SLOTS: u16 = 0x100;
 /// We stay below what the line carries, so that no queue builds up in the modem, in percent: out, where nothing comes but from us; and in,
 /// where what is under way is on the line already.
 const PERCENT: (u64, u64) = (98, 95);
-/// On a slower line one large segment (64 KiB, what the kernel makes of a flow) takes more than five milliseconds: there they are cut.
-/// In kbit/s.
-const CUT_KBIT_S: u32 = 100_000;
 /// What a frame had before PPP took it out, in bytes: Ethernet's header, PPPoE's, PPP's. Source: RFC 2516 §4.
 const PPPOE_BYTES: u16 = 14 + 6 + 2;
 
@@ -52,6 +49,8 @@ const PPPOE_BYTES: u16 = 14 + 6 + 2;
 const VOICE_LEAF: Leaf = Leaf::Row { limit: 64 };
 /// TV as well: what is within its guarantee does not wait, and a stream has bursts.
 const TV_LEAF: Leaf = Leaf::Row { limit: 512 };
+/// The Internet's: as many rows as the kernel makes by itself.
+const INTERNET_LEAF: Leaf = Leaf::Flows { flows: 1_024, limit: 8_192, bytes: 4 << 20 };
 /// A service's own flows: 9 KiB for the rows.
 pub const SERVICE_LEAF: Leaf = Leaf::Flows { flows: 128, limit: 1_024, bytes: 1 << 20 };
 
@@ -136,7 +135,7 @@ fn tree(link: String, way: Way, wanted: &Wanted, qos: &Qos, attachments: &[Attac
         class(LINE, line, line, 0, None),
         class(VOICE, qos.voice_kbit_s, qos.voice_kbit_s, 0, Some(VOICE_LEAF)),
         class(TV, tv, tv_ceil, 1, Some(TV_LEAF)),
-        class(INTERNET, rest, line, 2, Some(internet_leaf(line))),
+        class(INTERNET, rest, line, 2, Some(INTERNET_LEAF)),
         class(SERVICES, qos.services_kbit_s, line, 2, None),
     ];
     let floors = floors(way, qos.services_kbit_s, attachments);
@@ -159,15 +158,6 @@ fn lost_header(wanted: &Wanted) -> u16 {
     match wanted.internet.ipv4 {
         WanIpv4::Pppoe => PPPOE_BYTES,
         WanIpv4::Dhcp | WanIpv4::Static | WanIpv4::None => 0,
-    }
-}
-
-fn internet_leaf(line_kbit_s: u32) -> Leaf {
-    const BYTES: u32 = 4 << 20;
-    if line_kbit_s <= CUT_KBIT_S {
-        Leaf::Hosts { bytes: BYTES }
-    } else {
-        Leaf::Flows { flows: 1_024, limit: 8_192, bytes: BYTES }
     }
 }
 

@@ -34,8 +34,8 @@ pub(super) const POLICE_PKTBURST: u16 = 11;
 pub(super) const FQ_CODEL_LIMIT: u16 = 2;
 pub(super) const FQ_CODEL_FLOWS: u16 = 5;
 pub(super) const FQ_CODEL_MEMORY: u16 = 9;
-pub(super) const CAKE_MEMORY: u16 = 10;
-pub(super) const IFLA_GSO_MAX_SIZE: u16 = 41;
+const IFLA_GSO_MAX_SIZE: u16 = 41;
+const IFLA_GRO_MAX_SIZE: u16 = 58;
 
 /// HTB's own version, and what a class without a quantum would get of its rate.
 const HTB_VERSION: u32 = 3;
@@ -83,15 +83,12 @@ pub fn leaf_kind(leaf: &Leaf) -> &'static str {
     match leaf {
         Leaf::Row { .. } => "pfifo",
         Leaf::Flows { .. } => "fq_codel",
-        Leaf::Hosts { .. } => "cake",
     }
 }
 
 /// Where packets of a class wait.
 #[must_use]
 pub fn leaf(link: u32, class: &Class, leaf: &Leaf) -> Vec<u8> {
-    /// `CAKE_DIFFSERV_BESTEFFORT`, `CAKE_FLOW_TRIPLE`: one tin, for classes are ours; by host and by flow.
-    const CAKE: [(u16, u32); 4] = [(3, 3), (5, 7), (11, 1), (17, 1)]; // … of hosts behind NAT; segments are cut.
     let put = |writer: Writer, (kind, value): (u16, u32)| writer.put(kind, &value.to_ne_bytes());
     let options = match leaf {
         Leaf::Row { limit } => words(&[*limit]),
@@ -100,9 +97,6 @@ pub fn leaf(link: u32, class: &Class, leaf: &Leaf) -> Vec<u8> {
                 .into_iter()
                 .fold(Writer::default(), put)
                 .end()
-        }
-        Leaf::Hosts { bytes } => {
-            CAKE.into_iter().chain([(CAKE_MEMORY, *bytes)]).fold(Writer::default(), put).end()
         }
     };
     whole(head(link, 0, class.handle(), 0), leaf_kind(leaf), &options)
@@ -228,11 +222,31 @@ pub fn ifb(name: &str) -> Vec<u8> {
     [words(&[0, 0, UP, UP]), attributes.end()].concat() // `struct ifinfomsg`
 }
 
-/// A link's largest segment, in bytes; `None`: only which link it is. Source: linux/if_link.h.
+/// Where a link's segments are cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// What it sends.
+    Sent,
+    /// What the kernel puts together of what it received.
+    Received,
+}
+
+impl Cut {
+    /// Its attribute. Source: linux/if_link.h.
+    #[must_use]
+    pub fn attribute(self) -> u16 {
+        match self {
+            Self::Sent => IFLA_GSO_MAX_SIZE,
+            Self::Received => IFLA_GRO_MAX_SIZE,
+        }
+    }
+}
+
+/// A link's largest segment, in bytes; `None`: only which link it is.
 #[must_use]
-pub fn segments(link: u32, bytes: Option<u32>) -> Vec<u8> {
-    let attributes = bytes.map(|bytes| Writer::default().put(IFLA_GSO_MAX_SIZE, &bytes.to_ne_bytes()).end());
-    [words(&[0, link, 0, 0]), attributes.unwrap_or_default()].concat()
+pub fn segments(link: u32, bytes: Option<(Cut, u32)>) -> Vec<u8> {
+    let put = |(cut, bytes): (Cut, u32)| Writer::default().put(cut.attribute(), &bytes.to_ne_bytes()).end();
+    [words(&[0, link, 0, 0]), bytes.map(put).unwrap_or_default()].concat()
 }
 
 #[cfg(test)]

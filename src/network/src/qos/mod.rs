@@ -7,7 +7,7 @@
 //!
 //! Not here: who is in which class (the firewall writes marks, `class.rs`); 802.1p priorities (VLANs' own maps).
 //!
-//! Source: docs/qos.md; tc-htb(8), tc-fq_codel(8), tc-cake(8), tc-u32(8), tc-ctinfo(8); linux/pkt_sched.h, linux/pkt_cls.h.
+//! Source: docs/qos.md; tc-htb(8), tc-fq_codel(8), tc-u32(8), tc-ctinfo(8); linux/pkt_sched.h, linux/pkt_cls.h.
 
 pub mod tree;
 

@@ -8,9 +8,9 @@
 //! Source: linux/rtnetlink.h (`struct tcmsg`), linux/pkt_sched.h, linux/pkt_cls.h, linux/gen_stats.h.
 
 use super::message::{
-    ACT_KIND, ACT_OPTIONS, CAKE_MEMORY, CTINFO_CPMARK, FQ_CODEL_FLOWS, FQ_CODEL_LIMIT, FQ_CODEL_MEMORY,
-    FW_CLASSID, FW_MASK, HTB_INIT, HTB_PARMS, IFLA_GSO_MAX_SIZE, MIRRED_PARMS, POLICE_PKTBURST,
-    POLICE_PKTRATE, SKBEDIT_PRIORITY, TCA_KIND, TCA_OPTIONS, U32_ACT, U32_CLASSID, U32_SEL,
+    ACT_KIND, ACT_OPTIONS, CTINFO_CPMARK, Cut, FQ_CODEL_FLOWS, FQ_CODEL_LIMIT, FQ_CODEL_MEMORY, FW_CLASSID,
+    FW_MASK, HTB_INIT, HTB_PARMS, MIRRED_PARMS, POLICE_PKTBURST, POLICE_PKTRATE, SKBEDIT_PRIORITY, TCA_KIND,
+    TCA_OPTIONS, U32_ACT, U32_CLASSID, U32_SEL,
 };
 use super::tree::{Act, Class, Filter, Leaf, Takes, Word};
 use crate::bytes::{attribute, attributes, text, u16_at, u32_at};
@@ -121,7 +121,6 @@ pub fn queue(body: &[u8]) -> Option<Queue> {
         "clsact" => Kind::Clsact,
         "pfifo" => u32_at(options, 0).map_or(Kind::Other, |limit| Kind::Leaf(Leaf::Row { limit })),
         "fq_codel" => flows(options).map_or(Kind::Other, Kind::Leaf),
-        "cake" => number(options, CAKE_MEMORY).map_or(Kind::Other, |bytes| Kind::Leaf(Leaf::Hosts { bytes })),
         _ => Kind::Other,
     };
     let (drops, backlog_bytes) = waiting(attributes);
@@ -191,8 +190,8 @@ fn words(selector: &[u8]) -> Vec<Word> {
 
 /// The largest segment that a link takes, in bytes: behind `struct ifinfomsg`.
 #[must_use]
-pub fn segments(body: &[u8]) -> Option<u32> {
-    number(body.get(16..)?, IFLA_GSO_MAX_SIZE)
+pub fn segments(body: &[u8], cut: Cut) -> Option<u32> {
+    number(body.get(16..)?, cut.attribute())
 }
 
 fn acts(options: &[u8]) -> Vec<Act> {

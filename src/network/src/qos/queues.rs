@@ -13,7 +13,7 @@ use log::{info, warn};
 use sys::Errno;
 
 use super::change::{Change, plan};
-use super::message;
+use super::message::{self, Cut};
 use super::observed::{Queue, Seen, class, filter, queue, segments};
 use super::tree::{AT_CLSACT, AT_ROOT, Act, INGRESS, Leaf, ROOT, Takes, Tree};
 use crate::Error;
@@ -130,9 +130,6 @@ pub fn without(tree: &Tree, lacks: &[&str]) -> Tree {
         tree.filters.retain(|filter| filter.parent != INGRESS);
     }
     for leaf in tree.classes.iter_mut().filter_map(|class| class.leaf.as_mut()) {
-        if let (Leaf::Hosts { bytes }, true) = (*leaf, lacks("cake")) {
-            *leaf = Leaf::Flows { flows: 1_024, limit: 8_192, bytes };
-        }
         if matches!(leaf, Leaf::Flows { .. }) && lacks("fq_codel") {
             *leaf = ROW;
         }
@@ -183,16 +180,17 @@ pub fn observe(socket: &mut Socket, index: u32) -> Result<Seen, Errno> {
     Ok(seen)
 }
 
-/// Sets the largest segment that a link takes, in bytes. Had it another one?
+/// Sets the largest segment that a link sends or makes of what it received, in bytes. Had it another one? A kernel that does not say is left
+/// alone.
 ///
 /// # Errors
 /// What the kernel says.
-pub fn cut(socket: &mut Socket, index: u32, bytes: u32) -> Result<bool, Errno> {
+pub fn cut(socket: &mut Socket, index: u32, cut: Cut, bytes: u32) -> Result<bool, Errno> {
     let link = socket.get(GETLINK, &message::segments(index, None))?;
-    if segments(&link) == Some(bytes) {
+    if segments(&link, cut).is_none_or(|has| has == bytes) {
         return Ok(false);
     }
-    socket.change(SETLINK, 0, &message::segments(index, Some(bytes)))?;
+    socket.change(SETLINK, 0, &message::segments(index, Some((cut, bytes))))?;
     info!("segments of at most {bytes} bytes on link {index}");
     Ok(true)
 }
@@ -238,9 +236,8 @@ mod tests {
             let tree = without(&trees()[0], lacks);
             tree.classes.iter().filter_map(|class| class.leaf).collect::<Vec<_>>()
         };
-        assert!(leaves(&[]).iter().any(|leaf| matches!(leaf, Leaf::Hosts { .. })));
-        assert!(leaves(&["cake"]).iter().any(|leaf| matches!(leaf, Leaf::Flows { .. })));
-        assert!(leaves(&["cake", "fq_codel"]).iter().all(|leaf| matches!(leaf, Leaf::Row { .. })));
+        assert!(leaves(&[]).iter().any(|leaf| matches!(leaf, Leaf::Flows { .. })));
+        assert!(leaves(&["fq_codel"]).iter().all(|leaf| matches!(leaf, Leaf::Row { .. })));
         for tree in trees() {
             assert!(without(&tree, &["htb"]).classes.is_empty());
             assert!(!without(&tree, &["fw"]).filters.iter().any(|one| matches!(one.takes, Takes::Mark(_))));

@@ -26,8 +26,9 @@ pub const KBIT_S_MAX: u32 = 10_000_000;
 const BYTES_S: u32 = 125;
 /// A frame of a full packet with its header, VLAN and PPPoE, in bytes.
 const FRAME_BYTES: u32 = 1_526;
-/// A burst is what a class sends in so long at its ceiling: longer ones are jitter of others, shorter ones are timers. In milliseconds.
-const BURST_MS: u32 = 1;
+/// A burst is what a class sends in so long at its rate. It is what may be made good after a timer that came late, so a class whose bursts are
+/// shorter than timers are late does not get its rate; a longer one is jitter of others, once, after a pause. In milliseconds.
+const BURST_MS: u32 = 5;
 /// Bytes that a class may send in its turn when several share what is left. Source: net/sched/sch_htb.c warns outside of these.
 const QUANTUM: (u32, u32) = (FRAME_BYTES, 60_000);
 /// A tick of the kernel's bursts, in nanoseconds. Source: include/net/pkt_sched.h, `PSCHED_SHIFT` 6.
@@ -119,11 +120,6 @@ pub enum Leaf {
         flows: u32,
         /// Packets in all.
         limit: u32,
-        /// Bytes in all.
-        bytes: u32,
-    },
-    /// The same by host too, and large segments are cut: for slow lines (`cake`, tc-cake(8)).
-    Hosts {
         /// Bytes in all.
         bytes: u32,
     },
@@ -220,13 +216,13 @@ mod tests {
 
     #[test]
     fn rates_and_bursts_are_those_of_tc() {
-        // kbit/s, bytes a second, burst in ticks: of `tc class add … rate R burst max(R · 1 ms, 1526)`
+        // kbit/s, bytes a second, burst in ticks: of `tc class add … rate R burst max(R · 5 ms, 1526)`
         let table = [
             ("nothing is the least", 0, 1_000, 23_843_750),
             ("a call", 100, 12_500, 1_907_500),
-            ("20 Mbit/s: a millisecond", 20_000, 2_500_000, 15_625),
-            ("10 Gbit/s", 10_000_000, 1_250_000_000, 15_625),
-            ("more is the most", u32::MAX, 1_250_000_000, 15_625),
+            ("20 Mbit/s: five milliseconds", 20_000, 2_500_000, 78_125),
+            ("10 Gbit/s", 10_000_000, 1_250_000_000, 78_125),
+            ("more is the most", u32::MAX, 1_250_000_000, 78_125),
         ];
         for (what, kbit_s, bytes_s, ticks) in table {
             let rate = Rate::kbit_s(kbit_s);

@@ -9,7 +9,8 @@ use log::info;
 
 use super::line::{self, IFB};
 use super::links;
-use super::message;
+use super::message::{self, Cut};
+use super::queues;
 use super::traffic;
 use super::tree::Tree;
 use crate::gateway::Gateway;
@@ -28,6 +29,7 @@ impl Gateway {
     /// [`Error::Kernel`]: the first change that was refused; the others were tried all the same.
     pub(crate) fn settle_queues(&mut self, wanted: &Wanted) -> Result<(), Error> {
         self.settle_ifb(wanted)?;
+        self.settle_segments(wanted)?;
         let (links, adopts, mut end) = (kernel::observe(&mut self.route, &[])?, self.adopts(), Ok(()));
         for tree in self.queue_trees(wanted, &links) {
             let Some(link) = links.link(&tree.link) else { continue };
@@ -52,6 +54,20 @@ impl Gateway {
         }
         self.changes += 1;
         info!("{IFB} {}", if there { "removed" } else { "made" });
+        Ok(())
+    }
+
+    /// What comes in by the line and from the home is put together to pieces that the line can take.
+    fn settle_segments(&mut self, wanted: &Wanted) -> Result<(), Error> {
+        let bytes = links::segment_bytes(wanted);
+        let guests = wanted.guest.iter().flat_map(|guest| &guest.ports);
+        let ports = wanted.lan.ports.iter().chain(guests).chain([&wanted.wan.link]);
+        let links = self.observe()?;
+        for link in ports.filter_map(|port| links.link(port)) {
+            let cut = queues::cut(&mut self.route, link.index, Cut::Received, bytes);
+            self.changes +=
+                u64::from(cut.map_err(Error::kernel(format!("{}: segments not cut", link.name)))?);
+        }
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! What the queues of the line are, from what is wanted.
 
 use super::{IFB, INTERNET, SERVICES, TV, VOICE, admit, minor_of, trees};
-use crate::qos::tree::{Act, Class, INGRESS, Leaf, Takes, Tree};
+use crate::qos::tree::{Act, Class, INGRESS, Takes, Tree};
 use crate::testing::{rated, wanted, whole, with_queues};
 
 fn class(tree: &Tree, minor: u16) -> &Class {
@@ -112,15 +112,4 @@ fn a_play_with_its_own_link_has_its_class_by_that() {
     };
     assert!(plain.iter().all(codepoints), "there is no voice play: a codepoint is all there is");
     assert!(!trees.iter().any(codepoints), "with links of their own nobody's codepoint is believed");
-}
-
-#[test]
-fn large_segments_are_cut_on_slow_lines_only() {
-    let leaf = |kbit_s: u32| {
-        let mut wanted = with_queues("");
-        wanted.qos.as_mut().unwrap().up_kbit_s = kbit_s;
-        class(&trees(&wanted, &[], None)[1], INTERNET).leaf
-    };
-    assert!(matches!(leaf(100_000), Some(Leaf::Hosts { .. })));
-    assert!(matches!(leaf(200_000), Some(Leaf::Flows { .. })));
 }

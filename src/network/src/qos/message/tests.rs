@@ -31,7 +31,6 @@ fn queues_are_what_tc_sends() {
     let leaves = [
         ("pfifo", Leaf::Row { limit: 64 }),
         ("fq_codel", Leaf::Flows { flows: 128, limit: 1_024, bytes: 1 << 20 }),
-        ("cake", Leaf::Hosts { bytes: 4 << 20 }),
     ];
     for (kind, which) in leaves {
         let body = leaf(3, &class_of(None), &which);
