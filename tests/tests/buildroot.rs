@@ -247,10 +247,14 @@ fn root_before_the_scripts(target: &Path, scratch: &Scratch) {
         std::os::unix::fs::symlink("lib", target.join(link)).unwrap();
     }
     let programs = PROGRAMS.iter().map(|(_, place)| *place);
-    for file in
-        programs.chain(["etc/os-release", "usr/lib/os-release", "etc/shg/network.toml", "dev/console"])
-    {
+    for file in programs.chain(["etc/os-release", "usr/lib/os-release", "dev/console"]) {
         fs::write(target.join(file), "").unwrap();
+    }
+    // The overlay.
+    let (overlay, mut files) = (root().join("rootfs"), BTreeSet::new());
+    paths_below(&overlay, &overlay, &mut files);
+    for file in files.iter().filter(|file| overlay.join(&file[1..]).is_file()) {
+        fs::copy(overlay.join(&file[1..]), target.join(&file[1..])).unwrap();
     }
     fs::create_dir_all(scratch.file("images/services")).unwrap();
     for (folder, _) in services() {
