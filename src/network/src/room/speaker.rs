@@ -10,7 +10,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use contract::told::Told;
-use log::warn;
+use log::{info, warn};
 use sys::Errno;
 use sys::mroute::{self, Family};
 
@@ -77,11 +77,14 @@ impl Speaker {
         let both = mroute::open(Family::V4).and_then(|four| Ok([four, mroute::open(Family::V6)?]));
         match both {
             Ok(sockets) => self.sockets = Some(sockets),
-            Err(errno) if self.refused != Some(errno) => {
+            Err(errno) if self.refused == Some(errno) => {}
+            Err(errno) => {
                 self.refused = Some(errno);
-                warn!("multicast routing is not begun by us: {}", errno.desc());
+                match errno {
+                    Errno::EADDRINUSE => info!("multicast goes on with the sockets of our former life"),
+                    errno => warn!("multicast routing is not begun by us: {}", errno.desc()),
+                }
             }
-            Err(_) => {}
         }
     }
 }
