@@ -91,10 +91,9 @@ fn entry(line: &str, until_ms: impl FnOnce(u64) -> u64) -> Option<Entry> {
         hex => Key::Identifier(identifier(hex)?),
     };
     let remaining_s: u64 = words.next()?.parse().ok()?;
-    let host = match words.next()? {
-        "-" => Text::default(),
-        host => crate::server::host(host.as_bytes()),
-    };
+    // What is left of a name may be the sign for none.
+    let host = crate::server::host(words.next()?.as_bytes());
+    let host = if host.as_str() == "-" { Text::default() } else { host };
     let row = Row {
         address,
         guest: Guest { key, mac: mac.0, host },

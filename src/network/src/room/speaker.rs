@@ -80,9 +80,10 @@ impl Speaker {
             Err(errno) if self.refused == Some(errno) => {}
             Err(errno) => {
                 self.refused = Some(errno);
-                match errno {
-                    Errno::EADDRINUSE => info!("multicast goes on with the sockets of our former life"),
-                    errno => warn!("multicast routing is not begun by us: {}", errno.desc()),
+                if errno == Errno::EADDRINUSE {
+                    info!("multicast goes on with the sockets of our former life");
+                } else {
+                    warn!("multicast routing is not begun by us: {}", errno.desc());
                 }
             }
         }
