@@ -31,8 +31,11 @@ pub fn random(bytes: &mut [u8]) -> Result<bool, Errno> {
 }
 
 fn get(bytes: &mut [u8], flags: libc::c_uint) -> Result<(), Errno> {
+    let (pointer, size) = (bytes.as_mut_ptr(), bytes.len());
+    // By its number: the standard library names libc's function weakly, and what is linked as a whole then takes that for all who name
+    // it, so the static program has none of it and a call goes to address 0.
     // SAFETY: pointer and length are those of a slice that is ours to write to until the call returns.
-    let length = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), flags) };
+    let length = unsafe { libc::syscall(libc::SYS_getrandom, pointer, size, flags) };
     let length = usize::try_from(Errno::result(length)?).map_err(|_| Errno::EIO)?;
     if length == bytes.len() { Ok(()) } else { Err(Errno::EIO) }
 }
