@@ -65,11 +65,17 @@ fn it_ends_in_order_whoever_asks() {
         guest.wait_ready(BOOT_LIMIT).unwrap();
         facts::wait_all_up(&mut guest).unwrap();
         disk(&mut guest, "mounted");
-        // Each end leaves a seed, and the boot after it counts that.
+        // Each end leaves a seed, and the boot after it uses that: it counts, unless the machine ended before its kernel had gathered any
+        // entropy, which takes longer than some of these lives.
         let log = facts::log(&mut guest, "storage").unwrap();
-        for words in ["the last boot's seed is counted", "random numbers are good"] {
-            assert!(log.iter().any(|line| line.contains(words)), "{who}: {words}: {log:#?}");
-        }
+        let counted = log.iter().any(|line| line.contains("the last boot's seed is counted"));
+        let mixed = log.iter().any(|line| line.contains("the last boot's seed is mixed in"));
+        assert!(counted || mixed, "{who}: {log:#?}");
+        assert_eq!(
+            counted,
+            log.iter().any(|line| line.contains("random numbers are good")),
+            "{who}: {log:#?}"
+        );
     }
     guest.power_button().unwrap();
     guest.wait_off(END_LIMIT).unwrap();
