@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use call::{PACKET_EVERY, ROLE, now_us, play};
 use lab::guest::{Around, Guest, Options, UP_LIMIT};
+use lab::kernel::Kernel;
 use lab::topology::{Side, Topology};
 use lab::{facts, namespace, tool, wait};
 
@@ -213,6 +214,11 @@ fn a_call_is_steady_while_the_line_is_full() {
     let Some(()) = namespace::enter("a_call_is_steady_while_the_line_is_full").unwrap() else { return };
     if let Err(why) = tool::need("tc", "iproute2") {
         return println!("skipped: {why}");
+    }
+    if Options::usual().unwrap().kernel != Kernel::Board {
+        return println!(
+            "skipped: what a call feels counts on the board kernel: make test T=voice_load KERNEL=board"
+        );
     }
     let qos = format!("\n[qos]\nup_kbit_s = {LINE_KBIT_S}\ndown_kbit_s = {LINE_KBIT_S}\n");
     let Some(with) = measure("with queues", &format!("{SHIPPED}{qos}")) else { return };
