@@ -1,16 +1,22 @@
 //! A small assembler for seccomp filters in classic BPF.
 //!
-//! In:  rules, one for a system call. Out: instructions.
+//! In:  a policy. Out: instructions.
 //!
 //! Linear: compare, answer, next. The kernel remembers for each filter which calls are allowed whatever their arguments (Linux 5.11),
-//! so the length of the list costs nothing at run time.
+//! so the length of the list costs nothing at run time; calls with conditions come first.
 //!
-//! Source: seccomp(2); linux/filter.h, linux/seccomp.h, linux/audit.h.
+//! It runs when this room is built (`build.rs`) and in tests, never on the gateway.
+//!
+//! Source: seccomp(2); linux/filter.h, linux/seccomp.h.
 
-use sys::privilege::Instruction;
+use crate::policy::{Condition, Policy, Rule, Test};
+
+/// An instruction: what to do, how far to jump where a condition holds, and where not, the operand.
+pub(crate) type Code = (u16, u8, u8, u32);
 
 // linux/bpf_common.h
 const LOAD_WORD: u16 = 0x20;
+const AND: u16 = 0x54;
 const JUMP_IF_EQUAL: u16 = 0x15;
 const JUMP_IF_GREATER_OR_EQUAL: u16 = 0x35;
 const JUMP_IF_ANY_BIT: u16 = 0x45;
@@ -20,6 +26,14 @@ const RETURN: u16 = 0x06;
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 const ARGUMENTS: u32 = 16;
+
+/// x32 calls have this bit; no call of i386 has such a number.
+const FOREIGN_FROM: u32 = 0x4000_0000;
+/// A filter has at most so many: BPF_MAXINSNS.
+const LENGTH_MAX: usize = 4096;
+
+const EPERM: u16 = 1;
+const ENOSYS: u16 = 38;
 
 /// What a filter answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +47,7 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    fn value(self) -> u32 {
+    pub(crate) fn value(self) -> u32 {
         match self {
             Self::Allow => 0x7fff_0000,
             Self::Refuse(errno) => 0x0005_0000 | u32::from(errno),
@@ -42,113 +56,93 @@ impl Action {
     }
 }
 
-/// When a call is allowed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum When {
-    /// Always.
-    Always,
-    /// Never: it is refused with this error number.
-    Never(u16),
-    /// When this argument (its low word) is one of these; else it is refused with this error number.
-    OneOf(u8, &'static [u32], u16),
-    /// When this argument (its low word) is none of these; else `EPERM`.
-    NoneOf(u8, &'static [u32]),
-    /// When this argument (its low word) has none of these bits; else `EPERM`.
-    NoBit(u8, u32),
+fn load(offset: u32) -> Code {
+    (LOAD_WORD, 0, 0, offset)
 }
 
-/// A rule for one system call.
-pub(crate) type Rule = (libc::c_long, When);
-
-const EPERM: u16 = 1;
-
-fn jump(code: u16, operand: u32, yes: u8, no: u8) -> Instruction {
-    Instruction { code, yes, no, operand }
+fn answer(action: Action) -> Code {
+    (RETURN, 0, 0, action.value())
 }
 
-fn load(offset: u32) -> Instruction {
-    jump(LOAD_WORD, offset, 0, 0)
-}
-
-fn answer(action: Action) -> Instruction {
-    jump(RETURN, action.value(), 0, 0)
-}
-
-/// Assembles a filter for calls of `architecture` (an `AUDIT_ARCH_` number). A call of another architecture, or with a number from
-/// `foreign_from` on (x32), ends the process; one that no rule names is refused: with `ENOSYS` from `unknown_from` on, so that
-/// libraries fall back to what they did before a call existed, else with `EPERM`.
-#[must_use]
-pub(crate) fn assemble(
-    architecture: u32,
-    foreign_from: u32,
-    unknown_from: u32,
-    rules: &[Rule],
-) -> Vec<Instruction> {
-    const ENOSYS: u16 = 38;
+/// Assembles the filter of `policy`. A call of another architecture, or with a number of x32, ends the process; one that no rule names
+/// is refused: with `ENOSYS` where it is younger than the table, so that libraries fall back to what they did before, else with `EPERM`.
+///
+/// # Errors
+/// A rule, or all of them, are too long for the kernel.
+pub(crate) fn assemble(policy: &Policy) -> Result<Vec<Code>, String> {
     let mut program = vec![
         load(ARCHITECTURE),
-        jump(JUMP_IF_EQUAL, architecture, 1, 0),
+        (JUMP_IF_EQUAL, 1, 0, policy.abi.architecture()),
         answer(Action::Kill),
         load(NUMBER),
-        jump(JUMP_IF_GREATER_OR_EQUAL, foreign_from, 0, 1),
+        (JUMP_IF_GREATER_OR_EQUAL, 0, 1, FOREIGN_FROM),
         answer(Action::Kill),
     ];
-    for (number, when) in rules {
-        let Ok(number) = u32::try_from(*number) else { continue }; // No system call has such a number.
-        let body = body(*when);
-        // A body is at most a dozen instructions, so the jump over it fits.
-        let over = u8::try_from(body.len()).unwrap_or(u8::MAX);
-        program.push(jump(JUMP_IF_EQUAL, number, 0, over));
+    for rule in &policy.rules {
+        let body = body(rule)?;
+        program.push((JUMP_IF_EQUAL, 0, distance(body.len())?, rule.number));
         program.extend(body);
     }
-    program.push(jump(JUMP_IF_GREATER_OR_EQUAL, unknown_from, 0, 1));
+    program.push((JUMP_IF_GREATER_OR_EQUAL, 0, 1, policy.unknown_from));
     program.push(answer(Action::Refuse(ENOSYS)));
     program.push(answer(Action::Refuse(EPERM)));
-    program
+    if program.len() > LENGTH_MAX {
+        return Err(format!("{} instructions, the kernel takes {LENGTH_MAX}", program.len()));
+    }
+    Ok(program)
+}
+
+fn distance(instructions: usize) -> Result<u8, String> {
+    u8::try_from(instructions).map_err(|_| format!("a jump over {instructions} instructions"))
 }
 
 /// What follows once the number is that of the rule. It always ends in an answer, so the number need not be loaded again.
-fn body(when: When) -> Vec<Instruction> {
-    let argument = |index: u8| load(ARGUMENTS + 8 * u32::from(index));
-    let to_the_end = |place: usize, count: usize| u8::try_from(count - place).unwrap_or(u8::MAX);
-    match when {
-        When::Always => vec![answer(Action::Allow)],
-        When::Never(errno) => vec![answer(Action::Refuse(errno))],
-        When::NoBit(index, bits) => vec![
-            argument(index),
-            jump(JUMP_IF_ANY_BIT, bits, 1, 0),
-            answer(Action::Allow),
-            answer(Action::Refuse(EPERM)),
-        ],
-        When::OneOf(index, values, errno) => {
-            let mut body = vec![argument(index)];
-            for (place, value) in values.iter().enumerate() {
-                body.push(jump(JUMP_IF_EQUAL, *value, to_the_end(place, values.len()), 0));
-            }
-            body.push(answer(Action::Refuse(errno)));
-            body.push(answer(Action::Allow));
-            body
+fn body(rule: &Rule) -> Result<Vec<Code>, String> {
+    let mut body = Vec::new();
+    for clause in &rule.allowed {
+        // From behind, so that each test knows how far it is to the next alternative.
+        let mut rest = vec![answer(Action::Allow)];
+        for condition in clause.iter().rev() {
+            let mut all = test(condition, rest.len())?;
+            all.append(&mut rest);
+            rest = all;
         }
-        When::NoneOf(index, values) => {
-            let mut body = vec![argument(index)];
-            for (place, value) in values.iter().enumerate() {
-                body.push(jump(JUMP_IF_EQUAL, *value, to_the_end(place, values.len()), 0));
-            }
-            body.push(answer(Action::Allow));
-            body.push(answer(Action::Refuse(EPERM)));
-            body
+        body.append(&mut rest);
+        if clause.is_empty() {
+            return Ok(body);
         }
     }
+    body.push(answer(Action::Refuse(rule.error)));
+    Ok(body)
 }
 
-/// Runs `program` on a call as the kernel would: for tests.
+/// Goes on where the condition holds, else jumps over what follows, `rest` instructions.
+fn test(condition: &Condition, rest: usize) -> Result<Vec<Code>, String> {
+    let mut code = vec![load(ARGUMENTS + 8 * u32::from(condition.argument))];
+    match &condition.test {
+        Test::In { mask, values } => {
+            if *mask != u32::MAX {
+                code.push((AND, 0, 0, *mask));
+            }
+            for (place, value) in values.iter().enumerate() {
+                let left = values.len() - 1 - place;
+                let no = if left == 0 { distance(rest)? } else { 0 };
+                code.push((JUMP_IF_EQUAL, distance(left)?, no, *value));
+            }
+        }
+        Test::NotIn(values) => {
+            for (place, value) in values.iter().enumerate() {
+                code.push((JUMP_IF_EQUAL, distance(values.len() - 1 - place + rest)?, 0, *value));
+            }
+        }
+        Test::Lacks(bits) => code.push((JUMP_IF_ANY_BIT, distance(rest)?, 0, *bits)),
+    }
+    Ok(code)
+}
+
+/// Runs `program` on a call as the kernel would.
 #[cfg(test)]
-pub(crate) fn run(
-    program: &[Instruction],
-    architecture: u32,
-    number: u32,
-    arguments: [u64; 6],
-) -> Option<u32> {
+pub(crate) fn run(program: &[Code], architecture: u32, number: u32, arguments: [u64; 6]) -> Option<u32> {
     let word = |offset: u32| match offset {
         NUMBER => Some(number),
         ARCHITECTURE => Some(architecture),
@@ -160,10 +154,15 @@ pub(crate) fn run(
     };
     let (mut place, mut value) = (0, 0);
     loop {
-        let Instruction { code, yes, no, operand } = *program.get(place)?;
+        let (code, yes, no, operand) = *program.get(place)?;
         let holds = match code {
             LOAD_WORD => {
                 value = word(operand)?;
+                place += 1;
+                continue;
+            }
+            AND => {
+                value &= operand;
                 place += 1;
                 continue;
             }
@@ -179,40 +178,80 @@ pub(crate) fn run(
 
 #[cfg(test)]
 mod tests {
-    use super::{Action, When, assemble, run};
+    use super::{Action, Code, assemble, run};
+    use crate::policy::tests::TABLE;
+    use crate::policy::{Abi, Policy, read};
+    use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 
-    const ARCHITECTURE: u32 = 0x4000_0003;
+    /// Calls and words that conditions are made of.
+    const CALLS: [&str; 5] = ["read", "socket", "ioctl", "clone", "prctl"];
+    const VALUES: [u32; 6] = [0, 1, 2, 0xf, 0x8000_0001, u32::MAX];
+
+    fn word() -> impl Strategy<Value = u32> {
+        prop_oneof![prop::sample::select(&VALUES[..]), any::<u32>()]
+    }
+
+    fn list() -> impl Strategy<Value = String> {
+        prop::collection::vec(word(), 1..8)
+            .prop_map(|list| list.iter().map(|value| format!(" {value:#x}")).collect())
+    }
+
+    fn condition() -> impl Strategy<Value = String> {
+        let test = prop_oneof![
+            list().prop_map(|list| format!("in{list}")),
+            list().prop_map(|list| format!("not in{list}")),
+            word().prop_map(|bits| format!("lacks {bits}")),
+            (word(), list()).prop_map(|(bits, list)| format!("masked {bits} in{list}")),
+        ];
+        (0..6_u8, test).prop_map(|(argument, test)| format!("{argument} {test}"))
+    }
+
+    /// Texts that mean something, of every shape.
+    fn text() -> impl Strategy<Value = String> {
+        let name = prop::sample::select(&CALLS[..]);
+        let line = prop_oneof![
+            (name.clone(), prop::collection::vec(condition(), 1..4))
+                .prop_map(|(name, tests)| format!("allow {name} when {}", tests.join(" and "))),
+            name.clone().prop_map(|name| format!("allow {name}")),
+            name.clone().prop_map(|name| format!("refuse {name} ENOSYS")),
+            name.prop_map(|name| format!("on i386 allow {name} when 0 in 1 else EAFNOSUPPORT")),
+        ];
+        prop::collection::vec(line, 0..12).prop_map(|lines| lines.join("\n"))
+    }
+
+    fn same(policy: &Policy, program: &[Code], number: u32, arguments: [u64; 6]) {
+        let architecture = policy.abi.architecture();
+        let want = if number >= 0x4000_0000 { Action::Kill } else { policy.answer(number, arguments) };
+        assert_eq!(
+            run(program, architecture, number, arguments),
+            Some(want.value()),
+            "{number} {arguments:x?}"
+        );
+        assert_eq!(run(program, architecture ^ 1, number, arguments), Some(Action::Kill.value()));
+    }
+
+    proptest! {
+        #[test]
+        fn a_filter_does_what_its_text_says(
+            text in text(),
+            abi in prop_oneof![Just(Abi::I386), Just(Abi::X86_64)],
+            other in any::<u32>(),
+            arguments in prop::collection::vec(prop_oneof![word().prop_map(u64::from), any::<u64>()], 6),
+        ) {
+            let policy = read(TABLE, &[("text", &text)], abi).unwrap();
+            let program = assemble(&policy).unwrap();
+            let arguments = <[u64; 6]>::try_from(arguments).unwrap();
+            for number in policy.rules.iter().map(|rule| rule.number).chain([other, other % 500]) {
+                same(&policy, &program, number, arguments);
+            }
+        }
+    }
 
     #[test]
-    fn each_rule_answers_as_it_says() {
-        let rules = [
-            (3, When::Always),
-            (56, When::NoBit(0, 0x1000_0000)),
-            (102, When::Never(38)),
-            (359, When::OneOf(0, &[1, 2, 10], 97)),
-            (54, When::NoneOf(1, &[0x5412, 0x541c])),
-        ];
-        let program = assemble(ARCHITECTURE, 0x4000_0000, 463, &rules);
-        let allow = Action::Allow;
-        let table: &[(&str, u32, u32, [u64; 2], Action)] = &[
-            ("allowed", ARCHITECTURE, 3, [0, 0], allow),
-            ("other architecture", 0xc000_003e, 3, [0, 0], Action::Kill),
-            ("x32", ARCHITECTURE, 0x4000_0003, [0, 0], Action::Kill),
-            ("not named", ARCHITECTURE, 4, [0, 0], Action::Refuse(1)),
-            ("not known yet", ARCHITECTURE, 463, [0, 0], Action::Refuse(38)),
-            ("no bit", ARCHITECTURE, 56, [0x11, 0], allow),
-            ("a bit", ARCHITECTURE, 56, [0x1000_0011, 0], Action::Refuse(1)),
-            ("high word does not count", ARCHITECTURE, 56, [1 << 60, 0], allow),
-            ("never", ARCHITECTURE, 102, [1, 0], Action::Refuse(38)),
-            ("first of three", ARCHITECTURE, 359, [1, 0], allow),
-            ("last of three", ARCHITECTURE, 359, [10, 0], allow),
-            ("none of three", ARCHITECTURE, 359, [17, 0], Action::Refuse(97)),
-            ("forbidden request", ARCHITECTURE, 54, [0, 0x5412], Action::Refuse(1)),
-            ("other request", ARCHITECTURE, 54, [0, 0x5401], allow),
-        ];
-        for (what, architecture, number, [first, second], action) in table {
-            let answer = run(&program, *architecture, *number, [*first, *second, 0, 0, 0, 0]);
-            assert_eq!(answer, Some(action.value()), "{what}");
-        }
+    fn what_is_too_long_is_refused_when_it_is_built() {
+        let list = (0..60).map(|value| format!(" {value}")).collect::<String>();
+        let text =
+            format!("allow read when 0 in{list} and 1 in{list} and 2 in{list} and 3 in{list} and 4 in{list}");
+        assert!(assemble(&read(TABLE, &[("text", &text)], Abi::I386).unwrap()).is_err());
     }
 }

@@ -9,9 +9,12 @@
 //! seccomp(2); Documentation/admin-guide/cgroup-v2.rst.
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
 mod bpf;
 mod calls;
 mod plan;
+#[cfg(test)]
+mod policy;
 
 pub mod cgroup;
 pub mod daemon;

@@ -45,7 +45,7 @@ pub struct Plan {
     /// How its `/tmp` is mounted, where it has one.
     pub(crate) tmp_options: Option<Word>,
     /// Its system call filter.
-    pub filter: Vec<Instruction>,
+    pub filter: &'static [Instruction],
 }
 
 impl Plan {
@@ -79,7 +79,7 @@ impl Plan {
             arguments,
             environment,
             tmp_options: tmp_options(manifest.limits.tmp_kib)?,
-            filter: calls::program(manifest.profile),
+            filter: calls::program(manifest.profile, manifest.reaches.routes),
         })
     }
 

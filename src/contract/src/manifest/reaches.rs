@@ -36,6 +36,9 @@ pub struct Reaches {
     /// Announcements of the home (mDNS, RFC 6762) are passed between it and the home.
     #[serde(default)]
     pub mdns: bool,
+    /// It may read links, addresses and routes of its own network (netlink).
+    #[serde(default)]
+    pub routes: bool,
 }
 
 const fn yes() -> bool {
@@ -44,7 +47,14 @@ const fn yes() -> bool {
 
 impl Default for Reaches {
     fn default() -> Self {
-        Self { internet: true, provider: Vec::new(), home: Vec::new(), ssdp: false, mdns: false }
+        Self {
+            internet: true,
+            provider: Vec::new(),
+            home: Vec::new(),
+            ssdp: false,
+            mdns: false,
+            routes: false,
+        }
     }
 }
 

@@ -99,7 +99,7 @@ fn put_on(plan: &Plan, inside: &Inside<'_>) -> Result<(), (Step, Errno)> {
     capabilities(given).map_err(at(Step::Capabilities))?;
     // Without no_new_privs and without capabilities nobody may load a filter.
     if !weak(Layer::Seccomp) && !weak(Layer::NoNewPrivileges) {
-        privilege::load_filter(&plan.filter).map_err(at(Step::Filter))?;
+        privilege::load_filter(plan.filter).map_err(at(Step::Filter))?;
     }
     Ok(())
 }
