@@ -13,6 +13,7 @@ mod names;
 mod ppp;
 mod six;
 mod time;
+mod usp;
 mod voice;
 
 /// Takes bytes for a message, and what came out for the same message again.
