@@ -14,6 +14,8 @@ RUN='ca-certificates gcc libc6-dev qemu-system-x86 erofs-utils e2fsprogs kmod zs
 TEST="$RUN iproute2 nftables dnsmasq-base busybox udhcpc isc-dhcp-client ethtool python3 util-linux shellcheck procps netbase bind9-dnsutils knot-dnsutils dnsperf openssl chrony sip-tester baresip-core"
 # Clients and servers of addresses and ports.
 TEST="$TEST dhcpcd-base natpmpc kea-admin kea-dhcp4-server kea-dhcp6-server ndisc6 radvdump"
+# Runtimes that our sandbox is measured against.
+TEST="$TEST crun bubblewrap"
 # Strangers with their tools.
 TEST="$TEST nmap thc-ipv6"
 # To build the board kernel.

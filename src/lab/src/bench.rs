@@ -66,11 +66,12 @@ struct Bench {
 }
 
 /// Every bench; another room's is one row more.
-const BENCHES: [Bench; 4] = [
+const BENCHES: [Bench; 5] = [
     Bench { name: "boot", measure: boot },
     Bench { name: "dns", measure: dns },
     Bench { name: "dhcp", measure: dhcp },
     Bench { name: "apply", measure: apply },
+    Bench { name: "sandbox", measure: sandbox },
 ];
 
 /// Runs one bench, or all.
@@ -108,6 +109,11 @@ fn dhcp(_: Kernel) -> Result<Vec<Figure>, Error> {
 /// A whole network from nothing, against `ip`, `nft` and `tc` in batches.
 fn apply(_: Kernel) -> Result<Vec<Figure>, Error> {
     crate::room_bench::run("network", "SHG_NETWORK")
+}
+
+/// A start of a sandbox against crun, bwrap and the kernel's own steps.
+fn sandbox(_: Kernel) -> Result<Vec<Figure>, Error> {
+    crate::room_bench::run_library("sandbox")
 }
 
 /// From the kernel's begin to the first service being ready, against a bare init that only loads the same modules. The goal is the

@@ -5,7 +5,7 @@
 //! Source: Documentation/admin-guide/cgroup-v2.rst.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 
 use contract::layer::Layer;
@@ -103,13 +103,13 @@ pub fn prepare<'s>(path: &str, settings: impl IntoIterator<Item = &'s Setting>) 
 
 /// Lets children of `folder` have every controller that it has.
 fn pass_on(folder: &str) {
-    let controllers = fs::read_to_string(format!("{folder}/cgroup.controllers")).unwrap_or_default();
-    let Ok(mut subtree) = File::options().write(true).open(format!("{folder}/cgroup.subtree_control")) else {
-        return;
-    };
-    for controller in controllers.split_whitespace() {
+    let read = |file: &str| fs::read_to_string(format!("{folder}/{file}")).unwrap_or_default();
+    let (controllers, passed) = (read("cgroup.controllers"), read("cgroup.subtree_control"));
+    // Written once: each write walks the whole tree below, and every start comes by here.
+    let is_passed = |controller: &&str| passed.split_whitespace().any(|passed| passed == *controller);
+    for controller in controllers.split_whitespace().filter(|controller| !is_passed(controller)) {
         // One at a time, so that one that is refused does not cost the others.
-        let _ = subtree.write_all(format!("+{controller}").as_bytes());
+        let _ = fs::write(format!("{folder}/cgroup.subtree_control"), format!("+{controller}"));
     }
 }
 

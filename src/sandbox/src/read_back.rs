@@ -6,7 +6,8 @@
 //!
 //! Source: proc_pid_status(5), proc_pid_ns(5), proc_pid_mountinfo(5), proc_pid_fd(5), proc_pid_cgroup(5).
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 
 use contract::layer::{Layer, Layers};
 
@@ -50,7 +51,7 @@ pub struct Seen {
 /// Looks at the process `pid` outside, which should be as `plan` says, in the network namespace `network`.
 #[must_use]
 pub fn look<D: std::os::fd::AsFd>(pid: i32, plan: &Plan, network: &D) -> Seen {
-    let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let read = |file: &str| text(&format!("/proc/{pid}/{file}")).unwrap_or_default();
     let link = |who: &str, kind: &str| {
         let link = fs::read_link(format!("/proc/{who}/ns/{kind}"));
         link.map(|link| link.to_string_lossy().into_owned()).unwrap_or_default()
@@ -69,12 +70,24 @@ pub fn look<D: std::os::fd::AsFd>(pid: i32, plan: &Plan, network: &D) -> Seen {
     }
 }
 
+/// A file of the kernel's, whole. In pieces of a page: the kernel makes the text anew for each read, and a start waits for it.
+fn text(path: &str) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        match file.read(&mut piece).ok()? {
+            0 => return String::from_utf8(bytes).ok(),
+            length => bytes.extend_from_slice(piece.get(..length)?),
+        }
+    }
+}
+
 fn descriptors(pid: i32) -> Option<Vec<(u32, bool)>> {
     const O_CLOEXEC: u32 = 0o2_000_000; // asm-generic/fcntl.h
     let mut found = Vec::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fd")).ok()? {
         let number = entry.ok()?.file_name().to_string_lossy().parse().ok()?;
-        let text = fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}")).ok()?;
+        let text = text(&format!("/proc/{pid}/fdinfo/{number}"))?;
         let flags = text.lines().find_map(|line| line.strip_prefix("flags:"))?;
         found.push((number, u32::from_str_radix(flags.trim(), 8).ok()? & O_CLOEXEC != 0));
     }

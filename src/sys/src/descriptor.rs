@@ -64,6 +64,27 @@ pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
     Errno::result(answer).map(drop)
 }
 
+/// Closes every descriptor from `first` on, but for `kept`. For the moment between clone and exec: nothing here may use, or close again,
+/// what it owned.
+///
+/// # Errors
+/// `ENOSYS`: Linux before 5.9.
+pub fn close_from<const N: usize>(first: u32, kept: [BorrowedFd<'_>; N]) -> Result<(), Errno> {
+    let mut kept = kept.map(|descriptor| descriptor.as_raw_fd().unsigned_abs());
+    kept.sort_unstable();
+    let mut first = first;
+    for last in kept.into_iter().chain([libc::c_uint::MAX]) {
+        // Up to the next that is kept; up to the last number there is, in the end.
+        let end = if last == libc::c_uint::MAX { last } else { last.saturating_sub(1) };
+        if first <= end {
+            // SAFETY: three integers. Our caller promises that nobody here uses or closes again what is closed now.
+            Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, end, 0) })?;
+        }
+        first = first.max(last.saturating_add(1));
+    }
+    Ok(())
+}
+
 /// Makes reads and writes on `descriptor` answer `EAGAIN` instead of waiting.
 ///
 /// # Errors
@@ -102,8 +123,30 @@ pub fn write<D: AsFd>(descriptor: &D, bytes: &[u8]) -> Result<usize, Errno> {
 
 #[cfg(test)]
 mod tests {
-    use super::inherited;
-    use std::os::fd::IntoRawFd;
+    use super::{close_from, copy_above, inherited};
+    use nix::sched::CloneFlags;
+    use nix::sys::wait::{WaitStatus, waitpid};
+    use nix::unistd::Pid;
+    use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
+
+    #[test]
+    fn what_is_kept_stays_open_and_all_else_is_closed() {
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let [one, other, kept] = [100, 101, 103].map(|number| copy_above(null.as_fd(), number).unwrap());
+        let is_open = |number: i32| nix::fcntl::fcntl(raw(number), nix::fcntl::FcntlArg::F_GETFD).is_ok();
+        let child = crate::clone::clone(CloneFlags::empty(), None, || {
+            let done = close_from(100, [kept.as_fd(), one.as_fd()]).is_ok();
+            let [one, other, kept] = [&one, &other, &kept].map(|descriptor| is_open(descriptor.as_raw_fd()));
+            u8::from(!(done && one && !other && kept))
+        });
+        let pid = Pid::from_raw(child.unwrap().pid);
+        assert_eq!(waitpid(pid, None), Ok(WaitStatus::Exited(pid, 0)));
+    }
+
+    fn raw(number: i32) -> std::os::fd::BorrowedFd<'static> {
+        // SAFETY: the number is only looked at.
+        unsafe { std::os::fd::BorrowedFd::borrow_raw(number) }
+    }
 
     #[test]
     fn a_number_is_taken_once() {

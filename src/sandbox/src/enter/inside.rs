@@ -94,7 +94,7 @@ fn put_on(plan: &Plan, inside: &Inside<'_>) -> Result<(), (Step, Errno)> {
     if !weak(Layer::MountNamespace) {
         places::move_in(plan, given)?;
     }
-    descriptors(given).map_err(at(Step::Descriptors))?;
+    descriptors(inside).map_err(at(Step::Descriptors))?;
     limits(plan).map_err(at(Step::Limits))?;
     capabilities(given).map_err(at(Step::Capabilities))?;
     // Without no_new_privs and without capabilities nobody may load a filter.
@@ -123,7 +123,19 @@ fn forbid_nesting() -> Result<(), Errno> {
     done.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
 }
 
-fn descriptors(given: &Given<'_>) -> Result<(), Errno> {
+fn descriptors(inside: &Inside<'_>) -> Result<(), Errno> {
+    let given = &inside.given;
+    standard(given)?;
+    if left_out(given.without, Layer::Descriptors) {
+        return descriptor::place(given.cgroup, NOTIFY_FD + 1);
+    }
+    // Closed now and not at exec: reading back looks at every one that is open, and the supervisor has hundreds.
+    let first = NOTIFY_FD.unsigned_abs() + 1;
+    descriptor::close_from(first, [inside.applied, inside.go, inside.reaper])
+}
+
+/// Puts 0 to 2 and the notify descriptor at their places.
+fn standard(given: &Given<'_>) -> Result<(), Errno> {
     let null = File::open("/dev/null");
     // Where /dev was left out for a test there is none; the output serves as well.
     let input = null.as_ref().map_or(given.output, AsFd::as_fd);
@@ -135,10 +147,7 @@ fn descriptors(given: &Given<'_>) -> Result<(), Errno> {
     for (copy, (_, number)) in copies.iter().flatten().zip(standard) {
         descriptor::place(copy.as_fd(), number)?;
     }
-    if left_out(given.without, Layer::Descriptors) {
-        return descriptor::place(given.cgroup, NOTIFY_FD + 1);
-    }
-    descriptor::close_on_exec_from(NOTIFY_FD.unsigned_abs() + 1)
+    Ok(())
 }
 
 fn limits(plan: &Plan) -> Result<(), Errno> {

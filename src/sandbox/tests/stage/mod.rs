@@ -9,7 +9,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Command;
 
 use contract::layer::{Layer, Layers};
@@ -127,6 +127,8 @@ pub(crate) struct Stage {
     reaper: File,
     output: (OwnedFd, OwnedFd),
     notify: (OwnedFd, OwnedFd),
+    /// Layers that cannot be seen here ([`without_controllers`]).
+    pub(crate) unseen: Layers,
 }
 
 impl Stage {
@@ -141,6 +143,7 @@ impl Stage {
             reaper: File::open("/usr/bin/env").unwrap(),
             output: nix::unistd::pipe().unwrap(),
             notify: nix::unistd::pipe().unwrap(),
+            unseen: Layers::NONE,
             plan,
         }
     }
@@ -156,6 +159,11 @@ impl Stage {
             reaper: self.reaper.as_fd(),
             without,
         }
+    }
+
+    /// What goes in, with another root and another cgroup.
+    pub(crate) fn given_with<'d>(&'d self, root: BorrowedFd<'d>, cgroup: BorrowedFd<'d>) -> Given<'d> {
+        Given { root, cgroup, ..self.given(None) }
     }
 
     /// Enters, and waits until every layer is on, or not.
