@@ -33,6 +33,11 @@ pub struct Filter {
     made: Option<(u64, u64)>,
     /// The mark of the last listing that was good.
     seen: Option<u64>,
+    /// The mark of a table that was put there and not read back yet, and how many sets, chains, rules it has: the next look does it, which
+    /// comes by itself, for a change is news.
+    unread: Option<(u64, Counts)>,
+    /// The generation before the last look.
+    generation: u32,
     /// Has the kernel flowtables? `None`: it was not asked yet.
     short: Option<bool>,
 }
@@ -41,7 +46,14 @@ impl Filter {
     /// The firewall of our own namespace.
     #[must_use]
     pub fn open() -> Self {
-        Self { socket: Socket::filter().ok(), made: None, seen: None, short: None }
+        Self {
+            socket: Socket::filter().ok(),
+            made: None,
+            seen: None,
+            unread: None,
+            generation: 0,
+            short: None,
+        }
     }
 
     fn socket(&mut self) -> Result<&mut Socket, Errno> {
@@ -56,7 +68,20 @@ impl Filter {
     /// # Errors
     /// [`Error::Kernel`]: a kernel without nftables, or rights that we do not have.
     pub fn listed(&mut self) -> Result<Option<Listed>, Error> {
-        self.try_listed().map_err(Error::kernel("firewall: cannot be listed"))
+        let listed = self.look().map_err(Error::kernel("firewall: cannot be listed"))?;
+        // It was taken as a whole, so what stands now is that.
+        if let Some(listed) =
+            listed.as_ref().filter(|listed| self.unread.is_some_and(|(_, count)| count == counts(listed)))
+        {
+            self.saw(listed);
+        }
+        Ok(listed)
+    }
+
+    /// Looks, after the generation was asked: if somebody changes something from now on, a batch that bears it is refused.
+    fn look(&mut self) -> Result<Option<Listed>, Errno> {
+        self.generation = self.ask_generation()?;
+        self.try_listed()
     }
 
     fn try_listed(&mut self) -> Result<Option<Listed>, Errno> {
@@ -83,59 +108,71 @@ impl Filter {
         Ok(Some(Listed { sets, flowtables, chains, rules, elements }))
     }
 
-    /// Has the kernel flowtables? It is asked once.
+    /// Has the kernel flowtables? It is taken to have, until it refuses a table with one.
     #[must_use]
-    pub fn goes_short(&mut self) -> bool {
-        if self.short.is_none() {
-            let tried = self.try_flowtable();
-            if let Err(errno) = tried {
-                info!(
-                    "firewall: this kernel has no flowtables ({}): every packet takes the long way",
-                    errno.desc()
-                );
-            }
-            // One that did not come to an end says nothing.
-            self.short = match tried {
-                Ok(()) => Some(true),
-                Err(Errno::ERESTART | Errno::ETIMEDOUT | Errno::EPERM) => None,
-                Err(_) => Some(false),
-            };
+    pub fn goes_short(&self) -> bool {
+        self.short.unwrap_or(true)
+    }
+
+    /// Asks, unless it is known, whether the kernel has flowtables: where a table was refused, or one stands that has none. Was it asked?
+    pub fn asked_short(&mut self) -> bool {
+        if self.short.is_some() {
+            return false;
         }
-        self.short.unwrap_or(false)
+        let tried = self.try_flowtable();
+        if let Err(errno) = tried {
+            info!(
+                "firewall: this kernel has no flowtables ({}): every packet takes the long way",
+                errno.desc()
+            );
+        }
+        // One that did not come to an end says nothing.
+        self.short = match tried {
+            Ok(()) => Some(true),
+            Err(Errno::ERESTART | Errno::ETIMEDOUT | Errno::EPERM) => None,
+            Err(_) => Some(false),
+        };
+        true
     }
 
     fn try_flowtable(&mut self) -> Result<(), Errno> {
-        let generation = self.generation()?;
-        self.send(generation, ruleset::TRIAL_MESSAGES, |generation, first| {
+        self.generation = self.ask_generation()?;
+        self.send(ruleset::TRIAL_MESSAGES, |generation, first| {
             Some(ruleset::try_flowtable(generation, first))
         })
     }
 
     /// Is what is listed this table?
     #[must_use]
-    pub fn is(&self, table: &Table, listed: &Listed) -> bool {
-        table.is(listed) || as_many(table, listed) && self.made == Some((mark(table), mark(listed)))
+    pub fn is(&mut self, table: &Table, listed: &Listed) -> bool {
+        let fresh = self.unread.take().is_some_and(|(made, _)| made == mark(table));
+        if table.is(listed) {
+            return true;
+        }
+        if fresh && as_many(table, listed) {
+            warn!("firewall: taken, but the kernel lists it in other words than expected");
+            self.made = Some((mark(table), mark(listed)));
+        }
+        as_many(table, listed) && self.made == Some((mark(table), mark(listed)))
     }
 
-    /// Puts `table` in the place of what is there; where only elements of its sets differ, only these change. Returns whether it was
-    /// replaced.
+    /// Puts `table` in the place of what is there, which was `listed` last; where only elements of its sets differ, only these change.
+    /// Returns whether it was replaced.
+    ///
+    /// It is one transaction, so what was taken stands; it is read back at the next look.
     ///
     /// # Errors
     /// [`Error::Kernel`]: it was refused, and what was there still is.
-    pub fn replace(&mut self, table: &Table) -> Result<bool, Error> {
-        let mut tried = Err(Errno::ERESTART);
-        for _ in 0..TRIES_MAX {
+    pub fn replace(&mut self, table: &Table, listed: Option<Listed>) -> Result<bool, Error> {
+        let mut tried = self.try_once(table, listed);
+        for _ in 1..TRIES_MAX {
             if tried == Err(Errno::ERESTART) {
-                tried = self.try_once(table);
+                tried = self.look().and_then(|listed| self.try_once(table, listed));
             }
         }
         let replaced = tried.map_err(Error::kernel("firewall: not replaced"))?;
-        let listed = self.listed()?.unwrap_or_default();
-        if !self.is(table, &listed) {
-            warn!("firewall: taken, but the kernel lists it in other words than expected");
-        }
-        self.made = Some((mark(table), mark(&listed)));
-        self.saw(&listed);
+        let count = (table.sets.len(), table.chains.len(), table.rules.len());
+        self.unread = Some((mark(table), count));
         Ok(replaced)
     }
 
@@ -151,33 +188,35 @@ impl Filter {
             && self.listed().is_ok_and(|listed| listed.map(|listed| mark(&listed)) == self.seen)
     }
 
-    fn try_once(&mut self, table: &Table) -> Result<bool, Errno> {
-        let generation = self.generation()?;
-        // Listed after the generation was asked: if somebody changes something from now on, the batch is refused.
-        let listed = self.try_listed()?;
-        if let Some(listed) = listed.filter(|listed| table.is_built_so(listed)) {
-            self.send(generation, table.messages(), |generation, first| {
-                table.amend(&listed, generation, first)
-            })?;
+    fn try_once(&mut self, table: &Table, listed: Option<Listed>) -> Result<bool, Errno> {
+        if let Some(listed) = listed.as_ref().filter(|listed| table.is_built_so(listed)) {
+            self.send(table.messages(), |generation, first| table.amend(listed, generation, first))?;
             return Ok(false);
         }
-        self.send(generation, table.messages(), |generation, first| Some(table.batch(generation, first)))?;
+        let mut send = |stands| {
+            self.send(table.messages(), |generation, first| Some(table.batch(stands, generation, first)))
+        };
+        match send(listed.is_some()) {
+            // A table without chains is not listed, and yet in the way.
+            Err(errno) if listed.is_none() && errno != Errno::ERESTART => send(true)?,
+            sent => sent?,
+        }
         Ok(true)
     }
 
-    fn generation(&mut self) -> Result<u32, Errno> {
+    fn ask_generation(&mut self) -> Result<u32, Errno> {
         let (kind, body) = ruleset::ask_generation();
         let answer = self.socket()?.get(kind, &body)?;
         ruleset::generation(&answer).ok_or(Errno::EBADMSG)
     }
 
-    /// Sends the batch that `make` makes of a generation and a first number; none, where there is nothing to change.
+    /// Sends the batch that `make` makes of the generation of the last look and a first number; none, where there is nothing to change.
     fn send(
         &mut self,
-        generation: u32,
         messages: u32,
         make: impl FnOnce(u32, u32) -> Option<(Vec<u8>, u32)>,
     ) -> Result<(), Errno> {
+        let generation = self.generation;
         let socket = self.socket()?;
         let first = socket.numbers(messages);
         match make(generation, first) {
@@ -187,10 +226,16 @@ impl Filter {
     }
 }
 
+/// How many sets, chains, rules.
+type Counts = (usize, usize, usize);
+
+fn counts(listed: &Listed) -> Counts {
+    (listed.sets.len(), listed.chains.len(), listed.rules.len())
+}
+
 /// A kernel that lists a table in other words than ours lists as many of each.
 fn as_many(table: &Table, listed: &Listed) -> bool {
-    let asked = (table.sets.len(), table.chains.len(), table.rules.len());
-    asked == (listed.sets.len(), listed.chains.len(), listed.rules.len())
+    (table.sets.len(), table.chains.len(), table.rules.len()) == counts(listed)
 }
 
 fn mark<T: Hash>(value: &T) -> u64 {

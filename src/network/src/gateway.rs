@@ -22,7 +22,6 @@ use sys::clock;
 use crate::configuration::{Configuration, Places};
 use crate::filter::{self, Filter};
 use crate::firewall::Facts;
-use crate::kernel::Hand;
 use crate::known::{self, Known, Way};
 use crate::observed::Observed;
 use crate::plan::plan;
@@ -145,17 +144,16 @@ impl Gateway {
         note(self.drop_orphans(&observed));
         note(self.protect(&wanted));
         note(refused.map_or(Ok(()), |why| Err(Error::Refused(why))));
-        let mut hand = Hand::new(&mut self.route, &observed);
-        for change in plan(&target, &observed) {
-            let made = hand.apply(&change);
+        let changes = plan(&target, &observed);
+        for (change, made) in changes.iter().zip(kernel::apply(&mut self.route, &observed, &changes)) {
             if made.is_ok() {
                 self.changes += 1;
                 info!("{change}");
             }
             note(made);
         }
-        note(self.settle_queues(&wanted));
-        let observed = kernel::observe(&mut self.route, &[])?;
+        let observed = if changes.is_empty() { observed } else { kernel::observe(&mut self.route, &[])? };
+        note(self.settle_queues(&wanted, &observed));
         self.note_lease(&wanted, &observed);
         self.observed = observed;
         first
@@ -266,12 +264,23 @@ impl Gateway {
     }
 
     fn stand_firewall(&mut self, wanted: &Wanted) -> Result<(), Error> {
-        let listed = self.filter.listed()?;
-        let table = self.firewall(wanted, listed.as_ref());
+        let mut listed = self.filter.listed()?;
+        let goes_long = listed.as_ref().is_some_and(|listed| listed.flowtables.is_empty());
+        // What stands without the short way may be right: that is to be known before it is touched.
+        if goes_long && self.filter.asked_short() {
+            listed = self.filter.listed()?;
+        }
+        let mut table = self.firewall(wanted, listed.as_ref());
         match listed {
             Some(listed) if self.adopts() || self.filter.is(&table, &listed) => self.filter.saw(&listed),
-            Some(_) | None => {
-                let replaced = self.filter.replace(&table)?;
+            listed => {
+                let mut replaced = self.filter.replace(&table, listed);
+                if replaced.is_err() && self.filter.asked_short() {
+                    let listed = self.filter.listed()?;
+                    table = self.firewall(wanted, listed.as_ref());
+                    replaced = self.filter.replace(&table, listed);
+                }
+                let replaced = replaced?;
                 self.changes += 1;
                 let (rules, chains) = (table.rules.len(), table.chains.len());
                 match replaced {

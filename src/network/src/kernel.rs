@@ -22,7 +22,7 @@ use crate::Error;
 use crate::bytes::u32_at;
 use crate::observed::Observed;
 use crate::plan::Change;
-use crate::socket::{CREATE, EXCLUSIVE, REPLACE, Socket};
+use crate::socket::{CREATE, EXCLUSIVE, REPLACE, Request, Socket};
 use crate::target::{Bridge, INSIDE_LINK, Route, Setting};
 
 mod words;
@@ -75,94 +75,161 @@ pub fn observe(socket: &mut Socket, settings: &[Setting]) -> Result<Observed, Er
     Ok(observed)
 }
 
-/// Changes of one namespace, one after the other. It knows the numbers of links that were observed, and asks for those of new ones.
+/// Makes changes in one namespace, in their order, where this was observed. One that is refused does not keep the others back. Returns
+/// what became of each.
+///
+/// They go together, in as few packets as can be: what waits is sent when what follows needs the number of a link that it makes.
+pub fn apply(socket: &mut Socket, observed: &Observed, changes: &[Change]) -> Vec<Result<(), Error>> {
+    let numbers = observed.links.iter().map(|link| (link.name.clone(), link.index)).collect();
+    let said = vec![Ok(()); changes.len()];
+    let mut hand = Hand { socket, numbers, place: 0, waiting: Vec::new(), said };
+    for (place, change) in changes.iter().enumerate() {
+        hand.place = place;
+        if let Err(errno) = prepare(&mut hand, change) {
+            hand.note(place, errno);
+        }
+    }
+    hand.send();
+    let said = hand.said.into_iter().zip(changes);
+    said.map(|(said, change)| said.map_err(Error::kernel(change.to_string()))).collect()
+}
+
+/// Changes on their way. It knows the numbers of links that were observed, and asks for those of new ones.
 #[derive(Debug)]
-pub struct Hand<'s> {
+struct Hand<'s> {
     socket: &'s mut Socket,
     numbers: HashMap<String, u32>,
+    /// Which change is being prepared.
+    place: usize,
+    waiting: Vec<Waiting>,
+    said: Vec<Result<(), Errno>>,
 }
 
-impl<'s> Hand<'s> {
-    /// For the namespace of `socket`, where this was observed.
-    #[must_use]
-    pub fn new(socket: &'s mut Socket, observed: &Observed) -> Self {
-        let numbers = observed.links.iter().map(|link| (link.name.clone(), link.index)).collect();
-        Self { socket, numbers }
+/// One request that was not sent yet.
+#[derive(Debug)]
+struct Waiting {
+    /// Which change it belongs to.
+    place: usize,
+    request: Request,
+    /// The answer that means that it is as wanted already.
+    already: Option<Errno>,
+}
+
+impl Hand<'_> {
+    fn ask(&mut self, kind: u16, flags: u16, body: Vec<u8>) {
+        let request = Request { kind, flags, body };
+        self.waiting.push(Waiting { place: self.place, request, already: None });
     }
 
-    /// Makes one change.
-    ///
-    /// # Errors
-    /// [`Error::Kernel`]: it was refused; the text says which.
-    pub fn apply(&mut self, change: &Change) -> Result<(), Error> {
-        let done = try_apply(self, change);
-        if let (Change::DropLink(name), _) | (Change::AddBridge(name, _) | Change::AddVlan(name, _), Ok(())) =
-            (change, &done)
-        {
-            self.numbers.remove(name);
+    /// As [`Hand::ask`]; this answer means that it is as wanted already.
+    fn ask_or(&mut self, already: Errno, kind: u16, flags: u16, body: Vec<u8>) {
+        let request = Request { kind, flags, body };
+        self.waiting.push(Waiting { place: self.place, request, already: Some(already) });
+    }
+
+    fn set(&mut self, name: &str, words: impl FnOnce(u32) -> Vec<u8>) -> Result<(), Errno> {
+        let link = self.number(name)?;
+        self.ask(SETLINK, 0, words(link));
+        Ok(())
+    }
+
+    /// Sends what waits.
+    fn send(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let notes = waiting.iter().map(|one| (one.place, one.already)).collect::<Vec<_>>();
+        let requests: Vec<Request> = waiting.into_iter().map(|one| one.request).collect();
+        for ((place, already), said) in notes.into_iter().zip(self.socket.changes(&requests)) {
+            match said {
+                Err(errno) if already != Some(errno) => self.note(place, errno),
+                Ok(()) | Err(_) => {}
+            }
         }
-        done.map_err(Error::kernel(change.to_string()))
     }
 
-    fn change(&mut self, kind: u16, flags: u16, body: &[u8]) -> Result<(), Errno> {
-        self.socket.change(kind, flags, body)
+    /// The first error of a change counts.
+    fn note(&mut self, place: usize, errno: Errno) {
+        if let Some(said @ Ok(())) = self.said.get_mut(place) {
+            *said = Err(errno);
+        }
+    }
+
+    /// The number of a link.
+    fn number(&mut self, name: &str) -> Result<u32, Errno> {
+        if let Some(number) = self.numbers.get(name) {
+            return Ok(*number);
+        }
+        self.send();
+        let number = index(self.socket, name)?;
+        self.numbers.insert(name.to_owned(), number);
+        Ok(number)
+    }
+
+    fn link_of(&mut self, route: &Route) -> Result<Option<u32>, Errno> {
+        route.link().map(|link| self.number(link)).transpose()
     }
 }
 
-fn try_apply(hand: &mut Hand<'_>, change: &Change) -> Result<(), Errno> {
+fn prepare(hand: &mut Hand<'_>, change: &Change) -> Result<(), Errno> {
     match change {
-        Change::DropRule(rule) => or_gone(hand.change(DELRULE, 0, &words::rule(rule)), Errno::ENOENT),
+        Change::DropRule(rule) => hand.ask_or(Errno::ENOENT, DELRULE, 0, words::rule(rule)),
         Change::DropRoute(route) => {
-            let link = link_of(hand, route)?;
+            let link = hand.link_of(route)?;
             // A route may have gone with its address.
-            or_gone(hand.change(DELROUTE, 0, &words::stale_route(route, link)), Errno::ESRCH)
+            hand.ask_or(Errno::ESRCH, DELROUTE, 0, words::stale_route(route, link));
         }
         Change::DropAddress(address) => {
-            let link = number(hand, &address.link)?;
-            or_gone(hand.change(DELADDR, 0, &words::address(address, link)), Errno::EADDRNOTAVAIL)
+            let link = hand.number(&address.link)?;
+            hand.ask_or(Errno::EADDRNOTAVAIL, DELADDR, 0, words::address(address, link));
         }
-        Change::DropLink(link) => try_drop_link(hand.socket, link),
-        Change::AddBridge(name, bridge) => add_bridge(hand, name, *bridge),
+        Change::DropLink(link) => {
+            hand.send();
+            try_drop_link(hand.socket, link)?;
+            hand.numbers.remove(link);
+        }
+        Change::AddBridge(name, bridge) => add_bridge(hand, name, *bridge)?,
         Change::AddVlan(name, vlan) => {
-            let parent = number(hand, &vlan.parent)?;
-            hand.change(NEWLINK, CREATE | EXCLUSIVE, &words::vlan(name, vlan, parent, 0))
+            let parent = hand.number(&vlan.parent)?;
+            hand.ask(NEWLINK, CREATE | EXCLUSIVE, words::vlan(name, vlan, parent, 0));
+            hand.numbers.remove(name);
         }
         Change::SetPriority(name, vlan) => {
-            let link = number(hand, name)?;
-            hand.change(NEWLINK, 0, &words::vlan(name, vlan, 0, link))
+            let link = hand.number(name)?;
+            hand.ask(NEWLINK, 0, words::vlan(name, vlan, 0, link));
         }
         Change::SetBridge(name, bridge) => {
-            let link = number(hand, name)?;
-            set_bridge(hand, link, *bridge)
+            let link = hand.number(name)?;
+            set_bridge(hand, link, *bridge)?;
         }
-        Change::Release(link) => set_link(hand, link, words::release),
-        Change::Mark(link) => set_link(hand, link, words::mark),
-        Change::SetMtu(link, mtu) => set_link(hand, link, |link| words::mtu(link, *mtu)),
-        Change::Leave(link) => set_link(hand, link, |link| words::master(link, 0)),
+        Change::Release(link) => hand.set(link, words::release)?,
+        Change::Mark(link) => hand.set(link, words::mark)?,
+        Change::SetMtu(link, mtu) => hand.set(link, |link| words::mtu(link, *mtu))?,
+        Change::Leave(link) => hand.set(link, |link| words::master(link, 0))?,
         Change::SetPort(name, port) => {
-            let link = number(hand, name)?;
-            hand.change(NEWLINK, 0, &words::port(link, *port))
+            let link = hand.number(name)?;
+            hand.ask(NEWLINK, 0, words::port(link, *port));
         }
         Change::Join { link, bridge } => {
-            let bridge = number(hand, bridge)?;
-            set_link(hand, link, |link| words::master(link, bridge))
+            let bridge = hand.number(bridge)?;
+            hand.set(link, |link| words::master(link, bridge))?;
         }
-        Change::Set(setting) => write(setting),
-        Change::SetUp(link) => {
-            set_link(hand, link, |link| body(&LinkUnspec::new_with_index(link).up().build()))
+        Change::Set(setting) => {
+            hand.send();
+            write(setting)?;
         }
+        Change::SetUp(link) => hand.set(link, |link| body(&LinkUnspec::new_with_index(link).up().build()))?,
         Change::AddAddress(address) | Change::SetLife(address) => {
-            let link = number(hand, &address.link)?;
-            hand.change(NEWADDR, CREATE | REPLACE, &words::address(address, link))
+            let link = hand.number(&address.link)?;
+            hand.ask(NEWADDR, CREATE | REPLACE, words::address(address, link));
         }
         Change::AddRoute(route) => {
-            let link = link_of(hand, route)?;
-            hand.change(NEWROUTE, CREATE | REPLACE, &words::route(route, link))
+            let link = hand.link_of(route)?;
+            hand.ask(NEWROUTE, CREATE | REPLACE, words::route(route, link));
         }
         Change::AddRule(rule) => {
-            or_gone(hand.change(NEWRULE, CREATE | EXCLUSIVE, &words::rule(rule)), Errno::EEXIST)
+            hand.ask_or(Errno::EEXIST, NEWRULE, CREATE | EXCLUSIVE, words::rule(rule));
         }
     }
+    Ok(())
 }
 
 /// What is as wanted already is no fault.
@@ -170,39 +237,25 @@ fn or_gone(done: Result<(), Errno>, already: Errno) -> Result<(), Errno> {
     if done == Err(already) { Ok(()) } else { done }
 }
 
-/// The number of a link.
-fn number(hand: &mut Hand<'_>, name: &str) -> Result<u32, Errno> {
-    if let Some(number) = hand.numbers.get(name) {
-        return Ok(*number);
-    }
-    let number = index(hand.socket, name)?;
-    hand.numbers.insert(name.to_owned(), number);
-    Ok(number)
-}
-
-fn set_link(hand: &mut Hand<'_>, name: &str, words: impl FnOnce(u32) -> Vec<u8>) -> Result<(), Errno> {
-    let link = number(hand, name)?;
-    hand.change(SETLINK, 0, &words(link))
-}
-
-fn link_of(hand: &mut Hand<'_>, route: &Route) -> Result<Option<u32>, Errno> {
-    route.link().map(|link| number(hand, link)).transpose()
-}
-
 fn add_bridge(hand: &mut Hand<'_>, name: &str, bridge: Bridge) -> Result<(), Errno> {
     let made = LinkBridge::new(name).fdb_max_learned(STATIONS_MAX).build();
-    hand.change(NEWLINK, CREATE | EXCLUSIVE, &body(&made))?;
-    let link = number(hand, name)?;
-    hand.change(SETLINK, 0, &words::mark(link))?;
+    hand.ask(NEWLINK, CREATE | EXCLUSIVE, body(&made));
+    hand.numbers.remove(name);
+    let link = hand.number(name)?;
+    hand.ask(SETLINK, 0, words::mark(link));
     set_bridge(hand, link, bridge)
 }
 
-/// A kernel that does not filter VLANs does the rest.
+/// A kernel that does not filter VLANs does the rest; so it is asked at once.
 fn set_bridge(hand: &mut Hand<'_>, link: u32, bridge: Bridge) -> Result<(), Errno> {
-    match hand.change(NEWLINK, 0, &words::bridge(link, bridge.snoops, bridge.filters)) {
-        Err(Errno::EOPNOTSUPP) if bridge.filters.is_some() => {
-            hand.change(NEWLINK, 0, &words::bridge(link, bridge.snoops, None))
-        }
+    let words = |filters| words::bridge(link, bridge.snoops, filters);
+    if bridge.filters.is_none() {
+        hand.ask(NEWLINK, 0, words(None));
+        return Ok(());
+    }
+    hand.send();
+    match hand.socket.change(NEWLINK, 0, &words(bridge.filters)) {
+        Err(Errno::EOPNOTSUPP) => hand.socket.change(NEWLINK, 0, &words(None)),
         done => done,
     }
 }

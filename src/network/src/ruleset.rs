@@ -262,14 +262,15 @@ impl Rule {
 }
 
 impl Table {
-    /// The batch that puts this table in the place of the one that is there, if there is one. `first` is the number of its first
-    /// message; returned is the number of the last one that is acknowledged, too.
+    /// The batch that makes this table, in the place of the one that `stands`, if there is one: for one that goes the kernel waits until
+    /// nobody looks at it, so none is taken away in vain. `first` is the number of its first message; returned is the number of the last
+    /// one that is acknowledged, too.
     #[must_use]
-    pub fn batch(&self, generation: u32, first: u32) -> (Vec<u8>, u32) {
-        let table = || Writer::default().put_text(1, TABLE); // NFTA_TABLE_NAME
-        // Made first, so that there is one to be taken away.
-        let tables = [(NEWTABLE, CREATE), (DELTABLE, 0), (NEWTABLE, CREATE)]
-            .map(|(kind, flags)| (kind, flags, table()));
+    pub fn batch(&self, stands: bool, generation: u32, first: u32) -> (Vec<u8>, u32) {
+        // NFTA_TABLE_NAME. Made first, so that there is one to be taken away, whoever was here meanwhile.
+        let gone = stands.then_some([(NEWTABLE, CREATE), (DELTABLE, 0)]);
+        let tables = gone.into_iter().flatten().chain([(NEWTABLE, CREATE)]);
+        let tables = tables.map(|(kind, flags)| (kind, flags, Writer::default().put_text(1, TABLE)));
         let sets = (1..).zip(&self.sets).map(|(number, set)| (NEWSET, CREATE, set.making(number)));
         let elements =
             self.sets.iter().flat_map(|set| pieces(NEWELEMENT, set.name, set.elements.iter().collect()));
@@ -277,11 +278,7 @@ impl Table {
             self.flowtable.iter().map(|flowtable| (NEWFLOWTABLE, CREATE, flowtable.attributes(TABLE)));
         let chains = self.chains.iter().map(|chain| (NEWCHAIN, CREATE, chain.attributes()));
         let rules = self.rules.iter().map(|rule| (NEWRULE, CREATE | APPEND, rule.attributes()));
-        batch(
-            generation,
-            first,
-            tables.into_iter().chain(sets).chain(elements).chain(flows).chain(chains).chain(rules),
-        )
+        batch(generation, first, tables.chain(sets).chain(elements).chain(flows).chain(chains).chain(rules))
     }
 
     /// How many numbers a batch takes, at most.
@@ -457,7 +454,7 @@ mod tests {
         #[test]
         fn a_batch_is_whole(services in services(), generation: u32, first: u32) {
             let table = firewall::table(&home(), &services, &firewall::Facts::default());
-            let (batch, last) = table.batch(generation, first);
+            let (batch, last) = table.batch(true, generation, first);
             prop_assert!(batch.len() < 1 << 19, "{} bytes: half of what the socket takes", batch.len());
             let found: Vec<_> = messages(&batch).collect();
             prop_assert!(found.len() <= usize::try_from(table.messages()).unwrap());

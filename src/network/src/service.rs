@@ -15,7 +15,7 @@ use contract::wanted::Wanted;
 use log::info;
 
 use crate::Error;
-use crate::kernel::{self, Hand};
+use crate::kernel;
 use crate::observed::Observed;
 use crate::plan::plan;
 use crate::qos::links;
@@ -72,9 +72,10 @@ impl Service {
         let target = target::inside(view, self.attachment.slot);
         let mut made = 0;
         let observed = kernel::observe(&mut self.inside, &[])?;
-        let mut hand = Hand::new(&mut self.inside, &observed);
-        for change in plan(&target, &observed) {
-            hand.apply(&change)?;
+        let changes = plan(&target, &observed);
+        let said = kernel::apply(&mut self.inside, &observed, &changes);
+        for (change, said) in changes.iter().zip(said) {
+            said?;
             info!("{}: inside: {change}", self.attachment.service);
             made += 1;
         }

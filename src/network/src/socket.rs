@@ -53,12 +53,27 @@ const SEND_BYTES: usize = 1 << 20;
 const DUMPS_MAX: u32 = 8;
 /// Packets of one answer, at most: a table of 100 000 routes.
 const PACKETS_MAX: u32 = 4_096;
+/// Changes that go out together, at most: should the kernel refuse each, its answers still fit into the socket's queue.
+const TOGETHER: usize = 64;
 
 /// A socket that asks.
 #[derive(Debug)]
 pub struct Socket {
     descriptor: OwnedFd,
     sequence: u32,
+    /// Where answers are read: made once, for a dump needs 32 KiB of it.
+    buffer: Vec<u8>,
+}
+
+/// A request for a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Its kind.
+    pub kind: u16,
+    /// Its flags beside those of every request.
+    pub flags: u16,
+    /// What follows the header.
+    pub body: Vec<u8>,
 }
 
 impl Socket {
@@ -88,7 +103,7 @@ impl Socket {
     pub fn adopt(descriptor: OwnedFd) -> Self {
         // Numbers of a former life on the same socket are not ours.
         let sequence = u32::try_from(clock::boot_ms() & 0x00ff_ffff).unwrap_or(0) << 8;
-        Self { descriptor, sequence }
+        Self { descriptor, sequence, buffer: Vec::new() }
     }
 
     /// The next `count` numbers; returns the first.
@@ -106,6 +121,42 @@ impl Socket {
         let sequence = self.numbers(1);
         self.send(&bytes::message(kind, REQUEST | ACK | flags, sequence, body))?;
         self.answers(sequence, sequence, |_| {})
+    }
+
+    /// Asks for many changes, in their order, with few system calls. One that is refused does not keep the others back. Returns what the
+    /// kernel said to each.
+    ///
+    /// Only the last of those that go together wants an acknowledgement: an error comes in any case, and before it.
+    pub fn changes(&mut self, requests: &[Request]) -> Vec<Result<(), Errno>> {
+        let mut said = vec![Ok(()); requests.len()];
+        for (requests, said) in requests.chunks(TOGETHER).zip(said.chunks_mut(TOGETHER)) {
+            if let Err(errno) = self.together(requests, said) {
+                // Which of them were made nobody knows now.
+                said.iter_mut().filter(|said| said.is_ok()).for_each(|said| *said = Err(errno));
+            }
+        }
+        said
+    }
+
+    fn together(&mut self, requests: &[Request], said: &mut [Result<(), Errno>]) -> Result<(), Errno> {
+        let count = u32::try_from(requests.len()).unwrap_or(u32::MAX);
+        let (first, mut packet) = (self.numbers(count), Vec::new());
+        let last = first.wrapping_add(count).wrapping_sub(1);
+        for (number, request) in (0..count).map(|at| first.wrapping_add(at)).zip(requests) {
+            let ack = if number == last { ACK } else { 0 };
+            packet.extend(bytes::message(request.kind, REQUEST | ack | request.flags, number, &request.body));
+        }
+        self.send(&packet)?;
+        self.read(first, last, |message| {
+            let Some(number) = error_number(message.body).filter(|_| message.kind == ERROR) else {
+                return Ok(false);
+            };
+            let at = usize::try_from(message.sequence.wrapping_sub(first)).unwrap_or(usize::MAX);
+            if let (Some(said), true) = (said.get_mut(at), number != 0) {
+                *said = Err(Errno::from_raw(number));
+            }
+            Ok(message.sequence == last)
+        })
     }
 
     /// Asks for one thing; returns the body of the answer.
@@ -162,27 +213,47 @@ impl Socket {
     }
 
     /// Reads until number `last` is acknowledged, or its dump is done, or one from `first` on has an error.
-    fn answers(&self, first: u32, last: u32, mut each: impl FnMut(&Message<'_>)) -> Result<(), Errno> {
-        let mut buffer = vec![0; PACKET_BYTES];
-        for _ in 0..PACKETS_MAX {
-            if !descriptor::wait_readable(self.descriptor.as_fd(), ANSWER_MS)? {
-                return Err(Errno::ETIMEDOUT);
+    fn answers(&mut self, first: u32, last: u32, mut each: impl FnMut(&Message<'_>)) -> Result<(), Errno> {
+        self.read(first, last, |message| match (message.kind, error_number(message.body)) {
+            (ERROR | DONE, Some(number)) if number != 0 => Err(Errno::from_raw(number)),
+            (ERROR, _) => Ok(message.sequence == last),
+            (DONE, _) => {
+                each(message);
+                Ok(true)
             }
-            let length = recv(self.descriptor.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
-            for message in bytes::messages(buffer.get(..length).unwrap_or_default()) {
+            _ => {
+                each(message);
+                Ok(false)
+            }
+        })
+    }
+
+    /// Reads answers to the numbers from `first` to `last` until `each` says that this was all.
+    fn read(
+        &mut self,
+        first: u32,
+        last: u32,
+        mut each: impl FnMut(&Message<'_>) -> Result<bool, Errno>,
+    ) -> Result<(), Errno> {
+        self.buffer.resize(PACKET_BYTES, 0);
+        for _ in 0..PACKETS_MAX {
+            // It is there already, as a rule: the kernel answers before `send` returns.
+            let length = match recv(self.descriptor.as_raw_fd(), &mut self.buffer, MsgFlags::MSG_DONTWAIT) {
+                Err(Errno::EAGAIN) => {
+                    if !descriptor::wait_readable(self.descriptor.as_fd(), ANSWER_MS)? {
+                        return Err(Errno::ETIMEDOUT);
+                    }
+                    continue;
+                }
+                length => length?,
+            };
+            for message in bytes::messages(self.buffer.get(..length).unwrap_or_default()) {
                 // Numbers wrap; what lies between the first and the last does so without looking at how large they are.
                 if message.sequence.wrapping_sub(first) > last.wrapping_sub(first) {
                     continue;
                 }
-                match (message.kind, error_number(message.body)) {
-                    (ERROR | DONE, Some(number)) if number != 0 => return Err(Errno::from_raw(number)),
-                    (ERROR, _) if message.sequence == last => return Ok(()),
-                    (ERROR, _) => {}
-                    (DONE, _) => {
-                        each(&message);
-                        return Ok(());
-                    }
-                    _ => each(&message),
+                if each(&message)? {
+                    return Ok(());
                 }
             }
         }
@@ -258,7 +329,7 @@ fn open(protocol: SockProtocol) -> Result<OwnedFd, Errno> {
 
 #[cfg(test)]
 mod tests {
-    use super::Socket;
+    use super::{Request, Socket};
     use sys::Errno;
 
     // Reading links needs no right; these ask the kernel of this machine and change nothing.
@@ -275,6 +346,24 @@ mod tests {
         let mut lo = [0; 16];
         lo[4..8].copy_from_slice(&1_u32.to_ne_bytes());
         assert_eq!(socket.get(GETLINK, &lo).unwrap().get(4..8), Some(1_u32.to_ne_bytes().as_slice()));
+    }
+
+    // A request of a kind that is not there is refused; it needs no right and changes nothing.
+    #[test]
+    fn each_of_many_has_its_own_answer() {
+        const NONE: u16 = 0x7ff;
+        let mut socket = Socket::route().unwrap();
+        let mut lo = [0; 16].to_vec();
+        lo[4..8].copy_from_slice(&1_u32.to_ne_bytes());
+        let ask = |kind: u16| Request { kind, flags: 0, body: lo.clone() };
+        let many: Vec<Request> = (0..150).map(|at| ask(if at % 3 == 1 { NONE } else { GETLINK })).collect();
+        let said = socket.changes(&many);
+        assert_eq!(said.len(), many.len());
+        for (request, said) in many.iter().zip(said) {
+            let wanted = if request.kind == NONE { Err(Errno::EOPNOTSUPP) } else { Ok(()) };
+            assert_eq!(said, wanted, "{request:?}");
+        }
+        assert!(socket.changes(&[]).is_empty());
     }
 
     #[test]

@@ -170,7 +170,8 @@ impl Town {
     /// Puts the firewall there. Was the table replaced?
     fn stand(&mut self) -> bool {
         let wanted = wanted::parse(WANTED).unwrap();
-        self.filter.replace(&firewall::table(&wanted, &services(), &self.facts)).unwrap()
+        let listed = self.filter.listed().unwrap();
+        self.filter.replace(&firewall::table(&wanted, &services(), &self.facts), listed).unwrap()
     }
 
     fn at(&self, name: &str) -> &Namespace {

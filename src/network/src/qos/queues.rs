@@ -17,7 +17,7 @@ use super::message::{self, Cut};
 use super::observed::{Queue, Seen, class, filter, queue, segments};
 use super::tree::{AT_CLSACT, AT_ROOT, Act, INGRESS, Leaf, ROOT, Takes, Tree};
 use crate::Error;
-use crate::socket::{CREATE, EXCLUSIVE, REPLACE, Socket};
+use crate::socket::{CREATE, EXCLUSIVE, REPLACE, Request, Socket};
 
 const GETLINK: u16 = 18;
 const SETLINK: u16 = 19;
@@ -41,6 +41,8 @@ const ROW: Leaf = Leaf::Row { limit: 100 };
 pub struct Queues {
     /// Kinds that this kernel lacks.
     lacks: Vec<&'static str>,
+    /// Kinds that it was seen to have.
+    has: Vec<&'static str>,
 }
 
 impl Queues {
@@ -59,15 +61,23 @@ impl Queues {
         for _ in 0..KINDS_MAX {
             end = Ok(());
             let lacked = self.lacks.len();
-            for change in self.plan(socket, index, tree, adopts)? {
-                match apply(socket, index, &change) {
-                    Ok(()) => {
-                        made += 1;
-                        info!("{}: {change}", tree.link);
-                    }
-                    Err(Errno::ENOENT) if self.learn(&change) => break,
-                    Err(errno) => {
-                        end = end.and(Err(Error::kernel(format!("{}: {change}", tree.link))(errno)))
+            let changes = self.plan(socket, index, tree, adopts)?;
+            let mut rest = changes.as_slice();
+            while !rest.is_empty() && self.lacks.len() == lacked {
+                let (some, others) = rest.split_at(self.together(rest));
+                rest = others;
+                let requests: Vec<Request> = some.iter().map(|change| request(index, change)).collect();
+                for (change, said) in some.iter().zip(socket.changes(&requests)) {
+                    match said {
+                        Ok(()) => {
+                            made += 1;
+                            self.note(change);
+                            info!("{}: {change}", tree.link);
+                        }
+                        Err(Errno::ENOENT) if self.learn(change) => {}
+                        Err(errno) => {
+                            end = end.and(Err(Error::kernel(format!("{}: {change}", tree.link))(errno)));
+                        }
                     }
                 }
             }
@@ -76,6 +86,22 @@ impl Queues {
             }
         }
         end.map(|()| made)
+    }
+
+    /// How many of these changes can go together: up to the first that needs a kind that was not seen to be there yet, for without it
+    /// the rest is another plan.
+    fn together(&self, changes: &[Change]) -> usize {
+        let is_new = |change: &Change| suspects(change).iter().any(|kind| !self.has.contains(kind));
+        changes.iter().position(is_new).map_or(changes.len(), |place| place + 1)
+    }
+
+    /// Notes what this kernel has.
+    fn note(&mut self, change: &Change) {
+        for kind in suspects(change) {
+            if !self.has.contains(&kind) {
+                self.has.push(kind);
+            }
+        }
     }
 
     /// What would have to be changed.
@@ -96,23 +122,27 @@ impl Queues {
 
     /// Notes which kind is lacking that made this change impossible. Is it news?
     fn learn(&mut self, change: &Change) -> bool {
-        let suspects: Vec<&'static str> = match change {
-            Change::AddRoot(_) => vec!["htb"],
-            Change::AddClsact => vec!["clsact"],
-            Change::AddLeaf(_, leaf) => vec![message::leaf_kind(leaf)],
-            Change::AddFilter(filter) => match filter.takes {
-                Takes::Mark(_) => vec!["fw"],
-                // An action is lacking sooner than the oldest of filters.
-                Takes::Words(_) => filter.acts.iter().map(message::act_kind).chain(["u32"]).collect(),
-            },
-            Change::DropQueue(_) | Change::SetClass(_) | Change::DropClass(_) | Change::DropFilter(_) => {
-                vec![]
-            }
+        let Some(kind) = suspects(change).into_iter().find(|kind| !self.lacks.contains(kind)) else {
+            return false;
         };
-        let Some(kind) = suspects.into_iter().find(|kind| !self.lacks.contains(kind)) else { return false };
         warn!("this kernel has no {kind}: queues do without");
         self.lacks.push(kind);
         true
+    }
+}
+
+/// Kinds of which a kernel may lack one that makes this change impossible.
+fn suspects(change: &Change) -> Vec<&'static str> {
+    match change {
+        Change::AddRoot(_) => vec!["htb"],
+        Change::AddClsact => vec!["clsact"],
+        Change::AddLeaf(_, leaf) => vec![message::leaf_kind(leaf)],
+        Change::AddFilter(filter) => match filter.takes {
+            Takes::Mark(_) => vec!["fw"],
+            // An action is lacking sooner than the oldest of filters.
+            Takes::Words(_) => filter.acts.iter().map(message::act_kind).chain(["u32"]).collect(),
+        },
+        Change::DropQueue(_) | Change::SetClass(_) | Change::DropClass(_) | Change::DropFilter(_) => vec![],
     }
 }
 
@@ -195,27 +225,24 @@ pub fn cut(socket: &mut Socket, index: u32, cut: Cut, bytes: u32) -> Result<bool
     Ok(true)
 }
 
-/// Makes one change on the link with this number.
-fn apply(socket: &mut Socket, index: u32, change: &Change) -> Result<(), Errno> {
+/// One change on the link with this number, as the kernel wants to be told.
+fn request(index: u32, change: &Change) -> Request {
     let (fresh, instead) = (CREATE | EXCLUSIVE, CREATE | REPLACE);
-    match change {
-        Change::AddRoot(default) => socket.change(NEWQDISC, instead, &message::root(index, *default)),
-        Change::AddClsact => socket.change(NEWQDISC, fresh, &message::clsact(index)),
-        Change::AddLeaf(class, leaf) => {
-            // Exclusive: one of the same kind is not changed, for it cannot be in all respects.
-            socket.change(NEWQDISC, instead | EXCLUSIVE, &message::leaf(index, class, leaf))
-        }
-        Change::DropQueue(parent) => socket.change(DELQDISC, 0, &message::head(index, 0, *parent, 0)),
-        Change::SetClass(class) => socket.change(NEWTCLASS, CREATE, &message::class(index, class)),
-        Change::DropClass(minor) => {
-            socket.change(DELTCLASS, 0, &message::head(index, ROOT | u32::from(*minor), 0, 0))
-        }
-        Change::AddFilter(filter) => socket.change(NEWTFILTER, fresh, &message::filter(index, filter)),
+    let (kind, flags, body) = match change {
+        Change::AddRoot(default) => (NEWQDISC, instead, message::root(index, *default)),
+        Change::AddClsact => (NEWQDISC, fresh, message::clsact(index)),
+        // Exclusive: one of the same kind is not changed, for it cannot be in all respects.
+        Change::AddLeaf(class, leaf) => (NEWQDISC, instead | EXCLUSIVE, message::leaf(index, class, leaf)),
+        Change::DropQueue(parent) => (DELQDISC, 0, message::head(index, 0, *parent, 0)),
+        Change::SetClass(class) => (NEWTCLASS, CREATE, message::class(index, class)),
+        Change::DropClass(minor) => (DELTCLASS, 0, message::head(index, ROOT | u32::from(*minor), 0, 0)),
+        Change::AddFilter(filter) => (NEWTFILTER, fresh, message::filter(index, filter)),
         Change::DropFilter(filter) => {
             let place = message::place(filter.priority, filter.protocol);
-            socket.change(DELTFILTER, 0, &message::head(index, filter.handle, filter.parent, place))
+            (DELTFILTER, 0, message::head(index, filter.handle, filter.parent, place))
         }
-    }
+    };
+    Request { kind, flags, body }
 }
 
 #[cfg(test)]

@@ -27,11 +27,13 @@ impl Gateway {
     ///
     /// # Errors
     /// [`Error::Kernel`]: the first change that was refused; the others were tried all the same.
-    pub(crate) fn settle_queues(&mut self, wanted: &Wanted) -> Result<(), Error> {
-        self.settle_ifb(wanted)?;
-        self.settle_segments(wanted)?;
-        let (links, adopts, mut end) = (kernel::observe(&mut self.route, &[])?, self.adopts(), Ok(()));
-        for tree in self.queue_trees(wanted, &links) {
+    pub(crate) fn settle_queues(&mut self, wanted: &Wanted, links: &Observed) -> Result<(), Error> {
+        let made = self.settle_ifb(wanted, links)?;
+        let again = if made { Some(self.observe()?) } else { None };
+        let links = again.as_ref().unwrap_or(links);
+        self.settle_segments(wanted, links)?;
+        let (adopts, mut end) = (self.adopts(), Ok(()));
+        for tree in self.queue_trees(wanted, links) {
             let Some(link) = links.link(&tree.link) else { continue };
             match self.queues.settle(&mut self.route, link.index, &tree, adopts) {
                 Ok(made) => self.changes += made,
@@ -42,10 +44,12 @@ impl Gateway {
     }
 
     /// The link that what comes in goes through is there where it is wanted, and nowhere else.
-    fn settle_ifb(&mut self, wanted: &Wanted) -> Result<(), Error> {
-        let there = kernel::observe(&mut self.route, &[])?.link(IFB).is_some();
+    ///
+    /// Returns whether something was changed.
+    fn settle_ifb(&mut self, wanted: &Wanted, links: &Observed) -> Result<bool, Error> {
+        let there = links.link(IFB).is_some();
         match (wanted.qos.is_some(), there) {
-            (true, true) | (false, false) => return Ok(()),
+            (true, true) | (false, false) => return Ok(false),
             (true, false) => {
                 let made = self.route.change(NEWLINK, CREATE | EXCLUSIVE, &message::ifb(IFB));
                 made.map_err(Error::kernel(format!("{IFB}: not made")))?;
@@ -54,15 +58,14 @@ impl Gateway {
         }
         self.changes += 1;
         info!("{IFB} {}", if there { "removed" } else { "made" });
-        Ok(())
+        Ok(true)
     }
 
     /// What comes in by the line and from the home is put together to pieces that the line can take.
-    fn settle_segments(&mut self, wanted: &Wanted) -> Result<(), Error> {
+    fn settle_segments(&mut self, wanted: &Wanted, links: &Observed) -> Result<(), Error> {
         let bytes = links::segment_bytes(wanted);
         let guests = wanted.guest.iter().flat_map(|guest| &guest.ports);
         let ports = wanted.lan.ports.iter().chain(guests).chain([&wanted.wan.link]);
-        let links = self.observe()?;
         for link in ports.filter_map(|port| links.link(port)) {
             let cut = queues::cut(&mut self.route, link.index, Cut::Received, bytes);
             self.changes +=
