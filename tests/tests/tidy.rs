@@ -23,17 +23,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("init", &["contract", "sys"]), // `contract::keep` only: docs/decisions/0002-init-and-supervisor.md
     ("supervisor", &["contract", "sys", "wire", "sandbox"]),
     ("storage", &["contract", "sys", "wire", "state"]),
-    ("network", &["contract", "sys", "wire", "state"]),
-    ("lease", &["contract", "sys", "wire", "state"]),
-    ("names", &["contract", "sys", "wire", "trust"]),
-    ("multicast", &["contract", "sys", "wire"]),
-    ("time", &["contract", "sys", "wire", "trust", "state"]),
+    ("network", &["contract", "sys", "wire", "state", "testbed"]),
+    ("lease", &["contract", "sys", "wire", "state", "testbed"]),
+    ("names", &["contract", "sys", "wire", "trust", "testbed"]),
+    ("multicast", &["contract", "sys", "wire", "testbed"]),
+    ("time", &["contract", "sys", "wire", "trust", "state", "testbed"]),
     ("identity", &["contract", "sys", "wire", "state"]),
-    ("voice", &["contract", "sys", "wire"]),
+    ("voice", &["contract", "sys", "wire", "testbed"]),
     ("ctl", &["contract", "sys", "wire"]),
     ("reaper", &[]),
     ("services/hello", &[]),
     ("services/chatter", &[]),
+    ("testbed", &["contract", "sys"]), // tests only: no program of the firmware depends on it
     ("lab", &["contract"]),
 ];
 

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use stage::{Namespace, enter_stage, folder, run};
+use stage::{Namespace, enter, folder, run};
 
 /// Forwards.
 const FORWARDS: u32 = 200;
@@ -241,7 +241,7 @@ fn theirs(at: &Namespace, files: &[PathBuf; 3]) -> u64 {
 
 #[test]
 fn a_whole_network_from_nothing() {
-    if !enter_stage("a_whole_network_from_nothing") {
+    if !enter("a_whole_network_from_nothing") {
         return;
     }
     let (vlans, place) = (has_vlans(), folder("apply"));

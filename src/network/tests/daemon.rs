@@ -22,7 +22,7 @@ use contract::{attach, show};
 use network::room::Room;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use stage::{CONFIGURATION, Namespace, attachment, enter_stage, folder, lease, plug_in, run};
+use stage::{CONFIGURATION, Namespace, attachment, enter, folder, lease, plug_in, run};
 use wire::{Client, Listener};
 
 /// Where the daemon's wires and its configuration are: set in the process that is to be the daemon.
@@ -127,7 +127,7 @@ fn scene(name: &str) -> PathBuf {
 
 #[test]
 fn it_wishes_learns_attaches_and_shows() {
-    if !enter_stage("it_wishes_learns_attaches_and_shows") {
+    if !enter("it_wishes_learns_attaches_and_shows") {
         return;
     }
     let folder = scene("wires");
@@ -181,7 +181,7 @@ fn it_wishes_learns_attaches_and_shows() {
 
 #[test]
 fn a_lease_ends_though_nobody_says_so() {
-    if !enter_stage("a_lease_ends_though_nobody_says_so") {
+    if !enter("a_lease_ends_though_nobody_says_so") {
         return;
     }
     let folder = scene("ends");
@@ -196,7 +196,7 @@ fn a_lease_ends_though_nobody_says_so() {
 
 #[test]
 fn killed_under_a_connection_it_comes_back_and_touches_nothing() {
-    if !enter_stage("killed_under_a_connection_it_comes_back_and_touches_nothing") {
+    if !enter("killed_under_a_connection_it_comes_back_and_touches_nothing") {
         return;
     }
     const LIVES: u32 = 10;
@@ -244,7 +244,7 @@ fn killed_under_a_connection_it_comes_back_and_touches_nothing() {
 
 #[test]
 fn as_many_services_as_there_may_be_fit() {
-    if !enter_stage("as_many_services_as_there_may_be_fit") {
+    if !enter("as_many_services_as_there_may_be_fit") {
         return;
     }
     let folder = scene("many");
@@ -279,7 +279,7 @@ fn as_many_services_as_there_may_be_fit() {
 
 #[test]
 fn news_that_were_lost_are_made_up_for() {
-    if !enter_stage("news_that_were_lost_are_made_up_for") {
+    if !enter("news_that_were_lost_are_made_up_for") {
         return;
     }
     let folder = scene("lost");
@@ -319,7 +319,7 @@ fn order(life: &Life, ask: &show::Ask, text: Option<&str>) -> show::Answer {
 
 #[test]
 fn what_is_ordered_is_on_trial_until_it_is_confirmed() {
-    if !enter_stage("what_is_ordered_is_on_trial_until_it_is_confirmed") {
+    if !enter("what_is_ordered_is_on_trial_until_it_is_confirmed") {
         return;
     }
     let folder = scene("trial");
@@ -362,7 +362,7 @@ fn what_is_ordered_is_on_trial_until_it_is_confirmed() {
 
 #[test]
 fn a_file_that_changes_is_taken_at_once() {
-    if !enter_stage("a_file_that_changes_is_taken_at_once") {
+    if !enter("a_file_that_changes_is_taken_at_once") {
         return;
     }
     let folder = scene("watched");

@@ -8,7 +8,7 @@ use std::fs;
 
 use contract::learn::{Address6, Ipv6, Learned, Lease, OnLink};
 use network::gateway::{ADOPT_MS, Gateway};
-use stage::{CONFIGURATION, Namespace, attachment, enter_stage, folder, lease, plug_in, run};
+use stage::{CONFIGURATION, Namespace, attachment, enter, folder, lease, plug_in, run};
 
 fn ipv6(link: &str, prefixes: &[(&str, u32)]) -> Ipv6 {
     let prefix = |(prefix, preferred_s): &(&str, u32)| OnLink {
@@ -49,7 +49,7 @@ fn assert_settled(gateway: &mut Gateway) {
 
 #[test]
 fn a_prefix_reaches_home_and_services_and_the_next_one_cuts_nothing() {
-    if !enter_stage("a_prefix_reaches_home_and_services_and_the_next_one_cuts_nothing") {
+    if !enter("a_prefix_reaches_home_and_services_and_the_next_one_cuts_nothing") {
         return;
     }
     plug_in();
@@ -103,7 +103,7 @@ fn a_prefix_reaches_home_and_services_and_the_next_one_cuts_nothing() {
 
 #[test]
 fn voice_has_its_own_table_and_nothing_leaks() {
-    if !enter_stage("voice_has_its_own_table_and_nothing_leaks") {
+    if !enter("voice_has_its_own_table_and_nothing_leaks") {
         return;
     }
     plug_in();
@@ -158,7 +158,7 @@ fn voice_has_its_own_table_and_nothing_leaks() {
 
 #[test]
 fn bridges_and_ports_are_set_as_they_should_be() {
-    if !enter_stage("bridges_and_ports_are_set_as_they_should_be") {
+    if !enter("bridges_and_ports_are_set_as_they_should_be") {
         return;
     }
     plug_in();

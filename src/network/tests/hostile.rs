@@ -12,7 +12,7 @@ use contract::learn::{Learned, Lease};
 use contract::manifest::Protocol;
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use stage::neighbours::{LIMIT, Neighbours, PORT, SILENCE};
-use stage::{Namespace, attachment, enter_stage, lease, run};
+use stage::{Namespace, attachment, enter, lease, run};
 
 /// A socket that sends whole frames by `link`.
 fn frames(at: &Namespace, link: &str) -> OwnedFd {
@@ -55,7 +55,7 @@ fn advertisement(prefix: Ipv6Addr) -> Vec<u8> {
 
 #[test]
 fn no_router_but_the_leases_is_believed() {
-    if !enter_stage("no_router_but_the_leases_is_believed") {
+    if !enter("no_router_but_the_leases_is_believed") {
         return;
     }
     let (all, _gateway) = Neighbours::make();
@@ -71,7 +71,7 @@ fn no_router_but_the_leases_is_believed() {
 
 #[test]
 fn the_home_speaks_to_services_in_its_own_name() {
-    if !enter_stage("the_home_speaks_to_services_in_its_own_name") {
+    if !enter("the_home_speaks_to_services_in_its_own_name") {
         return;
     }
     let (all, mut gateway) = Neighbours::make();
@@ -96,7 +96,7 @@ fn the_home_speaks_to_services_in_its_own_name() {
 
 #[test]
 fn pings_of_strangers_do_not_use_up_those_of_the_home() {
-    if !enter_stage("pings_of_strangers_do_not_use_up_those_of_the_home") {
+    if !enter("pings_of_strangers_do_not_use_up_those_of_the_home") {
         return;
     }
     let (all, _gateway) = Neighbours::make();
@@ -119,7 +119,7 @@ fn pings_of_strangers_do_not_use_up_those_of_the_home() {
 
 #[test]
 fn what_is_of_one_link_is_not_passed_on() {
-    if !enter_stage("what_is_of_one_link_is_not_passed_on") {
+    if !enter("what_is_of_one_link_is_not_passed_on") {
         return;
     }
     let (all, _gateway) = Neighbours::make();
@@ -150,7 +150,7 @@ fn what_is_of_one_link_is_not_passed_on() {
 
 #[test]
 fn a_flood_of_link_layer_addresses_finds_an_end() {
-    if !enter_stage("a_flood_of_link_layer_addresses_finds_an_end") {
+    if !enter("a_flood_of_link_layer_addresses_finds_an_end") {
         return;
     }
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
@@ -177,7 +177,7 @@ fn a_flood_of_link_layer_addresses_finds_an_end() {
 
 #[test]
 fn a_connection_outlives_no_change_of_the_leases_address() {
-    if !enter_stage("a_connection_outlives_no_change_of_the_leases_address") {
+    if !enter("a_connection_outlives_no_change_of_the_leases_address") {
         return;
     }
     let (all, mut gateway) = Neighbours::make();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use contract::learn::Learned;
 use network::gateway::{ADOPT_MS, Gateway};
-use stage::{CONFIGURATION, Namespace, attachment, enter_stage, folder, lease, plug_in, run};
+use stage::{CONFIGURATION, Namespace, attachment, enter, folder, lease, plug_in, run};
 
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 
@@ -48,7 +48,7 @@ fn assert_says(said: &str, words: &[&str]) {
 
 #[test]
 fn the_firewall_is_what_nft_reads() {
-    if !enter_stage("the_firewall_is_what_nft_reads") {
+    if !enter("the_firewall_is_what_nft_reads") {
         return;
     }
     plug_in();
@@ -71,7 +71,7 @@ fn the_firewall_is_what_nft_reads() {
 
 #[test]
 fn other_networks_are_what_nft_makes_of_them_too() {
-    if !enter_stage("other_networks_are_what_nft_makes_of_them_too") {
+    if !enter("other_networks_are_what_nft_makes_of_them_too") {
         return;
     }
     plug_in();
@@ -112,7 +112,7 @@ fn other_networks_are_what_nft_makes_of_them_too() {
 
 #[test]
 fn what_somebody_else_changed_is_mended_and_what_is_his_is_left() {
-    if !enter_stage("what_somebody_else_changed_is_mended_and_what_is_his_is_left") {
+    if !enter("what_somebody_else_changed_is_mended_and_what_is_his_is_left") {
         return;
     }
     plug_in();
@@ -160,7 +160,7 @@ fn what_somebody_else_changed_is_mended_and_what_is_his_is_left() {
 
 #[test]
 fn nothing_is_passed_on_without_a_firewall() {
-    if !enter_stage("nothing_is_passed_on_without_a_firewall") {
+    if !enter("nothing_is_passed_on_without_a_firewall") {
         return;
     }
     plug_in();
@@ -194,7 +194,7 @@ fn nothing_is_passed_on_without_a_firewall() {
 
 #[test]
 fn links_follow_the_lease_and_the_cable() {
-    if !enter_stage("links_follow_the_lease_and_the_cable") {
+    if !enter("links_follow_the_lease_and_the_cable") {
         return;
     }
     run("ip link add eth0 type veth peer name isp");
@@ -248,7 +248,7 @@ fn links_follow_the_lease_and_the_cable() {
 
 #[test]
 fn a_service_gets_its_link_once() {
-    if !enter_stage("a_service_gets_its_link_once") {
+    if !enter("a_service_gets_its_link_once") {
         return;
     }
     plug_in();
@@ -297,7 +297,7 @@ fn a_service_gets_its_link_once() {
 
 #[test]
 fn the_next_life_adopts_what_is_right_and_drops_what_nobody_asks_for() {
-    if !enter_stage("the_next_life_adopts_what_is_right_and_drops_what_nobody_asks_for") {
+    if !enter("the_next_life_adopts_what_is_right_and_drops_what_nobody_asks_for") {
         return;
     }
     plug_in();
@@ -341,7 +341,7 @@ fn the_next_life_adopts_what_is_right_and_drops_what_nobody_asks_for() {
 
 #[test]
 fn a_wrong_configuration_changes_nothing_and_a_new_one_moves_services() {
-    if !enter_stage("a_wrong_configuration_changes_nothing_and_a_new_one_moves_services") {
+    if !enter("a_wrong_configuration_changes_nothing_and_a_new_one_moves_services") {
         return;
     }
     plug_in();

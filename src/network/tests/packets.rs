@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use stage::neighbours::Met::{From as Reached, Refused, Silence};
 use stage::neighbours::{LIMIT, Met, Neighbours, PORT, SILENCE};
-use stage::{Namespace, enter_stage, run};
+use stage::{Namespace, enter, run};
 
 fn from(text: &str) -> Met {
     Reached(text.parse().unwrap())
@@ -19,7 +19,7 @@ fn from(text: &str) -> Met {
 
 #[test]
 fn who_may_open_a_connection_to_whom() {
-    if !enter_stage("who_may_open_a_connection_to_whom") {
+    if !enter("who_may_open_a_connection_to_whom") {
         return;
     }
     let (all, mut gateway) = Neighbours::make();
@@ -73,7 +73,7 @@ fn who_may_open_a_connection_to_whom() {
 
 #[test]
 fn nobody_speaks_in_another_ones_name() {
-    if !enter_stage("nobody_speaks_in_another_ones_name") {
+    if !enter("nobody_speaks_in_another_ones_name") {
         return;
     }
     let (all, _gateway) = Neighbours::make();
@@ -102,7 +102,7 @@ fn nobody_speaks_in_another_ones_name() {
 
 #[test]
 fn pings_are_answered_and_segments_fit() {
-    if !enter_stage("pings_are_answered_and_segments_fit") {
+    if !enter("pings_are_answered_and_segments_fit") {
         return;
     }
     let (all, _gateway) = Neighbours::make();

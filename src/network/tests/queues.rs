@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use contract::attach::Rates;
 use network::gateway::{ADOPT_MS, Gateway};
 use network::target::Attachment;
-use stage::{CONFIGURATION, Namespace, attachment, enter_stage, folder, plug_in, run};
+use stage::{CONFIGURATION, Namespace, attachment, enter, folder, plug_in, run};
 
 const QUEUES: &str =
     "\n[qos]\nup_kbit_s = 20000\ndown_kbit_s = 40000\nservices_kbit_s = 4000\noverhead_bytes = 22\n";
@@ -75,7 +75,7 @@ fn rated(slot: u8, floor: u32, ceiling: u32) -> Attachment {
 
 #[test]
 fn queues_of_the_line_are_what_tc_reads() {
-    if !enter_stage("queues_of_the_line_are_what_tc_reads") || !can() {
+    if !enter("queues_of_the_line_are_what_tc_reads") || !can() {
         return;
     }
     plug_in();
@@ -130,7 +130,7 @@ fn queues_of_the_line_are_what_tc_reads() {
 
 #[test]
 fn a_service_has_its_ceiling_at_both_ends_and_its_floor_on_the_line() {
-    if !enter_stage("a_service_has_its_ceiling_at_both_ends_and_its_floor_on_the_line") || !can() {
+    if !enter("a_service_has_its_ceiling_at_both_ends_and_its_floor_on_the_line") || !can() {
         return;
     }
     plug_in();

@@ -21,7 +21,7 @@ use network::filter::{Filter, set_forwarding};
 use network::firewall::{self, Facts};
 use network::target::Attachment;
 use stage::neighbours::{LIMIT, SILENCE};
-use stage::{Namespace, enter_stage, run};
+use stage::{Namespace, enter, run};
 
 const WANTED: &str = r#"
 [wan]
@@ -286,7 +286,7 @@ const IPV6: [Row; 16] = [
 
 #[test]
 fn each_zone_reaches_what_the_table_says() {
-    if !enter_stage("each_zone_reaches_what_the_table_says") {
+    if !enter("each_zone_reaches_what_the_table_says") {
         return;
     }
     let mut town = Town::make();
@@ -319,7 +319,7 @@ fn each_zone_reaches_what_the_table_says() {
 
 #[test]
 fn a_sender_that_cannot_be_is_not_heard() {
-    if !enter_stage("a_sender_that_cannot_be_is_not_heard") {
+    if !enter("a_sender_that_cannot_be_is_not_heard") {
         return;
     }
     let town = Town::make();
@@ -343,7 +343,7 @@ fn a_sender_that_cannot_be_is_not_heard() {
 
 #[test]
 fn strangers_tools_find_nothing_open() {
-    if !enter_stage("strangers_tools_find_nothing_open") {
+    if !enter("strangers_tools_find_nothing_open") {
         return;
     }
     if Command::new("nmap").arg("--version").output().is_err() {

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use contract::calls::Answer;
 use stage::{
-    HOME_ADDRESS, PHONE, PLATFORM_ADDRESS, PLAY_ADDRESS, Stage, Talker, begin, daemon, enter, media, rows,
-    until,
+    HOME_ADDRESS, PHONE, PLATFORM_ADDRESS, PLAY_ADDRESS, Stage, Talker, begin, daemon, enter, media,
+    platform, rows, until,
 };
 
 /// A phone: baresip with a tone for a microphone. It takes every call, or makes the one to `dials`.
@@ -41,7 +41,7 @@ fn a_phone_is_called_and_calls() {
     let mut stage = Stage::new();
     let _daemon = daemon();
     stage.tell();
-    let mut platform = Talker::platform();
+    let mut platform = platform();
     let phone = baresip(None);
     let registered = platform.hears("registered");
     assert!(registered.contains(PLAY_ADDRESS) && !registered.contains("192.168."), "{registered}");
@@ -104,7 +104,7 @@ fn nobody_else_is_served() {
     let mut stage = Stage::new();
     let _daemon = daemon();
     stage.tell();
-    let mut platform = Talker::platform();
+    let mut platform = platform();
     // A token that nobody has.
     platform.tell(&format!("call sip:nobody@{PLAY_ADDRESS}:5060"));
     assert_eq!(platform.hears("refused"), "refused 404");

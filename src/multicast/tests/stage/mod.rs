@@ -1,111 +1,36 @@
 //! A gateway between a station and two homes' boxes, each in a network namespace of its own; the real daemon; and a `network` that a test
 //! plays.
 //!
-//! In:  the name of a test. Out: the same test, inside; it ends with everything that it started.
+//! In:  what `network` would say. Out: what the daemon says, and what boxes see.
 //!
-//! Source: unshare(1), nsenter(1), ip-netns(8), veth(4).
-#![allow(dead_code, reason = "each test takes what it needs")]
+//! Source: `testbed`.
+#![allow(dead_code, unused_imports, reason = "each test takes what it needs")]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
 
 use contract::groups::{Answer, Ask};
 use contract::told::{Multicast, Side, Told};
 use contract::wires::{GROUPS, TOLD, Wire};
 use sys::mroute::{self, Family};
+pub(crate) use testbed::{Program, Talker, at, run_at as run, until};
 use wire::{Client, Connection, Listener};
 
-/// Set inside.
-const INSIDE: &str = "SHG_MULTICAST_INSIDE";
 /// Programs that a test needs, all of Debian.
 const PROGRAMS: [&str; 4] = ["ip", "nsenter", "setpriv", "python3"];
+
+/// As [`testbed::enter`].
+pub(crate) fn enter(name: &str) -> bool {
+    let snoops = "ip link add type veth && ip link add name br type bridge mcast_router 2 && test -e /proc/net/ip6_mr_vif";
+    testbed::enter(name, &PROGRAMS, snoops)
+}
+
 const VIEWER: &str = include_str!("../data/viewer.py");
 const STATION: &str = include_str!("../data/station.py");
 /// The port of all streams.
 const PORT: &str = "5004";
-
-/// Is this the process inside? Else runs the test `name` there, and fails where that fails.
-pub(crate) fn enter(name: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        return true;
-    }
-    const UNSHARE: [&str; 8] =
-        ["--user", "--map-root-user", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
-    let missing = |program: &&&str| {
-        let folders = ["/sbin", "/usr/sbin", "/bin", "/usr/bin"];
-        !folders.iter().any(|folder| Path::new(folder).join(program).exists())
-    };
-    if let Some(program) = PROGRAMS.iter().find(missing) {
-        println!("skipped: {name}: no program {program}");
-        return false;
-    }
-    let links = "ip link add type veth && ip link add name br type bridge mcast_router 2 && test -e /proc/net/ip6_mr_vif";
-    let trial = Command::new("unshare").args(UNSHARE).args(["sh", "-c", links]).output();
-    if !trial.is_ok_and(|output| output.status.success()) {
-        println!(
-            "skipped: {name}: no namespaces of our own here, or no bridge that snoops, or no multicast routing"
-        );
-        return false;
-    }
-    let own = std::env::current_exe().unwrap();
-    let mut command = Command::new("unshare");
-    command.args(UNSHARE).arg("--").arg(own).args([name, "--exact", "--nocapture", "--test-threads=1"]);
-    let output = command.env(INSIDE, "1").output().unwrap();
-    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success(), "{name}: inside:\n{text}");
-    text.lines()
-        .filter(|line| line.starts_with("skipped") || line.starts_with("| "))
-        .for_each(|line| println!("{line}"));
-    false
-}
-
-/// Asks until there is an answer, for at most `limit_s` seconds.
-pub(crate) fn until<T>(what: &str, limit_s: u64, mut question: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(limit_s);
-    loop {
-        if let Some(answer) = question() {
-            return answer;
-        }
-        assert!(Instant::now() < end, "{what}: not within {limit_s} s");
-        std::thread::sleep(Duration::from_millis(20)); // a step of a wait with a limit
-    }
-}
-
-/// Runs a line of words to its end, at a side or (`""`) at the gateway, and returns what it wrote.
-pub(crate) fn run(side: &str, line: &str) -> String {
-    let words: Vec<&str> = line.split(' ').collect();
-    let output = at(side, &words).output().unwrap();
-    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success(), "{side}: {line}: {text}");
-    text
-}
-
-fn at(side: &str, words: &[&str]) -> Command {
-    if side.is_empty() {
-        let mut command = Command::new(words[0]);
-        command.args(&words[1..]);
-        return command;
-    }
-    let mut command = Command::new("nsenter");
-    command.arg(format!("--net=/run/netns/{side}")).arg("--").args(words);
-    command
-}
-
-/// A program that runs until it is dropped.
-pub(crate) struct Program(pub(crate) Child);
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// The gateway: `wan` leads to the station's `eth0`, the bridge `lan` to those of two boxes.
 pub(crate) struct Stage {
@@ -177,20 +102,9 @@ fn link_local(link: &str) -> Ipv6Addr {
     })
 }
 
-/// The real daemon, started as the supervisor starts it, with no right at all.
+/// The real daemon, with no right at all.
 pub(crate) fn daemon() -> Program {
-    let _ = fs::remove_file(GROUPS.path);
-    let listener = sys::seqpacket::listen(Path::new(GROUPS.path)).unwrap();
-    let (ready, notify): (OwnedFd, OwnedFd) = nix::unistd::pipe().unwrap();
-    let line = "exec 3<&0 4>&1 </dev/null >&2; exec setpriv --no-new-privs \
-        --bounding-set=-all --inh-caps=-all \"$0\"";
-    let mut command = Command::new("sh");
-    command.args(["-c", line, env!("CARGO_BIN_EXE_multicast")]);
-    command.env("LISTEN_FDNAMES", "groups").env("NOTIFY_FD", "4");
-    let child = command.stdin(Stdio::from(listener)).stdout(Stdio::from(notify)).spawn().unwrap();
-    drop(command);
-    assert_eq!(sys::descriptor::wait_readable(ready.as_fd(), 5_000), Ok(true), "multicast is ready");
-    Program(child)
+    testbed::daemon(env!("CARGO_BIN_EXE_multicast"), &GROUPS, "", &[])
 }
 
 /// All rows of the wire `groups`.
@@ -224,38 +138,19 @@ pub(crate) fn station(seconds: u32, groups: &[&str]) -> Program {
 }
 
 /// A set-top box.
-pub(crate) struct Viewer {
-    program: Program,
-    said: Receiver<String>,
-}
+pub(crate) struct Viewer(Talker);
 
 impl Viewer {
     pub(crate) fn at(side: &str) -> Self {
-        let mut child = at(side, &["python3", "-c", VIEWER, "eth0", PORT])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (say, said) = channel();
-        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| say.send(line)));
-        let viewer = Self { program: Program(child), said };
-        assert_eq!(viewer.hears(), "ready");
-        viewer
-    }
-
-    fn hears(&self) -> String {
-        self.said.recv_timeout(Duration::from_secs(10)).expect("the box says something within 10 s")
-    }
-
-    fn tell(&mut self, line: &str) {
-        writeln!(self.program.0.stdin.as_mut().unwrap(), "{line}").unwrap();
+        let talker = Talker::start(side, &["python3", "-c", VIEWER, "eth0", PORT]);
+        talker.hears("ready");
+        Self(talker)
     }
 
     /// Watches `group` (or `group source`), and returns how long its first packet took, in milliseconds.
     pub(crate) fn join(&mut self, group: &str) -> u64 {
         self.join_blindly(group);
-        let said = self.hears();
+        let said = self.0.hears("first ");
         let words: Vec<&str> = said.split(' ').collect();
         assert_eq!((words[0], words[1]), ("first", group.split(' ').next().unwrap()), "{said}");
         words[2].parse().unwrap()
@@ -263,18 +158,18 @@ impl Viewer {
 
     /// Watches, and does not wait for a picture.
     pub(crate) fn join_blindly(&mut self, group: &str) {
-        self.tell(&format!("join {group}"));
+        self.0.tell(&format!("join {group}"));
     }
 
     pub(crate) fn leave(&mut self, group: &str) {
-        self.tell(&format!("leave {group}"));
-        assert_eq!(self.hears(), format!("left {group}"));
+        self.0.tell(&format!("leave {group}"));
+        self.0.hears(&format!("left {group}"));
     }
 
     /// Packets since the last count, and how many of them were lost.
     pub(crate) fn count(&mut self, group: &str) -> (u64, u64) {
-        self.tell(&format!("count {group}"));
-        let said = self.hears();
+        self.0.tell(&format!("count {group}"));
+        let said = self.0.hears(&format!("{group} "));
         let mut words = said.split(' ').skip(1).map(|word| word.parse().unwrap());
         (words.next().unwrap(), words.next().unwrap())
     }

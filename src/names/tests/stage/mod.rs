@@ -1,100 +1,32 @@
 //! A gateway with a provider on one side, a host at home and a guest on the other, each in a network namespace of its own; the real
 //! daemon; and a `network` and a `lease` that a test plays.
 //!
-//! In:  the name of a test. Out: the same test, inside; it ends with everything that it started.
+//! In:  what `network` and `lease` would say. Out: what the daemon says, and what hosts are answered.
 //!
-//! Source: unshare(1), nsenter(1), ip-netns(8), veth(4), dig(1).
-#![allow(dead_code, reason = "each test takes what it needs")]
+//! Source: dig(1); `testbed`.
+#![allow(dead_code, unused_imports, reason = "each test takes what it needs")]
 
 pub(crate) mod hostile;
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Stdio;
 
 use contract::mac::Mac;
 use contract::resolve::{Answer, Ask, Local};
 use contract::told::{Home, Names, Told, Who};
 use contract::wanted::reach::Upstream;
 use contract::wires::{RESOLVE, TOLD, Wire};
+pub(crate) use testbed::{Program, at, has, ip, run, until};
 use wire::{Client, Connection, Listener};
 
-/// Set inside.
-const INSIDE: &str = "SHG_NAMES_INSIDE";
 /// Programs that a test needs, all of Debian.
 const PROGRAMS: [&str; 5] = ["ip", "nsenter", "setpriv", "dnsmasq", "dig"];
 
-/// Is this the process inside? Else runs the test `name` there, and fails where that fails.
+/// As [`testbed::enter`].
 pub(crate) fn enter(name: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        return true;
-    }
-    const UNSHARE: [&str; 8] =
-        ["--user", "--map-root-user", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
-    if let Some(missing) = PROGRAMS.iter().find(|program| !has(program)) {
-        println!("skipped: {name}: no program {missing}");
-        return false;
-    }
-    let trial = Command::new("unshare").args(UNSHARE).args(["sh", "-c", "ip link add type veth"]).output();
-    if !trial.is_ok_and(|output| output.status.success()) {
-        println!("skipped: {name}: this machine lets us make no namespaces, or no veth in them");
-        return false;
-    }
-    let own = std::env::current_exe().unwrap();
-    let mut command = Command::new("unshare");
-    command.args(UNSHARE).arg("--").arg(own).args([name, "--exact", "--nocapture", "--test-threads=1"]);
-    // What it says inside is said here only where it matters: a suite's words twice would be counted twice.
-    let output = command.env(INSIDE, "1").output().unwrap();
-    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success(), "{name}: inside:\n{text}");
-    let told = |line: &&str| line.starts_with("skipped") || line.starts_with("figure");
-    text.lines().filter(told).for_each(|line| println!("{line}"));
-    false
-}
-
-/// Is there a program of that name?
-pub(crate) fn has(program: &str) -> bool {
-    ["/sbin", "/usr/sbin", "/bin", "/usr/bin"].iter().any(|folder| Path::new(folder).join(program).exists())
-}
-
-/// Asks until there is an answer, for at most `limit_s` seconds.
-pub(crate) fn until<T>(what: &str, limit_s: u64, mut question: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(limit_s);
-    loop {
-        if let Some(answer) = question() {
-            return answer;
-        }
-        assert!(Instant::now() < end, "{what}: not within {limit_s} s");
-        std::thread::sleep(Duration::from_millis(20)); // a step of a wait with a limit
-    }
-}
-
-/// Runs a program to its end, and returns what it wrote.
-pub(crate) fn run(words: &[&str]) -> String {
-    let output = Command::new(words[0]).args(&words[1..]).output().unwrap();
-    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success(), "{words:?}: {text}");
-    text
-}
-
-/// A program that runs until it is dropped.
-pub(crate) struct Program(pub(crate) Child);
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// `words`, at the provider's (`isp`) or at a host's (`home`, `guest`).
-pub(crate) fn at(side: &str, words: &[&str]) -> Command {
-    let mut command = Command::new("nsenter");
-    command.arg(format!("--net=/run/netns/{side}")).arg("--").args(words);
-    command
+    testbed::enter(name, &PROGRAMS, "ip link add type veth")
 }
 
 /// What dig says at a host's, in its own words. The gateway is 192.168.1.1 at home and 192.168.2.1 among guests.
@@ -206,27 +138,10 @@ pub(crate) fn upstream(address: &str, port: u16) -> Upstream {
     Upstream { address: address.parse().unwrap(), port, tls: "".into() }
 }
 
-pub(crate) fn ip(side: &str, words: &str) {
-    let words: Vec<&str> = ["ip"].into_iter().chain(words.split(' ')).collect();
-    let output = at(side, &words).output().unwrap();
-    assert!(output.status.success(), "{side}: {words:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// The real daemon, started as the supervisor starts it, and with as few rights.
+/// The real daemon.
 pub(crate) fn daemon() -> Program {
-    let listener = sys::seqpacket::listen(Path::new(RESOLVE.path)).unwrap();
-    let (ready, notify): (OwnedFd, OwnedFd) = nix::unistd::pipe().unwrap();
-    // The shell puts the wire at 3 and the notify descriptor at 4.
-    let line = "exec 3<&0 4>&1 </dev/null >&2; exec setpriv --no-new-privs \
-        --bounding-set=-all,+net_bind_service --inh-caps=-all \"$0\"";
-    let mut command = Command::new("sh");
     let program = std::env::var("SHG_NAMES").unwrap_or(env!("CARGO_BIN_EXE_names").to_owned());
-    command.args(["-c", line, &program]);
-    command.env("LISTEN_FDNAMES", "resolve").env("NOTIFY_FD", "4");
-    let child = command.stdin(Stdio::from(listener)).stdout(Stdio::from(notify)).spawn().unwrap();
-    drop(command);
-    assert_eq!(sys::descriptor::wait_readable(ready.as_fd(), 5_000), Ok(true), "names is ready");
-    Program(child)
+    testbed::daemon(&program, &RESOLVE, "+net_bind_service", &[])
 }
 
 /// All rows of the wire `resolve`.

@@ -1,17 +1,15 @@
-//! Where the network is tried: user, network and process namespaces of the test's own, so that the machine sees nothing of it.
+//! Where the network is tried: a machine with two links, and services' namespaces.
 //!
-//! In:  the name of a test. Out: that test, run again inside; or the reason why it cannot run here.
+//! In:  names of links and services. Out: descriptors of what was made. ip(8), nft(8) and tc(8) are the oracles.
 //!
-//! Source: unshare(1), user_namespaces(7); ip(8) and nft(8) are the oracles.
+//! Source: `testbed`.
 
-#![allow(dead_code, reason = "no test needs all of it")]
+#![allow(dead_code, unused_imports, reason = "no test needs all of it")]
 
 pub(crate) mod neighbours;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::PathBuf;
-use std::process::Command;
 
 use contract::Name;
 use contract::learn::Lease;
@@ -19,53 +17,19 @@ use contract::manifest::{Audience, Protocol, Serve};
 use network::target::Attachment;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+pub(crate) use testbed::folder;
 
-/// Set in the process that runs inside: a folder of its own, which goes when it has ended.
-const INSIDE: &str = "NETWORK_STAGE";
 /// The configuration that is shipped.
 pub(crate) const CONFIGURATION: &str = include_str!("../../../../rootfs/etc/shg/network.toml");
 
-/// Is this the process inside? Else runs the test `name` there, and fails where that fails.
-pub(crate) fn enter_stage(name: &str) -> bool {
-    const UNSHARE: [&str; 7] =
-        ["--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
-    if std::env::var_os(INSIDE).is_some() {
-        return true;
-    }
-    for program in ["ip", "nft", "nsenter"] {
-        if Command::new(program).arg("--version").output().is_err() {
-            println!("skipped: {name}: no {program} here");
-            return false;
-        }
-    }
-    let tried = Command::new("unshare").args(UNSHARE).args(["nft", "add", "table", "inet", "trial"]).output();
-    if !tried.as_ref().is_ok_and(|tried| tried.status.success()) {
-        println!("skipped: {name}: this machine gives us no network namespace with nftables: {tried:?}");
-        return false;
-    }
-    let folder = std::env::temp_dir().join(format!("shg-network-{}-{name}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    let own = std::env::current_exe().unwrap();
-    let mut command = Command::new("unshare");
-    command.args(UNSHARE).arg("--").arg(own).args([name, "--exact", "--nocapture", "--test-threads=1"]);
-    // What it says inside is said here only where it matters: a suite's words twice would be counted twice.
-    let output = command.env(INSIDE, &folder).output();
-    let _ = fs::remove_dir_all(&folder);
-    let output = output.unwrap();
-    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success(), "{name}: inside:\n{text}");
-    let said = |line: &&str| line.starts_with("skipped") || line.starts_with("figure ");
-    text.lines().filter(said).for_each(|line| println!("{line}"));
-    false
+/// As [`testbed::enter`].
+pub(crate) fn enter(name: &str) -> bool {
+    testbed::enter(name, &["ip", "nft", "nsenter"], "nft add table inet trial")
 }
 
-/// Runs a command to its end and returns what it said.
-pub(crate) fn run(words: &str) -> String {
-    let mut words = words.split_whitespace();
-    let output = Command::new(words.next().unwrap()).args(words.clone()).output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{:?}: {errors}", words.collect::<Vec<_>>());
-    String::from_utf8(output.stdout).unwrap()
+/// Runs a line of words to its end, and returns what it wrote.
+pub(crate) fn run(line: &str) -> String {
+    testbed::run_at("", line)
 }
 
 /// The two links of the board, as pairs; their other ends are the cables.
@@ -121,14 +85,6 @@ impl Namespace {
     pub(crate) fn copies(&self) -> (OwnedFd, OwnedFd) {
         (self.namespace.try_clone().unwrap(), self.netlink.try_clone().unwrap())
     }
-}
-
-/// A folder of the test's own.
-pub(crate) fn folder(name: &str) -> PathBuf {
-    let folder = PathBuf::from(std::env::var_os(INSIDE).unwrap()).join(name);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).unwrap();
-    folder
 }
 
 /// A lease of the WAN's, with this last byte.

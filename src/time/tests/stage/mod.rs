@@ -1,15 +1,14 @@
 //! A network namespace with time servers that we did not write, and the engine in it with a clock of the test's own.
 //!
-//! In:  the name of a test. Out: the same test, inside; it ends with everything that it started.
+//! In:  whom to ask, and how wrong the clock is. Out: what the engine says and does.
 //!
-//! Source: unshare(1), chrony.conf(5), dnsmasq(8).
-#![allow(dead_code, reason = "each test takes what it needs")]
+//! Source: chrony.conf(5), dnsmasq(8); `testbed`.
+#![allow(dead_code, unused_imports, reason = "each test takes what it needs")]
 
 use std::cell::RefCell;
 use std::fs;
 use std::net::UdpSocket;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -19,68 +18,16 @@ use contract::told;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use state::Folder;
 use sys::Errno;
+pub(crate) use testbed::{Program, run};
 use time::clockwork::{Clock, Slew};
 use time::engine::Engine;
 use time::kept::Keeper;
 use time::servers::Servers;
 use time::stamp;
 
-/// Set inside.
-const INSIDE: &str = "SHG_TIME_INSIDE";
-
-/// Is this the process inside? Else runs the test `name` there, and fails where that fails.
+/// As [`testbed::enter`].
 pub(crate) fn enter(name: &str, programs: &[&str]) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        return true;
-    }
-    const UNSHARE: [&str; 8] =
-        ["--user", "--map-root-user", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
-    let folders = ["/sbin", "/usr/sbin", "/bin", "/usr/bin"];
-    let found = |program: &&&str| !folders.iter().any(|folder| Path::new(folder).join(program).exists());
-    if let Some(missing) = programs.iter().find(found) {
-        println!("skipped: {name}: no program {missing}");
-        return false;
-    }
-    let trial = Command::new("unshare").args(UNSHARE).args(["ip", "link", "set", "lo", "up"]).output();
-    if !trial.is_ok_and(|output| output.status.success()) {
-        println!("skipped: {name}: this machine lets us make no namespaces");
-        return false;
-    }
-    let mut command = Command::new("unshare");
-    command.args(UNSHARE).arg("--").arg(std::env::current_exe().unwrap());
-    command.args([name, "--exact", "--nocapture", "--test-threads=1"]);
-    let output = command.env(INSIDE, "1").output().unwrap();
-    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success(), "{name}: inside:\n{text}");
-    text.lines().filter(|line| line.starts_with("skipped")).for_each(|line| println!("{line}"));
-    false
-}
-
-/// Runs a program to its end, and returns what it wrote.
-pub(crate) fn run(words: &[&str]) -> String {
-    let output = Command::new(words[0]).args(&words[1..]).output().unwrap();
-    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success(), "{words:?}: {text}");
-    text
-}
-
-/// A program that runs until it is dropped.
-pub(crate) struct Program(Child);
-
-impl Program {
-    pub(crate) fn start(words: &[&str], log: &Path) -> Self {
-        let log = fs::File::create(log).unwrap();
-        let mut command = Command::new(words[0]);
-        command.args(&words[1..]).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        Self(command.spawn().unwrap())
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    testbed::enter(name, programs, "ip link set lo up")
 }
 
 /// What time it is, in nanoseconds since 1970.
@@ -169,8 +116,11 @@ impl Stage {
         );
         fs::write(&file, text).unwrap();
         let file = file.display().to_string();
-        self.programs
-            .push(Program::start(&["chronyd", "-d", "-x", "-u", "root", "-F", "0", "-f", &file], &log));
+        self.programs.push(Program::start(
+            "",
+            &["chronyd", "-d", "-x", "-u", "root", "-F", "0", "-f", &file],
+            Some(&log),
+        ));
     }
 
     /// Ends the program that was started last.
@@ -190,7 +140,7 @@ impl Stage {
             words.push(format!("--host-record={name},{address}"));
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        self.programs.push(Program::start(&words, &self.top.join("log-names")));
+        self.programs.push(Program::start("", &words, Some(&self.top.join("log-names"))));
         listens("192.0.2.53:53");
     }
 
