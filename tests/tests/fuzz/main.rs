@@ -160,7 +160,7 @@ fn home() -> wanted::Wanted {
 #[test]
 fn netlink_firewall() {
     let (sample, _) =
-        network::firewall::table(&home(), &[], &network::firewall::Facts::default()).batch(7, 1);
+        network::firewall::table(&home(), &[], &network::firewall::Facts::default()).batch(true, 7, 1);
     run("netlink_firewall", &[&sample], |bytes| {
         let bodies: Vec<Vec<u8>> =
             network::bytes::messages(bytes).map(|message| message.body.to_vec()).collect();
