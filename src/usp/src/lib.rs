@@ -12,6 +12,11 @@
 pub mod message;
 pub mod record;
 
+pub mod path;
+pub mod permission;
+
+pub mod session;
+
 pub mod code;
 
 mod proto;

@@ -4,8 +4,9 @@ use tests::fuzz::run;
 use usp::message::act::{Event, Notify, NotifyKind};
 use usp::message::read::Get;
 use usp::message::{Entry, RequestKind};
+use usp::path::Path;
 use usp::record::{Kind, NoSessionContext, SessionContext};
-use usp::{GATEWAY, Msg, Record};
+use usp::{GATEWAY, Msg, Record, session};
 
 fn messages() -> Vec<Vec<u8>> {
     let event = Event {
@@ -65,5 +66,46 @@ fn usp_record() {
         if let Some(Kind::NoSession(NoSessionContext { payload })) = &record.kind {
             let _ = Msg::decode(payload, &GATEWAY);
         }
+    });
+}
+
+#[test]
+fn usp_path() {
+    let samples: [&[u8]; 2] = [
+        b"Device.A.[B.C>=7&&Name==\"a.b]%22\"].Ref#2+.*.{i}.12.Do()",
+        b"Device.LocalAgent.Controller.1.EndpointID",
+    ];
+    run("usp_path", &samples, |bytes| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return };
+        let Ok(path) = Path::parse(text) else { return };
+        let printed = path.to_string();
+        // A text may be written with more per cent signs than it needs; then it prints shorter, and only once.
+        assert_eq!(Path::parse(&printed).as_ref(), Ok(&path), "{printed}");
+    });
+}
+
+#[test]
+fn usp_session() {
+    let sample: Vec<u8> = (0..64).collect();
+    run("usp_session", &[&sample], |bytes| {
+        let mut here = None;
+        let mut kept = 0;
+        for word in bytes.chunks(6) {
+            let at = |place: usize| word.get(place).copied().unwrap_or(0);
+            let sar = [usp::record::Sar::None, usp::record::Sar::Begin, usp::record::Sar::InProcess];
+            let sar = sar.get(usize::from(at(3))).copied().unwrap_or(usp::record::Sar::Complete);
+            let piece = SessionContext {
+                session_id: u64::from(at(0) % 3),
+                sequence_id: u64::from(at(1)),
+                expected_id: u64::from(at(2)),
+                retransmit_id: u64::from(at(4)),
+                payload_sar_state: sar,
+                payloadrec_sar_state: sar,
+                payload: vec![vec![7; usize::from(at(5)) * 64].into()],
+            };
+            let heard = session::hear(&mut here, &piece);
+            kept += heard.messages.iter().map(Vec::len).sum::<usize>();
+        }
+        assert!(kept <= bytes.len() * 64 * 256, "nothing comes of nothing");
     });
 }
