@@ -19,6 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("trust", &["sys"]), // the wall clock with 64 bits
     ("state", &[]),
     ("usp", &[]),
+    ("bundle", &["contract"]),
     ("sandbox", &["contract", "sys"]),
     ("init", &["contract", "sys"]), // `contract::keep` only: docs/decisions/0002-init-and-supervisor.md
     ("supervisor", &["contract", "sys", "wire", "sandbox"]),

@@ -18,6 +18,8 @@ TEST="$TEST dhcpcd-base natpmpc kea-admin kea-dhcp4-server kea-dhcp6-server ndis
 TEST="$TEST crun bubblewrap"
 # Strangers with their tools.
 TEST="$TEST nmap thc-ipv6"
+# Bundles: makers of images, a registry, somebody else's trees of hashes.
+TEST="$TEST umoci buildah skopeo docker-registry cryptsetup-bin"
 # To build the board kernel.
 KERNEL='make gcc flex bison bc libelf-dev libssl-dev xz-utils'
 
