@@ -19,7 +19,7 @@ pub mod key;
 
 pub mod keeper;
 
-pub mod askers;
+pub mod answer;
 pub mod room;
 
 use std::fmt;

@@ -8,10 +8,10 @@ use std::path::Path;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use state::{Folder, RETRY_MS};
 use sys::Errno;
-use wire::Listener;
+use wire::{Askers, Listener};
 
 use crate::Error;
-use crate::askers::Askers;
+use crate::answer::answer;
 use crate::keeper::Keeper;
 
 /// Everything that the daemon holds.
@@ -37,7 +37,8 @@ impl Room {
         loop {
             // The disk is looked at before anybody is answered: who asks early gets the kept one, where it is there.
             self.keeper.attend()?;
-            self.askers.turn(&mut self.keeper);
+            let keeper = &mut self.keeper;
+            self.askers.turn(|ask, client| client.send(&answer(keeper, &ask), &[]));
             self.wait()?;
         }
     }

@@ -7,27 +7,10 @@ use std::process::ExitCode;
 
 use contract::wires::LEASES;
 use lease::room::Room;
-use log::error;
 use state::Folder;
 
 fn main() -> ExitCode {
-    let listener = wire::take(LEASES);
-    sys::logger::to_stderr("lease");
-    let Some(listener) = listener else {
-        error!("wire leases: not handed to us; the supervisor starts this program");
-        return ExitCode::from(2);
-    };
     let other = std::env::args_os().nth(1);
     let folder = other.map_or_else(|| Folder::of("lease"), |path| Folder::at(Path::new(&path)));
-    let run = Room::open(listener, &folder).and_then(|mut room| {
-        wire::notify_ready();
-        room.run()
-    });
-    match run {
-        Ok(never) => match never {},
-        Err(error) => {
-            error!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    wire::serve([LEASES], |[leases]| Room::open(leases, &folder), Room::run)
 }

@@ -25,7 +25,7 @@ pub mod household;
 pub mod kernel;
 pub mod querier;
 
-pub mod askers;
+pub mod answers;
 pub mod room;
 
 use std::fmt;

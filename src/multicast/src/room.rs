@@ -5,16 +5,17 @@
 use std::convert::Infallible;
 use std::os::fd::{AsFd, OwnedFd};
 
+use contract::groups::Ask;
 use contract::told::{Multicast, Told};
 use contract::wires::TOLD;
 use log::{info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use sys::mroute::Family;
 use sys::{Errno, clock};
-use wire::{Line, Listener};
+use wire::{Askers, Line, Listener};
 
 use crate::Error;
-use crate::askers::Askers;
+use crate::answers::answers;
 use crate::household::Household;
 use crate::kernel::Kernel;
 
@@ -49,7 +50,8 @@ impl Room {
             for household in &mut self.households {
                 household.turn(now_ms);
             }
-            self.askers.turn(&self.households, now_ms);
+            let households = &self.households;
+            self.askers.turn(|Ask::Groups, client| client.send_all(answers(households, now_ms)));
         }
     }
 

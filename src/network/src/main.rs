@@ -3,26 +3,18 @@
 
 use std::process::ExitCode;
 
-use contract::wires;
+use contract::wires::{ATTACH, LEARN, SHOW, TOLD};
+use network::Error;
 use network::room::Room;
+use wire::Listener;
+
+/// Before it says that it is ready the kernel is as wanted.
+fn open(wires: [Listener; 4]) -> Result<Room, Error> {
+    let mut room = Room::open(wires)?;
+    room.settle();
+    Ok(room)
+}
 
 fn main() -> ExitCode {
-    let listeners = [wires::ATTACH, wires::LEARN, wires::SHOW, wires::TOLD].map(wire::take);
-    let [Some(attach), Some(learn), Some(show), Some(told)] = listeners else {
-        eprintln!("network: its wires were not given: only the supervisor starts it");
-        return ExitCode::from(2);
-    };
-    sys::logger::to_stderr("network");
-    let end = Room::open([attach, learn, show, told]).and_then(|mut room| {
-        room.settle();
-        wire::notify_ready();
-        room.run()
-    });
-    match end {
-        Ok(never) => match never {},
-        Err(error) => {
-            log::error!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    wire::serve([ATTACH, LEARN, SHOW, TOLD], open, Room::run)
 }

@@ -36,7 +36,6 @@ pub mod kept;
 pub mod servers;
 pub mod source;
 
-pub mod askers;
 pub mod room;
 
 use std::fmt;

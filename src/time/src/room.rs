@@ -5,17 +5,16 @@
 use std::convert::Infallible;
 use std::path::Path;
 
-use contract::clock::SYNCHRONIZED;
+use contract::clock::{Ask, SYNCHRONIZED};
 use contract::told::Told;
 use contract::wires::TOLD;
 use log::warn;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use state::Folder;
 use sys::Errno;
-use wire::{Line, Listener};
+use wire::{Askers, Line, Listener};
 
 use crate::Error;
-use crate::askers::Askers;
 use crate::clockwork::Kernel;
 use crate::engine::Engine;
 use crate::kept::Keeper;
@@ -54,7 +53,7 @@ impl Room {
             }
             self.engine.turn(now_ms);
             let engine = &self.engine;
-            self.askers.turn(|| engine.answers(now_ms));
+            self.askers.turn(|Ask::Clock, client| client.send_all(engine.answers(now_ms)));
             self.wait()?;
         }
     }

@@ -23,7 +23,7 @@ pub mod media;
 pub mod proxy;
 pub mod relay;
 
-pub mod askers;
+pub mod answers;
 pub mod room;
 pub mod side;
 

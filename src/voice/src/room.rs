@@ -9,14 +9,15 @@ use std::io;
 use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsFd;
 
+use contract::calls::Ask;
 use contract::told::{Told, Voice};
 use contract::wires::TOLD;
 use log::{info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use sys::{Errno, clock};
-use wire::{Line, Listener};
+use wire::{Askers, Line, Listener};
 
-use crate::askers::Askers;
+use crate::answers::answers;
 use crate::media::Door;
 use crate::message::MESSAGE_BYTES_MAX;
 use crate::proxy::Proxy;
@@ -78,7 +79,8 @@ impl Room {
                     proxy.expire(&mut self.lines, now_ms);
                 }
             }
-            self.askers.turn(self.proxy.as_ref(), now_ms);
+            let proxy = self.proxy.as_ref();
+            self.askers.turn(|Ask::Calls, client| client.send_all(answers(proxy, now_ms)));
         }
     }
 

@@ -7,15 +7,17 @@
 //! Not here: what the words mean (`contract`), the bytes of a frame (`contract::frame`), who binds a wire (`supervisor`).
 #![forbid(unsafe_code)]
 
+mod askers;
 mod client;
 mod line;
 mod server;
 mod start;
 
+pub use askers::{Askers, CLIENTS_MAX};
 pub use client::Client;
 pub use line::Line;
 pub use server::{Connection, Listener, Received};
-pub use start::{notify_ready, take};
+pub use start::{notify_ready, serve, take};
 
 use std::fmt;
 

@@ -86,6 +86,14 @@ impl Connection {
     pub fn send<T: Serialize>(&self, message: &T, descriptors: &[BorrowedFd<'_>]) -> Result<(), Error> {
         send(self.wire.name, self.socket.as_fd(), message, descriptors)
     }
+
+    /// Sends every one of `messages`.
+    ///
+    /// # Errors
+    /// As [`Connection::send`]; what comes after is not sent.
+    pub fn send_all<T: Serialize>(&self, messages: impl IntoIterator<Item = T>) -> Result<(), Error> {
+        messages.into_iter().try_for_each(|message| self.send(&message, &[]))
+    }
 }
 
 impl AsFd for Connection {

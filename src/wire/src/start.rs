@@ -5,9 +5,13 @@
 //!
 //! Source: sd_listen_fds(3); s6's `notification-fd` (one line: ready).
 
+use std::convert::Infallible;
+use std::fmt::Display;
 use std::os::fd::{OwnedFd, RawFd};
+use std::process::ExitCode;
 
 use contract::wires::Wire;
+use log::error;
 use sys::descriptor;
 
 use crate::Listener;
@@ -31,5 +35,34 @@ pub fn notify_ready() {
     if let Some(notify) = notify {
         // If the supervisor has died, its next life asks again by the same pipe, which PID 1 keeps open.
         let _ = descriptor::write(&notify, b"ready\n");
+    }
+}
+
+/// A daemon, from its start to its end: takes its wires, opens what it holds, says that it is ready, runs.
+///
+/// All `wires` have the same server, by whose name it logs. It returns what `main` ends with: 2 where nobody gave it its wires.
+pub fn serve<const N: usize, R, E: Display>(
+    wires: [Wire; N],
+    open: impl FnOnce([Listener; N]) -> Result<R, E>,
+    run: impl FnOnce(&mut R) -> Result<Infallible, E>,
+) -> ExitCode {
+    let taken = wires.map(take);
+    sys::logger::to_stderr(wires.first().map_or("daemon", |wire| wire.server));
+    let missing = wires.iter().zip(&taken).find(|(_, listener)| listener.is_none());
+    let missing = missing.map_or("", |(wire, _)| wire.name);
+    let Ok(listeners) = <[Listener; N]>::try_from(taken.into_iter().flatten().collect::<Vec<_>>()) else {
+        error!("wire {missing}: not handed to us; the supervisor starts this program");
+        return ExitCode::from(2);
+    };
+    let end = open(listeners).and_then(|mut room| {
+        notify_ready();
+        run(&mut room)
+    });
+    match end {
+        Ok(never) => match never {},
+        Err(error) => {
+            error!("{error}");
+            ExitCode::FAILURE
+        }
     }
 }

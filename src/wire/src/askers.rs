@@ -1,11 +1,14 @@
-//! The wire `clock`: who asks is told what the clock says, and who says so.
+//! The clients of a wire on which one asks and gets all of the answer at once.
 //!
-//! In:  clients of the wire. Out: all rows, then the word that it was all. Who does not read is dropped.
+//! In:  who connects. Out: each question, with the connection that its answer goes to. Who does not read is dropped.
+//!
+//! Not here: answers that are longer than a socket's queue (`lease`), or that an epoll waits for (`names`).
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use contract::clock::{Answer, Ask};
-use wire::{Connection, Listener, Received};
+use serde::de::DeserializeOwned;
+
+use crate::{Connection, Error, Listener, Received};
 
 /// Clients at a time: a few `ctl`. The eldest makes room.
 pub const CLIENTS_MAX: usize = 4;
@@ -29,8 +32,8 @@ impl Askers {
         std::iter::once(self.listener.as_fd()).chain(self.clients.iter().map(AsFd::as_fd))
     }
 
-    /// Lets one in, and answers everybody who has asked.
-    pub fn turn(&mut self, answers: impl Fn() -> Vec<Answer>) {
+    /// Lets one in, and lets `answer` answer one question of each.
+    pub fn turn<A: DeserializeOwned>(&mut self, mut answer: impl FnMut(A, &Connection) -> Result<(), Error>) {
         if let Some(client) = self.listener.accept() {
             if self.clients.len() >= CLIENTS_MAX {
                 self.clients.remove(0);
@@ -38,7 +41,7 @@ impl Askers {
             self.clients.push(client);
         }
         self.clients.retain(|client| match client.receive() {
-            Received::Message(Ask::Clock, _) => answers().iter().all(|row| client.send(row, &[]).is_ok()),
+            Received::Message(question, _) => answer(question, client).is_ok(),
             Received::Nothing => true,
             Received::Gone => false,
         });

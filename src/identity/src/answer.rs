@@ -1,0 +1,22 @@
+//! What there is to say on the wire `identify`: who this gateway is, or a signature. The wire has checked who asks.
+
+use contract::Text;
+use contract::identify::{Answer, Ask};
+use log::warn;
+
+use crate::Error;
+use crate::keeper::Keeper;
+
+/// The answer to one question.
+pub fn answer(keeper: &mut Keeper, ask: &Ask) -> Answer {
+    let answer: Result<Answer, Error> = match ask {
+        Ask::Who => keeper.who().map(Answer::Who),
+        Ask::Sign { message } => {
+            keeper.sign(message).map(|signature| Answer::Signature(signature.into_iter().collect()))
+        }
+    };
+    answer.unwrap_or_else(|error| {
+        warn!("{error}");
+        Answer::Refused(Text::format(format_args!("{error}")))
+    })
+}
