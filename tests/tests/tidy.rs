@@ -36,6 +36,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("services/hello", &[]),
     ("services/chatter", &[]),
     ("testbed", &["contract", "sys"]), // tests only: no program of the firmware depends on it
+    ("shg", &["contract", "bundle"]),
     ("lab", &["contract"]),
 ];
 

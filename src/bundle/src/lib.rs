@@ -26,6 +26,15 @@ pub mod sign;
 
 pub mod form;
 
+#[cfg(feature = "make")]
+pub mod import;
+#[cfg(feature = "make")]
+pub mod layout;
+#[cfg(feature = "make")]
+pub mod make;
+#[cfg(feature = "make")]
+pub mod program;
+
 /// A block of the file system and of the tree of hashes, in bytes. Source: EROFS on i386 takes a page at most.
 pub const BLOCK_BYTES: usize = 4096;
 /// A sealed image without its tree, in bytes: a quarter of the machine's memory, more than any service of the portfolio.

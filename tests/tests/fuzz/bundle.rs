@@ -96,3 +96,18 @@ fn bundle_image() {
         let _ = erofs::check(mended.as_slice(), blocks);
     });
 }
+
+#[test]
+fn bundle_layer() {
+    // `printf x >f; ln f g; ln -s f l; tar --format=pax -cf layer.tar f g l`
+    let sample = include_bytes!("../data/layer.tar");
+    run("bundle layer", &[sample], |bytes| {
+        let rules = bundle::import::Rules::default();
+        let mut tree = Tree::default();
+        if bundle::import::layer::apply(&mut tree, bytes, rules).is_ok() {
+            let image = erofs::write(&tree).unwrap();
+            let blocks = u32::try_from(image.len() / BLOCK_BYTES).unwrap();
+            assert_eq!(erofs::check(image.as_slice(), blocks), Ok(blocks), "what is made is taken");
+        }
+    });
+}

@@ -1,0 +1,58 @@
+//! What can go wrong; each text begins with the name of the thing and, where somebody can do something about it, ends with what.
+//!
+//! Not here: exit codes (`main.rs`).
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+/// Why something was not done.
+#[derive(Debug)]
+pub enum Error {
+    /// The command line makes no sense.
+    Usage(String),
+    /// A file could not be read or written.
+    File(String, io::Error),
+    /// Something is refused, and why.
+    Refused(String),
+    /// A registry: which, and what it said.
+    Registry(String, String),
+    /// It is not there.
+    Absent(String),
+    /// Nobody reads what we say.
+    Output(io::Error),
+}
+
+impl Error {
+    /// For `map_err`: names the file.
+    pub fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.display().to_string();
+        move |cause| Self::File(path, cause)
+    }
+
+    /// For `map_err`: what another room says is a text already; `what` names the thing.
+    pub fn refused<E: fmt::Display>(what: impl fmt::Display) -> impl FnOnce(E) -> Self {
+        move |why| Self::Refused(format!("{what}: {why}"))
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(cause: io::Error) -> Self {
+        Self::Output(cause)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(why) => write!(f, "{why}"),
+            Self::File(path, cause) => write!(f, "{path}: {cause}"),
+            Self::Refused(why) => write!(f, "{why}"),
+            Self::Registry(which, why) => write!(f, "registry {which}: {why}"),
+            Self::Absent(what) => write!(f, "{what}: not there"),
+            Self::Output(cause) => write!(f, "output: {cause}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
