@@ -43,7 +43,6 @@ pub mod home;
 pub mod play;
 
 pub mod askers;
-pub mod learn;
 pub mod room;
 
 use std::fmt;

@@ -14,20 +14,20 @@ use std::os::fd::AsFd;
 
 use contract::learn::Wish;
 use contract::limit::{HOMES, PLAYS};
+use contract::wires::LEARN;
 use heapless::Vec;
 use log::info;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use state::Folder;
 use sys::seqpacket::Descriptors;
 use sys::{Errno, clock};
-use wire::Listener;
+use wire::{Line, Listener};
 
 use crate::Error;
 use crate::askers::{Askers, CLIENTS_MAX};
 use crate::book::{self, Entry};
 use crate::home::{HOME_SIDES, Home};
 use crate::keep::{self, Keep};
-use crate::learn::Learn;
 use crate::links::Links;
 use crate::locals::{self, Locals};
 use crate::play::{PLAY_SIDES, Play};
@@ -44,7 +44,7 @@ const DESCRIPTORS: usize = ASKERS + 4 + SIDES * SIDE_DESCRIPTORS;
 #[derive(Debug)]
 pub struct Room {
     askers: Askers,
-    learn: Learn,
+    learn: Line<Wish>,
     locals: Locals,
     keep: Keep,
     /// What lies on the disk of networks that nobody has wished for yet.
@@ -63,7 +63,7 @@ impl Room {
     pub fn open(leases: Listener, folder: &Folder) -> Result<Self, Error> {
         let links = Links::open().map_err(Error::Links)?;
         let (plays, homes) = (Vec::new(), Vec::new());
-        let (learn, locals, keep) = (Learn::default(), Locals::default(), Keep::new(folder));
+        let (learn, locals, keep) = (Line::new(LEARN), Locals::default(), Keep::new(folder));
         let (remembered, folder) = (std::vec::Vec::new(), folder.clone());
         Ok(Self { askers: Askers::new(leases), learn, locals, keep, remembered, folder, links, plays, homes })
     }

@@ -42,7 +42,8 @@ impl Room {
         loop {
             self.wait()?;
             let now_ms = clock::boot_ms();
-            match self.line.hear(now_ms) {
+            self.line.dial(now_ms);
+            match self.line.hear() {
                 Some((Told::Multicast(told), [four, six, ..])) => self.obey(told, [four, six], now_ms),
                 Some((Told::Names(_) | Told::Voice(_) | Told::Time(_), _)) => warn!("told: not meant for us"),
                 None => {}

@@ -32,7 +32,6 @@ pub mod relay;
 
 pub mod desk;
 pub mod token;
-pub mod told;
 
 pub mod room;
 

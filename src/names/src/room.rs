@@ -8,10 +8,12 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollTimeout};
+use contract::told::Told;
+use contract::wires::TOLD;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use sys::datagrams::{self, Batch};
 use sys::{Errno, clock};
-use wire::Listener;
+use wire::{Line, Listener};
 
 use crate::Error;
 use crate::callers::{Called, Callers};
@@ -23,7 +25,6 @@ use crate::policy::Asker;
 use crate::query::Rcode;
 use crate::relay::sockets::Relay;
 use crate::token::{Kind, Token};
-use crate::told::Line;
 
 /// Events of one turn.
 const EVENTS: usize = 64;
@@ -40,7 +41,7 @@ const ANSWER_BYTES: usize = 65_535;
 #[derive(Debug)]
 pub struct Room {
     epoll: Epoll,
-    line: Line,
+    line: Line<Told>,
     desk: Desk,
     links: Links,
     callers: Callers,
@@ -61,7 +62,7 @@ impl Room {
         let desk = Desk::open(resolve, &epoll).map_err(Error::Poll)?;
         Ok(Self {
             epoll,
-            line: Line::default(),
+            line: Line::new(TOLD),
             desk,
             links: Links::default(),
             callers: Callers::default(),
@@ -90,7 +91,7 @@ impl Room {
             for token in events.iter().take(count).filter_map(|event| Token::of(event.data())) {
                 self.attend(token, now_ms);
             }
-            self.line.dial(&self.epoll, now_ms);
+            self.dial(now_ms)?;
             self.links.turn(&self.epoll, now_ms);
             self.relay.turn(&self.epoll, now_ms);
             self.callers.expire(now_ms);
@@ -128,8 +129,20 @@ impl Room {
         }
     }
 
+    fn dial(&mut self, now_ms: u64) -> Result<(), Error> {
+        if !self.line.dial(now_ms) {
+            return Ok(());
+        }
+        let event =
+            EpollEvent::new(EpollFlags::EPOLLIN, Token { kind: Kind::Told, place: 0, serial: 0 }.number());
+        self.line.descriptor().map_or(Ok(()), |line| self.epoll.add(line, event)).map_err(Error::Poll)
+    }
+
     fn told(&mut self, now_ms: u64) {
-        let Some(told) = self.line.hear() else { return };
+        let told = match self.line.hear() {
+            Some((Told::Names(told), _)) => told,
+            Some((Told::Voice(_) | Told::Time(_) | Told::Multicast(_), _)) | None => return, // Not for us.
+        };
         for gone in self.links.want(&told.homes) {
             self.callers.drop_link(gone);
         }

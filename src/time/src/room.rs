@@ -44,7 +44,8 @@ impl Room {
     pub fn run(&mut self) -> Result<Infallible, Error> {
         loop {
             let now_ms = sys::clock::boot_ms();
-            match self.line.hear(now_ms) {
+            self.line.dial(now_ms);
+            match self.line.hear() {
                 Some((Told::Time(told), _)) => self.engine.tell(&told, now_ms),
                 Some((Told::Names(_) | Told::Voice(_) | Told::Multicast(_), _)) => {
                     warn!("told: not meant for us");

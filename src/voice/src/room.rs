@@ -63,7 +63,8 @@ impl Room {
         loop {
             self.wait()?;
             let now_ms = clock::boot_ms();
-            match self.line.hear(now_ms) {
+            self.line.dial(now_ms);
+            match self.line.hear() {
                 Some((Told::Voice(told), _)) => self.obey(told),
                 Some((Told::Names(_) | Told::Time(_) | Told::Multicast(_), _)) => {
                     warn!("told: not meant for us")

@@ -1,14 +1,14 @@
-//! A client's end that only listens: the server says all of what it has to say, again at each change.
+//! A client's end that is told: the server says all of what it has to say, again at each change.
 //!
 //! In:  a moment. Out: the newest that was said; a connection that is made again whenever it breaks. While nobody serves the wire we go on
-//! as we were told last.
+//! as we were told last, and what we would say is not kept: at the next connection it is said as it is then.
 
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use contract::wires::Wire;
 use log::{info, warn};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use sys::seqpacket::Descriptors;
 
 use crate::{Client, Error};
@@ -31,7 +31,7 @@ pub struct Line<T> {
 }
 
 impl<T: DeserializeOwned> Line<T> {
-    /// Not connected yet; it dials at the first [`Line::hear`].
+    /// Not connected yet; it dials at the first [`Line::dial`].
     #[must_use]
     pub fn new(wire: Wire) -> Self {
         Self { wire, client: None, dial_ms: 0, said: false, says: PhantomData }
@@ -49,30 +49,48 @@ impl<T: DeserializeOwned> Line<T> {
         self.client.is_none().then_some(self.dial_ms)
     }
 
-    /// Dials where it is time, and returns the newest that was said, with what came along, if anything was.
-    pub fn hear(&mut self, now_ms: u64) -> Option<(T, Descriptors)> {
-        if self.client.is_none() && self.dial_ms <= now_ms {
-            self.dial_ms = now_ms.saturating_add(DIAL_EVERY_MS);
-            match Client::dial(self.wire) {
-                Ok(client) => self.client = Some(client),
+    /// Dials where it is time. Is there a new connection, so that what we have to say has to be said again?
+    pub fn dial(&mut self, now_ms: u64) -> bool {
+        if self.due_ms().is_none_or(|due_ms| due_ms > now_ms) {
+            return false;
+        }
+        self.dial_ms = now_ms.saturating_add(DIAL_EVERY_MS);
+        match Client::dial(self.wire) {
+            Ok(client) => self.client = Some(client),
+            Err(error) => self.hang_up(error),
+        }
+        self.client.is_some()
+    }
+
+    /// The newest that was said, if anything was, and the newest descriptors that came along.
+    pub fn hear(&mut self) -> Option<(T, Descriptors)> {
+        let (mut newest, mut gifts) = (None, Descriptors::default());
+        for _ in 0..FRAMES_A_TURN {
+            let Some(client) = &self.client else { break };
+            match client.receive() {
+                Ok(Some((said, descriptors))) => {
+                    newest = Some(said);
+                    if descriptors.iter().any(Option::is_some) {
+                        gifts = descriptors;
+                    }
+                }
+                Ok(None) => break,
                 Err(error) => self.hang_up(error),
             }
         }
-        let mut newest = None;
-        for _ in 0..FRAMES_A_TURN {
-            match self.client.as_ref()?.receive() {
-                Ok(Some(said)) => newest = Some(said),
-                Ok(None) => break,
-                Err(error) => {
-                    self.hang_up(error);
-                    break;
-                }
-            }
-        }
-        if newest.is_some() && std::mem::take(&mut self.said) {
+        let newest = newest?;
+        if std::mem::take(&mut self.said) {
             info!("{} is back", self.wire.server);
         }
-        newest
+        Some((newest, gifts))
+    }
+
+    /// Says something, with `gifts`, where anybody listens.
+    pub fn say<S: Serialize>(&mut self, message: &S, gifts: &[BorrowedFd<'_>]) {
+        let sent = self.client.as_ref().map(|client| client.send(message, gifts));
+        if let Some(Err(error)) = sent {
+            self.hang_up(error);
+        }
     }
 
     fn hang_up(&mut self, error: Error) {
