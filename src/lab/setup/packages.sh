@@ -11,7 +11,7 @@ set -eu
 # crates by HTTPS.
 RUN='ca-certificates gcc libc6-dev qemu-system-x86 erofs-utils e2fsprogs kmod zstd curl'
 # To prove it: the peers at both ends, and the oracles.
-TEST="$RUN iproute2 nftables dnsmasq-base busybox udhcpc isc-dhcp-client ethtool python3 util-linux shellcheck procps netbase bind9-dnsutils knot-dnsutils dnsperf openssl chrony sip-tester baresip-core"
+TEST="$RUN iproute2 nftables dnsmasq-base busybox udhcpc isc-dhcp-client ethtool python3 util-linux shellcheck procps netbase bind9-dnsutils knot-dnsutils dnsperf openssl chrony sip-tester baresip-core coturn ffmpeg smcroute"
 # Clients and servers of addresses and ports.
 TEST="$TEST dhcpcd-base natpmpc kea-admin kea-dhcp4-server kea-dhcp6-server ndisc6 radvdump"
 # Runtimes that our sandbox is measured against.

@@ -12,10 +12,10 @@ set -eu
 
 MODULES=$TOP/board/qemu/provider-modules
 INIT=$HERE/provider-init.sh
-PACKAGES='busybox-static ppp pppoe iproute2 dnsmasq-base tcpdump'
+PACKAGES='busybox-static ppp pppoe iproute2 dnsmasq-base tcpdump nftables'
 # Programs, and what they load by themselves.
 WANTED='bin/busybox usr/sbin/pppd usr/lib/pppd/*/rp-pppoe.so usr/lib/pppd/*/pppoe.so usr/sbin/pppoe-server usr/sbin/pppoe
-bin/ip sbin/tc usr/lib/*/tc/normal.dist usr/sbin/dnsmasq usr/bin/tcpdump'
+bin/ip sbin/tc usr/lib/*/tc/normal.dist usr/sbin/dnsmasq usr/bin/tcpdump usr/sbin/nft'
 
 case ${1-} in
 '') ;;

@@ -3,13 +3,14 @@
 //! In:  a pattern or none, `LONG=1`, a kernel for the guests. Out: one line a suite, the whole output of what failed, the reasons of
 //! what was skipped; the last line is `N passed, N failed, N skipped`.
 //!
-//! A pattern is a room (`lease`), a file of tests/tests (`guest_boot`) or of a room (`network/daemon`), or part of a test's name. Guests are few at a time by
-//! themselves (`slot.rs`).
+//! A pattern is a room (`lease`), a file of tests (`guest_boot`, `network/daemon`), what files and tests of whatever room begin with
+//! (`clients`, `faults`), or else part of a test's name. Guests are few at a time by themselves (`slot.rs`).
 //!
 //! Reading Cargo's words is in `tally.rs`.
 
 use std::fs;
 use std::io::{BufRead, BufReader, PipeReader, Write};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
@@ -42,11 +43,39 @@ fn selection(pattern: Option<&str>) -> (Vec<String>, Vec<String>) {
         (owned(&["-p", room]), Vec::new())
     } else if !file.is_empty() && is_there(&format!("tests/{file}.rs")) {
         (owned(&["-p", room, "--test", file]), Vec::new())
-    } else if house::top().join(format!("tests/tests/{pattern}.rs")).exists() {
-        (owned(&["-p", "tests", "--test", pattern]), Vec::new())
     } else {
-        (owned(&["--workspace"]), owned(&[pattern]))
+        let files = files_of(pattern);
+        let words = files.iter().flat_map(|(room, file)| owned(&["-p", room, "--test", file]));
+        match files.is_empty() {
+            true => (owned(&["--workspace"]), owned(&[pattern])),
+            false => (words.collect(), Vec::new()),
+        }
     }
+}
+
+/// Files of tests that a pattern means, of all rooms: called so, or `PATTERN_…`, or with a test that is called `PATTERN_…`. Cargo runs
+/// each as a whole.
+fn files_of(pattern: &str) -> Vec<(String, String)> {
+    let (begin, test) = (format!("{pattern}_"), format!("\nfn {pattern}_"));
+    let means = |path: &Path, name: &str| {
+        let tests = || fs::read_to_string(path).unwrap_or_default();
+        name == pattern || name.starts_with(&begin) || tests().contains(&test)
+    };
+    let rooms = fs::read_dir(house::top().join("src")).into_iter().flatten().flatten();
+    let folders = rooms.map(|room| room.path()).chain([house::top().join("tests")]);
+    let mut found = Vec::new();
+    for folder in folders {
+        let room = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        for file in fs::read_dir(folder.join("tests")).into_iter().flatten().flatten() {
+            let path = file.path();
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            if path.extension().is_some_and(|end| end == "rs") && means(&path, &name) {
+                found.push((room.clone(), name));
+            }
+        }
+    }
+    found.sort();
+    found
 }
 
 /// Builds the tests, and lets Cargo say so: it takes minutes the first time.
@@ -102,7 +131,7 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
     let (which, names) = selection(pattern);
     build(&which)?;
     // `-p ROOM`, or the workspace.
-    let mut tally = Tally::of(which.get(1).map(String::as_str));
+    let mut tally = Tally::of(which.get(1).filter(|_| which.len() <= 4).map(String::as_str));
     let (mut child, reader) = start(which, names, words.kernel)?;
     let (sender, lines) = channel();
     thread::spawn(move || {
@@ -168,6 +197,26 @@ mod tests {
     }
 
     #[test]
+    fn the_parts_of_triple_play_are_found() {
+        let has = |pattern: &str, room: &str, file: &str| {
+            let found = files_of(pattern);
+            assert!(found.contains(&(room.to_owned(), file.to_owned())), "{pattern}: {found:?}");
+        };
+        for (pattern, room, file) in [
+            ("clients", "lease", "clients_dhcp"),
+            ("clients", "lease", "clients_pcp"),
+            ("clients", "names", "relay"),
+            ("clients", "tests", "clients_pppoe"),
+            ("plans", "network", "plans_firewall"),
+            ("faults", "names", "faults"),
+            ("faults", "network", "daemon"),
+            ("iptv", "multicast", "iptv"),
+        ] {
+            has(pattern, room, file);
+        }
+    }
+
+    #[test]
     fn a_pattern_is_a_room_a_file_or_a_name() {
         let table = [
             (None, "--workspace", ""),
@@ -176,6 +225,8 @@ mod tests {
             (Some("tidy"), "-p tests --test tidy", ""),
             (Some("network/daemon"), "-p network --test daemon", ""),
             (Some("tests/tidy"), "-p tests --test tidy", ""),
+            (Some("iptv"), "-p multicast --test iptv", ""),
+            (Some("renumber"), "-p lease --test renumber", ""),
             (Some("tests"), "-p tests", ""),
             (Some("run::tests"), "--workspace", "run::tests"),
             (Some("a_fresh_one"), "--workspace", "a_fresh_one"),

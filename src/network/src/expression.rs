@@ -170,9 +170,18 @@ impl Rule {
     /// Its addresses were translated on its way in: it is one that a rule of ours has let in.
     #[must_use]
     pub fn led(self) -> Self {
-        const TRANSLATED: u32 = 0x20; // IPS_DST_NAT
+        self.status(0x20, OTHER) // IPS_DST_NAT
+    }
+
+    /// It is the first of its connection: others are *new* as long as nobody has answered. Source: nf_conntrack_common.h.
+    #[must_use]
+    pub fn first(self) -> Self {
+        self.status(8, EQUAL) // IPS_CONFIRMED
+    }
+
+    fn status(self, bit: u32, compared: u32) -> Self {
         let load = Writer::default().put_be32(1, FIRST).put_be32(2, 2); // NFTA_CT_DREG, NFTA_CT_KEY: NFT_CT_STATUS
-        self.add("ct", load).mask(&TRANSLATED.to_ne_bytes()).compare(OTHER, &[0; 4])
+        self.add("ct", load).mask(&bit.to_ne_bytes()).compare(compared, &[0; 4])
     }
 
     /// It is of this family.

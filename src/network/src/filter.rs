@@ -193,12 +193,13 @@ impl Filter {
             self.send(table.messages(), |generation, first| table.amend(listed, generation, first))?;
             return Ok(false);
         }
+        let knows = self.short.is_some();
         let mut send = |stands| {
             self.send(table.messages(), |generation, first| Some(table.batch(stands, generation, first)))
         };
         match send(listed.is_some()) {
-            // A table without chains is not listed, and yet in the way.
-            Err(errno) if listed.is_none() && errno != Errno::ERESTART => send(true)?,
+            // A table without chains is not listed, and yet in the way. Where it may be the flowtable, that is asked first.
+            Err(errno) if listed.is_none() && knows && errno != Errno::ERESTART => send(true)?,
             sent => sent?,
         }
         Ok(true)

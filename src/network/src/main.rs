@@ -11,7 +11,7 @@ use wire::Listener;
 /// Before it says that it is ready the kernel is as wanted.
 fn open(wires: [Listener; 4]) -> Result<Room, Error> {
     let mut room = Room::open(wires)?;
-    room.settle();
+    room.settle()?;
     Ok(room)
 }
 

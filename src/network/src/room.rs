@@ -89,8 +89,6 @@ impl Room {
     }
 
     fn open_in(places: Places, wires: [Listener; 4]) -> Result<Self, Error> {
-        let routes = News::of_routes().map_err(Error::kernel("news of the kernel"))?;
-        let filter = News::of_filter().inspect_err(|errno| warn!("news of the firewall: {}", errno.desc()));
         let [attach, learn, show, told] = wires.map(|listener| Door { listener, clients: Vec::new() });
         Ok(Self {
             attach,
@@ -98,7 +96,7 @@ impl Room {
             show,
             told: Speaker::new(told),
             sessions: Sessions::default(),
-            news: [routes].into_iter().chain(filter).collect(),
+            news: Vec::new(),
             watch: Watch::of(&places),
             gateway: Gateway::open_in(places, ADOPT_MS)?,
             wish: None,
@@ -107,9 +105,18 @@ impl Room {
         })
     }
 
-    /// The first turn.
-    pub fn settle(&mut self) {
+    /// The first turn. It makes everything, perhaps; the kernel says all of that again to whoever wants to hear it, and we do only from then
+    /// on. So there is another look soon, for what was changed by others meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`]: no news of the kernel.
+    pub fn settle(&mut self) -> Result<(), Error> {
         self.turn();
+        let routes = News::of_routes().map_err(Error::kernel("news of the kernel"))?;
+        let filter = News::of_filter().inspect_err(|errno| warn!("news of the firewall: {}", errno.desc()));
+        self.news.extend([routes].into_iter().chain(filter));
+        self.due_by(clock::boot_ms() + CROWD_MS);
+        Ok(())
     }
 
     /// Serves for ever.

@@ -6,10 +6,11 @@ mod stage;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use contract::Name;
@@ -40,7 +41,7 @@ fn daemon() {
     });
     sys::logger::to_stderr("network");
     let mut room = Room::open_at(folder.join("network.toml"), listeners).unwrap();
-    room.settle();
+    room.settle().unwrap();
     panic!("{:?}", room.run());
 }
 
@@ -278,8 +279,8 @@ fn as_many_services_as_there_may_be_fit() {
 }
 
 #[test]
-fn news_that_were_lost_are_made_up_for() {
-    if !enter("news_that_were_lost_are_made_up_for") {
+fn faults_news_that_were_lost_are_made_up_for() {
+    if !enter("faults_news_that_were_lost_are_made_up_for") {
         return;
     }
     let folder = scene("lost");
@@ -298,6 +299,105 @@ fn news_that_were_lost_are_made_up_for() {
     kill(child, Signal::SIGCONT).unwrap();
     until("the port again", || run("ip link show eth1").contains("master br-lan").then_some(()));
     assert_eq!(life.show(Part::Differs).0, [""; 0]);
+}
+
+/// Kills of the daemon under traffic; a hundred in the long run.
+fn kills() -> u32 {
+    if std::env::var_os("LONG").is_some() { 100 } else { 5 }
+}
+
+/// Sends numbered packets every millisecond until told to stop; returns how many.
+fn send_steadily(at: &Namespace, to: &str, stop: &AtomicBool) -> u32 {
+    at.within(|| {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        socket.connect(to).unwrap();
+        let mut sent = 0_u32;
+        while !stop.load(Ordering::Relaxed) {
+            if socket.send(&sent.to_be_bytes()).is_ok() {
+                sent += 1;
+            }
+            let _ = nix::poll::poll(&mut [], 1_u8); // its pace
+        }
+        sent
+    })
+}
+
+/// A daemon between a provider and a host at home, who reach each other; a port of the provider's side leads to the host.
+fn traffic() -> (PathBuf, Namespace, Namespace, Life) {
+    let folder = scene("traffic");
+    fs::write(
+        folder.join("network.toml"),
+        format!(
+            "{CONFIGURATION}\n[[forward]]\nname = \"in\"\nprotocol = \"udp\"\nport = 9\nto = \"192.168.1.100\"\n"
+        ),
+    )
+    .unwrap();
+    let (isp, home) = (Namespace::make(), Namespace::make());
+    for (cable, at, address) in [("isp", &isp, "203.0.113.1/24"), ("home", &home, "192.168.1.100/24")] {
+        run(&format!("ip link set {cable} netns {}", at.path()));
+        at.run(&format!("ip address add {address} dev {cable}"));
+        at.run(&format!("ip link set {cable} up"));
+    }
+    home.run("ip route add default via 192.168.1.1");
+    let life = Life::begin(&folder);
+    life.learn.send(&Learned::Lease(lease(7)), &[]).unwrap();
+    until("the lease", || life.show(Part::Wanted).1);
+    // Neighbours are known before it counts.
+    until("the way", || {
+        let ping = home
+            .within(|| Command::new("busybox").args(["ping", "-c1", "-W1", "203.0.113.1"]).output().unwrap());
+        ping.status.success().then_some(())
+    });
+    (folder, isp, home, life)
+}
+
+#[test]
+fn faults_killed_under_traffic_no_packet_is_lost() {
+    if !enter("faults_killed_under_traffic_no_packet_is_lost") {
+        return;
+    }
+    let (folder, isp, home, mut life) = traffic();
+    let sinks = [&isp, &home].map(|at| at.within(|| UdpSocket::bind("0.0.0.0:9").unwrap()));
+    let (stop, done) = (AtomicBool::new(false), AtomicBool::new(false));
+    let heard = [AtomicU32::new(0), AtomicU32::new(0)];
+    let count = || heard.each_ref().map(|heard| heard.load(Ordering::Relaxed));
+    let sent = std::thread::scope(|scope| {
+        // They listen all the time: what does not fit into a socket's queue would be our own loss.
+        for (sink, heard) in sinks.iter().zip(&heard) {
+            sink.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+            let done = &done;
+            scope.spawn(move || {
+                while !done.load(Ordering::Relaxed) {
+                    let came = sink.recv(&mut [0; 64]).is_ok();
+                    heard.fetch_add(u32::from(came), Ordering::Relaxed);
+                }
+            });
+        }
+        let streams = [
+            scope.spawn(|| send_steadily(&home, "203.0.113.1:9", &stop)),
+            scope.spawn(|| send_steadily(&isp, "203.0.113.7:9", &stop)),
+        ];
+        for _ in 0..kills() {
+            life.child.kill().unwrap();
+            life.child.wait().unwrap();
+            life = Life::begin(&folder);
+            life.learn.wait::<Wish>().unwrap();
+            life.learn.send(&Learned::Lease(lease(7)), &[]).unwrap();
+            until("the lease", || life.show(Part::Wanted).1);
+        }
+        stop.store(true, Ordering::Relaxed);
+        let sent = streams.map(|stream| stream.join().unwrap());
+        let began = Instant::now();
+        while count() != sent && began.elapsed() < LIMIT {
+            std::thread::yield_now();
+        }
+        done.store(true, Ordering::Relaxed);
+        sent
+    });
+    let heard = count();
+    println!("| {} kills: {sent:?} packets sent, {heard:?} came", kills());
+    assert!(sent.iter().all(|sent| *sent > 100), "{sent:?}");
+    assert_eq!(heard, sent, "out and in");
 }
 
 /// Orders, and how it ended.

@@ -71,7 +71,7 @@ const OFFER6: [Load; 3] = [Load::Protocol, Load::To6, Load::ToPort];
 fn internet(house: &House<'_>) -> Vec<Rule> {
     let (lan, rule) = (&house.wanted.lan.bridge, || Rule::of(BY_INTERNET));
     let mut rules = vec![
-        rule().beyond(STRANGERS.0, STRANGERS.1).throw_away(),
+        rule().first().beyond(STRANGERS.0, STRANGERS.1).throw_away(),
         rule().is_in("nowhere", &[Load::From4]).throw_away(),
         rule().is_in("nowhere6", &[Load::From6]).throw_away(),
         rule().goes_by(lan).icmpv6(ECHO6, ECHO6).at_most(PINGS.0, PINGS.1).accept(),

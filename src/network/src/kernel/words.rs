@@ -18,6 +18,7 @@ const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_GROUP: u16 = 27;
+const IFLA_GRO_MAX_SIZE: u16 = 58;
 const INFO_KIND: u16 = 1;
 const INFO_DATA: u16 = 2;
 const INFO_SLAVE_KIND: u16 = 4;
@@ -194,10 +195,15 @@ pub(super) fn mtu(index: u32, mtu: u32) -> Vec<u8> {
     link(index, 0, 0, put_u32(Writer::default(), IFLA_MTU, mtu))
 }
 
-/// It is nobody's port, is down, and bears no mark.
+/// It is nobody's port, is down, bears no mark, and puts what comes in together to the usual pieces.
 pub(super) fn release(index: u32) -> Vec<u8> {
     const IFF_UP: u32 = 1;
-    link(index, 0, IFF_UP, put_u32(put_u32(Writer::default(), IFLA_MASTER, 0), IFLA_GROUP, 0))
+    /// Source: linux/netdevice.h, `GRO_LEGACY_MAX_SIZE`.
+    const USUAL: u32 = 65_536;
+    let writer = [(IFLA_MASTER, 0), (IFLA_GROUP, 0), (IFLA_GRO_MAX_SIZE, USUAL)];
+    let writer =
+        writer.into_iter().fold(Writer::default(), |writer, (kind, value)| put_u32(writer, kind, value));
+    link(index, 0, IFF_UP, writer)
 }
 
 #[cfg(test)]
