@@ -1,8 +1,19 @@
-//! Bundles against programs that we did not write: the file system, its tree of hashes.
+//! Bundles against programs that we did not write, and against strangers' bytes: `make test T=bundles`.
 //!
-//! In:  Debian's erofs-utils and cryptsetup. Out: passed, failed, or `skipped: ` and why.
+//! In:  Debian's erofs-utils, cryptsetup, umoci, buildah, skopeo, docker-registry. Out: passed, failed, or `skipped: ` and why.
+//!
+//! Here: the file system and its tree of hashes. In the folder: images of other makers, a registry in a namespace of our own, attacks.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "bundles/attacks.rs"]
+mod attacks;
+#[path = "bundles/desk.rs"]
+mod desk;
+#[path = "bundles/makers.rs"]
+mod makers;
+#[path = "bundles/registry.rs"]
+mod registry;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -89,6 +100,28 @@ fn erofs_utils_read_what_we_write() {
     listing_of(&sample(), &plain);
     assert_eq!(listing(&out), listing(&plain));
     tool::run("diff", &["-r", "--no-dereference", out.to_str().unwrap(), plain.to_str().unwrap()]).unwrap();
+}
+
+#[test]
+fn the_kernel_reads_what_we_write() {
+    // A mount of its own that ends with the program; only the machine's root may mount this kind, and only a kernel that can takes a file.
+    let scratch = Scratch::new().unwrap();
+    let (image, place, plain) = (scratch.file("image"), scratch.file("place"), scratch.file("plain"));
+    fs::write(&image, erofs::write(&sample()).unwrap()).unwrap();
+    fs::create_dir(&place).unwrap();
+    listing_of(&sample(), &plain);
+    let script = "mount -t erofs -o ro \"$1\" \"$2\" && stat -c '%u %g %a %h' \"$2/sizes/100000\" && exec diff -r --no-dereference \"$2\" \"$3\"";
+    let mut command = tool::command("unshare");
+    command
+        .args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"])
+        .args([&image, &place, &plain]);
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if !output.status.success() && (said.contains("unshare") || said.contains("mount:")) {
+        return println!("skipped: no mount of a file as EROFS here: {}", said.trim());
+    }
+    assert!(output.status.success(), "{}{said}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "1000 7 640 2");
 }
 
 #[test]

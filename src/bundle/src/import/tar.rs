@@ -91,9 +91,12 @@ impl<R: Read> Reader<R> {
     pub fn entry_after(&mut self) -> Result<Option<Entry>, Error> {
         let mut extended = Extended::default();
         loop {
-            let rest = self.left + self.padding;
+            let (left, padding) = (self.left, self.padding);
             (self.left, self.padding) = (0, 0);
-            self.pass(rest)?;
+            self.pass(left)?;
+            // umoci's `insert` ends its layers without the last padding, and without the two empty units.
+            self.at +=
+                io::copy(&mut (&mut self.stream).take(padding), &mut io::sink()).map_err(Error::Stream)?;
             let Some(block) = self.header()? else { return Ok(None) };
             let size =
                 number(field(&block, 124, 12)).ok_or_else(|| self.fault("a size that is no number"))?;
