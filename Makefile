@@ -104,6 +104,7 @@ guest-test: test-packages guest rehearsal
 test-packages:
 	@$(SETUP)/packages.sh test
 	@$(SETUP)/provider.sh
+	@$(SETUP)/controller.sh
 
 # cargo-deny is in no Debian release; it is built once. It looks at what other systems would need, too.
 deny: host

@@ -31,6 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("time", &["contract", "sys", "wire", "trust", "state", "testbed"]),
     ("identity", &["contract", "sys", "wire", "state"]),
     ("voice", &["contract", "sys", "wire", "testbed"]),
+    ("agent", &["contract", "sys", "wire", "trust", "state", "usp", "testbed"]),
     ("ctl", &["contract", "sys", "wire"]),
     ("reaper", &[]),
     ("services/hello", &[]),

@@ -23,6 +23,8 @@ pub mod uid {
     pub const MULTICAST: u32 = 107;
     /// The daemon `identity`.
     pub const IDENTITY: u32 = 108;
+    /// The daemon `agent`.
+    pub const AGENT: u32 = 109;
 }
 
 /// The first uid of the first tenant's range.
@@ -43,9 +45,13 @@ pub struct Wire {
     pub path: &'static str,
 }
 
-/// ctl → supervisor: ask, start, stop, restart, log, end.
-pub const CONTROL: Wire =
-    Wire { name: "control", server: "supervisor", clients: &[uid::ROOT], path: "/run/wire/control" };
+/// ctl, agent → supervisor: ask, start, stop, restart, log, end.
+pub const CONTROL: Wire = Wire {
+    name: "control",
+    server: "supervisor",
+    clients: &[uid::ROOT, uid::AGENT],
+    path: "/run/wire/control",
+};
 /// supervisor → storage: mount a sealed image, release it; ctl → storage: the disk's state.
 pub const MOUNT: Wire =
     Wire { name: "mount", server: "storage", clients: &[uid::ROOT], path: "/run/wire/mount" };
@@ -82,9 +88,13 @@ pub const CALLS: Wire =
 /// ctl → time: what the clock says, and who says so.
 pub const CLOCK: Wire =
     Wire { name: "clock", server: "time", clients: &[uid::ROOT], path: "/run/wire/clock" };
-/// ctl → identity: who this gateway is; its signature.
-pub const IDENTIFY: Wire =
-    Wire { name: "identify", server: "identity", clients: &[uid::ROOT], path: "/run/wire/identify" };
+/// ctl, agent → identity: who this gateway is; its signature.
+pub const IDENTIFY: Wire = Wire {
+    name: "identify",
+    server: "identity",
+    clients: &[uid::ROOT, uid::AGENT],
+    path: "/run/wire/identify",
+};
 
 /// Every wire but `keep`, which is a pair and has no path.
 pub const ALL: [Wire; 12] =

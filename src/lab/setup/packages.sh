@@ -20,6 +20,9 @@ TEST="$TEST crun bubblewrap"
 TEST="$TEST nmap thc-ipv6"
 # Bundles: makers of images, a registry, somebody else's trees of hashes.
 TEST="$TEST umoci buildah skopeo docker-registry cryptsetup-bin"
+# A broker, and what runs a controller that we did not write (controller.sh); a Node.js that did not come from Debian will do.
+TEST="$TEST mosquitto"
+command -v npm >/dev/null || TEST="$TEST nodejs npm"
 # To build the board kernel.
 KERNEL='make gcc flex bison bc libelf-dev libssl-dev xz-utils'
 

@@ -32,6 +32,18 @@ const SILENCE_MAX: Duration = Duration::from_secs(3600);
 /// In a suite that takes longer, single tests are shown as they end, on standard error.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Rooms that have a suite `name`.
+fn rooms_with_suite(name: &str) -> Vec<String> {
+    let mut rooms = Vec::new();
+    for entry in fs::read_dir(house::top().join("src")).into_iter().flatten().flatten() {
+        if entry.path().join(format!("tests/{name}.rs")).exists() {
+            rooms.extend(entry.file_name().into_string());
+        }
+    }
+    rooms.sort();
+    rooms
+}
+
 /// Which tests: arguments for Cargo, and for the tests' own programs.
 fn selection(pattern: Option<&str>) -> (Vec<String>, Vec<String>) {
     let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
@@ -40,7 +52,12 @@ fn selection(pattern: Option<&str>) -> (Vec<String>, Vec<String>) {
     let has = |folder: &str, file: &str| house::top().join(folder).join(room).join(file).exists();
     let is_there = |file: &str| ["", "src", "src/services"].iter().any(|folder| has(folder, file));
     if file.is_empty() && is_there("Cargo.toml") {
-        (owned(&["-p", room]), Vec::new())
+        // Who has a suite of that name tests it, too: `usp` is a library, and `agent/usp` is what speaks it.
+        let mut which = owned(&["-p", room]);
+        for other in rooms_with_suite(room).iter().filter(|other| *other != room) {
+            which.extend(owned(&["-p", other]));
+        }
+        (which, Vec::new())
     } else if !file.is_empty() && is_there(&format!("tests/{file}.rs")) {
         (owned(&["-p", room, "--test", file]), Vec::new())
     } else {
@@ -221,6 +238,7 @@ mod tests {
         let table = [
             (None, "--workspace", ""),
             (Some("lease"), "-p lease", ""),
+            (Some("usp"), "-p usp -p agent", ""),
             (Some("hello"), "-p hello", ""),
             (Some("tidy"), "-p tests --test tidy", ""),
             (Some("network/daemon"), "-p network --test daemon", ""),

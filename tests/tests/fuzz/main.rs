@@ -7,6 +7,7 @@
 use contract::{attach, control, frame, keep, learn, leases, manifest, mount, show, wanted};
 use tests::fuzz::run;
 
+mod agent;
 mod bundle;
 mod lease;
 mod multicast;

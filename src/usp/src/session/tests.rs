@@ -33,9 +33,7 @@ fn whoever_begins_is_heard() {
     assert_eq!((heard.messages, heard.answer), (vec![b"get".to_vec()], None));
     let heard = hear(&mut here, &piece(8, 1, b"set"));
     assert_eq!(heard.messages, vec![b"set".to_vec()], "another number is another session");
-    for (what, wrong) in
-        [("middle", piece(9, 5, b"x")), ("number 1", piece(1, 1, b"x")), ("number 0", piece(0, 1, b"x"))]
-    {
+    for (what, wrong) in [("middle", piece(9, 5, b"x")), ("number 0", piece(0, 1, b"x"))] {
         assert!(hear(&mut here, &wrong).restart, "{what}");
     }
 }

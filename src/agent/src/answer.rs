@@ -1,0 +1,147 @@
+//! What a controller asks, and what it is answered.
+//!
+//! In:  a message of a controller that is known by its connection. Out: its answer; orders for other rooms; and a world that has changed,
+//! or has not.
+//!
+//! A request that changes something works on a copy of the settings, which takes the place of the others when all of it was good.
+//!
+//! Not here: transports (`peer.rs`), news (`news.rs`), who does orders (`room.rs`).
+//!
+//! Source: TR-369 §7.
+
+mod act;
+mod read;
+mod write;
+
+use usp::message::{BodyKind, ErrorBody, Msg, MsgType, ParamError, RequestKind, ResponseKind};
+use usp::{Code, VERSIONS};
+
+use crate::access::Access;
+use crate::model::Order;
+use crate::world::World;
+
+/// What came of a message.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The answer, unless none is wanted.
+    pub answer: Option<Msg<'static>>,
+    /// What other rooms shall do, each with the row of the request that waits for it.
+    pub orders: Vec<(Option<u32>, Order)>,
+    /// A controller says that it has this news: the number of its message.
+    pub delivered: Option<String>,
+    /// A command of a controller's has ended by the word of another: the row of the request.
+    pub canceled: Vec<u32>,
+}
+
+/// Why nothing of a request was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    code: Code,
+    words: String,
+    paths: Vec<ParamError<'static>>,
+}
+
+impl Refusal {
+    fn new(code: Code, words: impl Into<String>) -> Self {
+        Self { code, words: words.into(), paths: Vec::new() }
+    }
+
+    fn of_paths(code: Code, paths: Vec<ParamError<'static>>) -> Self {
+        let words = code.words().to_owned();
+        Self { code, words, paths }
+    }
+}
+
+/// Answers `message` of the controller in `row`. `now` is in milliseconds after boot.
+pub fn answer(world: &mut World, row: u32, message: &Msg<'_>, now_ms: u64) -> Outcome {
+    let mut outcome = Outcome::default();
+    let Some(header) = message.header.as_ref().filter(|header| !header.msg_id.is_empty()) else {
+        return outcome; // There is nothing that an answer could refer to (R-MSG.8).
+    };
+    let id = header.msg_id.clone().into_owned();
+    let request = match message.body.as_ref().and_then(|body| body.kind.as_ref()) {
+        Some(BodyKind::Request(request)) => request,
+        Some(BodyKind::Response(response)) => {
+            if matches!(response.kind, Some(ResponseKind::Notify(_))) {
+                outcome.delivered = Some(id);
+            }
+            return outcome;
+        }
+        // A controller that has no use for a piece of news has it all the same.
+        Some(BodyKind::Error(_)) => {
+            outcome.delivered = Some(id);
+            return outcome;
+        }
+        None => {
+            outcome.answer =
+                Some(error(id, &Refusal::new(Code::MESSAGE_NOT_SUPPORTED, "a message without a body")));
+            return outcome;
+        }
+    };
+    let Some(kind) = request.kind.as_ref() else {
+        let refusal = Refusal::new(Code::MESSAGE_NOT_SUPPORTED, "a request that is not known");
+        outcome.answer = Some(error(id, &refusal));
+        return outcome;
+    };
+    let enabled = usize::try_from(row)
+        .ok()
+        .and_then(|row| world.settings.controllers.get(row.checked_sub(1)?))
+        .is_some_and(|said| said.enable);
+    let response = if enabled {
+        respond(world, row, kind, (&mut outcome, now_ms))
+    } else {
+        Err(Refusal::new(Code::PERMISSION_DENIED, "this controller is not enabled"))
+    };
+    outcome.answer = match response {
+        Ok(Some(response)) => Some(Msg::response(id, response)),
+        Ok(None) => None,
+        Err(refusal) => Some(error(id, &refusal)),
+    };
+    outcome
+}
+
+fn respond(
+    world: &mut World,
+    row: u32,
+    kind: &RequestKind<'_>,
+    (outcome, now_ms): (&mut Outcome, u64),
+) -> Result<Option<ResponseKind<'static>>, Refusal> {
+    let response = match kind {
+        RequestKind::Get(get) => ResponseKind::Get(read::get(world, Access::of(world, row), get)),
+        RequestKind::GetInstances(get) => {
+            ResponseKind::GetInstances(read::instances(world, Access::of(world, row), get))
+        }
+        RequestKind::GetSupportedDm(get) => {
+            ResponseKind::GetSupportedDm(read::supported(Access::of(world, row), get))
+        }
+        RequestKind::GetSupportedProtocol(_) => {
+            ResponseKind::GetSupportedProtocol(usp::message::read::GetSupportedProtocolResp {
+                agent_supported_protocol_versions: VERSIONS.join(",").into(),
+            })
+        }
+        RequestKind::Set(set) => ResponseKind::Set(write::set(world, row, set)?),
+        RequestKind::Add(add) => ResponseKind::Add(write::add(world, row, add)?),
+        RequestKind::Delete(delete) => ResponseKind::Delete(write::delete(world, row, delete)?),
+        RequestKind::Operate(operate) => {
+            let response = act::operate(world, row, operate, (outcome, now_ms))?;
+            return Ok(operate.send_resp.then_some(ResponseKind::Operate(response)));
+        }
+        RequestKind::Notify(_) | RequestKind::Register(_) | RequestKind::Deregister(_) => {
+            return Err(Refusal::new(
+                Code::MESSAGE_NOT_SUPPORTED,
+                "an agent is not asked this by a controller",
+            ));
+        }
+    };
+    Ok(Some(response))
+}
+
+fn error(id: String, refusal: &Refusal) -> Msg<'static> {
+    let body = ErrorBody {
+        err_code: refusal.code.number(),
+        err_msg: refusal.words.clone().into(),
+        param_errs: refusal.paths.clone(),
+    };
+    debug_assert_eq!(MsgType::Error, MsgType::default());
+    Msg::error(id, body)
+}

@@ -1,0 +1,294 @@
+//! Set, Add, Delete.
+//!
+//! `allow_partial` decides between objects: without it one that fails fails all. `required` decides within one: a parameter that is not
+//! required may fail, and is named.
+//!
+//! Source: TR-369 §7.4 (R-ADD, R-SET, R-DEL).
+
+use usp::Code;
+use usp::message::read::ObjectAccess;
+use usp::message::write::{
+    Add, AddResp, Created, CreatedKind, CreatedObject, CreatedStatus, Delete, DeleteResp, Deleted,
+    DeletedKind, DeletedObject, DeletedStatus, InstanceFailure, NotUpdated, ParamSetting, Set, SetResp,
+    Updated, UpdatedInstance, UpdatedKind, UpdatedObject, UpdatedStatus,
+};
+use usp::message::{Entry, Failure, ParamError};
+use usp::path::{Leaf, Path};
+
+use super::Refusal;
+use super::read::instance;
+use crate::access::Access;
+use crate::model::Object;
+use crate::resolve::{Place, Spot, spots};
+use crate::settings::{SUBSCRIPTIONS_MAX, SUBSCRIPTIONS_OF_ONE_MAX, Settings, Subscription};
+use crate::world::World;
+
+/// Objects of one request.
+const OBJECTS_MAX: usize = 128;
+
+/// What became of the parameters of one object.
+#[derive(Default)]
+struct Changed {
+    good: Vec<Entry<'static>>,
+    bad: Vec<ParamError<'static>>,
+    /// One of the bad ones was required.
+    failed: bool,
+}
+
+fn failed_at<T>(code: Code, at: &str, words: &str) -> Result<T, Refusal> {
+    Err(Refusal::of_paths(code, vec![ParamError::new(at.to_owned(), code, words.to_owned())]))
+}
+
+fn objects_at(world: &World, text: &str) -> Result<Vec<Spot>, Code> {
+    let path = Path::parse(text).map_err(|_| Code::INVALID_PATH_SYNTAX)?;
+    if path.leaf != Leaf::Object {
+        return Err(Code::INVALID_PATH);
+    }
+    spots(world, &path)
+}
+
+fn change(
+    settings: &mut Settings,
+    access: Access<'_>,
+    place: &Place,
+    wishes: &[ParamSetting<'_>],
+) -> Changed {
+    let at = place.path();
+    let mut changed = Changed::default();
+    for wish in wishes {
+        let path = format!("{at}{}", wish.param);
+        let outcome = match place.object.parameter(&wish.param) {
+            None => Err(Code::UNSUPPORTED_PARAMETER),
+            Some(_) if !access.at(&path).write => Err(Code::PERMISSION_DENIED),
+            Some(parameter) => match parameter.set {
+                None => Err(Code::NOT_WRITEABLE),
+                Some(set) => set(settings, &place.rows, &wish.value),
+            },
+        };
+        match outcome {
+            Ok(()) if access.at(&path).read => {
+                changed
+                    .good
+                    .push(Entry::new(wish.param.clone().into_owned(), wish.value.clone().into_owned()));
+            }
+            Ok(()) => {}
+            Err(code) => {
+                changed.failed |= wish.required;
+                changed.bad.push(ParamError::new(wish.param.clone().into_owned(), code, code.words()));
+            }
+        }
+    }
+    changed
+}
+
+/// Errors of one object's parameters, with whole paths, as an Error has them.
+fn whole(at: &str, errors: &[ParamError<'static>]) -> Vec<ParamError<'static>> {
+    let whole = |error: &ParamError<'static>| ParamError {
+        path: format!("{at}{}", error.path).into(),
+        ..error.clone()
+    };
+    errors.iter().map(whole).collect()
+}
+
+pub(super) fn set(world: &mut World, row: u32, set: &Set<'_>) -> Result<SetResp<'static>, Refusal> {
+    if set.update_objs.len() > OBJECTS_MAX {
+        return Err(Refusal::new(Code::RESOURCES_EXCEEDED, "too many objects"));
+    }
+    let mut draft = world.settings.clone();
+    let mut results = Vec::new();
+    for update in &set.update_objs {
+        let text = update.obj_path.as_ref();
+        let mut attempt = draft.clone();
+        let kind = match set_one(world, row, (text, &update.param_settings), &mut attempt) {
+            Ok(updated) => {
+                draft = attempt;
+                UpdatedKind::Success(updated)
+            }
+            Err((code, failures)) if set.allow_partial => UpdatedKind::Failure(NotUpdated {
+                err_code: code.number(),
+                err_msg: code.words().into(),
+                updated_inst_failures: failures,
+            }),
+            Err((code, failures)) if failures.is_empty() => return failed_at(code, text, code.words()),
+            Err((code, failures)) => {
+                let paths = failures.iter().flat_map(|one| whole(&one.affected_path, &one.param_errs));
+                return Err(Refusal::of_paths(code, paths.collect()));
+            }
+        };
+        let oper_status = Some(UpdatedStatus { kind: Some(kind) });
+        results.push(UpdatedObject { requested_path: text.to_owned().into(), oper_status });
+    }
+    world.settings = draft;
+    Ok(SetResp { updated_obj_results: results })
+}
+
+fn set_one(
+    world: &World,
+    row: u32,
+    (text, wishes): (&str, &[ParamSetting<'_>]),
+    draft: &mut Settings,
+) -> Result<Updated<'static>, (Code, Vec<InstanceFailure<'static>>)> {
+    let access = Access::of(world, row);
+    let (mut done, mut failures) = (Vec::new(), Vec::new());
+    for spot in objects_at(world, text).map_err(|code| (code, Vec::new()))? {
+        let object = spot.object().ok_or((Code::INVALID_PATH, Vec::new()))?;
+        let place = Place { object, rows: spot.rows };
+        let changed = change(draft, access, &place, wishes);
+        let affected_path = place.path().into();
+        if changed.failed {
+            failures.push(InstanceFailure { affected_path, param_errs: changed.bad });
+        } else {
+            done.push(UpdatedInstance {
+                affected_path,
+                param_errs: changed.bad,
+                updated_params: changed.good,
+            });
+        }
+    }
+    if failures.is_empty() {
+        Ok(Updated { updated_inst_results: done })
+    } else {
+        Err((Code::REQUIRED_PARAMETER_FAILED, failures))
+    }
+}
+
+pub(super) fn add(world: &mut World, row: u32, add: &Add<'_>) -> Result<AddResp<'static>, Refusal> {
+    if add.create_objs.len() > OBJECTS_MAX {
+        return Err(Refusal::new(Code::RESOURCES_EXCEEDED, "too many objects"));
+    }
+    let before = world.settings.clone();
+    let mut results = Vec::new();
+    for create in &add.create_objs {
+        let text = create.obj_path.as_ref();
+        let tables = objects_at(world, text).and_then(|spots| {
+            let table = |spot: Spot| spot.table().map(|table| (spot, table)).ok_or(Code::NOT_A_TABLE);
+            spots.into_iter().map(table).collect::<Result<Vec<_>, Code>>()
+        });
+        let kinds = match tables {
+            Err(code) => vec![Err((code, Vec::new()))],
+            Ok(tables) => {
+                let one = |(_, table)| add_one(world, row, text, (table, &create.param_settings));
+                tables.into_iter().map(one).collect()
+            }
+        };
+        for kind in kinds {
+            let kind = match kind {
+                Ok(created) => CreatedKind::Success(created),
+                Err((code, _)) if add.allow_partial => CreatedKind::Failure(Failure::new(code, code.words())),
+                Err((code, errors)) => {
+                    world.settings = before;
+                    return if errors.is_empty() {
+                        failed_at(code, text, code.words())
+                    } else {
+                        Err(Refusal::of_paths(code, whole(text, &errors)))
+                    };
+                }
+            };
+            let oper_status = Some(CreatedStatus { kind: Some(kind) });
+            results.push(CreatedObject { requested_path: text.to_owned().into(), oper_status });
+        }
+    }
+    Ok(AddResp { created_obj_results: results })
+}
+
+fn add_one(
+    world: &mut World,
+    row: u32,
+    text: &str,
+    (table, wishes): (&'static Object, &[ParamSetting<'_>]),
+) -> Result<Created<'static>, (Code, Vec<ParamError<'static>>)> {
+    if !matches!(table.access, ObjectAccess::AddDelete | ObjectAccess::AddOnly) {
+        return Err((Code::NOT_CREATABLE, Vec::new()));
+    }
+    if !Access::of(world, row).at(text).write {
+        return Err((Code::PERMISSION_DENIED, Vec::new()));
+    }
+    // The one table that controllers add to.
+    let mut draft = world.settings.clone();
+    let of_one = draft.subscriptions.iter().filter(|one| one.recipient == row).count();
+    if draft.subscriptions.len() >= SUBSCRIPTIONS_MAX || of_one >= SUBSCRIPTIONS_OF_ONE_MAX {
+        return Err((Code::RESOURCES_EXCEEDED, Vec::new()));
+    }
+    let number = draft.next_subscription;
+    draft.next_subscription = number.saturating_add(1);
+    draft.subscriptions.push(Subscription {
+        row: number,
+        recipient: row,
+        id: format!("cpe-{number}"),
+        alias: format!("cpe-{number}"),
+        created_s: world.facts.now_s.unwrap_or(0),
+        ..Subscription::default()
+    });
+    let place = Place { object: table, rows: vec![number] };
+    let changed = change(&mut draft, Access::of(world, row), &place, wishes);
+    if changed.failed {
+        return Err((Code::REQUIRED_PARAMETER_FAILED, changed.bad));
+    }
+    let new = draft.subscription(number);
+    let twin = |new: &Subscription| {
+        let others = draft.subscriptions.iter().filter(|one| one.row != number);
+        others.into_iter().any(|one| (one.recipient == row && one.id == new.id) || one.alias == new.alias)
+    };
+    if new.is_some_and(twin) {
+        return Err((Code::DUPLICATE_KEY, Vec::new()));
+    }
+    world.settings = draft;
+    let instance = instance(world, Access::of(world, row), &place);
+    Ok(Created {
+        instantiated_path: instance.instantiated_obj_path,
+        param_errs: changed.bad,
+        unique_keys: instance.unique_keys,
+    })
+}
+
+pub(super) fn delete(
+    world: &mut World,
+    row: u32,
+    delete: &Delete<'_>,
+) -> Result<DeleteResp<'static>, Refusal> {
+    if delete.obj_paths.len() > OBJECTS_MAX {
+        return Err(Refusal::new(Code::RESOURCES_EXCEEDED, "too many objects"));
+    }
+    let before = world.settings.clone();
+    let mut results = Vec::new();
+    for text in &delete.obj_paths {
+        let kind = match delete_one(world, row, text) {
+            Ok(deleted) => DeletedKind::Success(deleted),
+            Err(code) if delete.allow_partial => DeletedKind::Failure(Failure::new(code, code.words())),
+            Err(code) => {
+                world.settings = before;
+                return failed_at(code, text, code.words());
+            }
+        };
+        let oper_status = Some(DeletedStatus { kind: Some(kind) });
+        results.push(DeletedObject { requested_path: text.clone().into_owned().into(), oper_status });
+    }
+    Ok(DeleteResp { deleted_obj_results: results })
+}
+
+fn delete_one(world: &mut World, row: u32, text: &str) -> Result<Deleted<'static>, Code> {
+    let spots = match objects_at(world, text) {
+        // What is not there is gone (R-DEL.2a).
+        Err(Code::OBJECT_DOES_NOT_EXIST) => return Ok(Deleted::default()),
+        other => other?,
+    };
+    let mut affected = Vec::new();
+    let mut gone = Vec::new();
+    for spot in spots {
+        let object = spot.object().filter(|object| object.rows.is_some()).ok_or(Code::NOT_A_TABLE)?;
+        if !matches!(object.access, ObjectAccess::AddDelete | ObjectAccess::DeleteOnly) {
+            return Err(Code::DELETE_FAILURE);
+        }
+        let place = Place { object, rows: spot.rows };
+        let access = Access::of(world, row);
+        if !access.at(&place.path()).write {
+            return Err(Code::PERMISSION_DENIED);
+        }
+        if access.at(&place.path()).read {
+            affected.push(place.path().into());
+        }
+        gone.extend(place.rows.first().copied());
+    }
+    world.settings.subscriptions.retain(|one| !gone.contains(&one.row));
+    Ok(Deleted { affected_paths: affected, unaffected_path_errs: Vec::new() })
+}

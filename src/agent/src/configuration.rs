@@ -1,0 +1,309 @@
+//! The operator's word: which controllers this gateway obeys, by which brokers, and what they may do.
+//!
+//! In:  `/etc/shg/agent.toml` of the image, or `/data/state/agent.toml` in its place. Out: a [`Configuration`], checked.
+//!
+//! ```toml
+//! [[controller]]
+//! endpoint = "os::00D09E-controller"
+//! broker = "mqtt.isp.example"      # a name or an address
+//! port = 8883
+//! tls = true                       # false only where the way to the broker is the operator's own
+//! mqtt = "5"                       # or "3.1.1"
+//! topic = "/usp/controller"        # where the controller listens
+//! agent_topic = "/usp/agent/1"     # where we listen; left out: the broker has to say
+//! username = "gateway"
+//! password = "…"
+//! role = "full"                    # full, operate, read; or one of [[role]]
+//!
+//! [[role]]
+//! name = "support"
+//! rules = [{ order = 1, targets = ["Device.DeviceInfo."], rights = "r--n" }]
+//! ```
+//!
+//! Not here: what controllers change themselves (`settings.rs`).
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use serde::Deserialize;
+use usp::permission::{May, Rule};
+
+use crate::mqtt::packet::Version;
+
+/// The image's.
+pub const SHIPPED: &str = "/etc/shg/agent.toml";
+/// The operator's, on the data disk.
+pub const GIVEN: &str = "/data/state/agent.toml";
+/// What is read of a file, in bytes.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+/// Controllers.
+pub const CONTROLLERS_MAX: usize = 8;
+/// Roles of the operator's own.
+const ROLES_MAX: usize = 16;
+/// Rules of one role, and targets of one rule.
+const RULES_MAX: usize = 32;
+/// Letters of a text.
+const TEXT_MAX: usize = 256;
+
+/// Why a configuration is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// It is no TOML, or has words that are none.
+    Text(String),
+    /// A value that cannot be.
+    Value(&'static str, String),
+    /// More than there may be.
+    Many(&'static str),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(words) => write!(f, "agent.toml: {words}"),
+            Self::Value(key, value) => write!(f, "agent.toml: {key}: {value} is none"),
+            Self::Many(what) => write!(f, "agent.toml: too many {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// The whole of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Configuration {
+    /// Who is obeyed.
+    pub controllers: Vec<Controller>,
+    /// What that means: ours and the operator's.
+    pub roles: Vec<Role>,
+}
+
+/// A controller, and the broker by which it is spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Controller {
+    /// Its endpoint id.
+    pub endpoint: String,
+    /// The broker: a name or an address.
+    pub broker: String,
+    /// Its port.
+    pub port: u16,
+    /// By TLS.
+    pub tls: bool,
+    /// The protocol.
+    pub version: Version,
+    /// Where the controller listens.
+    pub topic: String,
+    /// Where we listen.
+    pub agent_topic: Option<String>,
+    /// Who we are to the broker.
+    pub username: Option<String>,
+    /// And how we prove it.
+    pub password: Option<String>,
+    /// How often we speak at least, in seconds.
+    pub keep_alive_s: u16,
+    /// Which of the roles, by its place.
+    pub role: usize,
+    /// End-to-end sessions are allowed.
+    pub session: bool,
+}
+
+/// A role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// Its name.
+    pub name: String,
+    /// What it grants.
+    pub rules: Vec<Rule>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    #[serde(default)]
+    controller: Vec<ControllerText>,
+    #[serde(default)]
+    role: Vec<RoleText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ControllerText {
+    endpoint: String,
+    broker: String,
+    port: Option<u16>,
+    tls: Option<bool>,
+    mqtt: Option<String>,
+    topic: String,
+    agent_topic: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+    keep_alive_s: Option<u16>,
+    role: Option<String>,
+    session: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RoleText {
+    name: String,
+    rules: Vec<RuleText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleText {
+    order: u32,
+    targets: Vec<String>,
+    /// On everything that has no word of its own.
+    rights: String,
+    param: Option<String>,
+    object: Option<String>,
+    instance: Option<String>,
+    command_event: Option<String>,
+}
+
+/// Roles that are always there. What makes a controller a controller (brokers, roles) none of them changes.
+fn ours() -> Vec<Role> {
+    let read = May { read: true, notify: true, ..May::default() };
+    let subscriptions = Rule::same(5, "Device.LocalAgent.Subscription.", May::ALL);
+    let role = |name: &str, rules| Role { name: name.to_owned(), rules };
+    let operate = Rule { command_event: May { execute: true, ..read }, ..Rule::same(1, "Device.", read) };
+    vec![
+        role("full", vec![Rule::same(1, "Device.", May::ALL)]),
+        role("operate", vec![operate, subscriptions.clone()]),
+        role("read", vec![Rule::same(1, "Device.", read), subscriptions]),
+    ]
+}
+
+/// Reads the operator's word, or the image's. None is no error: then nobody is obeyed.
+///
+/// # Errors
+/// [`Error`]: nobody is obeyed either, and it is said why.
+pub fn read(paths: &[&Path]) -> Result<Configuration, Error> {
+    for path in paths {
+        let Ok(file) = File::open(path) else { continue };
+        let mut text = String::new();
+        let read = file.take(FILE_BYTES_MAX).read_to_string(&mut text);
+        read.map_err(|error| Error::Text(error.to_string()))?;
+        return parse(&text);
+    }
+    parse("")
+}
+
+/// Reads a text.
+///
+/// # Errors
+/// [`Error`].
+pub fn parse(text: &str) -> Result<Configuration, Error> {
+    let text: Text = toml::from_str(text).map_err(|error| Error::Text(error.to_string()))?;
+    if text.controller.len() > CONTROLLERS_MAX {
+        return Err(Error::Many("controllers"));
+    }
+    if text.role.len() > ROLES_MAX {
+        return Err(Error::Many("roles"));
+    }
+    let mut roles = ours();
+    for one in text.role {
+        roles.push(role(one)?);
+    }
+    let mut controllers: Vec<Controller> = Vec::new();
+    for one in text.controller {
+        let controller = controller(one, &roles)?;
+        if controllers.iter().any(|other| other.endpoint == controller.endpoint) {
+            return Err(Error::Value("endpoint (it is there twice)", controller.endpoint));
+        }
+        controllers.push(controller);
+    }
+    Ok(Configuration { controllers, roles })
+}
+
+fn plain(key: &'static str, value: String) -> Result<String, Error> {
+    let good = !value.is_empty() && value.len() <= TEXT_MAX && !value.chars().any(char::is_control);
+    if good { Ok(value) } else { Err(Error::Value(key, value)) }
+}
+
+/// A topic to publish to or to listen at: no wildcard.
+fn topic(key: &'static str, value: String) -> Result<String, Error> {
+    let value = plain(key, value)?;
+    if value.contains(['+', '#']) { Err(Error::Value(key, value)) } else { Ok(value) }
+}
+
+fn controller(text: ControllerText, roles: &[Role]) -> Result<Controller, Error> {
+    let name = text.role.unwrap_or_else(|| "full".to_owned());
+    let role = roles.iter().position(|role| role.name == name).ok_or(Error::Value("role", name))?;
+    let version = match text.mqtt.as_deref() {
+        None | Some("5" | "5.0") => Version::V5,
+        Some("3.1.1") => Version::V311,
+        Some(other) => return Err(Error::Value("mqtt", other.to_owned())),
+    };
+    let tls = text.tls.unwrap_or(true);
+    Ok(Controller {
+        endpoint: plain("endpoint", text.endpoint)?,
+        broker: plain("broker", text.broker)?,
+        port: text.port.unwrap_or(if tls { 8883 } else { 1883 }),
+        tls,
+        version,
+        topic: topic("topic", text.topic)?,
+        agent_topic: text.agent_topic.map(|one| topic("agent_topic", one)).transpose()?,
+        username: text.username.map(|one| plain("username", one)).transpose()?,
+        password: text.password.map(|one| plain("password", one)).transpose()?,
+        keep_alive_s: text.keep_alive_s.unwrap_or(60).clamp(10, 3600),
+        role,
+        session: text.session.unwrap_or(true),
+    })
+}
+
+fn role(text: RoleText) -> Result<Role, Error> {
+    if text.rules.len() > RULES_MAX {
+        return Err(Error::Many("rules"));
+    }
+    let may = |key, text: &str| May::parse(text).ok_or_else(|| Error::Value(key, text.to_owned()));
+    let mut rules = Vec::new();
+    for one in text.rules {
+        if one.targets.len() > RULES_MAX {
+            return Err(Error::Many("targets"));
+        }
+        let all = may("rights", &one.rights)?;
+        let of = |key, text: Option<String>| text.map_or(Ok(all), |text| may(key, &text));
+        rules.push(Rule {
+            enable: true,
+            order: one.order,
+            targets: one.targets,
+            param: of("param", one.param)?,
+            object: of("object", one.object)?,
+            instance: of("instance", one.instance)?,
+            command_event: of("command_event", one.command_event)?,
+        });
+    }
+    Ok(Role { name: plain("name", text.name)?, rules })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+    use crate::mqtt::packet::Version;
+
+    const GOOD: &str = "[[controller]]\nendpoint = 'self::c'\nbroker = '192.0.2.1'\ntopic = '/c'\n";
+
+    #[test]
+    fn the_operators_word_is_checked() {
+        let good = parse(GOOD).unwrap();
+        let one = &good.controllers[0];
+        assert_eq!((one.port, one.tls, one.version, one.role), (8883, true, Version::V5, 0));
+        let table = [
+            ("mqtt = '4'", "mqtt: 4"),
+            ("role = 'king'", "role: king"),
+            ("agent_topic = '/a/#'", "agent_topic: /a/#"),
+            ("colour = 'red'", "unknown field"),
+            ("port = 70000", "70000"),
+            ("[[controller]]\nendpoint = 'self::c'\nbroker = 'x'\ntopic = '/d'", "there twice"),
+            ("[[role]]\nname = 'r'\nrules = [{ order = 1, targets = [], rights = 'rrrr' }]", "rights: rrrr"),
+        ];
+        for (line, why) in table {
+            let error = parse(&format!("{GOOD}{line}\n")).unwrap_err().to_string();
+            assert!(error.contains(why), "{line}: {error}");
+        }
+        assert!(parse("").unwrap().controllers.is_empty(), "without a word nobody is obeyed");
+    }
+}

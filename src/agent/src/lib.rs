@@ -1,0 +1,55 @@
+//! The USP agent: TR-181 for an operator's controllers, over MQTT.
+//!
+//! In:  the operator's word (`/etc/shg/agent.toml`), controllers' messages, what other rooms say. Out: answers, news, orders to the rooms
+//! that can do them.
+//!
+//! It owns no truth but its own: subscriptions, and what controllers have said of themselves.
+//!
+//! Not here: bytes and words of USP (`usp`), what a service is (`supervisor`), the network (`network`).
+//!
+//! Source: TR-369 1.4, TR-181 2.19.1; docs/usp.md, docs/datamodel.md.
+#![forbid(unsafe_code)]
+
+pub mod configuration;
+pub mod settings;
+pub mod world;
+
+pub mod model;
+
+pub mod access;
+pub mod resolve;
+
+pub mod answer;
+pub mod news;
+
+pub mod backoff;
+pub mod mqtt;
+pub mod peer;
+pub mod stream;
+
+pub mod machine;
+pub mod rooms;
+
+pub mod room;
+
+#[cfg(test)]
+mod testing;
+
+use std::{fmt, io};
+
+/// Why the daemon cannot work.
+#[derive(Debug)]
+pub enum Error {
+    /// The system says no: to what, and why.
+    System(&'static str, io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System(what, error) => write!(f, "{what}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,227 @@
+//! The tree of parameters as a table: one row a parameter, with how it is read and how it is set.
+//!
+//! In:  a [`World`]. Out: values; and changes of its [`Settings`]. All the rest that is read comes from other rooms (`world.rs`).
+//!
+//! The rows of an object stand in the files below; `docs/datamodel.md` is made of them by a test.
+//!
+//! Source: TR-181 2.19.1 (Device:2), whose names these are.
+
+mod agent;
+mod device;
+mod software;
+mod trust;
+
+use usp::Code;
+use usp::message::read::{CommandType, ObjectAccess, ValueType};
+
+use crate::settings::Settings;
+use crate::world::World;
+
+/// An object, or a table's rows.
+#[derive(Debug)]
+pub struct Object {
+    /// Its path, with `{i}` for a row.
+    pub path: &'static str,
+    /// Whether a controller makes and removes rows.
+    pub access: ObjectAccess,
+    /// What a row is known by: sets of parameters.
+    pub keys: &'static [&'static [&'static str]],
+    /// The rows there are, in the row of the tables above it. `None`: it is no table.
+    pub rows: Option<Rows>,
+    /// What is in it.
+    pub parameters: &'static [Parameter],
+    /// What can be done with it.
+    pub commands: &'static [Command],
+    /// What happens to it.
+    pub events: &'static [Event],
+}
+
+/// The rows that a table has.
+pub type Rows = fn(&World, &[u32]) -> Vec<u32>;
+/// An argument of a command, by its name.
+pub type Argument<'a> = &'a dyn Fn(&str) -> Option<String>;
+/// What a command makes of its arguments.
+pub type Make = fn(&World, &[u32], Argument<'_>) -> Result<Order, Code>;
+/// How a parameter is read.
+pub type Get = fn(&World, &[u32]) -> Option<String>;
+/// How it is set.
+pub type Set = fn(&mut Settings, &[u32], &str) -> Result<(), Code>;
+
+/// A parameter.
+#[derive(Debug)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: ValueType,
+    /// How it is read. `None` there: the row is gone.
+    pub get: Get,
+    /// How it is set, where it can be.
+    pub set: Option<Set>,
+    /// Its change can be told.
+    pub tells: bool,
+}
+
+/// A command.
+#[derive(Debug)]
+pub struct Command {
+    /// Its name, without brackets.
+    pub name: &'static str,
+    /// Whether it takes its time.
+    pub kind: CommandType,
+    /// What it wants to know; those that it must know begin with `*`.
+    pub inputs: &'static [&'static str],
+    /// What it says at its end.
+    pub outputs: &'static [&'static str],
+    /// Makes an order of it.
+    pub order: Make,
+}
+
+/// What a command means to other rooms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// The machine is started anew.
+    Reboot,
+    /// A service is started.
+    Start(contract::Name),
+    /// It is stopped.
+    Stop(contract::Name),
+    /// Both.
+    Restart(contract::Name),
+    /// A request of ours is taken back.
+    Cancel(u32),
+}
+
+/// An event.
+#[derive(Debug)]
+pub struct Event {
+    /// Its name, without its mark.
+    pub name: &'static str,
+    /// What it says.
+    pub arguments: &'static [&'static str],
+}
+
+impl Object {
+    /// An object that is there once.
+    const fn single(path: &'static str, parameters: &'static [Parameter]) -> Self {
+        let (access, keys): (_, &[&[&str]]) = (ObjectAccess::ReadOnly, &[]);
+        Self { path, access, keys, rows: None, parameters, commands: &[], events: &[] }
+    }
+
+    /// A table whose rows come and go by themselves.
+    const fn table(
+        path: &'static str,
+        keys: &'static [&'static [&'static str]],
+        rows: Rows,
+        parameters: &'static [Parameter],
+    ) -> Self {
+        Self { keys, rows: Some(rows), ..Self::single(path, parameters) }
+    }
+
+    /// The same with commands.
+    const fn with(self, commands: &'static [Command]) -> Self {
+        Self { commands, ..self }
+    }
+
+    /// A parameter of it.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&'static Parameter> {
+        self.parameters.iter().find(|one| one.name == name)
+    }
+
+    /// Its path in these rows.
+    #[must_use]
+    pub fn place(&self, rows: &[u32]) -> String {
+        let mut place = String::with_capacity(self.path.len());
+        let mut pieces = self.path.split("{i}");
+        place.push_str(pieces.next().unwrap_or_default());
+        for (piece, row) in pieces.zip(rows) {
+            place.push_str(&row.to_string());
+            place.push_str(piece);
+        }
+        place
+    }
+}
+
+/// A parameter that is read.
+const fn read(name: &'static str, kind: ValueType, get: Get) -> Parameter {
+    Parameter { name, kind, get, set: None, tells: true }
+}
+
+/// One that is never the same: its change is not told.
+const fn moving(name: &'static str, kind: ValueType, get: Get) -> Parameter {
+    Parameter { name, kind, get, set: None, tells: false }
+}
+
+/// One that is read and set.
+const fn set(name: &'static str, kind: ValueType, get: Get, set: Set) -> Parameter {
+    Parameter { name, kind, get, set: Some(set), tells: true }
+}
+
+/// All objects, each after the one that holds it.
+pub const OBJECTS: &[&[Object]] = &[device::OBJECTS, agent::OBJECTS, trust::OBJECTS, software::OBJECTS];
+
+/// Every object.
+pub fn objects() -> impl Iterator<Item = &'static Object> {
+    OBJECTS.iter().copied().flatten()
+}
+
+/// Reads a boolean. Source: TR-106 §3.2 (xsd:boolean).
+///
+/// # Errors
+/// 7011.
+pub fn boolean(text: &str) -> Result<bool, Code> {
+    match text {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(Code::INVALID_TYPE),
+    }
+}
+
+/// Reads a number within limits.
+///
+/// # Errors
+/// 7011: it is none. 7012: it is too small or too large.
+pub fn number<T: std::str::FromStr + PartialOrd>(text: &str, least: T, most: T) -> Result<T, Code> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits {
+        return Err(Code::INVALID_TYPE);
+    }
+    let number: T = text.parse().map_err(|_| Code::INVALID_VALUE)?;
+    if number < least || number > most { Err(Code::INVALID_VALUE) } else { Ok(number) }
+}
+
+/// Reads a text of at most `most` bytes without control characters.
+///
+/// # Errors
+/// 7012.
+pub fn text(text: &str, most: usize) -> Result<String, Code> {
+    let good = text.len() <= most && !text.chars().any(char::is_control);
+    if good { Ok(text.to_owned()) } else { Err(Code::INVALID_VALUE) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::objects;
+
+    #[test]
+    fn the_table_is_in_order() {
+        let mut seen = BTreeSet::from([String::new()]);
+        for object in objects() {
+            let trimmed = object.path.trim_end_matches('.').trim_end_matches(".{i}");
+            let parent = trimmed.rsplit_once('.').map_or(String::new(), |(parent, _)| format!("{parent}."));
+            assert!(seen.contains(&parent), "{}: before what holds it", object.path);
+            assert!(seen.insert(object.path.to_owned()), "{}: twice", object.path);
+            assert_eq!(object.rows.is_some(), object.path.ends_with("{i}."), "{}", object.path);
+            let names: BTreeSet<&str> = object.parameters.iter().map(|one| one.name).collect();
+            assert_eq!(names.len(), object.parameters.len(), "{}: a parameter twice", object.path);
+            assert!(
+                object.keys.iter().flat_map(|set| set.iter()).all(|key| names.contains(key)),
+                "{}",
+                object.path
+            );
+        }
+    }
+}

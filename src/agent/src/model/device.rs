@@ -1,0 +1,69 @@
+//! `Device.DeviceInfo.`, `Device.Time.`: the machine.
+
+use usp::message::read::CommandType;
+use usp::message::read::ValueType as T;
+
+use super::{Command, Event, Object, Order, moving, read};
+use crate::world::{World, date};
+
+pub(super) const OBJECTS: &[Object] = &[
+    Object {
+        commands: &[Command {
+            name: "Reboot",
+            kind: CommandType::Sync,
+            inputs: &["Cause", "Reason"],
+            outputs: &[],
+            order: |_, _, _| Ok(Order::Reboot),
+        }],
+        events: &[Event {
+            name: "Boot",
+            arguments: &["CommandKey", "Cause", "FirmwareUpdated", "ParameterMap"],
+        }],
+        ..Object::single(
+            "Device.",
+            &[read("RootDataModelVersion", T::String, |_, _| Some("2.19".to_owned()))],
+        )
+    },
+    Object::single(
+        "Device.DeviceInfo.",
+        &[
+            read("Manufacturer", T::String, |_, _| Some("Service Hosting Gateway".to_owned())),
+            read("ManufacturerOUI", T::String, |world, _| Some(identity(world).0)),
+            read("ModelName", T::String, |_, _| Some("Service Hosting Gateway".to_owned())),
+            read("ProductClass", T::String, |_, _| Some("SHG".to_owned())),
+            read("SerialNumber", T::String, |world, _| Some(identity(world).1)),
+            read("HardwareVersion", T::String, |_, _| Some(std::env::consts::ARCH.to_owned())),
+            read("SoftwareVersion", T::String, |_, _| Some(env!("CARGO_PKG_VERSION").to_owned())),
+            read("AdditionalSoftwareVersion", T::String, |world, _| {
+                Some(format!("Linux {}", world.facts.kernel))
+            }),
+            moving("UpTime", T::UnsignedInt, |world, _| Some(world.facts.uptime_s.to_string())),
+        ],
+    ),
+    Object::single(
+        "Device.DeviceInfo.MemoryStatus.",
+        &[
+            read("Total", T::UnsignedInt, |world, _| Some(world.facts.memory_kib.0.to_string())),
+            moving("Free", T::UnsignedInt, |world, _| Some(world.facts.memory_kib.1.to_string())),
+        ],
+    ),
+    Object::single(
+        "Device.Time.",
+        &[
+            read("Status", T::String, |world, _| {
+                let known = world.facts.now_s.is_some();
+                Some(if known { "Synchronized" } else { "Unsynchronized" }.to_owned())
+            }),
+            moving("CurrentLocalTime", T::DateTime, |world, _| Some(date(world.facts.now_s))),
+        ],
+    ),
+];
+
+/// OUI and serial number, of the endpoint id (TR-369 §2.2: `os::OUI-serial`).
+fn identity(world: &World) -> (String, String) {
+    let instance = world.endpoint.split_once("::").map_or("", |(_, instance)| instance);
+    match instance.split_once('-') {
+        Some((oui, serial)) if world.endpoint.starts_with("os::") => (oui.to_owned(), serial.to_owned()),
+        _ => (String::new(), instance.to_owned()),
+    }
+}

@@ -1,0 +1,355 @@
+//! A client of one broker: a pure machine between bytes and records.
+//!
+//! In:  a connection that stands, bytes of it, the time. Out: bytes for it, [`News`].
+//!
+//! ```text
+//! connected ── CONNECT ──▶ greeting ── CONNACK 0 ── SUBSCRIBE ──▶ subscribing ── SUBACK ──▶ ready
+//! ```
+//! Nothing is published before a topic was granted (R-MQTT.17). A broker that is silent for one and a half keep-alive times is gone.
+//! Messages go with QoS 1; as many as [`WINDOW`] are under way, and [`WAITING_MAX`] wait, so that a broker that takes nothing holds no
+//! memory of ours.
+//!
+//! Source: TR-369 §4.6 (MQTT binding).
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use super::packet::{self, Hello, Packet, Version};
+
+/// Messages under way at a time.
+const WINDOW: usize = 8;
+/// Messages that wait.
+const WAITING_MAX: usize = 32;
+/// Their bytes.
+const WAITING_BYTES_MAX: usize = 1024 * 1024;
+/// How long CONNECT and SUBSCRIBE may take, in milliseconds.
+const GREETING_MS: u64 = 10_000;
+/// Topics of one client.
+const TOPICS_MAX: usize = 8;
+
+/// Why a connection is given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gone {
+    /// The broker does not let us in.
+    Refused(u8),
+    /// No topic was granted.
+    NoTopic,
+    /// It says goodbye.
+    Goodbye(u8),
+    /// It is silent.
+    Silent,
+    /// It speaks nonsense.
+    Packet(packet::Error),
+}
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(reason) => write!(f, "the broker refuses us: {} ({reason})", refusal(*reason)),
+            Self::NoTopic => write!(f, "the broker grants no topic"),
+            Self::Goodbye(reason) => write!(f, "the broker says goodbye ({reason})"),
+            Self::Silent => write!(f, "the broker is silent"),
+            Self::Packet(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+/// Source: MQTT 3.1.1 §3.2.2.3, MQTT 5.0 §3.2.2.2.
+fn refusal(reason: u8) -> &'static str {
+    match reason {
+        1 | 132 => "another version of MQTT",
+        2 | 133 => "the client's name",
+        3 | 136 => "not available now",
+        4 | 134 => "user or password",
+        5 | 135 => "not authorised",
+        149 => "the packet is too large",
+        151 | 159 => "too many connections",
+        _ => "for a reason of its own",
+    }
+}
+
+/// What came of bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// From now on records can be sent.
+    Ready,
+    /// A record, and where its answer goes, where that was said.
+    Record(Vec<u8>, Option<String>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Greeting,
+    Subscribing,
+    Ready,
+}
+
+/// One life of a connection to a broker.
+#[derive(Debug)]
+pub struct Client {
+    version: Version,
+    state: State,
+    topics: Vec<String>,
+    reply_to: String,
+    /// The name that the broker has given us.
+    assigned: Option<String>,
+    input: Vec<u8>,
+    out: Vec<u8>,
+    next_id: u16,
+    under_way: Vec<u16>,
+    waiting: VecDeque<(String, Vec<u8>)>,
+    keep_alive_ms: u64,
+    begun_ms: u64,
+    heard_ms: u64,
+    said_ms: u64,
+}
+
+impl Client {
+    /// The connection stands: says hello. `topics` are ours; the first is where answers go unless the broker says another.
+    #[must_use]
+    pub fn begin(hello: &Hello, version: Version, topics: &[String], now_ms: u64) -> Self {
+        Self {
+            version,
+            state: State::Greeting,
+            topics: topics.to_vec(),
+            reply_to: topics.first().cloned().unwrap_or_default(),
+            assigned: None,
+            input: Vec::new(),
+            out: packet::connect(hello, version),
+            next_id: 1,
+            under_way: Vec::new(),
+            waiting: VecDeque::new(),
+            keep_alive_ms: u64::from(hello.keep_alive_s) * 1000,
+            begun_ms: now_ms,
+            heard_ms: now_ms,
+            said_ms: now_ms,
+        }
+    }
+
+    /// Can records be sent?
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.state == State::Ready
+    }
+
+    /// Where answers to us go.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        &self.reply_to
+    }
+
+    /// The name that the broker has given us, if it has.
+    #[must_use]
+    pub fn assigned(&self) -> Option<&str> {
+        self.assigned.as_deref()
+    }
+
+    /// Sends `record` to `topic`, now or when there is room; `false`: too many wait, and it is forgotten.
+    pub fn send(&mut self, topic: &str, record: Vec<u8>) -> bool {
+        let bytes: usize = self.waiting.iter().map(|(_, record)| record.len()).sum();
+        if self.waiting.len() >= WAITING_MAX || bytes.saturating_add(record.len()) > WAITING_BYTES_MAX {
+            return false;
+        }
+        self.waiting.push_back((topic.to_owned(), record));
+        self.push();
+        true
+    }
+
+    fn push(&mut self) {
+        while self.state == State::Ready && self.under_way.len() < WINDOW {
+            let Some((topic, record)) = self.waiting.pop_front() else { return };
+            let id = self.id();
+            self.under_way.push(id);
+            let bytes = packet::publish(id, &topic, &self.reply_to, &record, self.version);
+            self.out.extend_from_slice(&bytes);
+        }
+    }
+
+    /// A number that is not under way, and not 0.
+    fn id(&mut self) -> u16 {
+        loop {
+            let id = self.next_id;
+            self.next_id = self.next_id.checked_add(1).unwrap_or(1);
+            if !self.under_way.contains(&id) {
+                return id;
+            }
+        }
+    }
+
+    /// Bytes for the broker; they are taken away.
+    pub fn take_out(&mut self, now_ms: u64) -> Vec<u8> {
+        if !self.out.is_empty() {
+            self.said_ms = now_ms;
+        }
+        std::mem::take(&mut self.out)
+    }
+
+    /// When it has to be looked at again, in milliseconds after boot.
+    #[must_use]
+    pub fn due_ms(&self) -> u64 {
+        if self.state != State::Ready {
+            return self.begun_ms.saturating_add(GREETING_MS);
+        }
+        let ping = self.said_ms.max(self.heard_ms.min(self.said_ms)).saturating_add(self.keep_alive_ms / 2);
+        ping.min(self.silent_at())
+    }
+
+    fn silent_at(&self) -> u64 {
+        self.heard_ms.saturating_add(self.keep_alive_ms.saturating_mul(3) / 2)
+    }
+
+    /// The time has come, perhaps.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn tick(&mut self, now_ms: u64) -> Result<(), Gone> {
+        if self.state != State::Ready {
+            let late = now_ms >= self.begun_ms.saturating_add(GREETING_MS);
+            return if late { Err(Gone::Silent) } else { Ok(()) };
+        }
+        if now_ms >= self.silent_at() {
+            return Err(Gone::Silent);
+        }
+        if now_ms >= self.said_ms.saturating_add(self.keep_alive_ms / 2) {
+            self.out.extend_from_slice(&packet::ping());
+        }
+        Ok(())
+    }
+
+    /// Takes bytes of the broker's.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn hear(&mut self, bytes: &[u8], now_ms: u64) -> Result<Vec<News>, Gone> {
+        self.input.extend_from_slice(bytes);
+        let mut news = Vec::new();
+        let mut taken = 0;
+        while let Some((packet, size)) =
+            packet::read(self.input.get(taken..).unwrap_or_default(), self.version).map_err(Gone::Packet)?
+        {
+            taken = taken.saturating_add(size);
+            self.heard_ms = now_ms;
+            news.extend(self.take(packet)?);
+        }
+        self.input.drain(..taken);
+        Ok(news)
+    }
+
+    fn take(&mut self, packet: Packet) -> Result<Option<News>, Gone> {
+        match (packet, self.state) {
+            (Packet::ConnAck { reason: 0, properties }, State::Greeting) => {
+                self.welcome(properties)?;
+                Ok(None)
+            }
+            (Packet::ConnAck { reason, .. }, State::Greeting) => Err(Gone::Refused(reason)),
+            (Packet::SubAck { reasons, .. }, State::Subscribing) => {
+                if reasons.iter().all(|reason| *reason >= 128) {
+                    return Err(Gone::NoTopic);
+                }
+                self.state = State::Ready;
+                self.push();
+                Ok(Some(News::Ready))
+            }
+            (Packet::Publish { topic, id, properties, payload }, State::Subscribing | State::Ready) => {
+                if let Some(id) = id {
+                    self.out.extend_from_slice(&packet::puback(id));
+                }
+                let reply = properties.response_topic.or_else(|| packet::reply_to(&topic));
+                // A topic with a wildcard is none to publish to: the broker would hang up.
+                let reply = reply.filter(|reply| !reply.is_empty() && !reply.contains(['+', '#']));
+                Ok(Some(News::Record(payload, reply)))
+            }
+            (Packet::PubAck { id, .. }, _) => {
+                self.under_way.retain(|one| *one != id);
+                self.push();
+                Ok(None)
+            }
+            (Packet::Disconnect { reason }, _) => Err(Gone::Goodbye(reason)),
+            (Packet::PingResp, _) => Ok(None),
+            (Packet::ConnAck { .. } | Packet::SubAck { .. } | Packet::Publish { .. }, _) => {
+                Err(Gone::Packet(packet::Error::Malformed))
+            }
+        }
+    }
+
+    /// What a broker says of itself when it lets us in (R-MQTT.9, .15, .21).
+    fn welcome(&mut self, properties: packet::Properties) -> Result<(), Gone> {
+        self.assigned = properties.assigned_client;
+        if let Some(seconds) = properties.keep_alive_s.filter(|seconds| *seconds > 0) {
+            self.keep_alive_ms = u64::from(seconds) * 1000;
+        }
+        let topics = properties.user.into_iter().filter(|(name, _)| name == "subscribe-topic");
+        self.topics.extend(topics.map(|(_, topic)| topic));
+        if let Some(topic) = properties.response_information {
+            self.reply_to.clone_from(&topic);
+            self.topics.push(topic);
+        }
+        self.topics.sort();
+        self.topics.dedup();
+        self.topics.truncate(TOPICS_MAX);
+        if self.topics.is_empty() {
+            return Err(Gone::NoTopic);
+        }
+        if self.reply_to.is_empty() {
+            self.reply_to = self.topics.first().cloned().unwrap_or_default();
+        }
+        let id = self.id();
+        self.out.extend_from_slice(&packet::subscribe(id, &self.topics, self.version));
+        self.state = State::Subscribing;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Client, Gone, News, WAITING_MAX, WINDOW};
+    use crate::mqtt::packet::{self, Hello, Version};
+
+    fn client() -> Client {
+        let hello = Hello { keep_alive_s: 60, ..Hello::default() };
+        Client::begin(&hello, Version::V5, &["us".to_owned()], 0)
+    }
+
+    #[test]
+    fn a_life_from_hello_to_a_record() {
+        let mut client = client();
+        assert!(client.send("them", b"early".to_vec()));
+        client.take_out(0);
+        assert_eq!(client.hear(&[0x20, 3, 0, 0, 0], 1), Ok(Vec::new()));
+        assert_eq!(client.take_out(1).first(), Some(&0x82), "it subscribes");
+        assert_eq!(client.hear(&[0x90, 4, 0, 1, 0, 1], 2), Ok(vec![News::Ready]));
+        assert_eq!(client.take_out(2).first(), Some(&0x32), "and only now it publishes");
+        let sent = packet::publish(9, "us", "back", b"record", Version::V5);
+        let (head, tail) = sent.split_at(5);
+        assert_eq!(client.hear(head, 3), Ok(Vec::new()));
+        let record = News::Record(b"record".to_vec(), Some("back".to_owned()));
+        assert_eq!(client.hear(tail, 3), Ok(vec![record]));
+        assert_eq!(client.take_out(3), packet::puback(9));
+    }
+
+    #[test]
+    fn a_life_may_end() {
+        let table: &[(&str, &[u8], Gone)] = &[
+            ("refused", &[0x20, 3, 0, 134, 0], Gone::Refused(134)),
+            ("nonsense", &[0x10, 0], Gone::Packet(packet::Error::Kind(1))),
+            ("out of turn", &[0x90, 4, 0, 1, 0, 1], Gone::Packet(packet::Error::Malformed)),
+            ("no topic", &[0x20, 3, 0, 0, 0, 0x90, 4, 0, 1, 0, 0x87], Gone::NoTopic),
+            ("goodbye", &[0xe0, 1, 0x8b], Gone::Goodbye(0x8b)),
+        ];
+        for (name, bytes, gone) in table {
+            assert_eq!(client().hear(bytes, 1), Err(gone.clone()), "{name}");
+        }
+        assert_eq!(client().tick(10_000), Err(Gone::Silent));
+    }
+
+    #[test]
+    fn who_takes_nothing_holds_little() {
+        let mut client = client();
+        client.hear(&[0x20, 3, 0, 0, 0, 0x90, 4, 0, 1, 0, 1], 1).unwrap();
+        let sent = (0..100).filter(|_| client.send("them", b"news".to_vec())).count();
+        assert_eq!(sent, WINDOW + WAITING_MAX);
+        assert_eq!(client.tick(1 + 30_000), Ok(()));
+        client.take_out(1 + 30_000);
+        assert_eq!(client.tick(1 + 90_000), Err(Gone::Silent));
+    }
+}

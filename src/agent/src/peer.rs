@@ -1,0 +1,359 @@
+//! One controller: its connection, its session, its records.
+//!
+//! In:  the time, bytes. Out: messages of this controller; and messages to it, in records.
+//!
+//! Each controller has a connection of its own, and a turn of its own: one that is dead, slow or mad delays no other. What comes by this
+//! connection is of this controller, or it is not looked at.
+//!
+//! Source: TR-369 §4 (R-MTP), §5 (records).
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+use log::{info, warn};
+use usp::record::{
+    Disconnect, Kind, MqttConnect, MqttVersion, NoSessionContext, PayloadSecurity, SessionContext,
+};
+use usp::session::{self, Session};
+use usp::{Code, GATEWAY, Record, VERSIONS};
+
+use crate::backoff;
+use crate::configuration::Controller;
+use crate::mqtt::client::{Client, News};
+use crate::mqtt::packet::{self, Hello, Version};
+use crate::settings::Said;
+use crate::stream::{Dial, Stream};
+
+/// A connection's life.
+#[derive(Debug)]
+enum Line {
+    /// It is tried again then, in milliseconds after boot.
+    Down(u64),
+    /// It is being made.
+    Dialling(Dial),
+    /// It stands.
+    Up(Box<Stream>, Box<Client>),
+}
+
+/// A message of the controller's.
+#[derive(Debug)]
+pub struct Heard {
+    /// Its bytes.
+    pub message: Vec<u8>,
+    /// How its answer goes back.
+    pub way: Way,
+}
+
+/// How an answer goes back: as the question came (R-MSG.0a).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    in_session: bool,
+    version: &'static str,
+    topic: Option<String>,
+}
+
+/// A controller.
+#[derive(Debug)]
+pub struct Peer {
+    configured: Controller,
+    endpoint: String,
+    line: Line,
+    failures: u32,
+    reason: String,
+    assigned: String,
+    session: Option<Session>,
+    /// The version in which the controller speaks.
+    version: &'static str,
+}
+
+fn random() -> u32 {
+    let mut bytes = [0; 4];
+    let _ = sys::entropy::random(&mut bytes);
+    u32::from_ne_bytes(bytes)
+}
+
+impl Peer {
+    /// Not connected yet; `endpoint` is ours.
+    #[must_use]
+    pub fn new(configured: Controller, endpoint: &str) -> Self {
+        Self {
+            configured,
+            endpoint: endpoint.to_owned(),
+            line: Line::Down(0),
+            failures: 0,
+            reason: "not tried yet".to_owned(),
+            assigned: String::new(),
+            session: None,
+            version: VERSIONS.last().copied().unwrap_or("1.4"),
+        }
+    }
+
+    /// How it stands, for the tree.
+    #[must_use]
+    pub fn link(&self) -> crate::world::Link {
+        let topic = match &self.line {
+            Line::Up(_, client) if client.is_ready() => client.topic().to_owned(),
+            Line::Up(..) | Line::Down(_) | Line::Dialling(_) => String::new(),
+        };
+        crate::world::Link {
+            up: self.is_up(),
+            reason: self.reason.clone(),
+            client: if self.assigned.is_empty() { self.name() } else { self.assigned.clone() },
+            topic,
+            session: self.session.is_some(),
+        }
+    }
+
+    /// Can records be sent?
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        matches!(&self.line, Line::Up(_, client) if client.is_ready())
+    }
+
+    /// What it waits for, and whether it wants to write.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<(BorrowedFd<'_>, bool)> {
+        match &self.line {
+            Line::Up(stream, _) => Some((stream.as_fd(), stream.wants_to_write())),
+            Line::Down(_) | Line::Dialling(_) => None,
+        }
+    }
+
+    /// When it has something to do, in milliseconds after boot.
+    #[must_use]
+    pub fn due_ms(&self) -> Option<u64> {
+        match &self.line {
+            Line::Down(at) => Some(*at),
+            Line::Dialling(_) => None,
+            Line::Up(_, client) => Some(client.due_ms()),
+        }
+    }
+
+    /// The network has changed: what waits to be tried again is tried now.
+    pub fn hurry(&mut self) {
+        if let Line::Down(at) = &mut self.line {
+            *at = 0;
+        }
+    }
+
+    /// With 5.0 the broker gives the name (R-MQTT.8), and it is kept.
+    fn name(&self) -> String {
+        match self.configured.version {
+            Version::V5 => self.assigned.clone(),
+            Version::V311 => self.endpoint.clone(),
+        }
+    }
+
+    fn fail(&mut self, why: &str, now_ms: u64) {
+        self.failures = self.failures.saturating_add(1);
+        let wait = backoff::wait_ms(self.failures, random());
+        if self.reason != why {
+            warn!("{}: {why}", self.configured.endpoint);
+        }
+        self.reason = why.to_owned();
+        self.session = None;
+        self.line = Line::Down(now_ms.saturating_add(wait));
+    }
+
+    /// Goes on. `true`: from now on records can be sent.
+    pub fn turn(&mut self, said: &Said, (bell, now_ms): (&UnixStream, u64)) -> (bool, Vec<Heard>) {
+        let before = self.is_up();
+        match self.step(said, (bell, now_ms)) {
+            Ok(heard) => {
+                let up = !before && self.is_up();
+                if up {
+                    self.failures = 0;
+                    self.reason.clear();
+                    info!("{}: connected", self.configured.endpoint);
+                    self.greet();
+                }
+                (up, heard)
+            }
+            Err(why) => {
+                self.fail(&why, now_ms);
+                (false, Vec::new())
+            }
+        }
+    }
+
+    fn step(&mut self, said: &Said, (bell, now_ms): (&UnixStream, u64)) -> Result<Vec<Heard>, String> {
+        match &mut self.line {
+            Line::Down(at) => {
+                if *at <= now_ms && said.enable {
+                    let dial = Dial::begin(&self.configured.broker, self.configured.port, bell);
+                    self.line = Line::Dialling(dial);
+                }
+                Ok(Vec::new())
+            }
+            Line::Dialling(dial) => {
+                let Some(outcome) = dial.done() else { return Ok(Vec::new()) };
+                let socket = outcome.map_err(|gone| gone.to_string())?;
+                let tls = self.configured.tls.then_some(self.configured.broker.as_str());
+                let stream = Stream::new(socket, tls).map_err(|gone| gone.to_string())?;
+                let hello = Hello {
+                    client: self.name(),
+                    endpoint: self.endpoint.clone(),
+                    username: self.configured.username.clone(),
+                    password: self.configured.password.clone(),
+                    keep_alive_s: self.configured.keep_alive_s,
+                };
+                let mut topics: Vec<String> = self.configured.agent_topic.iter().cloned().collect();
+                if self.configured.version == Version::V311 {
+                    // A topic may end with the way back (R-MQTT.24), in one step.
+                    topics.extend(self.configured.agent_topic.iter().map(|topic| format!("{topic}/+")));
+                }
+                let client = Client::begin(&hello, self.configured.version, &topics, now_ms);
+                self.line = Line::Up(Box::new(stream), Box::new(client));
+                self.flush(now_ms)?;
+                Ok(Vec::new())
+            }
+            Line::Up(stream, client) => {
+                let bytes = stream.read().map_err(|gone| gone.to_string())?;
+                let news = client.hear(&bytes, now_ms).map_err(|gone| gone.to_string())?;
+                client.tick(now_ms).map_err(|gone| gone.to_string())?;
+                if let Some(assigned) = client.assigned() {
+                    assigned.clone_into(&mut self.assigned);
+                }
+                let mut heard = Vec::new();
+                for one in news {
+                    if let News::Record(bytes, topic) = one {
+                        heard.extend(self.record(&bytes, topic, said));
+                    }
+                }
+                self.flush(now_ms)?;
+                Ok(heard)
+            }
+        }
+    }
+
+    /// Hands to the connection what the client has for it.
+    fn flush(&mut self, now_ms: u64) -> Result<(), String> {
+        let Line::Up(stream, client) = &mut self.line else { return Ok(()) };
+        let bytes = client.take_out(now_ms);
+        stream.put(&bytes).map_err(|gone| gone.to_string())
+    }
+
+    /// After messages were sent: they go now, not with the next turn.
+    pub fn push(&mut self, now_ms: u64) {
+        if let Err(why) = self.flush(now_ms) {
+            self.fail(&why, now_ms);
+        }
+    }
+
+    fn record(&mut self, bytes: &[u8], topic: Option<String>, said: &Said) -> Vec<Heard> {
+        let Ok(record) = Record::decode(bytes, &GATEWAY) else {
+            warn!("{}: a record that is none", self.configured.endpoint);
+            return Vec::new();
+        };
+        // R-E2E.1; and nobody speaks here for somebody else.
+        if record.to_id != self.endpoint || record.from_id != self.configured.endpoint {
+            return Vec::new();
+        }
+        if let Some(known) = VERSIONS.iter().find(|version| **version == record.version) {
+            self.version = known;
+        }
+        if record.payload_security != PayloadSecurity::Plaintext {
+            self.disconnect(Code::SECURE_SESSION_NOT_SUPPORTED, topic.as_deref());
+            return Vec::new();
+        }
+        let way = |in_session| Way { in_session, version: self.version, topic: topic.clone() };
+        match &record.kind {
+            Some(Kind::NoSession(NoSessionContext { payload })) => {
+                vec![Heard { message: payload.to_vec(), way: way(false) }]
+            }
+            Some(Kind::Session(_)) if !said.session => {
+                self.disconnect(Code::SESSION_NOT_ALLOWED, topic.as_deref());
+                Vec::new()
+            }
+            Some(Kind::Session(piece)) => {
+                let way = way(true);
+                let messages = self.piece(piece, &way);
+                messages.into_iter().map(|message| Heard { message, way: way.clone() }).collect()
+            }
+            Some(Kind::Disconnect(_)) => {
+                self.session = None;
+                Vec::new()
+            }
+            Some(
+                Kind::WebSocketConnect(_)
+                | Kind::MqttConnect(_)
+                | Kind::StompConnect(_)
+                | Kind::UdsConnect(_),
+            )
+            | None => Vec::new(),
+        }
+    }
+
+    fn piece(&mut self, piece: &SessionContext<'_>, way: &Way) -> Vec<Vec<u8>> {
+        let heard = session::hear(&mut self.session, piece);
+        for piece in heard.again.into_iter().chain(heard.answer) {
+            self.put(Kind::Session(piece), way);
+        }
+        if heard.restart {
+            let id = u64::from(random()).saturating_add(2);
+            let mut session = Session::begin(id);
+            let piece = session.empty();
+            self.session = Some(session);
+            self.put(Kind::Session(piece), way);
+        }
+        heard.messages
+    }
+
+    /// Says that we are there (R-MTP.6).
+    fn greet(&mut self) {
+        let Line::Up(_, client) = &self.line else { return };
+        let version = match self.configured.version {
+            Version::V5 => MqttVersion::V5,
+            Version::V311 => MqttVersion::V3_1_1,
+        };
+        let connect = MqttConnect { version, subscribed_topic: client.topic().to_owned().into() };
+        self.put(Kind::MqttConnect(connect), &self.usual());
+    }
+
+    fn usual(&self) -> Way {
+        Way { in_session: self.session.is_some(), version: self.version, topic: None }
+    }
+
+    fn disconnect(&mut self, code: Code, topic: Option<&str>) {
+        let record = Disconnect { reason: code.words().into(), reason_code: code.number() };
+        let way = Way { in_session: false, version: self.version, topic: topic.map(str::to_owned) };
+        self.put(Kind::Disconnect(record), &way);
+    }
+
+    /// Sends an answer the way that its question came.
+    pub fn answer(&mut self, message: Vec<u8>, way: &Way, said: &Said) {
+        let Some(session) = self.session.as_mut().filter(|_| way.in_session) else {
+            self.put(Kind::NoSession(NoSessionContext { payload: message.into() }), way);
+            return;
+        };
+        let piece_bytes = match usize::try_from(said.record_bytes) {
+            Ok(0) | Err(_) => session::WHOLE_BYTES_MAX,
+            Ok(bytes) => bytes,
+        };
+        for piece in session.send(&message, piece_bytes) {
+            self.put(Kind::Session(piece), way);
+        }
+    }
+
+    /// Sends news.
+    pub fn tell(&mut self, message: Vec<u8>, said: &Said) {
+        let way = self.usual();
+        self.answer(message, &way, said);
+    }
+
+    fn put(&mut self, kind: Kind<'_>, way: &Way) {
+        let record = Record {
+            version: way.version.into(),
+            to_id: self.configured.endpoint.as_str().into(),
+            from_id: self.endpoint.as_str().into(),
+            kind: Some(kind),
+            ..Record::default()
+        };
+        let bytes = record.encode();
+        let Line::Up(_, client) = &mut self.line else { return };
+        let topic = way.topic.as_deref().unwrap_or(&self.configured.topic);
+        if bytes.len() > packet::PACKET_BYTES_MAX || !client.send(topic, bytes) {
+            warn!("{}: the broker takes nothing; a message is forgotten", self.configured.endpoint);
+        }
+    }
+}

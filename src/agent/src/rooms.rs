@@ -1,0 +1,126 @@
+//! The other rooms, asked over their wires: `control` (processes, orders), `identify` (who we are).
+//!
+//! In:  questions. Out: answers, within [`PATIENCE_MS`]; a room that does not answer in time is dialled again later, and meanwhile has
+//! nothing to say.
+
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use contract::control::{Answer, Ask, Process};
+use contract::identify;
+use contract::wires::{CONTROL, IDENTIFY, Wire};
+use log::warn;
+use wire::Client;
+
+use crate::model::Order;
+
+/// How long one answer is waited for, in milliseconds: these rooms answer from memory, in one turn.
+const PATIENCE_MS: u16 = 500;
+/// The time from one dialling to the next, in milliseconds.
+const DIAL_EVERY_MS: u64 = 1_000;
+/// Frames of one answer.
+const FRAMES_MAX: usize = 256;
+
+/// The wires.
+#[derive(Debug)]
+pub struct Rooms {
+    /// Where the sockets are.
+    folder: PathBuf,
+    control: Option<Client>,
+    dial_ms: u64,
+    said: bool,
+}
+
+impl Rooms {
+    /// Their sockets are in `folder`: `/run/wire`, but in tests.
+    #[must_use]
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder, control: None, dial_ms: 0, said: false }
+    }
+
+    fn dial(&self, wire: Wire) -> Result<Client, wire::Error> {
+        Client::dial_at(wire, &self.folder.join(wire.name))
+    }
+
+    /// Who we are; `None`: nobody says so yet.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<String> {
+        let client = self.dial(IDENTIFY).ok()?;
+        client.send(&identify::Ask::Who, &[]).ok()?;
+        match next::<identify::Answer>(&client).ok()? {
+            identify::Answer::Who(who) => Some(who.endpoint.to_string()),
+            identify::Answer::Signature(_) | identify::Answer::Refused(_) => None,
+        }
+    }
+
+    /// What the supervisor says of processes; `None`: nothing.
+    pub fn processes(&mut self, now_ms: u64) -> Option<Vec<Process>> {
+        let mut processes = Vec::new();
+        let end = self.ask(&Ask::Status, now_ms, |answer| {
+            if let Answer::Process(process) = answer {
+                processes.push(process);
+            }
+        });
+        match end {
+            Ok(Answer::Done) => Some(processes),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    /// Gives an order to the supervisor.
+    ///
+    /// # Errors
+    /// Why it was not taken, in words.
+    pub fn give(&mut self, order: &Order, now_ms: u64) -> Result<(), String> {
+        let ask = match order {
+            Order::Reboot => Ask::Reboot,
+            Order::Start(name) => Ask::Start(name.clone()),
+            Order::Stop(name) => Ask::Stop(name.clone()),
+            Order::Restart(name) => Ask::Restart(name.clone()),
+            Order::Cancel(_) => return Ok(()),
+        };
+        match self.ask(&ask, now_ms, |_| ())? {
+            Answer::Refused(reason) => Err(reason.to_string()),
+            Answer::Done | Answer::Process(_) | Answer::Facts(_) | Answer::Log { .. } => Ok(()),
+        }
+    }
+
+    fn ask(&mut self, ask: &Ask, now_ms: u64, mut row: impl FnMut(Answer)) -> Result<Answer, String> {
+        if self.control.is_none() && self.dial_ms <= now_ms {
+            self.dial_ms = now_ms.saturating_add(DIAL_EVERY_MS);
+            self.control = self.dial(CONTROL).ok();
+        }
+        let Some(client) = self.control.take() else {
+            return Err("the supervisor does not answer".to_owned());
+        };
+        let mut talk = || {
+            client.send(ask, &[])?;
+            for _ in 0..FRAMES_MAX {
+                match next::<Answer>(&client)? {
+                    end @ (Answer::Done | Answer::Refused(_)) => return Ok(end),
+                    answer @ (Answer::Process(_) | Answer::Facts(_) | Answer::Log { .. }) => row(answer),
+                }
+            }
+            Err(wire::Error::Silent)
+        };
+        match talk() {
+            Ok(end) => {
+                self.control = Some(client);
+                self.said = false;
+                Ok(end)
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.said, true) {
+                    warn!("supervisor: {error}");
+                }
+                Err(error.to_string())
+            }
+        }
+    }
+}
+
+fn next<T: serde::de::DeserializeOwned>(client: &Client) -> Result<T, wire::Error> {
+    let wait = sys::descriptor::wait_readable(client.as_fd(), PATIENCE_MS);
+    wait.map_err(|errno| wire::Error::System("agent", errno))?;
+    client.receive()?.map(|(answer, _)| answer).ok_or(wire::Error::Silent)
+}

@@ -1,0 +1,186 @@
+//! What controllers have changed: subscriptions, and a few words about each controller.
+//!
+//! In:  orders that were checked (`model.rs`). Out: all of it, as bytes for the disk and back. It is copied for each request that changes
+//! something, so that a request that fails leaves nothing behind.
+//!
+//! Not here: what the operator's file says (`configuration.rs`), when it is kept (`room.rs`).
+
+use serde::{Deserialize, Serialize};
+
+/// Subscriptions of all controllers.
+pub const SUBSCRIPTIONS_MAX: usize = 256;
+/// Subscriptions of one controller: none can take all.
+pub const SUBSCRIPTIONS_OF_ONE_MAX: usize = 128;
+/// Bytes of all of it on the disk: the subscriptions above with references of 300 letters each.
+pub const BYTES_MAX: usize = 128 * 1024;
+/// The form of the file.
+pub const VERSION: u16 = 1;
+
+/// What is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum NotifType {
+    /// A value is another one.
+    #[default]
+    ValueChange,
+    /// A row is there.
+    ObjectCreation,
+    /// A row is gone.
+    ObjectDeletion,
+    /// A command has ended.
+    OperationComplete,
+    /// Something happened.
+    Event,
+}
+
+impl NotifType {
+    /// Every one, with its word. Source: TR-181, `Device.LocalAgent.Subscription.{i}.NotifType`.
+    const WORDS: [(Self, &'static str); 5] = [
+        (Self::ValueChange, "ValueChange"),
+        (Self::ObjectCreation, "ObjectCreation"),
+        (Self::ObjectDeletion, "ObjectDeletion"),
+        (Self::OperationComplete, "OperationComplete"),
+        (Self::Event, "Event"),
+    ];
+
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(one, _)| *one == self).map_or("", |(_, word)| word)
+    }
+
+    /// Whose word it is.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(_, one)| *one == word).map(|(one, _)| *one)
+    }
+}
+
+/// A subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Subscription {
+    /// Its row.
+    pub row: u32,
+    /// The row of the controller that is told.
+    pub recipient: u32,
+    /// It is looked at.
+    pub enable: bool,
+    /// What the controller calls it.
+    pub id: String,
+    /// Another name.
+    pub alias: String,
+    /// What is told.
+    pub kind: NotifType,
+    /// Of which paths.
+    pub references: Vec<String>,
+    /// It outlives a restart.
+    pub persistent: bool,
+    /// When it was made, in seconds since 1970; 0: the clock was not believed.
+    pub created_s: i64,
+    /// For how long it holds, in seconds; 0: for ever.
+    pub time_to_live_s: u32,
+    /// News is sent again until it is answered.
+    pub retry: bool,
+    /// For how long, in seconds; 0: for ever.
+    pub expiration_s: u32,
+}
+
+/// What a controller may say about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// Its endpoint id: the operator's file may name others by now.
+    pub endpoint: String,
+    /// Another name.
+    pub alias: String,
+    /// It is obeyed.
+    pub enable: bool,
+    /// How often it hears `Periodic!`, in seconds.
+    pub periodic_s: u32,
+    /// Retries of news: the shortest wait, in seconds.
+    pub retry_minimum_s: u16,
+    /// And by how much each is longer than the one before, in thousandths.
+    pub retry_multiplier: u16,
+    /// End-to-end sessions are allowed.
+    pub session: bool,
+    /// The longest piece of a session, in bytes; 0: as the broker likes.
+    pub record_bytes: u32,
+}
+
+impl Said {
+    /// As TR-181 has it where nothing was said.
+    #[must_use]
+    pub fn new(endpoint: &str, row: u32, session: bool) -> Self {
+        Self {
+            endpoint: endpoint.to_owned(),
+            alias: format!("cpe-{row}"),
+            enable: true,
+            periodic_s: 86_400,
+            retry_minimum_s: 5,
+            retry_multiplier: 2000,
+            session,
+            record_bytes: 0,
+        }
+    }
+}
+
+/// All of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Settings {
+    /// In order of their rows.
+    pub subscriptions: Vec<Subscription>,
+    /// The row that the next one gets: none comes twice.
+    pub next_subscription: u32,
+    /// In order of the controllers' rows.
+    pub controllers: Vec<Said>,
+}
+
+impl Settings {
+    /// What outlives a restart.
+    #[must_use]
+    pub fn kept(&self) -> Self {
+        let mut kept = self.clone();
+        kept.subscriptions.retain(|one| one.persistent);
+        kept
+    }
+
+    /// As bytes; `None`: too many.
+    #[must_use]
+    pub fn write(&self) -> Option<Vec<u8>> {
+        let mut buffer = vec![0; BYTES_MAX];
+        postcard::to_slice(self, &mut buffer).ok().map(|used| used.to_vec())
+    }
+
+    /// From bytes.
+    #[must_use]
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        postcard::from_bytes(bytes).ok()
+    }
+
+    /// Subscription `row`.
+    #[must_use]
+    pub fn subscription(&self, row: u32) -> Option<&Subscription> {
+        self.subscriptions.iter().find(|one| one.row == row)
+    }
+
+    /// Subscription `row`, to be changed.
+    pub fn subscription_mut(&mut self, row: u32) -> Option<&mut Subscription> {
+        self.subscriptions.iter_mut().find(|one| one.row == row)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Settings, Subscription};
+
+    #[test]
+    fn what_is_to_stay_stays() {
+        let one = |row, persistent| Subscription { row, persistent, ..Subscription::default() };
+        let settings = Settings {
+            subscriptions: vec![one(1, true), one(2, false)],
+            next_subscription: 3,
+            ..Settings::default()
+        };
+        let back = Settings::read(&settings.kept().write().unwrap()).unwrap();
+        assert_eq!((back.subscriptions, back.next_subscription), (vec![one(1, true)], 3));
+        assert_eq!(Settings::read(b"\xff\xff\xff\xff\xff\xff"), None);
+    }
+}

@@ -1,0 +1,231 @@
+//! A connection to a broker: TCP, or TLS over it.
+//!
+//! In:  an address or a name, bytes. Out: bytes. Nothing here waits, but for the thread that looks the name up and connects.
+//!
+//! Source: RFC 8446 (TLS 1.3).
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use trust::rustls::ClientConnection;
+
+use crate::mqtt::packet::PACKET_BYTES_MAX;
+
+/// How long one address is tried.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Addresses of a name that are tried.
+const ADDRESSES_MAX: usize = 4;
+/// What the thread needs: a name is looked up on it.
+const STACK_BYTES: usize = 128 * 1024;
+/// What waits to be sent: a broker that takes nothing for that long is given up.
+const OUT_BYTES_MAX: usize = 4 * PACKET_BYTES_MAX;
+/// What one turn reads: the rest comes in the next, after the others' turns.
+const READ_BYTES: usize = 32 * 1024;
+
+/// Why a connection is over, or was none.
+#[derive(Debug)]
+pub enum Gone {
+    /// It could not be made.
+    Connect(String),
+    /// The other end has closed it.
+    Closed,
+    /// The system says so.
+    System(io::Error),
+    /// TLS says so.
+    Tls(trust::rustls::Error),
+    /// Nobody can be believed, or the clock is not.
+    Trust(String),
+    /// The other end takes nothing.
+    Full,
+}
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(why) | Self::Trust(why) => write!(f, "{why}"),
+            Self::Closed => write!(f, "closed by the other end"),
+            Self::System(error) => write!(f, "{error}"),
+            Self::Tls(error) => write!(f, "TLS: {error}"),
+            Self::Full => write!(f, "the other end takes nothing"),
+        }
+    }
+}
+
+/// A connection in the making.
+#[derive(Debug)]
+pub struct Dial(Receiver<Result<TcpStream, String>>);
+
+impl Dial {
+    /// Begins to connect; `bell` gets a byte when that is done.
+    #[must_use]
+    pub fn begin(host: &str, port: u16, bell: &UnixStream) -> Self {
+        let (sender, receiver) = sync_channel(1);
+        let (host, bell) = (host.to_owned(), bell.try_clone());
+        let work = move || {
+            let _ = sender.send(connect(&host, port));
+            if let Ok(mut bell) = bell {
+                let _ = bell.write(&[1]);
+            }
+        };
+        // Where no thread can be had the sender is gone, which is an answer too.
+        let _ = thread::Builder::new().stack_size(STACK_BYTES).spawn(work);
+        Self(receiver)
+    }
+
+    /// The connection, once it is there.
+    ///
+    /// # Errors
+    /// [`Gone::Connect`].
+    pub fn done(&self) -> Option<Result<TcpStream, Gone>> {
+        match self.0.try_recv() {
+            Ok(outcome) => Some(outcome.map_err(Gone::Connect)),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => {
+                Some(Err(Gone::Connect("no thread to connect with".to_owned())))
+            }
+        }
+    }
+}
+
+fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
+    let found = (host, port).to_socket_addrs();
+    let addresses = found.map_err(|error| format!("{host}: no address: {error}"))?;
+    let mut why = format!("{host}: no address");
+    for address in addresses.take(ADDRESSES_MAX) {
+        match TcpStream::connect_timeout(&address, CONNECT) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => why = format!("{address}: {error}"),
+        }
+    }
+    Err(why)
+}
+
+/// A connection.
+#[derive(Debug)]
+pub struct Stream {
+    socket: TcpStream,
+    tls: Option<Box<ClientConnection>>,
+    out: Vec<u8>,
+}
+
+impl Stream {
+    /// Takes a socket that is connected, with TLS where `name` is given.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn new(socket: TcpStream, name: Option<&str>) -> Result<Self, Gone> {
+        socket.set_nonblocking(true).map_err(Gone::System)?;
+        socket.set_nodelay(true).map_err(Gone::System)?;
+        let tls = match name {
+            None => None,
+            Some(name) => {
+                let believe = |error: trust::Error| Gone::Trust(error.to_string());
+                let config = trust::client(&[b"mqtt"], trust::clock::Clock::Believed).map_err(believe)?;
+                let name = trust::server_name(name).map_err(believe)?;
+                Some(Box::new(ClientConnection::new(config, name).map_err(Gone::Tls)?))
+            }
+        };
+        Ok(Self { socket, tls, out: Vec::new() })
+    }
+
+    /// Has it something to write?
+    #[must_use]
+    pub fn wants_to_write(&self) -> bool {
+        !self.out.is_empty() || self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+    }
+
+    /// Sends bytes, now or in a later turn.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn put(&mut self, bytes: &[u8]) -> Result<(), Gone> {
+        if self.out.len().saturating_add(bytes.len()) > OUT_BYTES_MAX {
+            return Err(Gone::Full);
+        }
+        self.out.extend_from_slice(bytes);
+        self.write()
+    }
+
+    /// Moves bytes to the other end, as many as go.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn write(&mut self) -> Result<(), Gone> {
+        let Some(tls) = &mut self.tls else {
+            let written = write_some(&mut self.socket, &self.out)?;
+            self.out.drain(..written);
+            return Ok(());
+        };
+        // What rustls does not take now (it has a limit of its own) stays in `out`.
+        let taken = tls.writer().write(&self.out).map_err(Gone::System)?;
+        self.out.drain(..taken);
+        while tls.wants_write() {
+            match tls.write_tls(&mut self.socket) {
+                Ok(0) => return Err(Gone::Closed),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(Gone::System(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// What has come.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn read(&mut self) -> Result<Vec<u8>, Gone> {
+        let mut bytes = vec![0; READ_BYTES];
+        let size = match &mut self.tls {
+            None => read_some(&mut self.socket, &mut bytes)?,
+            Some(tls) => {
+                match tls.read_tls(&mut self.socket) {
+                    Ok(0) => return Err(Gone::Closed),
+                    Ok(_) => {}
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(Gone::System(error)),
+                }
+                tls.process_new_packets().map_err(Gone::Tls)?;
+                read_some(&mut tls.reader(), &mut bytes)?
+            }
+        };
+        bytes.truncate(size);
+        if self.tls.is_some() {
+            self.write()?; // TLS has words of its own.
+        }
+        Ok(bytes)
+    }
+}
+
+/// As many bytes as there are; 0: none now.
+fn read_some(from: &mut impl Read, bytes: &mut [u8]) -> Result<usize, Gone> {
+    match from.read(bytes) {
+        Ok(0) => Err(Gone::Closed),
+        Ok(size) => Ok(size),
+        Err(error) if [ErrorKind::WouldBlock, ErrorKind::Interrupted].contains(&error.kind()) => Ok(0),
+        Err(error) => Err(Gone::System(error)),
+    }
+}
+
+fn write_some(to: &mut impl Write, bytes: &[u8]) -> Result<usize, Gone> {
+    if bytes.is_empty() {
+        return Ok(0);
+    }
+    match to.write(bytes) {
+        Ok(size) => Ok(size),
+        Err(error) if [ErrorKind::WouldBlock, ErrorKind::Interrupted].contains(&error.kind()) => Ok(0),
+        Err(error) => Err(Gone::System(error)),
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

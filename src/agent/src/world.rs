@@ -1,0 +1,166 @@
+//! All that the tree is read from: the operator's word, what controllers have set, and what other rooms say.
+//!
+//! In:  answers on wires, files of the machine. Out: a [`World`].
+//!
+//! A room that does not answer has nothing to say: its objects are empty, and the rest works.
+//!
+//! Not here: what of it stands where in the tree (`model.rs`).
+
+use contract::Name;
+use contract::control::{Kind, Process};
+
+use crate::configuration::Configuration;
+use crate::settings::{Said, Settings};
+
+/// Services that get a row.
+pub const UNITS_MAX: usize = 64;
+
+/// All of it.
+#[derive(Debug, Clone, Default)]
+pub struct World {
+    /// The operator's word.
+    pub configuration: Configuration,
+    /// What controllers have set.
+    pub settings: Settings,
+    /// Who we are.
+    pub endpoint: String,
+    /// How it stands with each controller, in their order.
+    pub links: Vec<Link>,
+    /// Commands that take their time.
+    pub requests: Vec<Request>,
+    /// The row that the next one gets.
+    pub next_request: u32,
+    /// What the machine and other rooms say.
+    pub facts: Facts,
+    /// Services, each with the row that it has kept since we have first heard of it.
+    pub units: Vec<(u32, Name)>,
+}
+
+/// How it stands with a controller.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Link {
+    /// Its broker has let us in, and granted a topic.
+    pub up: bool,
+    /// Why it is not, in words.
+    pub reason: String,
+    /// The name that the broker gave us.
+    pub client: String,
+    /// Where we listen, as the broker said.
+    pub topic: String,
+    /// There is an end-to-end session.
+    pub session: bool,
+}
+
+/// A command that takes its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Its row.
+    pub row: u32,
+    /// Which controller has given it, by its row.
+    pub originator: u32,
+    /// The command's path.
+    pub command: String,
+    /// What the controller calls it.
+    pub key: String,
+    /// The service that it waits for, and the state that it shall have: it runs, or not.
+    pub unit: Option<(Name, bool)>,
+    /// When it is given up, in milliseconds after boot.
+    pub until_ms: u64,
+    /// It was begun: what it is to change may be looked at.
+    pub begun: bool,
+}
+
+/// What the machine and other rooms say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// Seconds after boot.
+    pub uptime_s: u64,
+    /// Seconds after our own start.
+    pub agent_s: u64,
+    /// The kernel's release.
+    pub kernel: String,
+    /// Memory of the machine, in KiB: all, and what can be had.
+    pub memory_kib: (u64, u64),
+    /// Seconds since 1970; `None`: the clock is not believed.
+    pub now_s: Option<i64>,
+    /// What the supervisor says of processes.
+    pub processes: Vec<Process>,
+}
+
+impl World {
+    /// The operator's word, and what was set before.
+    #[must_use]
+    pub fn new(configuration: Configuration, endpoint: String, mut settings: Settings) -> Self {
+        let said = std::mem::take(&mut settings.controllers);
+        for (row, controller) in (1..).zip(&configuration.controllers) {
+            let known = said.iter().find(|said| said.endpoint == controller.endpoint).cloned();
+            let fresh = || Said::new(&controller.endpoint, row, controller.session);
+            settings.controllers.push(known.unwrap_or_else(fresh));
+        }
+        // A subscription of somebody who is not obeyed any more goes.
+        let count = u32::try_from(settings.controllers.len()).unwrap_or(0);
+        settings.subscriptions.retain(|one| (1..=count).contains(&one.recipient));
+        settings.next_subscription = settings.next_subscription.max(1);
+        let links = configuration.controllers.iter().map(|_| Link::default()).collect();
+        Self { configuration, settings, endpoint, links, next_request: 1, ..Self::default() }
+    }
+
+    /// Takes what the supervisor says; new services get rows.
+    pub fn hear_processes(&mut self, processes: Vec<Process>) {
+        for process in processes.iter().filter(|process| process.kind == Kind::Tenant) {
+            let known = self.units.iter().any(|(_, name)| *name == process.name);
+            if !known && self.units.len() < UNITS_MAX {
+                let row = self.units.iter().map(|(row, _)| *row).max().unwrap_or(0).saturating_add(1);
+                self.units.push((row, process.name.clone()));
+            }
+        }
+        self.units.retain(|(_, name)| processes.iter().any(|process| process.name == *name));
+        self.facts.processes = processes;
+    }
+
+    /// The service in `row`.
+    #[must_use]
+    pub fn unit(&self, row: u32) -> Option<&Process> {
+        let (_, name) = self.units.iter().find(|(one, _)| *one == row)?;
+        self.facts.processes.iter().find(|process| process.name == *name)
+    }
+}
+
+/// A time as TR-106 writes it (UTC, ISO 8601); the unknown time where there is none.
+#[must_use]
+pub fn date(seconds: Option<i64>) -> String {
+    let Some(seconds) = seconds.filter(|seconds| *seconds > 0) else {
+        return "0001-01-01T00:00:00Z".to_owned();
+    };
+    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Days since 1970 to a date. Source: Hinnant, "chrono-compatible low-level date algorithms" (2021), civil_from_days.
+    let days = days + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let date = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
+    format!("{year:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date;
+
+    #[test]
+    fn a_date_is_a_date() {
+        // Said by date(1) -u -d @N.
+        let table = [
+            (None, "0001-01-01T00:00:00Z"),
+            (Some(951_782_400), "2000-02-29T00:00:00Z"),
+            (Some(1_764_100_799), "2025-11-25T19:59:59Z"),
+            (Some(2_177_452_800), "2039-01-01T00:00:00Z"),
+        ];
+        for (seconds, text) in table {
+            assert_eq!(date(seconds), text);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! `docs/datamodel.md` is made of the table of parameters: this test makes it, and fails where the page says something else.
+//!
+//! `UPDATE=1 cargo test -p agent --test datamodel` writes the page.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use agent::model::{Object, objects};
+use usp::message::read::{CommandType, ObjectAccess, ValueType};
+
+const HEAD: &str = "# The data model\n\n\
+    What a controller finds in the tree: names of TR-181 2.19.1 (Device:2). This page is made of the table in `src/agent/src/model.rs` by a\n\
+    test (`UPDATE=1 cargo test -p agent --test datamodel`), so it says what is there. R: read, W: read and set. A parameter whose change is not\n\
+    told (it moves all the time) has a dot.\n";
+
+fn word(kind: ValueType) -> &'static str {
+    match kind {
+        ValueType::Unknown => "unknown",
+        ValueType::Base64 => "base64",
+        ValueType::Boolean => "boolean",
+        ValueType::DateTime => "dateTime",
+        ValueType::Decimal => "decimal",
+        ValueType::HexBinary => "hexBinary",
+        ValueType::Int => "int",
+        ValueType::Long => "long",
+        ValueType::String => "string",
+        ValueType::UnsignedInt => "unsignedInt",
+        ValueType::UnsignedLong => "unsignedLong",
+    }
+}
+
+fn section(object: &Object) -> String {
+    let mut text = format!("\n## {}\n\n", object.path);
+    if object.rows.is_some() {
+        let rows = match object.access {
+            ObjectAccess::ReadOnly => "Rows come and go by themselves.",
+            ObjectAccess::AddDelete => "A controller adds and deletes rows.",
+            ObjectAccess::AddOnly => "A controller adds rows.",
+            ObjectAccess::DeleteOnly => "A controller deletes rows.",
+        };
+        let keys: Vec<String> = object.keys.iter().map(|set| set.join(" with ")).collect();
+        writeln!(text, "{rows} Known by: {}.\n", keys.join("; ")).unwrap();
+    }
+    if !object.parameters.is_empty() {
+        text.push_str("| parameter | type | |\n|---|---|---|\n");
+    }
+    for one in object.parameters {
+        let access = if one.set.is_some() { "W" } else { "R" };
+        let told = if one.tells { "" } else { "." };
+        writeln!(text, "| {} | {} | {access}{told} |", one.name, word(one.kind)).unwrap();
+    }
+    for one in object.commands {
+        let inputs: Vec<&str> = one.inputs.iter().map(|input| input.trim_start_matches('*')).collect();
+        let kind = if one.kind == CommandType::Async { "takes its time" } else { "at once" };
+        writeln!(text, "\nCommand `{}({})`: {kind}.", one.name, inputs.join(", ")).unwrap();
+    }
+    for one in object.events {
+        writeln!(text, "\nEvent `{}!` ({}).", one.name, one.arguments.join(", ")).unwrap();
+    }
+    text
+}
+
+#[test]
+fn the_page_says_what_is_there() {
+    let text: String = std::iter::once(HEAD.to_owned()).chain(objects().map(section)).collect();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/datamodel.md");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&page, &text).unwrap();
+    }
+    assert!(
+        fs::read_to_string(page).unwrap_or_default() == text,
+        "docs/datamodel.md is stale: UPDATE=1 writes it"
+    );
+}

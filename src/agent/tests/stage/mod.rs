@@ -1,0 +1,280 @@
+//! A broker (mosquitto), a controller that we did not write (usp-js), the real daemon; and a supervisor and an `identity` that a test plays.
+//!
+//! In:  the operator's word. Out: what the controller is answered, and what it hears.
+//!
+//! Source: mosquitto.conf(5); usp-js 0.5.1, which src/lab/setup/controller.sh puts into the cache.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use contract::control::{Answer, Ask, Kind, Process, State};
+use contract::identify;
+use contract::layer::Layers;
+use contract::wires::{CONTROL, IDENTIFY, Wire};
+use serde_json::{Value, json};
+pub(crate) use testbed::{Program, run, until};
+use wire::{Connection, Listener, Received};
+
+/// Who we are.
+pub(crate) const ENDPOINT: &str = "os::00D09E-4711";
+/// Who the controller is.
+pub(crate) const CONTROLLER: &str = "self::desk";
+const PROGRAMS: [&str; 5] = ["ip", "unshare", "setpriv", "mosquitto", "node"];
+
+/// Where usp-js is; `None`: nobody has put it there.
+pub(crate) fn usp_js() -> Option<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
+    let place = cache.join("shg/controller");
+    place.join("node_modules/usp-js/package.json").exists().then_some(place)
+}
+
+/// As [`testbed::enter`].
+pub(crate) fn enter(name: &str) -> bool {
+    if usp_js().is_none() {
+        println!("skipped: {name}: no usp-js; src/lab/setup/controller.sh brings it");
+        return false;
+    }
+    if !testbed::enter(name, &PROGRAMS, "ip link set lo up") {
+        return false;
+    }
+    run(&["mount", "-t", "tmpfs", "tmpfs", "/run"]);
+    run(&["mount", "-t", "tmpfs", "tmpfs", "/etc"]);
+    for folder in ["/run/wire", "/run/time", "/etc/shg"] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    fs::write("/etc/passwd", "root:x:0:0::/:/bin/sh\n").unwrap();
+    fs::write("/etc/group", "root:x:0:\n").unwrap();
+    fs::write("/etc/hosts", "127.0.0.1 localhost broker.example\n").unwrap();
+    run(&["ip", "link", "set", "lo", "up"]);
+    true
+}
+
+/// The broker, at port 1883.
+pub(crate) fn broker(more: &str) -> Program {
+    let folder = testbed::folder("broker");
+    let file = folder.join("conf");
+    fs::write(&file, format!("listener 1883 127.0.0.1\nallow_anonymous true\nuser root\n{more}")).unwrap();
+    let log = folder.join("log");
+    let broker = Program::start("", &["mosquitto", "-v", "-c", file.to_str().unwrap()], Some(&log));
+    until("the broker listens", 5, || std::net::TcpStream::connect("127.0.0.1:1883").ok());
+    broker
+}
+
+/// The operator's word about one controller.
+pub(crate) fn word(more: &str) -> String {
+    format!(
+        "[[controller]]\nendpoint = '{CONTROLLER}'\nbroker = 'broker.example'\nport = 1883\ntls = false\n\
+         topic = '/usp/controller'\nagent_topic = '/usp/agent'\n{more}"
+    )
+}
+
+/// A supervisor with one service, `hello`, and an `identity`.
+#[derive(Clone)]
+pub(crate) struct House {
+    pub(crate) hello: Arc<Mutex<Process>>,
+    pub(crate) orders: Arc<Mutex<Vec<Ask>>>,
+}
+
+impl House {
+    /// Serves both wires.
+    pub(crate) fn begin() -> Self {
+        let hello = Process {
+            name: contract::Name::new("hello").unwrap(),
+            kind: Kind::Tenant,
+            state: State::Up,
+            pid: Some(77),
+            since_ms: 5_000,
+            ready_ms: Some(5_100),
+            restarts: 0,
+            exit: None,
+            memory_bytes: Some(1 << 20),
+            address: None,
+            layers: Layers::all(),
+            reason: "".into(),
+        };
+        let house = Self { hello: Arc::new(Mutex::new(hello)), orders: Arc::default() };
+        let listener = |wire: Wire| {
+            let wire = Wire { clients: &[0], ..wire };
+            Listener::new(wire, sys::seqpacket::listen(Path::new(wire.path)).unwrap())
+        };
+        let (control, identify) = (listener(CONTROL), listener(IDENTIFY));
+        let served = house.clone();
+        std::thread::spawn(move || served.serve(&control, &identify));
+        house
+    }
+
+    fn serve(&self, control: &Listener, identity: &Listener) {
+        let (mut askers, mut others): (Vec<Connection>, Vec<Connection>) = (Vec::new(), Vec::new());
+        loop {
+            askers.extend(control.accept());
+            others.extend(identity.accept());
+            askers.retain(|client| match client.receive::<Ask>() {
+                Received::Message(ask, _) => self.answer(client, ask),
+                Received::Nothing => true,
+                Received::Gone => false,
+            });
+            others.retain(|client| match client.receive::<identify::Ask>() {
+                Received::Message(_, _) => {
+                    let who = identify::Who {
+                        endpoint: ENDPOINT.into(),
+                        kept: true,
+                        reason: "".into(),
+                        public_key: heapless::Vec::new(),
+                        certificate: heapless::Vec::new(),
+                    };
+                    client.send(&identify::Answer::Who(who), &[]).is_ok()
+                }
+                Received::Nothing => true,
+                Received::Gone => false,
+            });
+            std::thread::sleep(Duration::from_millis(1)); // a step of a wait with a limit: the test ends and takes us along
+        }
+    }
+
+    fn answer(&self, client: &Connection, ask: Ask) -> bool {
+        let mut hello = self.hello.lock().unwrap();
+        match &ask {
+            Ask::Status => drop(client.send(&Answer::Process(hello.clone()), &[])),
+            Ask::Stop(_) => hello.state = State::Ending,
+            Ask::Start(_) => hello.state = State::Starting,
+            Ask::Restart(_) => hello.state = State::Returning,
+            Ask::Facts | Ask::Log { .. } | Ask::Reboot | Ask::PowerOff => {}
+        }
+        if ask != Ask::Status {
+            self.orders.lock().unwrap().push(ask);
+        }
+        client.send(&Answer::Done, &[]).is_ok()
+    }
+
+    /// The service is in another state from now on.
+    pub(crate) fn becomes(&self, state: State) {
+        self.hello.lock().unwrap().state = state;
+    }
+}
+
+/// Starts the daemon, as its own user has no more rights than it; what it says is in `log` of its folder.
+pub(crate) fn daemon(word: &str) -> Program {
+    fs::write("/etc/shg/agent.toml", word).unwrap();
+    let log = testbed::folder("agent").join("log");
+    let words =
+        ["setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", env!("CARGO_BIN_EXE_agent")];
+    Program::start("", &words, Some(&log))
+}
+
+/// The same, and the broker has let it in.
+pub(crate) fn connected(word: &str) -> Program {
+    let program = daemon(word);
+    until("the agent is connected", 10, || daemon_said().contains(": connected").then_some(()));
+    program
+}
+
+/// What the daemon has said.
+pub(crate) fn daemon_said() -> String {
+    let folder = PathBuf::from(std::env::var_os("SHG_TESTBED_INSIDE").unwrap());
+    fs::read_to_string(folder.join("agent/log")).unwrap_or_default()
+}
+
+/// A controller that we did not write.
+pub(crate) struct Desk {
+    child: Child,
+    lines: Receiver<Value>,
+    news: Vec<Value>,
+}
+
+impl Desk {
+    /// Connects; `more` are options of usp-js.
+    pub(crate) fn connect(more: &Value) -> Self {
+        let mut options = json!({
+            "host": "127.0.0.1", "port": 1883, "protocol": "mqtt", "protocolVersion": 5,
+            "fromId": CONTROLLER, "toId": ENDPOINT,
+            "publishEndpoint": "/usp/agent", "subscribeEndpoint": "/usp/controller",
+        });
+        for (key, value) in more.as_object().unwrap() {
+            options[key] = value.clone();
+        }
+        let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/controller/drive.js");
+        let mut command = Command::new("node");
+        command.arg(driver).arg(usp_js().unwrap()).arg(options.to_string());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (sender, lines) = channel();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            out.lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(serde_json::from_str(&line).unwrap()))
+        });
+        let mut desk = Self { child, lines, news: Vec::new() };
+        assert_eq!(desk.next(), json!({"good": "connected"}));
+        desk
+    }
+
+    /// The next line that is no news.
+    fn next(&mut self) -> Value {
+        loop {
+            let line = self.lines.recv_timeout(Duration::from_secs(20));
+            let line = line
+                .unwrap_or_else(|_| panic!("the controller is silent; the agent said: {}", daemon_said()));
+            assert!(line.get("trouble").is_none(), "{line}; the agent said: {}", daemon_said());
+            if line.get("news").is_none() {
+                return line;
+            }
+            self.news.push(line);
+        }
+    }
+
+    /// Calls a function of usp-js; what it gave.
+    pub(crate) fn call(&mut self, call: &str, with: &Value) -> Value {
+        self.begin(call, with);
+        let answer = self.next();
+        assert!(answer.get("good").is_some(), "{call} {with}: {answer}");
+        answer["good"].clone()
+    }
+
+    /// The same, where it has to fail: why.
+    pub(crate) fn fails(&mut self, call: &str, with: &Value) -> Value {
+        self.begin(call, with);
+        let answer = self.next();
+        assert!(answer.get("bad").is_some(), "{call} {with}: {answer}");
+        answer["bad"].clone()
+    }
+
+    /// Says it and does not wait.
+    pub(crate) fn begin(&mut self, call: &str, with: &Value) {
+        let line = json!({"call": call, "with": with}).to_string();
+        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    /// What a call that was begun has given.
+    pub(crate) fn end(&mut self) -> Value {
+        self.next()
+    }
+
+    /// What went wrong, where something has to.
+    pub(crate) fn trouble(&mut self) -> Value {
+        let line = self.lines.recv_timeout(Duration::from_secs(20)).unwrap_or_default();
+        line["trouble"].clone()
+    }
+
+    /// The next news of subscription `id`.
+    pub(crate) fn news(&mut self, id: &str) -> Value {
+        let of = |one: &Value| one["of"] == id;
+        until(&format!("news of {id}"), 15, || {
+            self.news.extend(self.lines.try_iter().filter(|line| line.get("news").is_some()));
+            let place = self.news.iter().position(of)?;
+            Some(self.news.remove(place))
+        })
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
