@@ -66,11 +66,12 @@ struct Bench {
 }
 
 /// Every bench; another room's is one row more.
-const BENCHES: [Bench; 5] = [
+const BENCHES: [Bench; 6] = [
     Bench { name: "boot", measure: boot },
     Bench { name: "dns", measure: dns },
     Bench { name: "dhcp", measure: dhcp },
     Bench { name: "apply", measure: apply },
+    Bench { name: "nat", measure: nat },
     Bench { name: "sandbox", measure: sandbox },
 ];
 
@@ -98,17 +99,24 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
 
 /// Ten thousand cached names against dnsmasq, with the firmware's own program.
 fn dns(_: Kernel) -> Result<Vec<Figure>, Error> {
-    crate::room_bench::run("names", "SHG_NAMES")
+    crate::room_bench::run("names", "bench", "SHG_NAMES")
 }
 
 /// Four-way exchanges against dnsmasq and Kea, and what 250 leases take of memory, with the firmware's own program.
 fn dhcp(_: Kernel) -> Result<Vec<Figure>, Error> {
-    crate::room_bench::run("lease", "SHG_LEASE")
+    crate::room_bench::run("lease", "bench", "SHG_LEASE")
 }
 
-/// A whole network from nothing, against `ip`, `nft` and `tc` in batches.
-fn apply(_: Kernel) -> Result<Vec<Figure>, Error> {
-    crate::room_bench::run("network", "SHG_NETWORK")
+/// A whole network from nothing, against `ip`, `nft` and `tc` in batches, in one guest.
+fn apply(kernel: Kernel) -> Result<Vec<Figure>, Error> {
+    crate::room_bench::run_in_guest(kernel, ("network", "bench"), "SHG_NETWORK")
+}
+
+/// A stream through our firewall and through the least that translates: on this machine, and in one guest.
+fn nat(kernel: Kernel) -> Result<Vec<Figure>, Error> {
+    let here = crate::room_bench::run("network", "bench_nat", "SHG_NETWORK")?;
+    let there = crate::room_bench::run_in_guest(kernel, ("network", "bench_nat"), "SHG_NETWORK")?;
+    Ok(here.into_iter().chain(there).collect())
 }
 
 /// A start of a sandbox against crun, bwrap and the kernel's own steps.

@@ -114,9 +114,11 @@ impl Board {
     }
 }
 
-/// The provider's guest beside the board: one Ethernet port that leads to the board's eth0.
+/// A guest of Debian's programs: the provider's beside the board, whose Ethernet port leads to the board's eth0, or a bench.
 #[derive(Debug, Clone)]
 pub struct Provider {
+    /// How many processors it has, and how much memory, in MiB.
+    pub size: (u8, u16),
     /// The kernel's image.
     pub kernel: PathBuf,
     /// The root.
@@ -134,10 +136,13 @@ impl Provider {
     #[must_use]
     pub fn arguments(&self) -> Vec<String> {
         let mut words = Words::default();
-        words.add("-nodefaults -no-user-config -display none -machine pc -cpu n270 -smp 1 -m 256 -accel tcg");
+        let (processors, mib) = self.size;
+        words.add("-nodefaults -no-user-config -display none -machine pc -cpu n270 -accel tcg,thread=multi");
+        words.add(&format!("-smp {processors} -m {mib}"));
         words.pair("-kernel", path(&self.kernel));
         words.pair("-initrd", path(&self.root.path));
-        words.pair("-append", "console=ttyS0 loglevel=5 rdinit=/init panic=5".to_owned());
+        let append = "console=ttyS0 loglevel=5 rdinit=/init panic=5 ifb.numifbs=0 dummy.numdummies=0";
+        words.pair("-append", append.to_owned());
         words.port("isp", "52:54:00:53:49:01", &self.port);
         words.pair("-chardev", format!("file,id=console,path={}", path(&self.console)));
         words.add("-serial chardev:console");

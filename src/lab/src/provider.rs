@@ -20,6 +20,7 @@ use crate::board::{self, EMULATOR, Port};
 use crate::door::{Answer, Door};
 use crate::error::Error;
 use crate::house::{self, Scratch};
+use crate::kernel::Kernel;
 use crate::tool::{self, Bound};
 use crate::{root, wait};
 
@@ -46,19 +47,41 @@ impl Provider {
         let (near, far) = (scratch.file("wan-provider"), scratch.file("wan-gateway"));
         let console = scratch.file("provider.log");
         let board = board::Provider {
+            size: (1, 256),
             kernel,
-            root: root::provider()?,
+            root: root::provider(&[])?,
             port: Port::Pump { ours: near.clone(), theirs: far.clone() },
-            console: console.clone(),
+            console,
             door: scratch.file("provider"),
         };
+        Self::launch(scratch, board, Port::Pump { ours: far, theirs: near })
+    }
+
+    /// Starts its programs on the gateway's own kernel and as many processors, with these files of the desk's beside them (where they go,
+    /// and which), and nobody at the other end of the wire: a bench, where ours and a peer's run side by side.
+    ///
+    /// # Errors
+    /// As [`Provider::start`].
+    pub fn start_bench(scratch: &Scratch, kernel: Kernel, files: &[(&str, PathBuf)]) -> Result<Self, Error> {
+        let board = board::Provider {
+            size: (2, 1024),
+            kernel: kernel.image()?,
+            root: root::provider(files)?,
+            port: Port::Unplugged,
+            console: scratch.file("bench.log"),
+            door: scratch.file("bench"),
+        };
+        Self::launch(scratch, board, Port::Unplugged)
+    }
+
+    fn launch(scratch: &Scratch, board: board::Provider, port: Port) -> Result<Self, Error> {
         let mut command = tool::bound(EMULATOR);
         let log = scratch.file("provider-emulator.log");
         let log = fs::File::create(&log).map_err(Error::path(&log))?;
         command.args(board.arguments()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let emulator = Bound::start(&mut command)?;
         let door = Door::connect(&board.door)?;
-        Ok(Self { door, port: Port::Pump { ours: far, theirs: near }, console, _emulator: emulator })
+        Ok(Self { door, port, console: board.console, _emulator: emulator })
     }
 
     /// Waits until it takes commands.

@@ -177,14 +177,17 @@ pub fn assemble_with(kernel: Kernel, variant: Variant, network: &str) -> Result<
     compress(&tree.pack()?)
 }
 
-/// The root of the provider's guest.
+/// The root of the provider's guest, and these programs in it: where, and which.
 ///
 /// # Errors
 /// As [`assemble`].
-pub fn provider() -> Result<Root, Error> {
+pub fn provider(programs: &[(&str, PathBuf)]) -> Result<Root, Error> {
     let mut tree = Tree::default();
     tree.add("dev/console", Entry::Device { permissions: 0o600, number: (5, 1) });
     tree.add_folder("", &house::cache().join("provider/tree"))?;
+    for (place, program) in programs {
+        tree.add_file(place, 0o755, program)?;
+    }
     compress(&tree.pack()?)
 }
 

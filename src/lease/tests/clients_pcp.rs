@@ -1,8 +1,15 @@
-//! The real daemon as a PCP server: of natpmpc of Debian, and of requests as RFC 6887 draws them (Debian has no client of version 2).
+//! The real daemon as a PCP server: of natpmpc of Debian, of crab_nat (Debian has no client of version 2), and of requests as RFC 6887
+//! draws them.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod stage;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::IpAddr;
+use std::process::Stdio;
+
+use crab_nat::{InternetProtocol, PortMapping, PortMappingOptions, PortMappingType};
 
 use contract::learn::{Learned, Mapping, OnLink, Pcp};
 use contract::leases::Answer;
@@ -109,6 +116,74 @@ fn clients_ask_for_ports_by_nat_pmp() {
     stage.restart_network();
     stage.greet();
     until("it is off", 5, || ask("192.168.1.1", "0000").contains("refused").then_some(()));
+}
+
+/// What crab_nat is to do at home: `to from protocol port external`; set in the process that does it.
+const ROLE: &str = "LEASE_PCP_CLIENT";
+
+/// Not a test: crab_nat at home, when the test below starts it. It maps a port, says what it got, asks for more time, and gives it back
+/// once it is told so.
+#[test]
+fn crab_nat_at_home() {
+    let Ok(role) = std::env::var(ROLE) else { return };
+    let words: Vec<&str> = role.split(' ').collect();
+    let [to, from] = [0, 1].map(|at| words[at].parse::<IpAddr>().unwrap());
+    let protocol = if words[2] == "udp" { InternetProtocol::Udp } else { InternetProtocol::Tcp };
+    let external_port = Some(words[4].parse().unwrap());
+    let options = PortMappingOptions { external_port, lifetime_seconds: Some(600), timeout_config: None };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let asked = PortMapping::new(to.into(), from, protocol, words[3].parse().unwrap(), options).await;
+        let mut mapping = asked.unwrap();
+        mapping.renew().await.unwrap();
+        let PortMappingType::Pcp { external_ip, .. } = mapping.mapping_type() else { panic!("not by PCP") };
+        println!("mapped {external_ip} {} {}", mapping.external_port(), mapping.lifetime());
+        std::io::stdin().read_line(&mut String::new()).unwrap();
+        mapping.try_drop().await.map_err(|(why, _)| why).unwrap();
+    });
+}
+
+#[test]
+fn clients_that_we_did_not_write_ask_for_ports_by_pcp() {
+    if !enter("clients_that_we_did_not_write_ask_for_ports_by_pcp") {
+        return;
+    }
+    let mut stage = stage();
+    let _daemon = daemon();
+    stage.greet();
+    assert_eq!(mappings(&mut stage), []);
+    until("it listens", 5, || {
+        ask("192.168.1.1", &map(600, &"0".repeat(32), 17, 1, 1)).contains("02").then_some(())
+    });
+    let own = std::env::current_exe().unwrap().display().to_string();
+    for (role, said, protocol, host, external_port) in [
+        (
+            "192.168.1.1 192.168.1.50 udp 8080 40000",
+            "mapped 203.0.113.7 40000 600",
+            Protocol::Udp,
+            "192.168.1.50",
+            40_000,
+        ),
+        (
+            "2001:db8::1 2001:db8::5 tcp 8080 8080",
+            "mapped 2001:db8::5 8080 600",
+            Protocol::Tcp,
+            "2001:db8::5",
+            8_080,
+        ),
+    ] {
+        let mut command = at("home", &[&own, "crab_nat_at_home", "--exact", "--nocapture"]);
+        let mut child = command.env(ROLE, role).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        // The first line may stand behind what the test's program says of itself.
+        let heard = lines.find_map(|line| Some(line.get(line.find("mapped ")?..)?.to_owned()));
+        assert_eq!(heard.as_deref(), Some(said));
+        let want = Mapping { protocol, external_port, host: host.parse().unwrap(), port: 8_080 };
+        assert_eq!(mappings(&mut stage), [want]);
+        writeln!(child.stdin.take().unwrap()).unwrap();
+        assert!(child.wait().unwrap().success(), "{role}");
+        assert_eq!(mappings(&mut stage), [], "given back");
+    }
 }
 
 #[test]

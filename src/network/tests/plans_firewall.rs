@@ -251,3 +251,21 @@ fn the_gateway_reaches_of_services_what_is_for_its_page() {
         }
     }
 }
+
+#[test]
+fn answers_of_services_to_searches_come_back_where_they_were_granted() {
+    for mut town in towns().take(24) {
+        for granted in [false, true] {
+            town.services[0].reaches.ssdp = granted;
+            let machine = Machine::new(&town.table());
+            for (from_port, port, passes) in
+                [(1900, 40_000, granted), (1900, 53, true), (1901, 40_000, false), (1900, 80, false)]
+            {
+                let mut packet = town.packet("svc-0", "10.64.0.1".parse().unwrap(), 17, port);
+                packet.from_port = from_port;
+                let met = machine.meet(Hook::Input, &mut packet, &|address| town.route(address));
+                assert_eq!(met == Verdict::Accept, passes, "{granted} {packet:?}");
+            }
+        }
+    }
+}

@@ -132,8 +132,19 @@ fn guests(wanted: &Wanted, guest: &Guest) -> [Rule; 7] {
     ]
 }
 
-fn play(access: &Access, vlan: &'static str) -> [Rule; 6] {
-    let fixed = access.fixed.as_ref();
+/// Is this whole bytes, written as `0x0a0b…`, and how many?
+fn bytes_of(text: &str) -> Option<usize> {
+    let digits = text.strip_prefix("0x")?;
+    let whole = digits.len().is_multiple_of(2) && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    whole.then_some(digits.len() / 2)
+}
+
+fn play(access: &Access, vlan: &'static str) -> [Rule; 8] {
+    let (fixed, dhcp) = (access.fixed.as_ref(), &access.dhcp);
+    let client_id =
+        dhcp.client_id.starts_with("0x") && bytes_of(&dhcp.client_id).is_none_or(|bytes| bytes < 2);
+    let vendor =
+        !dhcp.vendor_specific.is_empty() && bytes_of(&dhcp.vendor_specific).is_none_or(|bytes| bytes == 0);
     let cannot = fixed.is_some_and(|fixed| !(1..=32).contains(&fixed.prefix_length));
     let pppoe = access.ipv4 == WanIpv4::Pppoe;
     [
@@ -146,6 +157,8 @@ fn play(access: &Access, vlan: &'static str) -> [Rule; 6] {
             "static: where ipv4 is \"static\", and only there",
         ),
         (cannot, "static.prefix_length: 1 to 32"),
+        (client_id, "dhcp.client_id: text, or at least two bytes in hex behind 0x"),
+        (vendor, "dhcp.vendor_specific: bytes in hex behind 0x"),
     ]
 }
 
@@ -280,7 +293,12 @@ mod tests {
             assert!(WHOLE.contains(from), "{from}");
             WHOLE.replace(from, to)
         };
-        let table: [(&str, String, &str); 24] = [
+        let told = |words: &str| swap("ipv4 = \"dhcp\"", &format!("ipv4 = \"dhcp\"\ndhcp = {{ {words} }}"));
+        let table: [(&str, String, &str); 28] = [
+            ("half a byte", told("client_id = \"0x012\""), "dhcp.client_id"),
+            ("one byte is no identifier", told("client_id = \"0x01\""), "dhcp.client_id"),
+            ("no hex", told("vendor_specific = \"0x0g\""), "dhcp.vendor_specific"),
+            ("text where bytes are", told("vendor_specific = \"cafe\""), "dhcp.vendor_specific"),
             ("unknown key", swap("[lan]", "[lan]\ncolour = 1"), "colour"),
             ("pool outside", swap("192.168.1.100", "192.168.2.100"), "lan.dhcp"),
             ("our address in the pool", swap("\"192.168.1.1\"", "\"192.168.1.120\""), "own address"),

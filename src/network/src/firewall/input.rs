@@ -176,6 +176,8 @@ fn services(house: &House<'_>) -> Vec<Rule> {
         }
         if service.reaches.ssdp {
             rules.push(by().port(Udp, SSDP).accept().says(&service.service));
+            // Its answers to searches from home, as above.
+            rules.push(by().from_port(SSDP).ports(Udp, 1024, u16::MAX).accept().says(&service.service));
         }
     }
     rules.extend(refuse(US_SERVICES));
