@@ -1,14 +1,14 @@
 //! Parses the manifests of the services that come with the image, so that no parser of text runs beside the supervisor's rights.
 //!
-//! In:  `src/services/*/manifest.toml`, and with the feature `rehearsal` also `rehearsal.toml`. Out: `$OUT_DIR/manifests.rs`, a table of
-//! encoded manifests.
+//! In:  `src/services/*/manifest.toml` and `src/services/slices.toml`; with the feature `rehearsal` also `rehearsal.toml` and
+//! `rehearsal-slices.toml`. Out: `$OUT_DIR/manifests.rs`, tables of encoded manifests and slices.
 #![forbid(unsafe_code)]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use contract::{frame, limit, manifest};
+use contract::{frame, limit, manifest, slice};
 
 fn main() -> Result<(), String> {
     let services = Path::new("../services");
@@ -35,6 +35,25 @@ fn main() -> Result<(), String> {
         writeln!(table, "    &{bytes:?},").map_err(|error| error.to_string())?;
     }
     table.push_str("];\n");
+    table.push_str(&slices(services, names)?);
     let out = env::var("OUT_DIR").map_err(|error| error.to_string())?;
     fs::write(Path::new(&out).join("manifests.rs"), table).map_err(|error| error.to_string())
+}
+
+/// The table of slices: a file for each kind of manifest.
+fn slices(services: &Path, kinds: &[&str]) -> Result<String, String> {
+    let mut table = String::from("const SLICES: &[&[u8]] = &[\n");
+    for kind in kinds {
+        let file = if *kind == "manifest.toml" { "slices.toml" } else { "rehearsal-slices.toml" };
+        let path = services.join(file);
+        println!("cargo:rerun-if-changed={}", path.display());
+        let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+        let text = fs::read_to_string(&path).map_err(|error| failed(&error))?;
+        let slices = slice::parse(&text).map_err(|error| failed(&error))?;
+        let mut buffer = [0; limit::MANIFEST_BYTES];
+        let bytes = frame::encode(&slices, &mut buffer).map_err(|error| failed(&error))?;
+        writeln!(table, "    &{bytes:?},").map_err(|error| error.to_string())?;
+    }
+    table.push_str("];\n");
+    Ok(table)
 }

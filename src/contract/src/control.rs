@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::layer::Layers;
 use crate::limit::{LOG_CHUNK_BYTES, REASON_BYTES};
 use crate::name::{Name, Text};
+use crate::slice::Slice;
 
 /// What may be asked of the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,10 @@ pub enum Ask {
     Stop(Name),
     /// Stop and start it; done once the order is taken.
     Restart(Name),
+    /// An [`Answer::Promised`] for the gateway, and one for each slice.
+    Slices,
+    /// Rent a slice, or give it another size; refused with what is short.
+    Rent(Slice),
     /// Stop everything and reboot.
     Reboot,
     /// Stop everything and switch off.
@@ -45,6 +50,8 @@ pub enum Answer {
     Process(Process),
     /// When things happened.
     Facts(Facts),
+    /// What there is to be promised, and what is.
+    Promised(Promised),
     /// A piece of a log, and the byte after its last.
     Log {
         /// Where the next piece begins.
@@ -85,6 +92,17 @@ pub struct Process {
     pub layers: Layers,
     /// Why it is as it is, where that needs a word.
     pub reason: Text<REASON_BYTES>,
+}
+
+/// What there is to be promised, and what is: processor (thousandths of a hardware thread), memory (MiB), uplink, downlink (kbit/s).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Promised {
+    /// A slice; `None`: the gateway itself, whose parts are promised to slices.
+    pub slice: Option<Name>,
+    /// What there is.
+    pub all: [u32; 4],
+    /// What of it is promised.
+    pub promised: [u32; 4],
 }
 
 /// Daemon or tenant.

@@ -17,6 +17,7 @@ pub mod prefix;
 
 pub mod layer;
 pub mod manifest;
+pub mod slice;
 #[cfg(feature = "text")]
 pub mod text;
 pub mod wanted;

@@ -1,9 +1,9 @@
-//! The manifest: what a service is, what it needs and what it may do. Version 1.
+//! The manifest: what a service is, what it needs and what it may do. Version 2.
 //!
 //! In:  TOML (feature `text`). Out: a `Manifest`, every part bounded and checked, so that no later room parses or doubts it.
 //!
-//! Unknown keys and contradictions are refused with the line and the reason. Floors, volumes and health probes come with
-//! version 2.
+//! Unknown keys and contradictions are refused with the line and the reason, and so is version 1, with what became of its keys. Every key
+//! is one that something enforces.
 //!
 //! Source: docs/manifest.md.
 
@@ -13,14 +13,22 @@ use serde::{Deserialize, Serialize};
 use crate::limit::{ARGUMENT_BYTES, ARGUMENTS, PATH_BYTES, SERVES, VARIABLES};
 use crate::name::{Name, Text};
 
+mod needs;
 mod reaches;
 
+pub use needs::{Cpu, Limits, Memory, Rate};
+pub(crate) use needs::{cpu_rules, memory_rules, rate_rules};
 pub use reaches::{Port, Reaches};
+
+/// The version of manifests that this reads.
+pub const VERSION: u32 = 2;
 
 /// What a service is, needs and may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
+    /// [`VERSION`].
+    pub version: u32,
     /// The service's name, unique on a gateway.
     pub name: Name,
     /// Who rents the slice that it runs in.
@@ -55,7 +63,17 @@ pub struct Manifest {
     /// From SIGTERM to the end of its cgroup, in milliseconds.
     #[serde(default = "stop_grace_ms")]
     pub stop_grace_ms: u32,
-    /// Its ceilings.
+    /// Processor time.
+    pub cpu: Cpu,
+    /// Memory.
+    pub memory: Memory,
+    /// What it sends.
+    #[serde(default)]
+    pub uplink: Rate,
+    /// What it is sent.
+    #[serde(default)]
+    pub downlink: Rate,
+    /// Ceilings of what is counted.
     pub limits: Limits,
     /// What it offers.
     #[serde(default)]
@@ -71,35 +89,6 @@ const fn start_deadline_ms() -> u32 {
 
 const fn stop_grace_ms() -> u32 {
     5_000
-}
-
-/// Ceilings. Each becomes one file of its cgroup, or one resource limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Limits {
-    /// `memory.max`, in MiB.
-    pub memory_mib: u32,
-    /// `pids.max`.
-    pub pids: u32,
-    /// `cpu.max`, in thousandths of one hardware thread.
-    pub cpu_permille: u32,
-    /// `cpu.weight`, 1 to 10 000.
-    #[serde(default = "cpu_weight")]
-    pub cpu_weight: u32,
-    /// `RLIMIT_NOFILE`.
-    #[serde(default = "descriptors")]
-    pub descriptors: u32,
-    /// `/tmp`, in KiB; it counts as memory. 0: none.
-    #[serde(default)]
-    pub tmp_kib: u32,
-}
-
-const fn cpu_weight() -> u32 {
-    100
-}
-
-const fn descriptors() -> u32 {
-    256
 }
 
 /// Which system calls a service may use.
@@ -189,13 +178,23 @@ pub use crate::text::Error;
 /// See [`Error`]; nothing is taken from a text that has one.
 #[cfg(feature = "text")]
 pub fn parse(text: &str) -> Result<Manifest, Error> {
+    crate::text::is_version("manifest", text, VERSION, WAS_VERSION_1)?;
     crate::text::parse("manifest", crate::limit::MANIFEST_BYTES, text, check)
 }
+
+/// What to do about a manifest of version 1, which did not say its version.
+#[cfg(feature = "text")]
+const WAS_VERSION_1: &str = "this reads version 2: write `version = 2`; `limits.cpu_permille` is now `cpu.ceiling_permille` beside \
+     `cpu.floor_permille`, `limits.memory_mib` is `memory.ceiling_mib`, and `limits.cpu_weight` follows from the floor (docs/manifest.md)";
 
 /// The first rule that `manifest` breaks.
 #[cfg(feature = "text")]
 fn check(manifest: &Manifest) -> Option<&'static str> {
     let limits = &manifest.limits;
+    let needs = cpu_rules(manifest.cpu)
+        .into_iter()
+        .chain(memory_rules(manifest.memory))
+        .chain(rate_rules(manifest.uplink, manifest.downlink));
     let image = manifest.image.as_str();
     let program = manifest.command.first().map(|program| program.as_str());
     let mut ports = manifest.serves.iter().enumerate();
@@ -213,18 +212,18 @@ fn check(manifest: &Manifest) -> Option<&'static str> {
             !manifest.environment.iter().all(|pair| pair.contains('=') && !pair.contains('\0')),
             "environment: each is NAME=value",
         ),
-        (limits.memory_mib == 0 || limits.memory_mib > 1024, "limits.memory_mib: 1 to 1024"),
         (limits.pids < 2 || limits.pids > 4096, "limits.pids: 2 to 4096"),
-        (limits.cpu_permille < 10 || limits.cpu_permille > 2000, "limits.cpu_permille: 10 to 2000"),
-        (limits.cpu_weight == 0 || limits.cpu_weight > 10_000, "limits.cpu_weight: 1 to 10000"),
         (limits.descriptors < 8 || limits.descriptors > 65_536, "limits.descriptors: 8 to 65536"),
-        (limits.tmp_kib / 1024 >= limits.memory_mib, "limits.tmp_kib: less than memory_mib"),
+        (
+            limits.tmp_kib / 1024 >= manifest.memory.ceiling_mib,
+            "limits.tmp_kib: less than memory.ceiling_mib",
+        ),
         (manifest.start_deadline_ms > 600_000, "start_deadline_ms: at most 600000"),
         (manifest.stop_grace_ms > 60_000, "stop_grace_ms: at most 60000"),
         (manifest.serves.iter().any(|serve| serve.port == 0), "serves.port: 1 to 65535"),
         (ports.any(twice), "serves: two of one name, or two at one port"),
     ];
-    rules.into_iter().find_map(|(broken, why)| broken.then_some(why))
+    needs.chain(rules).find_map(|(broken, why)| broken.then_some(why))
 }
 
 #[cfg(all(test, feature = "text"))]
@@ -234,15 +233,21 @@ mod tests {
     use std::string::ToString;
 
     const PLAIN: &str = r#"
+version = 2
 name = "hello"
 provider = "demo"
 summary = "A page that tells what it can see"
 image = "hello.erofs"
 command = ["/hello"]
+[cpu]
+floor_permille = 50
+ceiling_permille = 500
+[memory]
+floor_mib = 8
+high_mib = 12
+ceiling_mib = 16
 [limits]
-memory_mib = 16
 pids = 16
-cpu_permille = 500
 "#;
 
     #[test]
@@ -250,7 +255,7 @@ cpu_permille = 500
         let manifest = parse(PLAIN).unwrap();
         assert_eq!(manifest.profile, Profile::Strict);
         assert_eq!(manifest.restart, Restart::Always);
-        assert_eq!(manifest.limits.cpu_weight, 100);
+        assert_eq!(manifest.uplink, Rate::default());
         assert_eq!(manifest.stop_grace_ms, 5_000);
         assert!(manifest.reaches.internet && manifest.reaches.home.is_empty());
     }
@@ -259,9 +264,32 @@ cpu_permille = 500
     fn what_is_wrong_is_named() {
         let table = [
             ("unknown key", PLAIN.replace("pids = 16", "pids = 16\ncolour = 1"), "colour"),
-            ("line", PLAIN.replace("pids = 16", "pids = \"x\""), "line 9"),
+            ("line", PLAIN.replace("pids = 16", "pids = \"x\""), "line 16"),
             ("bad name", PLAIN.replace("\"hello\"", "\"Hello\""), "name"),
-            ("no memory", PLAIN.replace("memory_mib = 16", "memory_mib = 0"), "memory_mib"),
+            (
+                "no memory",
+                PLAIN.replace("ceiling_mib = 16", "ceiling_mib = 0"),
+                "line 14: memory.ceiling_mib",
+            ),
+            (
+                "floor",
+                PLAIN.replace("floor_mib = 8", "floor_mib = 17"),
+                "line 12: memory.floor_mib: it is above",
+            ),
+            ("high", PLAIN.replace("high_mib = 12", "high_mib = 7"), "line 13: memory.high_mib: it is below"),
+            (
+                "cpu",
+                PLAIN.replace("floor_permille = 50", "floor_permille = 501"),
+                "line 9: cpu.floor_permille",
+            ),
+            (
+                "line",
+                format!("{PLAIN}[uplink]\nfloor_kbit_s = 2\nceiling_kbit_s = 1\n"),
+                "line 18: uplink.floor",
+            ),
+            ("weight", PLAIN.replace("pids = 16", "cpu_weight = 16"), "cpu_weight"),
+            ("version 1", PLAIN.replace("version = 2\n", ""), "write `version = 2`"),
+            ("version 3", PLAIN.replace("version = 2", "version = 3"), "this reads version 2"),
             ("image path", PLAIN.replace("hello.erofs", "../x"), "image"),
             ("no port", format!("{PLAIN}\n[reaches]\nhome = [\"tcp/0\"]\n"), "no port"),
             ("no prefix", format!("{PLAIN}\n[reaches]\nprovider = [\"192.0.2.1/24\"]\n"), "no prefix"),

@@ -15,6 +15,8 @@ use crate::wanted::LinkName;
 pub enum Ask {
     /// Wanted, observed and what differs, a row each; the WAN's lease, where there is one; flows by class, where there are queues.
     Network,
+    /// What classes have carried, and nothing else.
+    Traffic,
     /// Take another `network.toml`: the frame carries it as a sealed memory file of at most [`crate::limit::WANTED_BYTES`]. It is taken back
     /// unless it is confirmed in time, whatever happens meanwhile; 0: it is kept at once. The answer is what still differs, a row each.
     Apply {

@@ -61,7 +61,7 @@ pub const ATTACH: Wire =
 /// lease → network: what is wanted of leases; what was learned.
 pub const LEARN: Wire =
     Wire { name: "learn", server: "network", clients: &[uid::LEASE], path: "/run/wire/learn" };
-/// ctl → network: show; another wanted network, confirmed or taken back.
+/// ctl, supervisor → network: what classes carry; ctl: show; another wanted network, confirmed or taken back.
 pub const SHOW: Wire =
     Wire { name: "show", server: "network", clients: &[uid::ROOT], path: "/run/wire/show" };
 /// ctl → lease: show.

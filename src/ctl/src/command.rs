@@ -4,7 +4,9 @@
 
 use std::io::Write;
 
-use crate::{Error, calls, clock, gateway, identity, leases, machine, multicast, names, network, processes};
+use crate::{
+    Error, calls, clock, gateway, identity, leases, machine, multicast, names, network, processes, slices,
+};
 
 /// Whom a command writes to.
 pub(crate) type Out<'o> = &'o mut dyn Write;
@@ -37,6 +39,18 @@ const COMMANDS: &[Command] = &[
         arguments: "NAME",
         about: "Stop a process and start it again",
         run: processes::restart,
+    },
+    Command {
+        name: "slices",
+        arguments: "[--json]",
+        about: "Show what the gateway and each slice can promise, and what of it is promised",
+        run: slices::slices,
+    },
+    Command {
+        name: "rent",
+        arguments: "SLICE CPU_FLOOR CPU_CEILING MEMORY_FLOOR MEMORY_CEILING [UPLINK [DOWNLINK]]",
+        about: "Rent a slice, or give it another size: permille of a thread, MiB, kbit/s",
+        run: slices::rent,
     },
     Command {
         name: "network",

@@ -63,7 +63,7 @@ fn order(ask: &show::Ask, path: Option<&str>, words: &Words<'_>, out: Out<'_>) -
         }
         show::Ask::Confirm => "kept".to_owned(),
         show::Ask::Revert => "taken back".to_owned(),
-        show::Ask::Network => String::new(),
+        show::Ask::Network | show::Ask::Traffic => String::new(),
     };
     Ok(writeln!(out, "{done}")?)
 }

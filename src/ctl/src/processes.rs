@@ -12,7 +12,7 @@ use crate::json::{self, Object};
 use crate::{Error, machine, table};
 
 /// Asks the supervisor and takes each answer before the last one.
-fn ask(ask: &Ask, mut each: impl FnMut(Answer)) -> Result<(), Error> {
+pub(crate) fn ask(ask: &Ask, mut each: impl FnMut(Answer)) -> Result<(), Error> {
     let failed = |error| Error::Wire("supervisor", error);
     let client = Client::dial(CONTROL).map_err(failed)?;
     client.send(ask, &[]).map_err(failed)?;
@@ -20,7 +20,9 @@ fn ask(ask: &Ask, mut each: impl FnMut(Answer)) -> Result<(), Error> {
         match client.wait::<Answer>().map_err(failed)?.0 {
             Answer::Done => return Ok(()),
             Answer::Refused(why) => return Err(Error::Refused(why.to_string())),
-            answer @ (Answer::Process(_) | Answer::Facts(_) | Answer::Log { .. }) => each(answer),
+            answer @ (Answer::Process(_) | Answer::Facts(_) | Answer::Log { .. } | Answer::Promised(_)) => {
+                each(answer);
+            }
         }
     }
 }

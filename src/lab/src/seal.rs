@@ -87,8 +87,8 @@ mod tests {
 
     #[test]
     fn an_image_is_the_same_again() {
-        let text = "name = \"x\"\nprovider = \"y\"\nsummary = \"z\"\nimage = \"x.erofs\"\ncommand = [\"/bin/x\"]\n\
-                    [limits]\nmemory_mib = 8\npids = 8\ncpu_permille = 100\n";
+        let text = "version = 2\nname = \"x\"\nprovider = \"y\"\nsummary = \"z\"\nimage = \"x.erofs\"\ncommand = [\"/bin/x\"]\n\
+                    [cpu]\nceiling_permille = 100\n[memory]\nceiling_mib = 8\n[limits]\npids = 8\n";
         let program = house::top().join("Cargo.toml");
         let service = Service { manifest: manifest::parse(text).unwrap(), program };
         let one = match image(&service) {

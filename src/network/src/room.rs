@@ -248,7 +248,7 @@ impl Room {
         let mut orders = false;
         for client in std::mem::take(&mut self.show.clients) {
             let alive = hear(&client, |ask, along| {
-                orders |= ask != contract::show::Ask::Network;
+                orders |= !matches!(ask, contract::show::Ask::Network | contract::show::Ask::Traffic);
                 show::answer(&mut self.gateway, &client, &ask, along)
             });
             if alive {

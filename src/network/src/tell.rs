@@ -6,7 +6,7 @@
 
 use contract::Text;
 use contract::limit::FLOWS;
-use contract::show::{Answer, Part};
+use contract::show::{Answer, Part, Traffic};
 use contract::wanted::{Access, WanIpv4, Wanted};
 use sys::clock;
 
@@ -38,10 +38,21 @@ pub fn tell(gateway: &mut Gateway) -> Result<Vec<Answer>, Error> {
     let wan = gateway.leased().map(|(lease, applied_ms)| Answer::Wan { lease: lease.clone(), applied_ms });
     let rows = rows.map(|(part, row)| Answer::Row { part, text: Text::from(row.as_str()) });
     let traffic = wanted.map_or(Ok(Vec::new()), |wanted| gateway.traffic(&wanted, &observed))?;
-    Ok(rows
-        .chain(wan)
-        .chain(traffic.chunks(FLOWS).map(|some| Answer::Traffic(some.iter().cloned().collect())))
-        .collect())
+    Ok(rows.chain(wan).chain(some_at_a_time(&traffic)).collect())
+}
+
+fn some_at_a_time(rows: &[Traffic]) -> impl Iterator<Item = Answer> {
+    rows.chunks(FLOWS).map(|some| Answer::Traffic(some.iter().cloned().collect()))
+}
+
+/// What classes have carried.
+///
+/// # Errors
+/// [`Error::Kernel`]: it does not say.
+pub fn traffic(gateway: &mut Gateway) -> Result<Vec<Answer>, Error> {
+    let Some(wanted) = gateway.configuration.shared() else { return Ok(Vec::new()) };
+    let observed = gateway.observe()?;
+    Ok(some_at_a_time(&gateway.traffic(&wanted, &observed)?).collect())
 }
 
 fn wishes(wanted: &Wanted, services: &[Attachment]) -> Vec<String> {

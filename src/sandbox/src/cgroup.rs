@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 
 use contract::layer::Layer;
-use contract::manifest::Limits;
+use contract::manifest::{Cpu, Manifest, Memory};
 use heapless::{String, Vec};
 use sys::Errno;
 
@@ -32,28 +32,64 @@ pub struct Setting {
 /// The period of `cpu.max`, in microseconds: the kernel's own default.
 const CPU_PERIOD_US: u32 = 100_000;
 
-/// What a service's cgroup says.
+/// Settings of one cgroup, at most.
+pub const SETTINGS: usize = 12;
+
+/// Words of one setting.
+fn text(value: std::fmt::Arguments<'_>) -> String<32> {
+    let mut text = String::new();
+    let _ = std::fmt::Write::write_fmt(&mut text, value); // Two numbers fit.
+    text
+}
+
+/// A setting that is no layer.
 #[must_use]
-pub fn settings(limits: &Limits) -> Vec<Setting, 8> {
-    fn text(value: std::fmt::Arguments<'_>) -> String<32> {
-        let mut text = String::new();
-        let _ = std::fmt::Write::write_fmt(&mut text, value); // Two numbers fit.
-        text
-    }
-    let memory_bytes = u64::from(limits.memory_mib) << 20;
-    let quota_us = u64::from(limits.cpu_permille) * u64::from(CPU_PERIOD_US) / 1_000;
+pub fn plain(file: &'static str, value: std::fmt::Arguments<'_>) -> Setting {
+    Setting { file, value: text(value), layer: None }
+}
+
+/// What a service's cgroup says, but for its weight, which depends on its siblings.
+#[must_use]
+pub fn settings(manifest: &Manifest) -> Vec<Setting, SETTINGS> {
+    let pids = Setting {
+        layer: Some(Layer::PidsMax),
+        ..plain("pids.max", format_args!("{}", manifest.limits.pids))
+    };
+    bounds(manifest.cpu, manifest.memory)
+        .into_iter()
+        .chain([
+            pids,
+            // There is no swap on the board; where a kernel has it, it is not for services.
+            plain("memory.swap.max", format_args!("0")),
+            plain("memory.oom.group", format_args!("1")),
+        ])
+        .collect()
+}
+
+/// What the cgroup of a service, or of a slice, says of floors and ceilings.
+#[must_use]
+pub fn bounds(cpu: Cpu, memory: Memory) -> Vec<Setting, 4> {
+    let bytes = |mib: u32| u64::from(mib) << 20;
+    let quota_us = u64::from(cpu.ceiling_permille) * u64::from(CPU_PERIOD_US) / 1_000;
+    let high = match memory.high_mib {
+        0 => plain("memory.high", format_args!("max")),
+        mib => plain("memory.high", format_args!("{}", bytes(mib))),
+    };
     [
-        ("memory.max", text(format_args!("{memory_bytes}")), Some(Layer::MemoryMax)),
-        // There is no swap on the board; where a kernel has it, it is not for services.
-        ("memory.swap.max", text(format_args!("0")), None),
-        ("memory.oom.group", text(format_args!("1")), None),
-        ("pids.max", text(format_args!("{}", limits.pids)), Some(Layer::PidsMax)),
-        ("cpu.max", text(format_args!("{quota_us} {CPU_PERIOD_US}")), Some(Layer::Cpu)),
-        ("cpu.weight", text(format_args!("{}", limits.cpu_weight)), Some(Layer::Cpu)),
+        (plain("memory.min", format_args!("{}", bytes(memory.floor_mib))), Layer::MemoryMax),
+        (high, Layer::MemoryMax),
+        (plain("memory.max", format_args!("{}", bytes(memory.ceiling_mib))), Layer::MemoryMax),
+        (plain("cpu.max", format_args!("{quota_us} {CPU_PERIOD_US}")), Layer::Cpu),
     ]
     .into_iter()
-    .map(|(file, value, layer)| Setting { file, value, layer })
+    .map(|(setting, layer)| Setting { layer: Some(layer), ..setting })
     .collect()
+}
+
+/// The weight of a cgroup among its siblings, 1 to 10 000.
+#[must_use]
+pub fn weight(weight: u32) -> Setting {
+    Setting { layer: Some(Layer::Cpu), ..plain("cpu.weight", format_args!("{weight}")) }
 }
 
 fn outside(what: &'static str) -> impl Fn(std::io::Error) -> Error {
@@ -149,10 +185,12 @@ mod tests {
     #[test]
     fn settings_are_written_as_the_kernel_gives_them_back() {
         let files: Vec<_> =
-            settings(&manifest().limits).into_iter().map(|s| (s.file, s.value.to_string())).collect();
+            settings(&manifest()).into_iter().map(|s| (s.file, s.value.to_string())).collect();
         assert!(files.contains(&("memory.max", "16777216".into())));
         assert!(files.contains(&("cpu.max", "50000 100000".into())));
-        assert!(files.contains(&("cpu.weight", "50".into())));
+        assert!(files.contains(&("memory.min", "8388608".into())));
+        assert!(files.contains(&("memory.high", "max".into())));
+        assert_eq!(super::weight(50).value.as_str(), "50");
         assert!(files.contains(&("pids.max", "9".into())));
     }
 }

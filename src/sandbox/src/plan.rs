@@ -33,8 +33,8 @@ pub struct Plan {
     /// Its cgroup, below the root of all cgroups: `/slices/<provider>/<service>`.
     pub cgroup: String,
     /// Files of its cgroup and what they say, as the kernel gives it back.
-    pub cgroup_files: Bounded<cgroup::Setting, 8>,
-    /// Its ceilings.
+    pub cgroup_files: Bounded<cgroup::Setting, { cgroup::SETTINGS }>,
+    /// Ceilings of what is counted.
     pub limits: Limits,
     /// It is PID 1 itself.
     pub reaps: bool,
@@ -73,7 +73,7 @@ impl Plan {
             uid_base: TENANT_UID_BASE + u32::from(slot) * TENANT_UID_COUNT,
             uid_count: TENANT_UID_COUNT,
             cgroup: format!("/slices/{}/{}", manifest.provider, manifest.name),
-            cgroup_files: cgroup::settings(&manifest.limits),
+            cgroup_files: cgroup::settings(manifest),
             limits: manifest.limits,
             reaps: manifest.reaps,
             arguments,
@@ -81,6 +81,16 @@ impl Plan {
             tmp_options: tmp_options(manifest.limits.tmp_kib)?,
             filter: calls::program(manifest.profile, manifest.reaches.routes),
         })
+    }
+
+    /// Gives it its weight among its siblings, 1 to 10 000: its floor of processor time is what comes of it when all of them run.
+    pub fn weigh(&mut self, weight: u32) {
+        let setting = cgroup::weight(weight);
+        match self.cgroup_files.iter_mut().find(|has| has.file == setting.file) {
+            Some(has) => *has = setting,
+            // There is room: `settings` leaves some.
+            None => drop(self.cgroup_files.push(setting)),
+        }
     }
 
     /// What the kernel must say in `uid_map` and `gid_map`: inside, outside, how many.
@@ -101,12 +111,13 @@ fn tmp_options(kib: u32) -> Result<Option<Word>, Error> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::Plan;
-    use contract::manifest::{Limits, Manifest, Profile, Ready, Restart};
+    use contract::manifest::{Cpu, Limits, Manifest, Memory, Profile, Rate, Ready, Restart, VERSION};
     use contract::{Name, Text};
     use heapless::Vec;
 
     pub(crate) fn manifest() -> Manifest {
         Manifest {
+            version: VERSION,
             name: Name::new("hello").unwrap(),
             provider: Name::new("demo").unwrap(),
             summary: "".into(),
@@ -120,14 +131,11 @@ pub(crate) mod tests {
             ready: Ready::Notify,
             start_deadline_ms: 1,
             stop_grace_ms: 1,
-            limits: Limits {
-                memory_mib: 16,
-                pids: 9,
-                cpu_permille: 500,
-                cpu_weight: 50,
-                descriptors: 64,
-                tmp_kib: 0,
-            },
+            cpu: Cpu { floor_permille: 50, ceiling_permille: 500 },
+            memory: Memory { floor_mib: 8, high_mib: 0, ceiling_mib: 16 },
+            uplink: Rate::default(),
+            downlink: Rate::default(),
+            limits: Limits { pids: 9, descriptors: 64, tmp_kib: 0 },
             serves: Vec::new(),
             reaches: Default::default(),
         }
@@ -141,6 +149,17 @@ pub(crate) mod tests {
         let words: std::vec::Vec<_> = plan.arguments.iter().map(|word| word.to_str().unwrap()).collect();
         assert_eq!(words, ["reaper", "/hello", "--verbose"]);
         assert!(Plan::new(&manifest(), 32).is_err(), "there are 32 slots, from 0 on");
+    }
+
+    #[test]
+    fn its_last_weight_counts() {
+        let mut plan = Plan::new(&manifest(), 0).unwrap();
+        plan.weigh(7);
+        plan.weigh(70);
+        let weights: std::vec::Vec<_> =
+            plan.cgroup_files.iter().filter(|setting| setting.file == "cpu.weight").collect();
+        assert_eq!(weights.len(), 1);
+        assert_eq!(weights[0].value.as_str(), "70");
     }
 
     #[test]

@@ -49,9 +49,9 @@ fn each_layer_is_seen_and_one_that_is_left_out_is_named() {
         let mut plain = manifest("exit 0");
         let weakened = without.filter(|layer| unseen.has(*layer)).is_none();
         match without {
-            Some(Layer::MemoryMax) => plain.limits.memory_mib += 1,
+            Some(Layer::MemoryMax) => plain.memory.ceiling_mib += 1,
             Some(Layer::PidsMax) => plain.limits.pids += 1,
-            Some(Layer::Cpu) => plain.limits.cpu_weight += 1,
+            Some(Layer::Cpu) => plain.cpu.ceiling_permille += 10,
             _ => {}
         }
         let mut stage = Stage::new(&plain);

@@ -9,7 +9,8 @@ use std::path::Path;
 
 use contract::Name;
 use contract::control::{Facts, State};
-use contract::limit::SERVICES;
+use contract::limit::{SERVICES, SLICES};
+use contract::slice::{self, Slices};
 use contract::wires;
 use log::{info, warn};
 use sandbox::Network;
@@ -98,6 +99,22 @@ pub fn facts(store: &mut Store, keep: &Keep) -> Result<(Facts, OwnedFd), Error> 
     let file = record::file()?;
     keep.store(label::RECORD, NAME, 0, file.as_fd());
     Ok((Facts::default(), file))
+}
+
+/// The slices that are rented, and the file in which that is kept. In the first life they are those of the image.
+///
+/// # Errors
+/// [`Error::System`]: there is no memory for it.
+pub fn slices(store: &mut Store, keep: &Keep) -> Result<(Slices, OwnedFd), Error> {
+    const NAME: &str = "all";
+    if let Some(file) = store.descriptor(label::SLICES, NAME) {
+        return Ok((record::read(&file).unwrap_or_default(), file));
+    }
+    let file = record::file()?;
+    let slices = Slices { version: slice::VERSION, slice: catalogue::slices().take(SLICES).collect() };
+    record::write(&file, &slices);
+    keep.store(label::SLICES, NAME, 0, file.as_fd());
+    Ok((slices, file))
 }
 
 /// A process that ended while there was no supervisor: its place, and its wait status.

@@ -8,6 +8,7 @@
 use contract::frame;
 use contract::layer::Layer;
 use contract::manifest::Manifest;
+use contract::slice::{Slice, Slices};
 
 include!(concat!(env!("OUT_DIR"), "/manifests.rs"));
 
@@ -30,6 +31,11 @@ pub fn entries() -> impl Iterator<Item = Entry> {
     built_in
 }
 
+/// Every slice, in the order in which they are rented.
+pub fn slices() -> impl Iterator<Item = Slice> {
+    SLICES.iter().filter_map(|bytes| frame::decode::<Slices>(bytes).ok()).flat_map(|slices| slices.slice)
+}
+
 #[cfg(feature = "rehearsal")]
 mod rehearsal {
     use contract::Name;
@@ -45,7 +51,8 @@ mod rehearsal {
     /// Starts only when asked, and offers nothing, so that copies are not in each other's way.
     fn copy(first: &Manifest, name: &str) -> Option<Manifest> {
         let name = Name::new(name).ok()?;
-        Some(Manifest { name, autostart: false, serves: heapless::Vec::new(), ..first.clone() })
+        let provider = Name::new("rehearsal").ok()?;
+        Some(Manifest { name, provider, autostart: false, serves: heapless::Vec::new(), ..first.clone() })
     }
 
     /// See the head of this file.
@@ -63,6 +70,21 @@ mod rehearsal {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    #[cfg(not(feature = "rehearsal"))]
+    fn all_that_starts_by_itself_is_admitted_on_the_smallest_box() {
+        use crate::admission::{Books, Floors, Measured, capacity};
+        let small = Measured { threads: 2, memory_mib: 480, line_kbit_s: [0; 2] };
+        let mut books = Books::new(capacity(small));
+        for slice in super::slices() {
+            books.rent(&slice.name, Floors::from(&slice)).unwrap();
+        }
+        for entry in super::entries().filter(|entry| entry.manifest.autostart) {
+            let manifest = &entry.manifest;
+            books.admit(&manifest.name, &manifest.provider, Floors::from(manifest)).unwrap();
+        }
+    }
+
     #[test]
     fn every_manifest_of_the_tree_is_there() {
         let names: std::collections::BTreeSet<_> =

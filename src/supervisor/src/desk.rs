@@ -4,13 +4,14 @@
 //!
 //! A client that does not read loses its connection, not our time.
 
-use contract::Name;
 use contract::control::{Answer, Ask, State};
 use contract::keep::Keep as Word;
 use contract::limit::LOG_CHUNK_BYTES;
+use contract::{Name, Text};
 use log::info;
 use wire::{Connection, Error, Received};
 
+use crate::admission::Refusal;
 use crate::house::House;
 use crate::life::Event;
 
@@ -58,21 +59,34 @@ impl House {
                 client.send(&Answer::Facts(self.facts), &[])?;
                 Answer::Done
             }
+            Ask::Slices => {
+                for row in self.promised() {
+                    client.send(&Answer::Promised(row), &[])?;
+                }
+                Answer::Done
+            }
+            Ask::Rent(slice) => self.rent(&slice),
             Ask::Log { name, from } => self.log(client, &name, from)?,
             Ask::Start(name) => self.order(&name, |house, place| {
+                if house.lines.known.is_some() {
+                    house.admit(place)?; // Refused at once, if at all.
+                }
                 house.want(place, true);
                 if house.processes.get(place).is_some_and(|process| process.record.state != State::Down) {
                     house.happen(place, Event::Want);
                 }
+                Ok(())
             }),
             Ask::Stop(name) => self.order(&name, |house, place| {
                 house.want(place, false);
                 house.happen(place, Event::Unwant);
+                Ok(())
             }),
             Ask::Restart(name) => self.order(&name, |house, place| {
                 house.want(place, true);
                 house.happen(place, Event::Unwant);
                 house.happen(place, Event::Want);
+                Ok(())
             }),
             Ask::Reboot => {
                 self.keep.say(Word::Reboot, &[]);
@@ -103,15 +117,17 @@ impl House {
         }
     }
 
-    fn order(&mut self, name: &Name, give: impl FnOnce(&mut Self, usize)) -> Answer {
+    fn order(&mut self, name: &Name, give: impl FnOnce(&mut Self, usize) -> Result<(), Refusal>) -> Answer {
         if self.ending.is_some() {
             return Answer::Refused("the machine is ending".into());
         }
         match self.processes.iter().position(|process| process.name == *name) {
             Some(place) => {
                 info!("{name}: an order by ctl");
-                give(self, place);
-                Answer::Done
+                match give(self, place) {
+                    Ok(()) => Answer::Done,
+                    Err(refusal) => Answer::Refused(Text::format(format_args!("{name}: {refusal}"))),
+                }
             }
             None => unknown(name),
         }

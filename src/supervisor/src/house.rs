@@ -7,18 +7,22 @@ use std::process::ExitCode;
 
 use contract::control::{Facts, State};
 use contract::keep::{ALIVE_EVERY_MS, Keep as Word};
-use contract::{attach, mount, wires};
+use contract::slice::Slices;
+use contract::{mount, wires};
 use log::{info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use sys::clock;
 use wire::{Connection, Listener};
 
+use crate::admission::{Books, capacity};
 use crate::adopt::{self, Store};
 use crate::keep::Keep;
 use crate::life::Event;
+use crate::lines::Lines;
 use crate::links::Link;
 use crate::process::{Process, What};
 use crate::record;
+use crate::slices::{divide, measure};
 use crate::turn::exit_of;
 use crate::{Error, start};
 
@@ -52,6 +56,10 @@ pub struct House {
     pub(crate) clients: Vec<Connection>,
     pub(crate) mounts: Link,
     pub(crate) attachments: Link,
+    pub(crate) lines: Lines,
+    pub(crate) slices: Slices,
+    pub(crate) slices_file: OwnedFd,
+    pub(crate) books: Books,
     pub(crate) facts: Facts,
     facts_file: OwnedFd,
     pub(crate) ending: Option<Ending>,
@@ -75,6 +83,7 @@ impl House {
             facts.loop_ms = clock::boot_ms();
         }
         record::write(&facts_file, &facts);
+        let (slices, slices_file) = adopt::slices(&mut store, &keep)?;
         let (processes, corpses) = adopt::processes(&mut store, &keep)?;
         // `control` is the first in the table of wires.
         let control = wires.first().map(OwnedFd::try_clone).transpose();
@@ -87,12 +96,18 @@ impl House {
             clients: Vec::new(),
             mounts: Link::new(wires::MOUNT),
             attachments: Link::new(wires::ATTACH),
+            lines: Lines::default(),
+            slices,
+            slices_file,
+            books: Books::new(capacity(measure([0; 2]))),
             facts,
             facts_file,
             ending: None,
             disk_is_free: false,
             alive_ms: 0,
         };
+        divide(house.books.capacity());
+        house.take_over();
         for (place, status) in corpses {
             house.bury(place, exit_of(status));
         }
@@ -150,14 +165,7 @@ impl House {
             let Some(network) = tenant.network.as_ref().filter(|_| process.record.pid.is_some()) else {
                 continue;
             };
-            let ask = attach::Ask::Attach {
-                service: process.name.clone(),
-                slot: tenant.slot,
-                slice: tenant.manifest.provider.clone(),
-                serves: tenant.manifest.serves.clone(),
-                reaches: tenant.manifest.reaches.clone(),
-                rates: None,
-            };
+            let ask = start::attach_ask(&process.name, &tenant.manifest, tenant.slot);
             let descriptors = [network.namespace.as_fd(), network.netlink.as_fd()];
             if let Err(error) = attachments.ask(place, &ask, &descriptors) {
                 warn!("{}: {error}", process.name);
@@ -256,7 +264,7 @@ impl House {
 
     fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let own = [self.keep.as_fd(), self.control.as_fd()];
-        let links = [self.mounts.descriptor(), self.attachments.descriptor()];
+        let links = [self.mounts.descriptor(), self.attachments.descriptor(), self.lines.descriptor()];
         let processes = self.processes.iter().flat_map(|process| {
             let applied = match &process.what {
                 What::Tenant(tenant) => tenant.entered.as_ref().map(|entered| entered.applied.as_fd()),

@@ -10,6 +10,7 @@
 
 pub mod life;
 
+pub mod admission;
 pub mod catalogue;
 pub mod core;
 
@@ -21,7 +22,9 @@ pub mod ring;
 pub mod adopt;
 pub mod desk;
 pub mod house;
+pub mod lines;
 pub mod links;
+pub mod slices;
 pub mod start;
 pub mod turn;
 

@@ -40,6 +40,8 @@ pub mod label {
     pub const NOTIFY: &str = "tell";
     /// A tenant's network namespace.
     pub const NETWORK: &str = "net";
+    /// Slices that are rented, all of them.
+    pub const SLICES: &str = "slices";
     /// A listening wire.
     pub const WIRE: &str = "wire";
 }

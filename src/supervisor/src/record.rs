@@ -10,6 +10,7 @@ use contract::control::{Exit, Facts, State};
 use contract::frame;
 use contract::layer::Layers;
 use contract::limit::REASON_BYTES;
+use contract::slice::Slices;
 use nix::sys::uio::{pread, pwrite};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sys::seqpacket;
@@ -74,6 +75,7 @@ impl Default for Record {
 pub trait Kept: Serialize + DeserializeOwned {}
 impl Kept for Record {}
 impl Kept for Facts {}
+impl Kept for Slices {}
 
 /// A new file.
 ///

@@ -9,8 +9,8 @@ use std::os::unix::fs::lchown;
 
 use contract::control::State;
 use contract::layer::Layers;
-use contract::manifest::Ready;
-use contract::{Text, attach, mount};
+use contract::manifest::{Manifest, Ready};
+use contract::{Name, Text, attach, mount};
 use log::{info, warn};
 use nix::sys::signal::Signal;
 use sandbox::{Network, Report, cgroup, daemon, enter, layers, look};
@@ -29,6 +29,9 @@ pub const REAPER: &str = "/usr/lib/shg/reaper";
 impl House {
     /// Asks for what `place` needs before it can be made.
     pub fn prepare(&mut self, place: usize) -> Option<Event> {
+        if let Err(refusal) = self.admit(place) {
+            return self.processes.get_mut(place).map(|process| refused(process, &refusal.to_string()));
+        }
         let Self { processes, keep, mounts, attachments, .. } = self;
         let process = processes.get_mut(place)?;
         let What::Tenant(tenant) = &mut process.what else { return Some(Event::Prepared) };
@@ -42,14 +45,7 @@ impl House {
             }
         }
         let network = tenant.network.as_ref()?;
-        let attach = attach::Ask::Attach {
-            service: process.name.clone(),
-            slot: tenant.slot,
-            slice: tenant.manifest.provider.clone(),
-            serves: tenant.manifest.serves.clone(),
-            reaches: tenant.manifest.reaches.clone(),
-            rates: None,
-        };
+        let attach = attach_ask(&process.name, &tenant.manifest, tenant.slot);
         let mount = mount::Ask::Mount {
             service: process.name.clone(),
             image: tenant.manifest.image.clone(),
@@ -82,7 +78,7 @@ impl House {
         let Some(process) = processes.get_mut(place) else { return Ok(()) };
         let What::Daemon(what) = &process.what else { return Ok(()) };
         let what = *what;
-        let limit = memory_limit(what.memory_mib);
+        let limit = cgroup::plain("memory.max", format_args!("{}", u64::from(what.memory_mib) << 20));
         let group = own_cgroup(cgroup::fresh(&format!("/gateway/{}", what.name), [&limit]))?;
         let listeners: Vec<_> = what
             .wires
@@ -104,14 +100,19 @@ impl House {
                 listeners: &listeners,
             },
         )?;
-        let oom = fs::write(format!("/proc/{}/oom_score_adj", started.pid), "-900");
-        oom.unwrap_or_else(|error| warn!("{}: oom_score_adj: {error}", what.name));
+        set_oom_score(started.pid, -900)
+            .unwrap_or_else(|error| warn!("{}: oom_score_adj: {error}", what.name));
         born(process, keep, started.pid, &started.pidfd);
         process.pidfd = started.pidfd.try_clone().ok();
         Ok(started.go()?)
     }
 
     fn start_tenant(&mut self, place: usize) -> Result<(), Error> {
+        let floor_mib = self.processes.get(place).map_or(0, |process| match &process.what {
+            What::Tenant(tenant) => tenant.manifest.memory.floor_mib,
+            What::Daemon(_) => 0,
+        });
+        let score = self.oom_score(floor_mib);
         let Self { processes, keep, .. } = self;
         let Some(process) = processes.get_mut(place) else { return Ok(()) };
         let What::Tenant(tenant) = &mut process.what else { return Ok(()) };
@@ -140,6 +141,7 @@ impl House {
             Error::System("no descriptor", Errno::from_raw(error.raw_os_error().unwrap_or(0)))
         })?;
         let pid = entered.pid;
+        set_oom_score(pid, score).unwrap_or_else(|error| warn!("{}: oom_score_adj: {error}", process.name));
         tenant.entered = Some(entered);
         born(process, keep, pid, &descriptor);
         process.pidfd = Some(descriptor);
@@ -212,6 +214,24 @@ impl House {
     }
 }
 
+/// The ask for a link of the service `name`.
+pub(crate) fn attach_ask(name: &Name, manifest: &Manifest, slot: u8) -> attach::Ask {
+    let (up, down) = (manifest.uplink, manifest.downlink);
+    attach::Ask::Attach {
+        service: name.clone(),
+        slot,
+        slice: manifest.provider.clone(),
+        serves: manifest.serves.clone(),
+        reaches: manifest.reaches.clone(),
+        rates: Some(attach::Rates {
+            floor_up_kbit_s: up.floor_kbit_s,
+            floor_down_kbit_s: down.floor_kbit_s,
+            ceiling_up_kbit_s: up.ceiling_kbit_s,
+            ceiling_down_kbit_s: down.ceiling_kbit_s,
+        }),
+    }
+}
+
 /// Adopted between its last word and being noted as ready: it runs, or it has not had that word and ends.
 fn runs(process: &Process, ready: Ready) -> Option<Event> {
     let Record { state, pid, layers, .. } = process.record;
@@ -253,10 +273,9 @@ fn refused(process: &mut Process, why: &str) -> Event {
     Event::Refused
 }
 
-fn memory_limit(mib: u32) -> cgroup::Setting {
-    let mut value = heapless::String::new();
-    let _ = std::fmt::Write::write_fmt(&mut value, format_args!("{}", u64::from(mib) << 20)); // Ten digits fit.
-    cgroup::Setting { file: "memory.max", value, layer: None }
+/// Source: proc_pid_oom_score_adj(5).
+fn set_oom_score(pid: i32, score: i32) -> std::io::Result<()> {
+    fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string())
 }
 
 /// The supervisor's own place: its cgroup, and the last one to be killed when memory runs out.

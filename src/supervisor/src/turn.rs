@@ -46,6 +46,9 @@ impl House {
         let (state, act) = life::next(before, event);
         if state != before {
             enter_state(process, state, event, now_ms);
+            if matches!(state, State::Down | State::Failed) {
+                self.books.release(&process.name);
+            }
         }
         match act {
             Act::Rest => {}
@@ -84,6 +87,7 @@ impl House {
         }
         self.hear_mounts();
         self.hear_attachments();
+        self.measure_lines();
         self.start_wanted();
         self.sweep();
     }
@@ -260,6 +264,10 @@ impl House {
         }
         for place in 0..self.processes.len() {
             let Some(process) = self.processes.get(place) else { return };
+            // What the line can promise has to be known before anybody is admitted.
+            if matches!(process.what, What::Tenant(_)) && self.lines.known.is_none() {
+                continue;
+            }
             if process.record.wanted && process.record.state == State::Down && self.all_up(process.after()) {
                 self.happen(place, Event::Want);
             }

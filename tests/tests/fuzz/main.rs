@@ -113,6 +113,18 @@ fn manifest() {
     });
 }
 
+#[test]
+fn slices() {
+    let sample = include_bytes!("../../../src/services/slices.toml");
+    run("slices", &[sample], |bytes| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return };
+        let Ok(slices) = contract::slice::parse(text) else { return };
+        let mut buffer = [0; 16 * 1024];
+        let bytes = frame::encode(&slices, &mut buffer).expect("slices fit in a frame");
+        assert_eq!(frame::decode::<contract::slice::Slices>(bytes).as_ref(), Ok(&slices));
+    });
+}
+
 /// What was parsed goes over a wire.
 fn both_ways_of(manifest: &manifest::Manifest) {
     let mut buffer = [0; 16 * 1024];

@@ -10,7 +10,7 @@ use contract::wanted::Error;
 #[must_use]
 pub(super) fn one_line(text: &str, error: &Error) -> String {
     match error {
-        Error::Rule { what, why } => match line_of(text, why) {
+        Error::Rule { what, why, .. } => match line_of(text, why) {
             Some(line) => format!("{what}: line {line}: {why}"),
             None => format!("{what}: {why}"),
         },

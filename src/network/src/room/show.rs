@@ -22,7 +22,7 @@ use wire::Connection;
 use crate::Error;
 use crate::configuration::read_text;
 use crate::gateway::Gateway;
-use crate::tell::tell;
+use crate::tell::{tell, traffic};
 
 /// What a text's file has to be sealed against.
 const SEALS: SealFlag = SealFlag::F_SEAL_WRITE.union(SealFlag::F_SEAL_GROW).union(SealFlag::F_SEAL_SHRINK);
@@ -31,6 +31,7 @@ const SEALS: SealFlag = SealFlag::F_SEAL_WRITE.union(SealFlag::F_SEAL_GROW).unio
 pub(super) fn answer(gateway: &mut Gateway, client: &Connection, ask: &Ask, along: Descriptors) -> bool {
     let rows = match ask {
         Ask::Network => tell(gateway),
+        Ask::Traffic => traffic(gateway),
         Ask::Apply { confirm_within_s } => apply(gateway, *confirm_within_s, along),
         Ask::Confirm => gateway.confirm().map(|()| Vec::new()),
         Ask::Revert => gateway.revert().map(|()| differs(gateway)),
@@ -39,7 +40,7 @@ pub(super) fn answer(gateway: &mut Gateway, client: &Connection, ask: &Ask, alon
         Ok(rows) if !rows.iter().all(|row| client.send(row, &[]).is_ok()) => return false,
         Ok(_) => Answer::Done,
         Err(error) => {
-            if *ask != Ask::Network {
+            if !matches!(ask, Ask::Network | Ask::Traffic) {
                 warn!("{error}");
             }
             Answer::Refused(Text::format(format_args!("{error}")))

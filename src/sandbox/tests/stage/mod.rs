@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Command;
 
 use contract::layer::{Layer, Layers};
-use contract::manifest::{Limits, Manifest, Profile, Ready, Restart};
+use contract::manifest::{Cpu, Limits, Manifest, Memory, Profile, Rate, Ready, Restart, VERSION};
 use contract::{Name, Text};
 use heapless::Vec as Bounded;
 use nix::mount::MsFlags;
@@ -92,6 +92,7 @@ pub(crate) fn without_controllers() -> Layers {
 /// A service whose command is a line of shell.
 pub(crate) fn manifest(line: &str) -> Manifest {
     Manifest {
+        version: VERSION,
         name: Name::new("hello").unwrap(),
         provider: Name::new("demo").unwrap(),
         summary: Text::default(),
@@ -105,14 +106,11 @@ pub(crate) fn manifest(line: &str) -> Manifest {
         ready: Ready::Notify,
         start_deadline_ms: 1,
         stop_grace_ms: 1,
-        limits: Limits {
-            memory_mib: 64,
-            pids: 16,
-            cpu_permille: 900,
-            cpu_weight: 50,
-            descriptors: 40,
-            tmp_kib: 64,
-        },
+        cpu: Cpu { floor_permille: 50, ceiling_permille: 900 },
+        memory: Memory { floor_mib: 8, high_mib: 48, ceiling_mib: 64 },
+        uplink: Rate::default(),
+        downlink: Rate::default(),
+        limits: Limits { pids: 16, descriptors: 40, tmp_kib: 64 },
         serves: Bounded::new(),
         reaches: Default::default(),
     }

@@ -1,0 +1,201 @@
+//! Slices and the gateway's own part, as cgroups: floors and ceilings that were admitted become what the kernel enforces.
+//!
+//! In:  what was measured, the table of slices, a service that is to start. Out: cgroups that say so, or a refusal.
+//!
+//! Not here: whether something fits (`admission.rs`), what a service's own cgroup says (`sandbox::cgroup`).
+//!
+//! Source: Documentation/admin-guide/cgroup-v2.rst, "Resource Distribution Models".
+
+use contract::Text;
+use contract::control::{Answer, Promised, State};
+use contract::slice::Slice;
+use log::{info, warn};
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::sys::sysinfo::sysinfo;
+use nix::unistd::Pid;
+use sandbox::cgroup::{self, Setting};
+use sys::clock;
+
+use crate::admission::{
+    Floors, GATEWAY_MIB, Measured, Refusal, WEIGHT_MAX, capacity, weight, weight_of_slices,
+};
+use crate::house::House;
+use crate::process::{Process, What};
+use crate::record;
+
+/// Where all slices are.
+const SLICES: &str = "/slices";
+/// Where triple play and the core daemons are.
+const GATEWAY: &str = "/gateway";
+
+/// Measures the box.
+#[must_use]
+pub fn measure(line_kbit_s: [u32; 2]) -> Measured {
+    let threads = sched_getaffinity(Pid::from_raw(0)).map_or(1, |set| {
+        let has = |cpu: &usize| set.is_set(*cpu).unwrap_or(false);
+        (0..CpuSet::count()).filter(has).count()
+    });
+    let memory_mib = sysinfo().map_or(0, |info| info.ram_total() >> 20);
+    Measured {
+        threads: u32::try_from(threads).unwrap_or(1),
+        memory_mib: u32::try_from(memory_mib).unwrap_or(u32::MAX),
+        line_kbit_s,
+    }
+}
+
+/// Gives the gateway's own part what protects it, and tenants together their bounds: they cannot have what was promised to nobody.
+pub fn divide(capacity: Floors) {
+    let mib = |mib: u32| u64::from(mib) << 20;
+    write(
+        GATEWAY,
+        &[cgroup::weight(WEIGHT_MAX), cgroup::plain("memory.min", format_args!("{}", mib(GATEWAY_MIB)))],
+    );
+    write(
+        SLICES,
+        &[
+            cgroup::weight(weight_of_slices()),
+            cgroup::plain("memory.min", format_args!("{}", mib(capacity.memory_mib()))),
+            cgroup::plain("memory.max", format_args!("{}", mib(capacity.memory_mib()))),
+            cgroup::plain("memory.swap.max", format_args!("0")),
+        ],
+    );
+}
+
+/// Writes and reads back; what the kernel does not hold is said, for then less is promised than it seems.
+fn write(path: &str, settings: &[Setting]) {
+    if let Err(error) = cgroup::prepare(path, settings) {
+        warn!("{path}: {error}");
+    }
+    for setting in settings.iter().filter(|setting| !cgroup::holds(path, setting)) {
+        // Where there is no swap there is no such file, and nothing to forbid.
+        if setting.file != "memory.swap.max" {
+            warn!("{path}: this kernel does not hold {} = {}", setting.file, setting.value);
+        }
+    }
+}
+
+impl House {
+    /// Asks `network` for the line, and hears it.
+    pub fn measure_lines(&mut self) {
+        let now_ms = clock::boot_ms();
+        let up = |process: &Process| process.name.as_str() == "network" && process.record.state == State::Up;
+        if self.processes.iter().any(up) {
+            self.lines.ask(now_ms);
+        }
+        if self.lines.hear(now_ms, |_, _| {}) {
+            let measured = measure(self.lines.known.unwrap_or_default());
+            self.books.measure(capacity(measured));
+            let [cpu, memory, up, down] = self.books.capacity().0;
+            info!("for slices: {cpu} permille of a thread, {memory} MiB, {up} kbit/s up, {down} kbit/s down");
+            self.rent_all();
+        }
+    }
+
+    /// Rents what is not rented yet, in the order of the table.
+    fn rent_all(&mut self) {
+        for slice in &self.slices.slice.clone() {
+            if self.books.slice(&slice.name).is_some() {
+                continue;
+            }
+            match self.books.rent(&slice.name, Floors::from(slice)) {
+                Ok(()) => self.settle_slice(slice),
+                Err(refusal) => warn!("{refusal}"),
+            }
+        }
+    }
+
+    /// Rents a slice, or gives it another size; refused with what is short, or the rule that it breaks.
+    pub fn rent(&mut self, slice: &Slice) -> Answer {
+        if let Some(why) = slice.fault() {
+            return Answer::Refused(why.into());
+        }
+        if let Err(refusal) = self.books.rent(&slice.name, Floors::from(slice)) {
+            return Answer::Refused(Text::format(format_args!("{refusal}")));
+        }
+        let all = &mut self.slices.slice;
+        match all.iter_mut().find(|other| other.name == slice.name) {
+            Some(other) => *other = slice.clone(),
+            // The books have as many places.
+            None => drop(all.push(slice.clone())),
+        }
+        record::write(&self.slices_file, &self.slices);
+        info!("slice {}: an order by ctl", slice.name);
+        self.settle_slice(slice);
+        self.weigh_again(slice);
+        Answer::Done
+    }
+
+    /// Weights of a slice's services are parts of its own floor.
+    fn weigh_again(&mut self, slice: &Slice) {
+        let Self { processes, books, .. } = self;
+        for process in processes.iter_mut().filter(|process| books.has(&process.name)) {
+            let What::Tenant(tenant) = &mut process.what else { continue };
+            if tenant.manifest.provider == slice.name {
+                let floor = tenant.manifest.cpu.floor_permille;
+                let weight = weight(floor, slice.cpu.floor_permille);
+                tenant.plan.weigh(weight);
+                if process.record.pid.is_some() {
+                    write(&tenant.plan.cgroup, &[cgroup::weight(weight)]);
+                }
+            }
+        }
+    }
+
+    /// What there is to be promised, and what is: the gateway's row, and one for each slice.
+    pub fn promised(&self) -> impl Iterator<Item = Promised> {
+        let gateway = Promised { slice: None, all: self.books.capacity().0, promised: self.books.rented().0 };
+        let slices = self.slices.slice.iter().filter_map(|slice| {
+            let (all, used) = (self.books.slice(&slice.name)?, self.books.used(&slice.name));
+            Some(Promised { slice: Some(slice.name.clone()), all: all.0, promised: used.0 })
+        });
+        std::iter::once(gateway).chain(slices)
+    }
+
+    fn settle_slice(&self, slice: &Slice) {
+        let all = self.books.capacity().cpu_permille();
+        let mut settings: Vec<Setting> = cgroup::bounds(slice.cpu, slice.memory).into_iter().collect();
+        settings.push(cgroup::weight(weight(slice.cpu.floor_permille, all)));
+        write(&format!("{SLICES}/{}", slice.name), &settings);
+    }
+
+    /// Admits the tenant at `place`, and gives it its weight; a daemon needs no admission.
+    ///
+    /// # Errors
+    /// What is short; or [`Refusal::NoSlice`].
+    pub fn admit(&mut self, place: usize) -> Result<(), Refusal> {
+        let Self { processes, books, .. } = self;
+        let Some(process) = processes.get_mut(place) else { return Ok(()) };
+        let What::Tenant(tenant) = &mut process.what else { return Ok(()) };
+        let (slice, floors) = (&tenant.manifest.provider, Floors::from(&tenant.manifest));
+        books.admit(&process.name, slice, floors)?;
+        let all = books.slice(slice).unwrap_or_default().cpu_permille();
+        tenant.plan.weigh(weight(floors.cpu_permille(), all));
+        Ok(())
+    }
+
+    /// Tenants that run since a former life were admitted then.
+    pub fn take_over(&mut self) {
+        let Self { processes, books, slices, .. } = self;
+        for process in processes {
+            let What::Tenant(tenant) = &mut process.what else { continue };
+            if matches!(process.record.state, State::Down | State::Failed) {
+                continue;
+            }
+            let floors = Floors::from(&tenant.manifest);
+            let Some(slice) = slices.slice.iter().find(|slice| slice.name == tenant.manifest.provider) else {
+                continue;
+            };
+            books.take_over(&process.name, floors, (&slice.name, Floors::from(slice)));
+            tenant.plan.weigh(weight(floors.cpu_permille(), slice.cpu.floor_permille));
+        }
+    }
+
+    /// How ready the kernel is to end a process of `place` when memory is short: what it uses counts less by its floor, so whoever has more
+    /// than his floor goes first. In thousandths of all that tenants can have; docs/decisions/0041-who-goes-first.md.
+    #[must_use]
+    pub fn oom_score(&self, floor_mib: u32) -> i32 {
+        let all = u64::from(self.books.capacity().memory_mib().max(1));
+        let part = (u64::from(floor_mib) * 1_000).div_ceil(all).min(900);
+        -i32::try_from(part).unwrap_or(0)
+    }
+}
