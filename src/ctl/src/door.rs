@@ -5,14 +5,19 @@
 //!
 //! The other end is `src/lab/src/door.rs`, which specifies it.
 //!
+//! It has two words more than `ctl`: `burn THREADS SECONDS` keeps the processor busy on behalf of the gateway, `cgroup PATH` shows a file
+//! below the root of all cgroups behind a line `at_ms`, the time since boot.
+//!
 //! Source: termios(3), raw mode.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 
-use crate::command;
+use crate::{Error, command};
 
 /// The second serial port.
 const PORT: &str = "/dev/ttyS1";
@@ -48,7 +53,12 @@ pub fn serve() -> io::Result<()> {
 fn answer(request: &str) -> Vec<u8> {
     let words: Vec<String> = request.split_whitespace().map(str::to_owned).collect();
     let mut text = Vec::new();
-    let code = match command::run(&words, &mut text) {
+    let done = match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["burn", threads, seconds] => burn(threads, seconds),
+        ["cgroup", path] => cgroup(path, &mut text),
+        _ => command::run(&words, &mut text),
+    };
+    let code = match done {
         Ok(()) => 0,
         Err(error) => {
             text.extend(format!("ctl: {error}\n").bytes());
@@ -70,6 +80,29 @@ fn answer(request: &str) -> Vec<u8> {
     answer
 }
 
+/// Keeps so many threads busy for so many seconds; returns at once.
+fn burn(threads: &str, seconds: &str) -> Result<(), Error> {
+    let number = |word: &str| word.parse::<u64>().ok().filter(|number| *number <= 120);
+    let (Some(threads), Some(seconds)) = (number(threads), number(seconds)) else {
+        return Err(Error::Usage("burn THREADS SECONDS, 120 at most".to_owned()));
+    };
+    let end = Instant::now() + Duration::from_secs(seconds);
+    for _ in 0..threads {
+        thread::spawn(move || while Instant::now() < end {});
+    }
+    Ok(())
+}
+
+/// Shows a file below the root of all cgroups.
+fn cgroup(path: &str, out: &mut Vec<u8>) -> Result<(), Error> {
+    if path.split('/').any(|part| part == "..") {
+        return Err(Error::Usage("cgroup PATH, below the root of all cgroups".to_owned()));
+    }
+    let text = fs::read(format!("/sys/fs/cgroup/{path}"))?;
+    writeln!(out, "at_ms {}", sys::clock::boot_ms())?;
+    Ok(out.write_all(&text)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::answer;
@@ -78,6 +111,8 @@ mod tests {
     fn an_answer_ends_with_its_code() {
         let text = String::from_utf8(answer("frobnicate")).unwrap();
         assert!(text.starts_with("ctl: usage:") && text.ends_with("\n#exit 2\n"), "{text}");
+        let text = String::from_utf8(answer("cgroup ../x")).unwrap();
+        assert!(text.ends_with("\n#exit 2\n"), "{text}");
         assert!(answer("help").ends_with(b"\n#exit 0\n"));
     }
 }

@@ -29,6 +29,8 @@ pub enum Variant {
     Silent,
     /// As [`Variant::Test`], and the supervisor has more tenants, and a module is missing: for rehearsals of what should never happen.
     Rehearsal,
+    /// As [`Variant::Rehearsal`], with tenants that want all the processor and all the memory.
+    Floors,
 }
 
 impl Variant {
@@ -36,7 +38,7 @@ impl Variant {
     #[must_use]
     pub fn has_door(self) -> bool {
         match self {
-            Self::Test | Self::Rehearsal => true,
+            Self::Test | Self::Rehearsal | Self::Floors => true,
             Self::Shipped | Self::Silent => false,
         }
     }
@@ -72,6 +74,8 @@ const DOOR: (&str, &str) = ("ctl", "sbin/door");
 const SILENT: (&str, &str) = ("chatter", "sbin/supervisor");
 /// The supervisor of the rehearsal root.
 const REHEARSAL: (&str, &str) = ("rehearsal", "sbin/supervisor");
+/// Which play the supervisor of the rehearsal root gives (`src/supervisor/src/catalogue/rehearsal.rs`).
+const PLAY: (&str, &[u8]) = ("etc/shg/rehearsal", b"floors\n");
 /// Where sealed services lie.
 const SERVICES: &str = "usr/lib/shg/services";
 /// Where things are mounted.
@@ -217,6 +221,9 @@ fn gateway(kernel: Kernel, variant: Variant) -> Result<Tree, Error> {
         tree.add_missing_module();
     }
     tree.add_folder("", &house::top().join("rootfs"))?;
+    if variant == Variant::Floors {
+        tree.add(PLAY.0, Entry::File { permissions: 0o644, contents: PLAY.1.to_vec() });
+    }
     if variant.has_door() {
         tree.add_file(WHOLE.1, 0o644, &house::top().join(WHOLE.0))?;
     }
@@ -225,7 +232,7 @@ fn gateway(kernel: Kernel, variant: Variant) -> Result<Tree, Error> {
         Variant::Shipped => (&[], &["manifest.toml"]),
         Variant::Silent => (&[SILENT], &["manifest.toml"]),
         Variant::Test => (&[DOOR], &["manifest.toml"]),
-        Variant::Rehearsal => (&[DOOR, REHEARSAL], &["manifest.toml", "rehearsal.toml"]),
+        Variant::Rehearsal | Variant::Floors => (&[DOOR, REHEARSAL], &["manifest.toml", "rehearsal.toml"]),
     };
     for (room, place) in PROGRAMS.iter().chain(more) {
         tree.add_file(place, 0o755, &house::firmware().join(room))?;
@@ -327,8 +334,9 @@ mod tests {
 
     #[test]
     fn the_door_is_in_roots_for_tests_only() {
-        for variant in [Variant::Shipped, Variant::Silent, Variant::Test, Variant::Rehearsal] {
-            let wanted = variant == Variant::Test || variant == Variant::Rehearsal;
+        for variant in [Variant::Shipped, Variant::Silent, Variant::Test, Variant::Rehearsal, Variant::Floors]
+        {
+            let wanted = !matches!(variant, Variant::Shipped | Variant::Silent);
             assert_eq!(variant.has_door(), wanted, "{variant:?}");
             match paths(Kernel::Board, variant) {
                 Err(why @ Error::Missing { .. }) => return println!("skipped: {why}"),

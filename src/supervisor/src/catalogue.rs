@@ -2,8 +2,7 @@
 //!
 //! Out: checked manifests. Bundles that are installed later will come over a wire.
 //!
-//! With the feature `rehearsal`, which the firmware is built without, there are more: tenants for tests (`src/services/*/rehearsal.toml`),
-//! one that goes without a layer for each layer, and copies of the first service to fill the house.
+//! With the feature `rehearsal`, which the firmware is built without, there are more (`catalogue/rehearsal.rs`).
 
 use contract::frame;
 use contract::layer::Layer;
@@ -27,7 +26,7 @@ pub fn entries() -> impl Iterator<Item = Entry> {
     let built_in = MANIFESTS.iter().filter_map(|bytes| frame::decode(bytes).ok());
     let built_in = built_in.map(|manifest| Entry { manifest, without: None });
     #[cfg(feature = "rehearsal")]
-    let built_in = built_in.chain(rehearsal::entries());
+    let built_in = rehearsal::entries(built_in);
     built_in
 }
 
@@ -37,36 +36,7 @@ pub fn slices() -> impl Iterator<Item = Slice> {
 }
 
 #[cfg(feature = "rehearsal")]
-mod rehearsal {
-    use contract::Name;
-    use contract::frame;
-    use contract::layer::Layer;
-    use contract::manifest::Manifest;
-
-    use super::{Entry, MANIFESTS};
-
-    /// Copies of the first service: with it and the tenant for tests the house has ten.
-    const COPIES: usize = 8;
-
-    /// Starts only when asked, and offers nothing, so that copies are not in each other's way.
-    fn copy(first: &Manifest, name: &str) -> Option<Manifest> {
-        let name = Name::new(name).ok()?;
-        let provider = Name::new("rehearsal").ok()?;
-        Some(Manifest { name, provider, autostart: false, serves: heapless::Vec::new(), ..first.clone() })
-    }
-
-    /// See the head of this file.
-    pub(super) fn entries() -> impl Iterator<Item = Entry> {
-        let first: Option<Manifest> = MANIFESTS.first().and_then(|bytes| frame::decode(bytes).ok());
-        let layers = Layer::ALL
-            .into_iter()
-            .map(|layer| (format!("no-{}", layer.word().replace('.', "-")), Some(layer)));
-        let copies = (1..=COPIES).map(|number| (format!("copy-{number}"), None));
-        layers.chain(copies).filter_map(move |(name, without)| {
-            Some(Entry { manifest: copy(first.as_ref()?, &name)?, without })
-        })
-    }
-}
+mod rehearsal;
 
 #[cfg(test)]
 mod tests {

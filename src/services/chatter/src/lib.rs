@@ -3,6 +3,8 @@
 //! In:  connections; a line `exit CODE` on one of them. Out: `line N` on standard output; `tick N` on each connection every 100 ms, with
 //! numbers that begin at 0 for each, so whoever listens sees whether anything was lost.
 //!
+//! With words it does something else: `spin N` keeps N threads busy, `hold N` touches N MiB and keeps them.
+//!
 //! Only the rehearsal root has it. Not here: anything that a service should be modelled on; for that there is `hello`.
 #![forbid(unsafe_code)]
 
@@ -28,6 +30,48 @@ pub fn say_ready() {
     if let Ok(mut notify) = File::options().write(true).open(format!("/proc/self/fd/{number}")) {
         // Nobody to tell: then nobody waits.
         let _ = notify.write_all(b"ready\n");
+    }
+}
+
+/// What its words ask of it instead of talking; `None`: nothing.
+#[must_use]
+pub fn other_work(words: &[String]) -> Option<fn(usize)> {
+    match words.first().map(String::as_str) {
+        Some("spin") => Some(spin),
+        Some("hold") => Some(hold),
+        Some(_) | None => None,
+    }
+}
+
+/// Keeps so many threads busy for ever.
+fn spin(threads: usize) {
+    let busy = || {
+        let mut number = 0_u64;
+        loop {
+            number = std::hint::black_box(number.wrapping_add(1));
+        }
+    };
+    let more: Vec<_> = (1..threads).map(|_| thread::spawn(busy)).collect();
+    say_ready();
+    if more.len() + 1 == threads {
+        busy();
+    }
+}
+
+/// Touches so many MiB, and keeps them for ever.
+fn hold(mib: usize) {
+    const PAGE: usize = 4096;
+    let mut all = vec![0_u8; mib << 20];
+    for page in all.chunks_mut(PAGE) {
+        if let Some(first) = page.first_mut() {
+            *first = 1;
+        }
+    }
+    println!("held: {mib} MiB");
+    say_ready();
+    loop {
+        thread::park();
+        std::hint::black_box(&all);
     }
 }
 

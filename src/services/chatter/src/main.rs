@@ -6,9 +6,13 @@ use std::process::ExitCode;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 
-use chatter::{LINE_EVERY, PORT, say_ready, talk};
+use chatter::{LINE_EVERY, PORT, other_work, say_ready, talk};
 
 fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let (Some(work), Some(Ok(amount))) = (other_work(&words), words.get(1).map(|word| word.parse())) {
+        work(amount);
+    }
     let listener = match TcpListener::bind(("0.0.0.0", PORT)) {
         Ok(listener) => listener,
         Err(error) => {

@@ -1,0 +1,80 @@
+//! Tenants for tests, beside those of `src/services/*/rehearsal.toml`. The firmware is built without this.
+//!
+//! In:  the word in [`PLAY`], which only roots for tests have. Out: what that play needs.
+//!
+//! * Without a word: one service that goes without a layer for each layer, and copies of the first service to fill the house.
+//! * `floors`: services that want all the processor, and services that hold their memory.
+
+use contract::Name;
+use contract::Text;
+use contract::layer::Layer;
+use contract::manifest::{Cpu, Manifest, Memory};
+
+use super::Entry;
+
+/// Which play is given.
+const PLAY: &str = "/etc/shg/rehearsal";
+/// Copies of the first service: with it and the tenant for tests the house has ten.
+const COPIES: usize = 8;
+/// Services that hold their memory: more than fit.
+const HOLDERS: usize = 20;
+/// What each holds; its floor is a little more: its program, its page tables.
+const HELD_MIB: u32 = 46;
+const HOLDER_MIB: u32 = 48;
+/// Services that want all the processor: name, provider, floor and ceiling in thousandths of a thread, threads.
+const SPINNERS: [(&str, &str, u32, u32, &str); 4] = [
+    ("spin-a", "north", 300, 2_000, "1"),
+    ("spin-b", "north", 100, 2_000, "2"),
+    ("spin-c", "south", 200, 2_000, "2"),
+    ("spin-d", "south", 100, 150, "1"),
+];
+
+/// The services of the image, and those of the play.
+pub(super) fn entries(built_in: impl Iterator<Item = Entry>) -> impl Iterator<Item = Entry> {
+    let mut all: Vec<Entry> = built_in.collect();
+    let play = std::fs::read_to_string(PLAY).unwrap_or_default();
+    let more = if play.trim() == "floors" { floors(&all) } else { layers_and_copies(&all) };
+    all.extend(more);
+    all.into_iter()
+}
+
+/// Starts only when asked, and offers nothing, so that copies are not in each other's way.
+fn copy(of: &Manifest, name: &str, provider: &str) -> Option<Manifest> {
+    let (name, provider) = (Name::new(name).ok()?, Name::new(provider).ok()?);
+    Some(Manifest { name, provider, autostart: false, serves: heapless::Vec::new(), ..of.clone() })
+}
+
+fn layers_and_copies(all: &[Entry]) -> Vec<Entry> {
+    let Some(first) = all.first() else { return Vec::new() };
+    let layers =
+        Layer::ALL.into_iter().map(|layer| (format!("no-{}", layer.word().replace('.', "-")), Some(layer)));
+    let copies = (1..=COPIES).map(|number| (format!("copy-{number}"), None));
+    let entry = |(name, without): (String, _)| {
+        Some(Entry { manifest: copy(&first.manifest, &name, "rehearsal")?, without })
+    };
+    layers.chain(copies).filter_map(entry).collect()
+}
+
+fn floors(all: &[Entry]) -> Vec<Entry> {
+    let Some(chatter) = all.iter().find(|entry| entry.manifest.name.as_str() == "chatter") else {
+        return Vec::new();
+    };
+    let of = &chatter.manifest;
+    let spinner = |(name, provider, floor, ceiling, threads): (&str, &str, u32, u32, &str)| {
+        let cpu = Cpu { floor_permille: floor, ceiling_permille: ceiling };
+        let memory = Memory { floor_mib: 2, high_mib: 0, ceiling_mib: 8 };
+        Some(Manifest { cpu, memory, command: words("spin", threads), ..copy(of, name, provider)? })
+    };
+    let holder = |number: usize| {
+        let cpu = Cpu { floor_permille: 10, ceiling_permille: 2_000 };
+        let memory = Memory { floor_mib: HOLDER_MIB, high_mib: 0, ceiling_mib: HOLDER_MIB };
+        let command = words("hold", &HELD_MIB.to_string());
+        Some(Manifest { cpu, memory, command, ..copy(of, &format!("hold-{number}"), "barn")? })
+    };
+    let made = SPINNERS.into_iter().filter_map(spinner).chain((1..=HOLDERS).filter_map(holder));
+    made.map(|manifest| Entry { manifest, without: None }).collect()
+}
+
+fn words(what: &str, amount: &str) -> heapless::Vec<Text<96>, 12> {
+    ["/chatter", what, amount].into_iter().map(Text::from).collect()
+}

@@ -1,0 +1,151 @@
+//! What is promised is kept: floors of the processor when everybody runs, floors of memory when they are touched, and no more is promised
+//! than there is.
+//!
+//! In:  the rehearsal root with tenants that want everything (`supervisor::catalogue::rehearsal`). Out: passed, failed, or `skipped: ` and why.
+//!
+//! What is measured is read from the kernel's own counters, not from the supervisor. Promises count on the board kernel.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use lab::facts;
+use lab::guest::{Around, Guest, Options, UP_LIMIT};
+use lab::root::Variant;
+use lab::wait;
+
+/// Spinners: name, cgroup, floor and ceiling in thousandths of a thread, as the catalogue has them.
+const SPINNERS: [(&str, &str, u64, u64); 4] = [
+    ("spin-a", "slices/north/spin-a", 300, 2_000),
+    ("spin-b", "slices/north/spin-b", 100, 2_000),
+    ("spin-c", "slices/south/spin-c", 200, 2_000),
+    ("spin-d", "slices/south/spin-d", 100, 150),
+];
+/// What the gateway is promised, in thousandths of a thread.
+const GATEWAY_PERMILLE: u64 = 1_200;
+/// Two per cent of a thread.
+const ERROR_PERMILLE: u64 = 20;
+/// How long is measured, in guest milliseconds.
+const MEASURE_MS: u64 = 20_000;
+const HOLDER_MIB: u64 = 48;
+const HELD_BYTES: u64 = 46 << 20;
+
+fn boot() -> Option<Guest> {
+    let options = Options { variant: Variant::Floors, around: Around::Nothing, ..Options::usual().unwrap() };
+    let mut guest = Guest::boot(&options).unwrap()?;
+    facts::wait_all_up(&mut guest).unwrap();
+    Some(guest)
+}
+
+fn start(guest: &mut Guest, name: &str) {
+    guest.door(&format!("start {name}")).unwrap();
+    let up = |guest: &mut Guest| Ok((facts::process(guest, name)?.state == "up").then_some(()));
+    let told = guest.until(name, UP_LIMIT, up);
+    assert!(told.is_ok(), "{name}: {:?}\n{}", facts::process(guest, name), guest.last_lines());
+}
+
+/// When, and how much time a cgroup has had: milliseconds after boot, and microseconds.
+fn usage(guest: &mut Guest, group: &str) -> (u64, u64) {
+    let text = guest.ask(&format!("cgroup {group}/cpu.stat")).unwrap().text;
+    let value = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
+        line.and_then(|value| value.parse().ok()).unwrap()
+    };
+    (value("at_ms"), value("usage_usec"))
+}
+
+/// What the gateway, or a slice, can promise of memory, in MiB: all, and what of it is promised.
+fn memory_mib(guest: &mut Guest, slice: &str) -> (u64, u64) {
+    let rows = guest.json("slices --json").unwrap();
+    let row = rows.as_array().unwrap().iter().find(|row| row["slice"].as_str().unwrap_or("") == slice);
+    let row = row.unwrap();
+    let amount = |what: &str| row[what][0]["memory_mib"].as_u64().unwrap();
+    (amount("all"), amount("promised"))
+}
+
+#[test]
+fn admission_keeps_floors_of_the_processor_when_all_run() {
+    let Some(mut guest) = boot() else { return };
+    guest.door("rent north 400 2000 8 32").unwrap();
+    guest.door("rent south 300 2000 8 32").unwrap();
+    for (name, ..) in SPINNERS {
+        start(&mut guest, name);
+    }
+    guest.door("burn 2 120").unwrap();
+    let groups: Vec<&str> = SPINNERS
+        .iter()
+        .map(|(_, group, ..)| *group)
+        .chain(["gateway", "slices/north", "slices/south"])
+        .collect();
+    let before: Vec<_> = groups.iter().map(|group| usage(&mut guest, group)).collect();
+    let end_ms = before[0].0 + MEASURE_MS;
+    wait::until("the end of the measurement", Duration::from_secs(300), || {
+        Ok((usage(&mut guest, "gateway").0 >= end_ms).then_some(()))
+    })
+    .unwrap();
+    let share = |guest: &mut Guest, group: &str, (at_ms, usec): (u64, u64)| {
+        let (later_ms, more_usec) = usage(guest, group);
+        (more_usec - usec) / (later_ms - at_ms)
+    };
+    let shares: Vec<u64> =
+        groups.iter().zip(&before).map(|(group, before)| share(&mut guest, group, *before)).collect();
+    println!("shares in permille of a thread, of 2000: {:?}", groups.iter().zip(&shares).collect::<Vec<_>>());
+    for ((name, _, floor, ceiling), has) in SPINNERS.iter().zip(&shares) {
+        assert!(has + ERROR_PERMILLE >= *floor, "{name}: {has} permille, floor {floor}");
+        assert!(*has <= ceiling + ERROR_PERMILLE, "{name}: {has} permille, ceiling {ceiling}");
+    }
+    assert!(shares[4] + ERROR_PERMILLE >= GATEWAY_PERMILLE, "the gateway: {} permille", shares[4]);
+    assert!(shares[5] + ERROR_PERMILLE >= 400 && shares[6] + ERROR_PERMILLE >= 300, "slices: {shares:?}");
+    let sum: u64 = shares[..5].iter().sum();
+    assert!(sum >= 1_900, "the machine was busy: {sum} of 2000 permille; else this proves nothing");
+}
+
+#[test]
+fn admission_fills_the_box_with_floors_of_memory_and_refuses_the_next() {
+    let Some(mut guest) = boot() else { return };
+    let (all, promised) = memory_mib(&mut guest, "");
+    let fits = (all - promised) / HOLDER_MIB;
+    println!("{all} MiB can be promised, {promised} are: {fits} services of {HOLDER_MIB} MiB fit");
+    assert!(all / HOLDER_MIB >= 12 && fits >= 12, "a dozen services of 48 MiB on 1 GiB");
+
+    // The slice itself is admitted, or refused with what is short.
+    let memory = (fits + 1) * HOLDER_MIB;
+    let refused = guest.ask(&format!("rent barn 200 2000 {memory} {memory}")).unwrap();
+    let short = memory - (all - promised);
+    assert!(
+        refused.exit == 1 && refused.text.contains(&format!("short of {short} MiB memory")),
+        "{refused:?}"
+    );
+    let memory = fits * HOLDER_MIB;
+    guest.door(&format!("rent barn 200 2000 {memory} {memory}")).unwrap();
+
+    for number in 1..=fits {
+        start(&mut guest, &format!("hold-{number}"));
+    }
+    let next = format!("hold-{}", fits + 1);
+    let refused = guest.ask(&format!("start {next}")).unwrap();
+    println!("{}", refused.text.trim_end());
+    assert!(
+        refused.exit == 1 && refused.text.contains("slice barn is short of 48 MiB memory"),
+        "{refused:?}"
+    );
+    assert_eq!(facts::process(&mut guest, &next).unwrap().state, "down");
+
+    // All of them still hold what they have touched, and nobody was restarted, gateway included.
+    let rows = guest.json("status --json").unwrap();
+    let rows = rows.as_array().unwrap();
+    let held =
+        rows.iter().filter(|row| row["name"].as_str().unwrap().starts_with("hold-") && row["state"] == "up");
+    let held: Vec<u64> = held.map(|row| row["memory_bytes"].as_u64().unwrap()).collect();
+    assert_eq!(u64::try_from(held.len()).unwrap(), fits);
+    assert!(held.iter().all(|bytes| *bytes >= HELD_BYTES), "{held:?}");
+    for row in rows {
+        assert_eq!(row["restarts"], 0, "{row}");
+    }
+
+    // One leaves: the next is let in.
+    guest.door("stop hold-1").unwrap();
+    let down = |guest: &mut Guest| Ok((facts::process(guest, "hold-1")?.state == "down").then_some(()));
+    guest.until("hold-1 down", UP_LIMIT, down).unwrap();
+    start(&mut guest, &next);
+}
