@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::layer::Layers;
 use crate::limit::{LOG_CHUNK_BYTES, REASON_BYTES};
 use crate::name::{Name, Text};
+use crate::sla::{Compliance, Event};
 use crate::slice::Slice;
 
 /// What may be asked of the supervisor.
@@ -37,6 +38,12 @@ pub enum Ask {
     Slices,
     /// Rent a slice, or give it another size; refused with what is short.
     Rent(Slice),
+    /// An [`Answer::Compliance`] for each service.
+    Compliance,
+    /// An [`Answer::Event`] for each of the last events.
+    Events,
+    /// As [`Ask::Events`], but there is no end: each event to come follows, until the connection ends.
+    Watch,
     /// Stop everything and reboot.
     Reboot,
     /// Stop everything and switch off.
@@ -52,6 +59,10 @@ pub enum Answer {
     Facts(Facts),
     /// What there is to be promised, and what is.
     Promised(Promised),
+    /// What one service was promised and got.
+    Compliance(Compliance),
+    /// Something that happened.
+    Event(Event),
     /// A piece of a log, and the byte after its last.
     Log {
         /// Where the next piece begins.

@@ -37,6 +37,7 @@ pub mod leases;
 pub mod mount;
 pub mod resolve;
 pub mod show;
+pub mod sla;
 pub mod told;
 
 pub use name::{Name, Text};

@@ -6,6 +6,8 @@
 pub const NAME_BYTES: usize = 24;
 /// Services on one gateway: what 1 GiB and two threads can hold with a floor that means something.
 pub const SERVICES: usize = 32;
+/// Events that the supervisor remembers: whoever comes late, or was away for a moment, still learns of them.
+pub const EVENTS: usize = 32;
 /// Slices of one gateway: each has a service or two.
 pub const SLICES: usize = 16;
 /// Core daemons: those that the house has, and room for the house to grow.

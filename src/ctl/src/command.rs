@@ -5,7 +5,8 @@
 use std::io::Write;
 
 use crate::{
-    Error, calls, clock, gateway, identity, leases, machine, multicast, names, network, processes, slices,
+    Error, calls, clock, gateway, identity, leases, machine, multicast, names, network, processes, sla,
+    slices,
 };
 
 /// Whom a command writes to.
@@ -51,6 +52,18 @@ const COMMANDS: &[Command] = &[
         arguments: "SLICE CPU_FLOOR CPU_CEILING MEMORY_FLOOR MEMORY_CEILING [UPLINK [DOWNLINK]]",
         about: "Rent a slice, or give it another size: permille of a thread, MiB, kbit/s",
         run: slices::rent,
+    },
+    Command {
+        name: "sla",
+        arguments: "[--json]",
+        about: "Show what each service was promised and got, over a minute, an hour and a day",
+        run: sla::sla,
+    },
+    Command {
+        name: "events",
+        arguments: "[--json]",
+        about: "Show the last events: states of processes, promises that were not kept",
+        run: sla::events,
     },
     Command {
         name: "network",

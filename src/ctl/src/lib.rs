@@ -21,6 +21,7 @@ mod names;
 mod network;
 mod processes;
 mod six;
+mod sla;
 mod slices;
 mod table;
 

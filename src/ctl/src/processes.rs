@@ -20,9 +20,12 @@ pub(crate) fn ask(ask: &Ask, mut each: impl FnMut(Answer)) -> Result<(), Error> 
         match client.wait::<Answer>().map_err(failed)?.0 {
             Answer::Done => return Ok(()),
             Answer::Refused(why) => return Err(Error::Refused(why.to_string())),
-            answer @ (Answer::Process(_) | Answer::Facts(_) | Answer::Log { .. } | Answer::Promised(_)) => {
-                each(answer);
-            }
+            answer @ (Answer::Process(_)
+            | Answer::Facts(_)
+            | Answer::Log { .. }
+            | Answer::Promised(_)
+            | Answer::Compliance(_)
+            | Answer::Event(_)) => each(answer),
         }
     }
 }

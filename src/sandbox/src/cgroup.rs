@@ -164,10 +164,39 @@ pub fn kill(path: &str) -> Result<(), Error> {
     fs::write(format!("{ROOT}{path}/cgroup.kill"), "1").map_err(outside("cannot kill its cgroup"))
 }
 
+/// What a file of the cgroup `path` says that holds one number.
+#[must_use]
+pub fn value(path: &str, file: &str) -> Option<u64> {
+    fs::read_to_string(format!("{ROOT}{path}/{file}")).ok()?.trim_end().parse().ok()
+}
+
+/// The number behind `key` in a file of the cgroup `path` that has a line for each.
+#[must_use]
+pub fn number(path: &str, file: &str, key: &str) -> Option<u64> {
+    number_of(&fs::read_to_string(format!("{ROOT}{path}/{file}")).ok()?, key)
+}
+
+fn number_of(text: &str, key: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))?.parse().ok()
+}
+
+/// How long some task in the cgroup `path` could run and waited for a turn, in microseconds.
+///
+/// Source: Documentation/accounting/psi.rst.
+#[must_use]
+pub fn waited_us(path: &str) -> Option<u64> {
+    waited_of(&fs::read_to_string(format!("{ROOT}{path}/cpu.pressure")).ok()?)
+}
+
+fn waited_of(text: &str) -> Option<u64> {
+    let some = text.lines().find_map(|line| line.strip_prefix("some "))?;
+    some.split(' ').find_map(|word| word.strip_prefix("total="))?.parse().ok()
+}
+
 /// Memory that the cgroup `path` uses, in bytes.
 #[must_use]
 pub fn memory_bytes(path: &str) -> Option<u64> {
-    fs::read_to_string(format!("{ROOT}{path}/memory.current")).ok()?.trim_end().parse().ok()
+    value(path, "memory.current")
 }
 
 /// Does any process live in the cgroup `path`?
@@ -179,7 +208,7 @@ pub fn is_populated(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::settings;
+    use super::{number_of, settings, waited_of};
     use crate::plan::tests::manifest;
 
     #[test]
@@ -192,5 +221,14 @@ mod tests {
         assert!(files.contains(&("memory.high", "max".into())));
         assert_eq!(super::weight(50).value.as_str(), "50");
         assert!(files.contains(&("pids.max", "9".into())));
+    }
+
+    #[test]
+    fn counters_are_read_as_the_kernel_writes_them() {
+        let stat = "usage_usec 1234567\nuser_usec 1000000\nsystem_usec 234567\nnr_periods 0\n";
+        assert_eq!(number_of(stat, "usage_usec"), Some(1_234_567));
+        assert_eq!(number_of(stat, "usage"), None);
+        let pressure = "some avg10=0.00 avg60=1.23 avg300=0.50 total=98765\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n";
+        assert_eq!(waited_of(pressure), Some(98_765));
     }
 }

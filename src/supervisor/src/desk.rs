@@ -12,6 +12,7 @@ use log::info;
 use wire::{Connection, Error, Received};
 
 use crate::admission::Refusal;
+use crate::compliance::WATCHERS_MAX;
 use crate::house::House;
 use crate::life::Event;
 
@@ -19,6 +20,12 @@ use crate::life::Event;
 pub const CLIENTS_MAX: usize = 8;
 /// Asks of one client in one turn.
 const ASKS_A_TURN: usize = 4;
+
+/// What a client is from now on.
+enum Stays {
+    Client,
+    Watcher,
+}
 
 impl House {
     /// Lets clients in, and answers those who have asked.
@@ -30,21 +37,35 @@ impl House {
         }
         let clients = std::mem::take(&mut self.clients);
         for client in clients {
-            if self.listen(&client).is_ok() {
-                self.clients.push(client);
+            match self.listen(&client) {
+                Ok(Stays::Client) => self.clients.push(client),
+                Ok(Stays::Watcher) if self.events.watchers.len() < WATCHERS_MAX => {
+                    self.events.watchers.push(client);
+                }
+                Ok(Stays::Watcher) | Err(_) => {}
             }
         }
+        // Who watches has nothing more to ask; but he may leave.
+        self.events.watchers.retain(|watcher| matches!(watcher.receive::<Ask>(), Received::Nothing));
     }
 
-    fn listen(&mut self, client: &Connection) -> Result<(), Error> {
+    fn listen(&mut self, client: &Connection) -> Result<Stays, Error> {
         for _ in 0..ASKS_A_TURN {
             match client.receive::<Ask>() {
-                Received::Nothing => return Ok(()),
+                Received::Nothing => return Ok(Stays::Client),
                 Received::Gone => return Err(Error::Closed),
+                Received::Message(Ask::Watch, _) => {
+                    self.tell_last(client)?;
+                    return Ok(Stays::Watcher);
+                }
                 Received::Message(ask, _) => self.answer(client, ask)?,
             }
         }
-        Ok(())
+        Ok(Stays::Client)
+    }
+
+    fn tell_last(&self, client: &Connection) -> Result<(), Error> {
+        self.events.last().try_for_each(|event| client.send(&Answer::Event(event.clone()), &[]))
     }
 
     fn answer(&mut self, client: &Connection, ask: Ask) -> Result<(), Error> {
@@ -63,6 +84,16 @@ impl House {
                 for row in self.promised() {
                     client.send(&Answer::Promised(row), &[])?;
                 }
+                Answer::Done
+            }
+            Ask::Compliance => {
+                for row in self.compliance() {
+                    client.send(&Answer::Compliance(row), &[])?;
+                }
+                Answer::Done
+            }
+            Ask::Events | Ask::Watch => {
+                self.tell_last(client)?;
                 Answer::Done
             }
             Ask::Rent(slice) => self.rent(&slice),

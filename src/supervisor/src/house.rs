@@ -16,6 +16,7 @@ use wire::{Connection, Listener};
 
 use crate::admission::{Books, capacity};
 use crate::adopt::{self, Store};
+use crate::compliance::Events;
 use crate::keep::Keep;
 use crate::life::Event;
 use crate::lines::Lines;
@@ -60,6 +61,8 @@ pub struct House {
     pub(crate) slices: Slices,
     pub(crate) slices_file: OwnedFd,
     pub(crate) books: Books,
+    pub(crate) events: Events,
+    pub(crate) sample_ms: u64,
     pub(crate) facts: Facts,
     facts_file: OwnedFd,
     pub(crate) ending: Option<Ending>,
@@ -100,6 +103,8 @@ impl House {
             slices,
             slices_file,
             books: Books::new(capacity(measure([0; 2]))),
+            events: Events::default(),
+            sample_ms: 0,
             facts,
             facts_file,
             ending: None,
@@ -122,6 +127,7 @@ impl House {
             self.hear_init();
             self.look_around();
             self.serve();
+            self.sample();
             self.note_facts();
             self.end();
             self.wait();
@@ -278,7 +284,7 @@ impl House {
         });
         own.into_iter()
             .chain(links.into_iter().flatten())
-            .chain(self.clients.iter().map(AsFd::as_fd))
+            .chain(self.clients.iter().chain(&self.events.watchers).map(AsFd::as_fd))
             .chain(processes)
     }
 }

@@ -20,8 +20,10 @@ pub mod record;
 pub mod ring;
 
 pub mod adopt;
+pub mod compliance;
 pub mod desk;
 pub mod house;
+pub mod ledger;
 pub mod lines;
 pub mod links;
 pub mod slices;

@@ -19,6 +19,8 @@ const PATIENCE_MS: u64 = 5_000;
 /// The class of all services, and the link of what comes in.
 const SERVICES: &str = "services";
 const INWARD: &str = "ifb-wan";
+/// What names of services' own links begin with.
+const OWN_LINK: &str = "svc-";
 /// A class that is promised nothing has this rate, in kbit/s: HTB knows no rate of nothing.
 const NOTHING_KBIT_S: u32 = 8;
 
@@ -50,8 +52,8 @@ impl Lines {
         self.asked_ms = self.client.is_some().then_some(now_ms);
     }
 
-    /// Hears what has come; `each` is told of the services' rows: whether it is the way up, and the row. Has the line changed?
-    pub fn hear(&mut self, now_ms: u64, mut each: impl FnMut(bool, &Traffic)) -> bool {
+    /// Hears what has come; `each` is told of rows of the line: which way (0: up, 1: down), and the row. Has the line changed?
+    pub fn hear(&mut self, now_ms: u64, mut each: impl FnMut(usize, &Traffic)) -> bool {
         loop {
             let Some(client) = &self.client else { return false };
             match client.receive::<Answer>() {
@@ -63,7 +65,10 @@ impl Lines {
                 Ok(Some((Answer::Traffic(rows), _))) => {
                     for row in &rows {
                         self.gather(row);
-                        each(row.link.as_str() != INWARD, row);
+                        // A service's own link has its name, too.
+                        if !row.link.starts_with(OWN_LINK) {
+                            each(usize::from(row.link.as_str() == INWARD), row);
+                        }
                     }
                 }
                 Ok(Some((Answer::Row { .. } | Answer::Wan { .. }, _))) => {}

@@ -19,6 +19,7 @@ use crate::Error;
 use crate::catalogue::Entry;
 use crate::core::Daemon;
 use crate::keep::Keep;
+use crate::ledger::Ledger;
 use crate::record::{self, Record};
 use crate::ring::Ring;
 
@@ -72,6 +73,8 @@ pub struct Tenant {
     pub root: Option<OwnedFd>,
     /// Its link stands.
     pub attached: bool,
+    /// How its promises were kept.
+    pub ledger: Ledger,
     /// A start that waits for its layers, and then for its last word.
     pub entered: Option<Entered>,
 }
@@ -135,12 +138,23 @@ impl Process {
     #[must_use]
     pub fn again(name: Name, what: What, record_file: OwnedFd, ring: Ring, note: (OwnedFd, OwnedFd)) -> Self {
         let record = record::read(&record_file).unwrap_or_default();
+        let mut what = what;
+        if let What::Tenant(tenant) = &mut what {
+            tenant.ledger = record::read_ledger(&record_file).unwrap_or_default();
+        }
         Self { name, what, record, record_file, ring, note, pidfd: None, ours: false, talks: false }
     }
 
     /// Writes down what the next life must know.
     pub fn write_record(&self) {
         record::write(&self.record_file, &self.record);
+    }
+
+    /// Writes down how its promises were kept.
+    pub fn write_ledger(&self) {
+        if let What::Tenant(tenant) = &self.what {
+            record::write_ledger(&self.record_file, &tenant.ledger);
+        }
     }
 
     /// Its cgroup, below the root of all cgroups.
@@ -232,7 +246,17 @@ impl Tenant {
     pub fn new(entry: Entry, slot: u8) -> Result<Self, Error> {
         let Entry { manifest, without } = entry;
         let plan = Plan::new(&manifest, slot)?;
-        Ok(Self { manifest, slot, plan, without, network: None, root: None, attached: false, entered: None })
+        Ok(Self {
+            manifest,
+            slot,
+            plan,
+            without,
+            network: None,
+            root: None,
+            attached: false,
+            ledger: Ledger::default(),
+            entered: None,
+        })
     }
 
     /// Is there all that a start needs?

@@ -16,9 +16,13 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sys::seqpacket;
 
 use crate::Error;
+use crate::ledger::Ledger;
 
 /// A record as bytes, at most: less than a page, so that a write is whole or not there.
 const BYTES: usize = 1024;
+/// A ledger as bytes, at most; with the record in front of it, a page.
+const LEDGER_BYTES: usize = 3 * 1024;
+const LEDGER_AT: i64 = 1024;
 
 /// What is known of a process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,26 +91,57 @@ pub fn file() -> Result<OwnedFd, Error> {
 
 /// Writes `what` in place of what was there.
 pub fn write<T: Kept>(file: &OwnedFd, what: &T) {
-    let mut bytes = [0; BYTES];
-    let (length, room) = bytes.split_at_mut(2);
-    let Ok(used) = frame::encode(what, room).map(<[u8]>::len) else { return };
-    length.copy_from_slice(&u16::try_from(used).unwrap_or(0).to_ne_bytes());
-    // A memory file takes what it is given; if there were no memory the old record would stay, and the next life would err a little.
-    let _ = pwrite(file, bytes.get(..used + 2).unwrap_or_default(), 0);
+    write_at::<T, BYTES>(file, what, 0);
 }
 
 /// Reads what was written.
 #[must_use]
 pub fn read<T: Kept>(file: &OwnedFd) -> Option<T> {
-    let mut bytes = [0; BYTES];
-    let length = pread(file, &mut bytes, 0).ok()?;
+    read_at::<T, BYTES>(file, 0)
+}
+
+/// Writes a ledger behind the record.
+pub fn write_ledger(file: &OwnedFd, ledger: &Ledger) {
+    write_at::<_, LEDGER_BYTES>(file, ledger, LEDGER_AT);
+}
+
+/// Reads the ledger behind the record.
+#[must_use]
+pub fn read_ledger(file: &OwnedFd) -> Option<Ledger> {
+    read_at::<_, LEDGER_BYTES>(file, LEDGER_AT)
+}
+
+fn write_at<T: Serialize, const N: usize>(file: &OwnedFd, what: &T, at: i64) {
+    let mut bytes = [0; N];
+    let Some((length, room)) = bytes.split_first_chunk_mut::<2>() else { return };
+    let Ok(used) = frame::encode(what, room).map(<[u8]>::len) else { return };
+    *length = u16::try_from(used).unwrap_or(0).to_ne_bytes();
+    // A memory file takes what it is given; if there were no memory the old record would stay, and the next life would err a little.
+    let _ = pwrite(file, bytes.get(..used + 2).unwrap_or_default(), at);
+}
+
+fn read_at<T: DeserializeOwned, const N: usize>(file: &OwnedFd, at: i64) -> Option<T> {
+    let mut bytes = [0; N];
+    let length = pread(file, &mut bytes, at).ok()?;
     let (used, rest) = bytes.get(..length)?.split_first_chunk::<2>()?;
     frame::decode(rest.get(..usize::from(u16::from_ne_bytes(*used)))?).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Record, State, file, read, write};
+    use super::{Ledger, Record, State, file, read, read_ledger, write, write_ledger};
+
+    #[test]
+    fn a_ledger_and_a_record_do_not_meet() {
+        let kept = file().unwrap();
+        let mut ledger = Ledger::default();
+        let sample = |at_ms| crate::ledger::Sample { at_ms, wanted: true, ..Default::default() };
+        (1..5_000).for_each(|second| assert!(ledger.take(sample(second * 1_000), 10).is_none()));
+        write_ledger(&kept, &ledger);
+        write(&kept, &Record { reason: "a long reason ".repeat(20).as_str().into(), ..Record::default() });
+        assert_eq!(read_ledger(&kept), Some(ledger));
+        assert!(read::<Record>(&kept).is_some());
+    }
 
     #[test]
     fn the_last_record_counts() {

@@ -19,6 +19,7 @@ use sys::clock;
 use crate::admission::{
     Floors, GATEWAY_MIB, Measured, Refusal, WEIGHT_MAX, capacity, weight, weight_of_slices,
 };
+use crate::compliance::carried;
 use crate::house::House;
 use crate::process::{Process, What};
 use crate::record;
@@ -82,7 +83,8 @@ impl House {
         if self.processes.iter().any(up) {
             self.lines.ask(now_ms);
         }
-        if self.lines.hear(now_ms, |_, _| {}) {
+        let Self { lines, processes, events, .. } = self;
+        if lines.hear(now_ms, |way, row| carried(processes, events, now_ms, (way, row))) {
             let measured = measure(self.lines.known.unwrap_or_default());
             self.books.measure(capacity(measured));
             let [cpu, memory, up, down] = self.books.capacity().0;

@@ -6,11 +6,13 @@ use contract::Text;
 use contract::control::{Exit, State};
 use contract::layer::Layers;
 use contract::manifest::Restart;
+use contract::sla::What as Happened;
 use contract::{attach, mount};
 use log::{info, warn};
 use std::os::fd::AsFd;
 use sys::{clock, pidfd, wait};
 
+use crate::compliance::autopsy;
 use crate::house::House;
 use crate::life::{self, Act, CROWD_MS, Event};
 use crate::links::Heard;
@@ -65,6 +67,9 @@ impl House {
             }
         }
         process.write_record();
+        if state != before {
+            self.events.tell(&process.name, Happened::State(state));
+        }
         match act {
             Act::Rest | Act::Delay => None,
             Act::Prepare => self.prepare(place),
@@ -163,7 +168,7 @@ impl House {
 
     /// `place` has ended.
     pub fn bury(&mut self, place: usize, exit: Exit) {
-        let Self { processes, keep, .. } = self;
+        let Self { processes, keep, events, .. } = self;
         let Some(process) = processes.get_mut(place) else { return };
         match exit {
             Exit::Code(0) => info!("{}: ended", process.name),
@@ -175,10 +180,19 @@ impl House {
         process.record.pid = None;
         process.pidfd = None;
         process.ours = false;
+        let group = process.cgroup();
         let restart = match &mut process.what {
             What::Daemon(_) => Restart::Always,
             What::Tenant(tenant) => {
                 tenant.entered = None;
+                let (why, breach) = autopsy(tenant, &group, clock::boot_ms());
+                if let Some(why) = why {
+                    warn!("{}: {why}", process.name);
+                    process.record.reason = why.as_str().into();
+                }
+                if let Some(breach) = breach {
+                    events.breach(&process.name, breach);
+                }
                 tenant.manifest.restart
             }
         };
@@ -187,7 +201,6 @@ impl House {
             process.record.wanted = false;
         }
         // What it has left behind in its cgroup is not its next life's company.
-        let group = process.cgroup();
         if sandbox::cgroup::is_populated(&group) {
             let _ = sandbox::cgroup::kill(&group);
         }

@@ -1,0 +1,143 @@
+//! Compliance: the kernel's counters into ledgers, breaches and states into events, both to whoever asks.
+//!
+//! In:  cgroups' counters every five seconds, rows of the line. Out: `contract::sla`, on the wire `control`.
+//!
+//! What is remembered is bounded; who watches and does not read loses its connection, not our time.
+//!
+//! Not here: what counts as a breach (`ledger.rs`).
+
+use std::collections::VecDeque;
+
+use contract::Name;
+use contract::control::{Answer, State};
+use contract::limit::EVENTS;
+use contract::show::Traffic;
+use contract::sla::{Breach, Cause, Compliance, Event, What as Happened};
+use log::warn;
+use sandbox::cgroup;
+use sys::clock;
+use wire::Connection;
+
+use crate::admission::Floors;
+use crate::house::House;
+use crate::ledger::{Carried, Sample};
+use crate::process::{Process, Tenant, What};
+
+/// Between two samples, in milliseconds.
+pub const SAMPLE_EVERY_MS: u64 = 5_000;
+/// Who may watch at a time.
+pub const WATCHERS_MAX: usize = 4;
+
+/// The last events, and who is told of the next.
+#[derive(Debug, Default)]
+pub struct Events {
+    last: VecDeque<Event>,
+    number: u64,
+    /// Connections that are told of each event.
+    pub watchers: Vec<Connection>,
+}
+
+impl Events {
+    /// What happened last, the oldest first.
+    pub fn last(&self) -> impl Iterator<Item = &Event> {
+        self.last.iter()
+    }
+
+    /// Notes what happened, and tells whoever watches.
+    pub fn tell(&mut self, who: &Name, what: Happened) {
+        if self.last.len() >= EVENTS {
+            self.last.pop_front();
+        }
+        self.number += 1;
+        let event = Event { number: self.number, at_ms: clock::boot_ms(), who: who.clone(), what };
+        self.watchers.retain(|watcher| watcher.send(&Answer::Event(event.clone()), &[]).is_ok());
+        self.last.push_back(event);
+    }
+
+    /// Tells of a breach, aloud.
+    pub fn breach(&mut self, who: &Name, breach: Breach) {
+        let (word, unit) = breach.cause.words();
+        warn!("{who}: {word}: {} of {} {unit}", breach.got, breach.promised);
+        self.tell(who, Happened::Breach(breach));
+    }
+}
+
+impl House {
+    /// Takes a sample of each tenant, where it is time to.
+    pub fn sample(&mut self) {
+        let now_ms = clock::boot_ms();
+        if now_ms < self.sample_ms {
+            return;
+        }
+        self.sample_ms = now_ms + SAMPLE_EVERY_MS;
+        let Self { processes, events, .. } = self;
+        for process in processes {
+            let group = process.cgroup();
+            let What::Tenant(tenant) = &mut process.what else { continue };
+            let last = tenant.ledger.sample();
+            let running = process.record.pid.is_some();
+            let or_last =
+                |number: Option<u64>, last: u64| if running { number.unwrap_or(last) } else { last };
+            let memory_kib = cgroup::memory_bytes(&group).filter(|_| running).unwrap_or(0) >> 10;
+            let now = Sample {
+                at_ms: now_ms,
+                wanted: process.record.wanted,
+                up: process.record.state == State::Up,
+                cpu_us: or_last(cgroup::number(&group, "cpu.stat", "usage_usec"), last.cpu_us),
+                waited_us: or_last(cgroup::waited_us(&group), last.waited_us),
+                memory_kib: u32::try_from(memory_kib).unwrap_or(u32::MAX),
+            };
+            if let Some(breach) = tenant.ledger.take(now, tenant.manifest.cpu.floor_permille) {
+                events.breach(&process.name, breach);
+            }
+            process.write_ledger();
+        }
+    }
+
+    /// How each service's promises were kept.
+    pub fn compliance(&self) -> impl Iterator<Item = Compliance> {
+        self.processes.iter().filter_map(|process| {
+            let What::Tenant(tenant) = &process.what else { return None };
+            Some(Compliance {
+                service: process.name.clone(),
+                slice: tenant.manifest.provider.clone(),
+                promised: Floors::from(&tenant.manifest).0,
+                windows: tenant.ledger.windows(),
+                breaches: tenant.ledger.breaches,
+                last: tenant.ledger.breach,
+            })
+        })
+    }
+}
+
+/// One direction of one service, as the line has carried it.
+pub fn carried(processes: &mut [Process], events: &mut Events, now_ms: u64, (way, row): (usize, &Traffic)) {
+    let its = |process: &&mut Process| process.name.as_str() == row.class.as_str();
+    let Some(process) = processes.iter_mut().find(its) else { return };
+    let What::Tenant(tenant) = &mut process.what else { return };
+    let (manifest, ledger) = (&tenant.manifest, &mut tenant.ledger);
+    let floor = if way == 0 { manifest.uplink.floor_kbit_s } else { manifest.downlink.floor_kbit_s };
+    let now = Carried { at_ms: now_ms, bytes: row.bytes, waits: row.backlog_bytes > 0 };
+    if let Some(breach) = ledger.carry(way, now, floor) {
+        events.breach(&process.name, breach);
+    }
+}
+
+/// The service has ended. Was it for want of memory? Then why, in words; and a breach, if it had no more than its floor.
+pub fn autopsy(tenant: &mut Tenant, group: &str, now_ms: u64) -> (Option<String>, Option<Breach>) {
+    if cgroup::number(group, "memory.events", "oom_kill").unwrap_or(0) == 0 {
+        return (None, None);
+    }
+    let memory = tenant.manifest.memory;
+    // Where the kernel does not say the peak (before 5.19) nobody can say that it kept to its floor.
+    let peak_mib =
+        cgroup::value(group, "memory.peak").map(|bytes| u32::try_from(bytes >> 20).unwrap_or(u32::MAX));
+    let had =
+        peak_mib.map_or_else(String::new, |mib| format!(": it had {mib} MiB of {}", memory.ceiling_mib));
+    let within = peak_mib.filter(|mib| *mib < memory.floor_mib);
+    let breach = within.map(|got| {
+        let breach = Breach { at_ms: now_ms, cause: Cause::OutOfMemory, promised: memory.floor_mib, got };
+        tenant.ledger.note(breach)
+    });
+    (Some(format!("out of memory{had}")), breach)
+}
