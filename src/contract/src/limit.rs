@@ -34,6 +34,8 @@ pub const ARGUMENTS: usize = 12;
 pub const ARGUMENT_BYTES: usize = 96;
 /// Variables of a service's environment.
 pub const VARIABLES: usize = 12;
+/// Services that one waits for.
+pub const AFTER: usize = 4;
 /// Ports that one service offers.
 pub const SERVES: usize = 8;
 /// Ports, and prefixes, that one service reaches.

@@ -10,12 +10,14 @@
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::limit::{ARGUMENT_BYTES, ARGUMENTS, PATH_BYTES, SERVES, VARIABLES};
+use crate::limit::{AFTER, ARGUMENT_BYTES, ARGUMENTS, PATH_BYTES, SERVES, VARIABLES};
 use crate::name::{Name, Text};
 
+mod life;
 mod needs;
 mod reaches;
 
+pub use life::{Health, Probe};
 pub use needs::{Cpu, Limits, Memory, Rate};
 pub(crate) use needs::{cpu_rules, memory_rules, rate_rules};
 pub use reaches::{Port, Reaches};
@@ -63,6 +65,15 @@ pub struct Manifest {
     /// From SIGTERM to the end of its cgroup, in milliseconds.
     #[serde(default = "stop_grace_ms")]
     pub stop_grace_ms: u32,
+    /// Other services of its provider that are up before it starts.
+    #[serde(default)]
+    pub after: Vec<Name, AFTER>,
+    /// For a service that does its work and ends: it is started again so many seconds after its end; 0: it is not.
+    #[serde(default)]
+    pub again_s: u32,
+    /// How one sees that it is well, while it is up; left out: as long as it runs.
+    #[serde(default)]
+    pub health: Option<Health>,
     /// Processor time.
     pub cpu: Cpu,
     /// Memory.
@@ -194,7 +205,10 @@ fn check(manifest: &Manifest) -> Option<&'static str> {
     let needs = cpu_rules(manifest.cpu)
         .into_iter()
         .chain(memory_rules(manifest.memory))
-        .chain(rate_rules(manifest.uplink, manifest.downlink));
+        .chain(rate_rules(manifest.uplink, manifest.downlink))
+        .chain(life::health_rules(manifest.health.as_ref()));
+    let after_twice =
+        |(index, name): (usize, &Name)| manifest.after.iter().skip(index + 1).any(|other| other == name);
     let image = manifest.image.as_str();
     let program = manifest.command.first().map(|program| program.as_str());
     let mut ports = manifest.serves.iter().enumerate();
@@ -219,6 +233,13 @@ fn check(manifest: &Manifest) -> Option<&'static str> {
             "limits.tmp_kib: less than memory.ceiling_mib",
         ),
         (manifest.start_deadline_ms > 600_000, "start_deadline_ms: at most 600000"),
+        (manifest.after.contains(&manifest.name), "after: not itself"),
+        (manifest.after.iter().enumerate().any(after_twice), "after: one twice"),
+        (manifest.again_s > 31_536_000, "again_s: at most a year, 31536000"),
+        (
+            manifest.again_s != 0 && manifest.restart == Restart::Always,
+            "again_s: for services that end; `restart` is on-failure or never",
+        ),
         (manifest.stop_grace_ms > 60_000, "stop_grace_ms: at most 60000"),
         (manifest.serves.iter().any(|serve| serve.port == 0), "serves.port: 1 to 65535"),
         (ports.any(twice), "serves: two of one name, or two at one port"),
@@ -287,6 +308,11 @@ pids = 16
                 format!("{PLAIN}[uplink]\nfloor_kbit_s = 2\nceiling_kbit_s = 1\n"),
                 "line 18: uplink.floor",
             ),
+            ("health", format!("{PLAIN}[health]\nprobe = \"tcp\"\n"), "health.port"),
+            ("path", format!("{PLAIN}[health]\nprobe = \"http\"\nport = 1\npath = \"x\"\n"), "health.path"),
+            ("exec", format!("{PLAIN}[health]\nprobe = \"exec\"\n"), "exec"),
+            ("itself", PLAIN.replace("[cpu]", "after = [\"hello\"]\n[cpu]"), "line 8: after: not itself"),
+            ("again", PLAIN.replace("[cpu]", "again_s = 60\n[cpu]"), "line 8: again_s: for services"),
             ("weight", PLAIN.replace("pids = 16", "cpu_weight = 16"), "cpu_weight"),
             ("version 1", PLAIN.replace("version = 2\n", ""), "write `version = 2`"),
             ("version 3", PLAIN.replace("version = 2", "version = 3"), "this reads version 2"),

@@ -164,10 +164,12 @@ impl House {
         }
     }
 
-    fn want(&mut self, place: usize, wanted: bool) {
+    pub(crate) fn want(&mut self, place: usize, wanted: bool) {
         if let Some(process) = self.processes.get_mut(place) {
             process.record.wanted = wanted;
             process.record.deaths = (0, 0);
+            process.record.crashes = 0;
+            process.record.by_itself = false;
             process.record.missed = 0;
             process.write_record();
         }

@@ -127,6 +127,7 @@ impl House {
             self.hear_init();
             self.look_around();
             self.serve();
+            self.take_pulses();
             self.sample();
             self.note_facts();
             self.end();
@@ -260,7 +261,13 @@ impl House {
         let ending_ms = self.ending.map(|_| now_ms + 50);
         let talk_ms = self.processes.iter().any(|process| process.talks).then_some(now_ms + TALK_MS);
         let timers = self.processes.iter().filter_map(|process| process.record.timer_ms);
-        let next_ms = timers.chain(ending_ms).chain(talk_ms).fold(alive_ms, u64::min);
+        let pulses = self.processes.iter().filter_map(|process| match &process.what {
+            What::Tenant(tenant) if process.record.state == State::Up && tenant.manifest.health.is_some() => {
+                Some(tenant.pulse.wake_ms())
+            }
+            What::Tenant(_) | What::Daemon(_) => None,
+        });
+        let next_ms = timers.chain(pulses).chain(ending_ms).chain(talk_ms).fold(alive_ms, u64::min);
         let limit_ms = u16::try_from(next_ms.saturating_sub(now_ms)).unwrap_or(u16::MAX);
         let mut wanted: Vec<PollFd<'_>> =
             self.descriptors().map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)).collect();

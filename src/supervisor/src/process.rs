@@ -6,7 +6,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 
 use contract::Name;
-use contract::control::{self, Kind};
+use contract::control::{self, Kind, State};
 use contract::layer::Layer;
 use contract::limit::NAME_BYTES;
 use contract::manifest::Manifest;
@@ -18,6 +18,7 @@ use sys::descriptor;
 use crate::Error;
 use crate::catalogue::Entry;
 use crate::core::Daemon;
+use crate::health::Pulse;
 use crate::keep::Keep;
 use crate::ledger::Ledger;
 use crate::record::{self, Record};
@@ -73,6 +74,8 @@ pub struct Tenant {
     pub root: Option<OwnedFd>,
     /// Its link stands.
     pub attached: bool,
+    /// Is it well?
+    pub pulse: Pulse,
     /// How its promises were kept.
     pub ledger: Ledger,
     /// A start that waits for its layers, and then for its last word.
@@ -155,6 +158,25 @@ impl Process {
         if let What::Tenant(tenant) = &self.what {
             record::write_ledger(&self.record_file, &tenant.ledger);
         }
+    }
+
+    /// The services after whom it starts, and the provider whose they have to be.
+    #[must_use]
+    pub fn others(&self) -> (&[Name], Option<&Name>) {
+        match &self.what {
+            What::Daemon(_) => (&[], None),
+            What::Tenant(tenant) => (&tenant.manifest.after, Some(&tenant.manifest.provider)),
+        }
+    }
+
+    /// When it is to be started again though it has done its work, in milliseconds after boot.
+    #[must_use]
+    pub fn again_ms(&self) -> Option<u64> {
+        let What::Tenant(tenant) = &self.what else { return None };
+        let pause_ms = u64::from(tenant.manifest.again_s) * 1_000;
+        let ended = self.record.state == State::Down && !self.record.wanted && self.record.exit.is_some();
+        // Whoever was stopped by an order stays so.
+        (pause_ms > 0 && ended && self.record.by_itself).then(|| self.record.since_ms + pause_ms)
     }
 
     /// Its cgroup, below the root of all cgroups.
@@ -254,6 +276,7 @@ impl Tenant {
             network: None,
             root: None,
             attached: false,
+            pulse: Pulse::default(),
             ledger: Ledger::default(),
             entered: None,
         })

@@ -45,6 +45,10 @@ pub struct Record {
     pub deaths: (u32, u64),
     /// Deadlines that it missed in a row.
     pub missed: u32,
+    /// Times in a row that it ended by itself soon after it was started or ready.
+    pub crashes: u32,
+    /// It is down because it ended by itself, and not by an order.
+    pub by_itself: bool,
     /// How it last ended.
     pub exit: Option<Exit>,
     /// Layers that were read back.
@@ -67,6 +71,8 @@ impl Default for Record {
             restarts: 0,
             deaths: (0, 0),
             missed: 0,
+            crashes: 0,
+            by_itself: false,
             exit: None,
             layers: Layers::NONE,
             address: None,

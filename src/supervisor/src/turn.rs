@@ -21,6 +21,10 @@ use crate::record::Record;
 
 /// Deadlines that a tenant may miss in a row before it counts as failed.
 const MISSED_MAX: u32 = 3;
+/// Ends in a row, each within [`WELL_MS`], after which a tenant counts as failed: with the pauses between them, some four minutes.
+const CRASHES_MAX: u32 = 10;
+/// Who was up for so long is well, in milliseconds.
+const WELL_MS: u64 = 60_000;
 /// How long the preparation of a start may take, in milliseconds.
 const PREPARE_MS: u64 = 15_000;
 /// Between SIGKILL and the next try, in milliseconds.
@@ -115,6 +119,9 @@ impl House {
     fn look_at(&mut self, place: usize) {
         let Some(process) = self.processes.get_mut(place) else { return };
         if process.listen() {
+            if let What::Tenant(tenant) = &mut process.what {
+                tenant.pulse.said = true;
+            }
             self.happen(place, Event::Ready);
         }
         if let Some(event) = self.judge(place) {
@@ -197,6 +204,19 @@ impl House {
             }
         };
         let again = is_to_return(restart, exit, &process.record);
+        let now_ms = clock::boot_ms();
+        let record = &mut process.record;
+        record.crashes = if is_crash(record, now_ms) { record.crashes.saturating_add(1) } else { 0 };
+        record.by_itself = matches!(record.state, State::Starting | State::Up);
+        let gives_up = again
+            && record.by_itself
+            && record.crashes >= CRASHES_MAX
+            && matches!(process.what, What::Tenant(_));
+        if gives_up {
+            let exit = exit_words(exit);
+            process.record.reason =
+                Text::format(format_args!("ended {CRASHES_MAX} times in a row, last by {exit}"));
+        }
         if !again && matches!(process.record.state, State::Starting | State::Up) {
             process.record.wanted = false;
         }
@@ -206,7 +226,12 @@ impl House {
         }
         process.write_record();
         keep.forget(label::PID, &process.name);
-        self.happen(place, if again { Event::Died } else { Event::Finished });
+        let event = match (gives_up, again) {
+            (true, _) => Event::Broken,
+            (false, true) => Event::Died,
+            (false, false) => Event::Finished,
+        };
+        self.happen(place, event);
     }
 
     fn hear_mounts(&mut self) {
@@ -281,10 +306,21 @@ impl House {
             if matches!(process.what, What::Tenant(_)) && self.lines.known.is_none() {
                 continue;
             }
-            if process.record.wanted && process.record.state == State::Down && self.all_up(process.after()) {
+            let again = process.again_ms().is_some_and(|at_ms| at_ms <= clock::boot_ms());
+            let down = process.record.state == State::Down && (process.record.wanted || again);
+            if down && self.all_up(process.after()) && self.others_up(process) {
+                self.want(place, true);
                 self.happen(place, Event::Want);
             }
         }
+    }
+
+    fn others_up(&self, process: &Process) -> bool {
+        let (after, provider) = process.others();
+        after.iter().all(|name| {
+            let is = |other: &&Process| other.name == *name && other.others().1 == provider;
+            self.processes.iter().find(is).is_some_and(|other| other.record.state == State::Up)
+        })
     }
 
     fn all_up(&self, names: &[&str]) -> bool {
@@ -313,6 +349,11 @@ fn enter_state(process: &mut Process, state: State, event: Event, now_ms: u64) {
             record.missed = 0;
             record.reason = Text::default();
             info!("{}: ready, {now_ms} ms after boot", process.name);
+            if let What::Tenant(tenant) = &mut process.what
+                && let Some(health) = &tenant.manifest.health
+            {
+                tenant.pulse.begin(health, now_ms);
+            }
         }
         State::Preparing if event != Event::Want => record.restarts += 1,
         State::Failed => warn!("{}: failed: {}", process.name, record.reason),
@@ -322,6 +363,18 @@ fn enter_state(process: &mut Process, state: State, event: Event, now_ms: u64) {
         | State::Ending
         | State::Returning
         | State::Waiting => {}
+    }
+}
+
+/// Does this end count as one of a loop? Not where it was well for a minute.
+fn is_crash(record: &Record, now_ms: u64) -> bool {
+    record.state != State::Up || now_ms.saturating_sub(record.since_ms) < WELL_MS
+}
+
+fn exit_words(exit: Exit) -> Text<16> {
+    match exit {
+        Exit::Code(code) => Text::format(format_args!("code {code}")),
+        Exit::Signal(signal) => Text::format(format_args!("signal {signal}")),
     }
 }
 
