@@ -37,6 +37,12 @@ fn boot() -> Option<Guest> {
     Some(guest)
 }
 
+/// Slices of the others give back what their services do not need, while these run.
+fn make_room(guest: &mut Guest) {
+    guest.door("rent demo 20 1000 4 64").unwrap();
+    guest.door("rent rehearsal 20 2000 4 256").unwrap();
+}
+
 fn start(guest: &mut Guest, name: &str) {
     guest.door(&format!("start {name}")).unwrap();
     let up = |guest: &mut Guest| Ok((facts::process(guest, name)?.state == "up").then_some(()));
@@ -66,6 +72,7 @@ fn memory_mib(guest: &mut Guest, slice: &str) -> (u64, u64) {
 #[test]
 fn admission_keeps_floors_of_the_processor_when_all_run() {
     let Some(mut guest) = boot() else { return };
+    make_room(&mut guest);
     guest.door("rent north 400 2000 8 32").unwrap();
     guest.door("rent south 300 2000 8 32").unwrap();
     for (name, ..) in SPINNERS {
@@ -103,9 +110,7 @@ fn admission_keeps_floors_of_the_processor_when_all_run() {
 #[test]
 fn admission_fills_the_box_with_floors_of_memory_and_refuses_the_next() {
     let Some(mut guest) = boot() else { return };
-    // Slices of the others give back what their services do not need: resizing, while they run.
-    guest.door("rent demo 20 1000 4 64").unwrap();
-    guest.door("rent rehearsal 20 2000 4 256").unwrap();
+    make_room(&mut guest);
     let (all, promised) = memory_mib(&mut guest, "");
     let fits = (all - promised) / HOLDER_MIB;
     println!("{all} MiB can be promised, {promised} are: {fits} services of {HOLDER_MIB} MiB fit");
