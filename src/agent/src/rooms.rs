@@ -81,7 +81,13 @@ impl Rooms {
         };
         match self.ask(&ask, now_ms, |_| ())? {
             Answer::Refused(reason) => Err(reason.to_string()),
-            Answer::Done | Answer::Process(_) | Answer::Facts(_) | Answer::Log { .. } => Ok(()),
+            Answer::Done
+            | Answer::Process(_)
+            | Answer::Facts(_)
+            | Answer::Promised(_)
+            | Answer::Compliance(_)
+            | Answer::Event(_)
+            | Answer::Log { .. } => Ok(()),
         }
     }
 
@@ -98,7 +104,12 @@ impl Rooms {
             for _ in 0..FRAMES_MAX {
                 match next::<Answer>(&client)? {
                     end @ (Answer::Done | Answer::Refused(_)) => return Ok(end),
-                    answer @ (Answer::Process(_) | Answer::Facts(_) | Answer::Log { .. }) => row(answer),
+                    answer @ (Answer::Process(_)
+                    | Answer::Facts(_)
+                    | Answer::Promised(_)
+                    | Answer::Compliance(_)
+                    | Answer::Event(_)
+                    | Answer::Log { .. }) => row(answer),
                 }
             }
             Err(wire::Error::Silent)

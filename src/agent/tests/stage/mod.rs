@@ -144,7 +144,15 @@ impl House {
             Ask::Stop(_) => hello.state = State::Ending,
             Ask::Start(_) => hello.state = State::Starting,
             Ask::Restart(_) => hello.state = State::Returning,
-            Ask::Facts | Ask::Log { .. } | Ask::Reboot | Ask::PowerOff => {}
+            Ask::Facts
+            | Ask::Log { .. }
+            | Ask::Slices
+            | Ask::Rent(_)
+            | Ask::Compliance
+            | Ask::Events
+            | Ask::Watch
+            | Ask::Reboot
+            | Ask::PowerOff => {}
         }
         if ask != Ask::Status {
             self.orders.lock().unwrap().push(ask);
