@@ -36,6 +36,29 @@ pub enum Ask {
         /// Whose.
         service: Name,
     },
+    /// What has its link carried?
+    Carried {
+        /// Whose.
+        service: Name,
+    },
+}
+
+/// What a service's link has carried since it was made: bytes of IP packets with their Ethernet headers, packets, and packets that were
+/// thrown away because they were more than it may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Carried {
+    /// What the service has sent, in bytes.
+    pub up_bytes: u64,
+    /// The same in packets.
+    pub up_packets: u64,
+    /// Of what it sent: beyond its ceiling or its measure of packets.
+    pub up_drops: u64,
+    /// What it was sent, in bytes.
+    pub down_bytes: u64,
+    /// The same in packets.
+    pub down_packets: u64,
+    /// Of what it was to be sent: beyond its ceiling.
+    pub down_drops: u64,
 }
 
 /// What a service's link is promised and allowed, in kbit/s (1000 bit/s) of frames with their Ethernet headers; 0: nothing is promised,
@@ -60,6 +83,8 @@ pub enum Answer {
         /// The service's address.
         address: Ipv4Addr,
     },
+    /// What the link has carried.
+    Carried(Carried),
     /// Done.
     Done,
     /// Not done, and why.

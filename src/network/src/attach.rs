@@ -10,6 +10,7 @@
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 
+use contract::attach::Carried;
 use contract::limit::SERVICES;
 use contract::manifest::{Audience, Serve};
 use contract::prefix::Prefix;
@@ -19,6 +20,8 @@ use sys::clock;
 
 use crate::gateway::Gateway;
 use crate::qos::line::admit;
+use crate::qos::queues;
+use crate::qos::tree::AT_CLSACT;
 use crate::service::Service;
 use crate::target::{self, Attachment, service_link};
 use crate::view::View;
@@ -90,6 +93,31 @@ impl Gateway {
             }
         }
         Ok(())
+    }
+
+    /// What a service's link has carried.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]: it is not attached. [`Error::Kernel`]: the kernel does not say.
+    pub fn carried(&mut self, service: &str) -> Result<Carried, Error> {
+        let place = self.services.iter().position(|has| has.attachment.service.as_str() == service);
+        let Some(attached) = place.and_then(|place| self.services.get_mut(place)) else {
+            return Err(Error::Refused(format!("{service}: not attached")));
+        };
+        let link = service_link(attached.attachment.slot);
+        let own = attached.drops()?;
+        let failed = || Error::kernel(format!("{link}: does not say what it has carried"));
+        let (index, counts) = kernel::counts(&mut self.route, &link).map_err(failed())?;
+        let seen = queues::observe(&mut self.route, index).map_err(failed())?;
+        let drops = |inward: bool| -> u64 {
+            let of = seen.queues.iter().filter(|queue| (queue.parent == AT_CLSACT) == inward);
+            // A queue counts what its leaves have thrown away, too.
+            of.map(|queue| u64::from(queue.drops)).max().unwrap_or(0)
+        };
+        // Our end receives what the service sends.
+        let [up_packets, down_packets, up_bytes, down_bytes] = counts;
+        let (up_drops, down_drops) = (drops(true) + own, drops(false));
+        Ok(Carried { up_bytes, up_packets, up_drops, down_bytes, down_packets, down_drops })
     }
 
     /// Takes a service's link away.

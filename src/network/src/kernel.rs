@@ -19,7 +19,7 @@ use rtnetlink::{LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth};
 use sys::Errno;
 
 use crate::Error;
-use crate::bytes::u32_at;
+use crate::bytes::{attribute, u32_at};
 use crate::observed::Observed;
 use crate::plan::Change;
 use crate::socket::{CREATE, EXCLUSIVE, REPLACE, Request, Socket};
@@ -300,6 +300,20 @@ fn body<M: Emitable>(message: &M) -> Vec<u8> {
     let mut bytes = vec![0; message.buffer_len()];
     message.emit(&mut bytes);
     bytes
+}
+
+/// A link's number, and what it has carried: packets received and sent, bytes received and sent.
+///
+/// # Errors
+/// What the kernel says. Source: linux/if_link.h, `struct rtnl_link_stats64`.
+pub fn counts(socket: &mut Socket, name: &str) -> Result<(u32, [u64; 4]), Errno> {
+    const IFINFOMSG: usize = 16;
+    const IFLA_STATS64: u16 = 23;
+    let answer = socket.get(GETLINK, &body(&LinkUnspec::new_with_name(name).build()))?;
+    let stats = attribute(answer.get(IFINFOMSG..).unwrap_or_default(), IFLA_STATS64).ok_or(Errno::EBADMSG)?;
+    let (numbers, _) = stats.as_chunks::<8>();
+    let number = |at: usize| numbers.get(at).map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+    Ok((u32_at(&answer, 4).ok_or(Errno::EBADMSG)?, [0, 1, 2, 3].map(number)))
 }
 
 fn index(socket: &mut Socket, name: &str) -> Result<u32, Errno> {

@@ -308,5 +308,6 @@ fn answer_attach(
             gateway.attach(attachment, &namespace, inside).map(|address| attach::Answer::Attached { address })
         }
         attach::Ask::Detach { service } => gateway.detach(&service).map(|()| attach::Answer::Done),
+        attach::Ask::Carried { service } => gateway.carried(&service).map(attach::Answer::Carried),
     }
 }

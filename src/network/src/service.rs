@@ -94,4 +94,18 @@ impl Service {
         let cut = cut.map_err(Error::kernel(format!("{}: segments not cut", self.attachment.service)))?;
         Ok(queues.settle(&mut self.inside, link.index, &tree, false)? + u64::from(cut))
     }
+
+    /// Packets that were thrown away at the inner end, where its ceiling is.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`]: the namespace does not say.
+    pub fn drops(&mut self) -> Result<u64, Error> {
+        let links = kernel::observe(&mut self.inside, &[])?;
+        let Some(link) = links.link(INSIDE_LINK) else { return Ok(0) };
+        let seen = queues::observe(&mut self.inside, link.index);
+        let seen = seen.map_err(Error::kernel(format!("{}: cannot list queues", self.attachment.service)))?;
+        // A queue counts what its leaves have thrown away, too.
+        let most = seen.queues.iter().map(|queue| u64::from(queue.drops)).max();
+        Ok(most.unwrap_or(0))
+    }
 }

@@ -165,6 +165,21 @@ fn it_wishes_learns_attaches_and_shows() {
     let (wish, _) = until("the wish", || life.learn.receive::<Wish>().unwrap());
     assert_eq!(wish.servers[0].pool.unwrap().lease_s, 600);
 
+    // What its link has carried is what the other end of it says.
+    let ask = attach::Ask::Carried { service: Name::new("hello").unwrap() };
+    service.within(|| {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        (0..10).for_each(|_| drop(socket.send_to(&[0; 100], "10.64.0.1:53")));
+    });
+    until("the same counts", || {
+        let answer = life.attach.call::<_, attach::Answer>(&ask, &[]).unwrap().0;
+        let attach::Answer::Carried(carried) = answer else { panic!("{answer:?}") };
+        let own = service.run("cat /proc/net/dev");
+        let line = own.lines().find(|line| line.trim_start().starts_with("eth0:")).unwrap().to_owned();
+        let words: Vec<u64> = line.split_whitespace().skip(1).filter_map(|word| word.parse().ok()).collect();
+        let says = [carried.down_bytes, carried.down_packets, carried.up_bytes, carried.up_packets];
+        (says == [words[0], words[1], words[8], words[9]] && carried.up_packets >= 10).then_some(())
+    });
     let ask = attach::Ask::Detach { service: Name::new("hello").unwrap() };
     assert_eq!(life.attach.call::<_, attach::Answer>(&ask, &[]).unwrap().0, attach::Answer::Done);
     assert!(!run("ip link").contains("svc-0"));

@@ -265,7 +265,7 @@ impl House {
                         self.have(place, |tenant| tenant.attached = true);
                     }
                     attach::Answer::Refused(why) => self.refuse(&[place], &why),
-                    attach::Answer::Done => {}
+                    attach::Answer::Done | attach::Answer::Carried(_) => {}
                 },
             }
         }
