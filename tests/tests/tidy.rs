@@ -32,6 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("identity", &["contract", "sys", "wire", "state"]),
     ("voice", &["contract", "sys", "wire", "testbed"]),
     ("agent", &["contract", "sys", "wire", "trust", "state", "usp", "testbed"]),
+    ("package", &["contract", "bundle"]),
     ("ctl", &["contract", "sys", "wire"]),
     ("reaper", &[]),
     ("services/hello", &[]),

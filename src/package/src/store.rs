@@ -1,0 +1,273 @@
+//! The store: which bundles are there, and how one comes and goes.
+//!
+//! In:  small parts and images. Out: installed services; nothing else on the disk after [`Store::open`].
+//!
+//! The order on the disk is everything. An image is written under its digest with `.part` behind, brought to the disk, checked, renamed, and
+//! its folder brought to the disk; only then its record is written beside, brought to the disk, and takes the place of the one before. So
+//! a record never names an image that is not whole, and at any instant a service is the old one or the new one. What no record names is
+//! taken away, but for one `.part`, whose download goes on where it was cut.
+//!
+//! Not here: where the bytes come from.
+
+use std::io::Read;
+
+use bundle::digest::{Digest, Sum};
+use bundle::erofs;
+use bundle::form;
+use bundle::keyring::Keyring;
+use bundle::sign::{Architecture, Step};
+use contract::Name;
+use log::{info, warn};
+
+use crate::disk::{Disk, Place};
+use crate::record::{self, Installed, Record};
+use crate::{Error, RESERVE_BYTES, SERVICES_MAX};
+
+/// Behind the name of an image that is not there yet.
+const PART: &str = ".part";
+/// Behind the name of a record that does not count yet.
+const NEW: &str = ".new";
+
+/// What is installed.
+#[derive(Debug)]
+pub struct Store<D> {
+    disk: D,
+    /// Whose bundles count.
+    keyring: Keyring,
+    architecture: Architecture,
+    installed: Vec<Installed>,
+}
+
+/// What became of the parts that were offered.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// They are installed already: nothing is to be done.
+    Same,
+    /// The image has to be fetched: from which byte on.
+    Fetch(u64),
+}
+
+fn disk_error(name: &str, step: &'static str) -> impl FnOnce(std::io::Error) -> Error {
+    let name = name.to_owned();
+    move |cause| Error::Disk(name, step, cause)
+}
+
+/// Believes the parts, or says why not.
+fn believe(record: Record, keyring: &Keyring) -> Result<Installed, Error> {
+    let parts = form::parse(&record.manifest).map_err(Error::Form)?;
+    let (stated, service) = parts.statement(&record.config).map_err(Error::Form)?;
+    let statement = keyring.open(&record.signature).map_err(Error::Signature)?;
+    if statement != stated {
+        return Err(Error::Statement);
+    }
+    Ok(Installed { statement, service, image: parts.layer.digest, image_bytes: parts.layer.size, record })
+}
+
+impl<D: Disk> Store<D> {
+    /// Opens what is on `disk` and takes away what is left of anything that was cut.
+    ///
+    /// A record that is not whole, is not believed any more or has lost its image is left out, with a word in the log. Its file stays: a list of
+    /// keys that is wrong must not cost a service.
+    ///
+    /// # Errors
+    /// [`Error::Disk`]: the folders cannot be read.
+    pub fn open(disk: D, keyring: Keyring, architecture: Architecture) -> Result<Self, Error> {
+        let mut store = Self { disk, keyring, architecture, installed: Vec::new() };
+        let images = store.disk.list(Place::Images).map_err(disk_error("images", "cannot be listed"))?;
+        let records = store.disk.list(Place::Records).map_err(disk_error("records", "cannot be listed"))?;
+        for (name, _) in records.iter().filter(|(name, _)| !name.ends_with(NEW)).take(SERVICES_MAX) {
+            match store.load(name) {
+                Ok(found) if images.contains(&(found.image.hex(), found.image_bytes)) => {
+                    store.installed.push(found)
+                }
+                Ok(_) => warn!("bundle {name}: its image is gone"),
+                Err(error) => warn!("{error}"),
+            }
+        }
+        store.tidy(None)?;
+        Ok(store)
+    }
+
+    fn load(&self, name: &str) -> Result<Installed, Error> {
+        let limit = u64::try_from(record::BYTES_MAX).unwrap_or(0);
+        let bytes =
+            self.disk.read(Place::Records, name, limit).map_err(disk_error(name, "cannot be read"))?;
+        let broken = || disk_error(name, "is not whole")(std::io::ErrorKind::InvalidData.into());
+        let found = believe(Record::parse(&bytes).ok_or_else(broken)?, &self.keyring)?;
+        if found.statement.name.as_str() == name { Ok(found) } else { Err(Error::Statement) }
+    }
+
+    /// What is installed.
+    #[must_use]
+    pub fn installed(&self) -> &[Installed] {
+        &self.installed
+    }
+
+    /// Looks at the small parts of a bundle: everything that can be refused without its image is refused here.
+    ///
+    /// # Errors
+    /// [`Error`] says why it is not taken.
+    pub fn offer(&self, record: &Record) -> Result<Offer, Error> {
+        let found = believe(record.clone(), &self.keyring)?;
+        if found.statement.architecture != self.architecture {
+            return Err(Error::Architecture);
+        }
+        let name = &found.statement.name;
+        match self.installed.iter().find(|old| old.statement.name == *name) {
+            None if self.installed.len() >= SERVICES_MAX => return Err(Error::Full),
+            None => {}
+            Some(old) => match found.statement.after(&old.statement) {
+                Step::Newer => {}
+                Step::Same => return Ok(Offer::Same),
+                Step::Foreign => return Err(Error::Foreign(name.clone())),
+                Step::Refused => {
+                    return Err(Error::Older(name.clone(), old.statement.version, found.statement.version));
+                }
+            },
+        }
+        let had = self.had(&found.image)?.unwrap_or(0).min(found.image_bytes);
+        let need = found.image_bytes - had;
+        let free = self.disk.free_bytes().map_err(disk_error("data disk", "cannot be asked"))?;
+        let free = free.saturating_sub(RESERVE_BYTES);
+        if need > free { Err(Error::Space(need, free)) } else { Ok(Offer::Fetch(had)) }
+    }
+
+    /// How much of an image is there.
+    fn had(&self, image: &Digest) -> Result<Option<u64>, Error> {
+        let images = self.disk.list(Place::Images).map_err(disk_error("images", "cannot be listed"))?;
+        let (whole, part) = (image.hex(), format!("{}{PART}", image.hex()));
+        Ok(images.iter().find(|(name, _)| *name == whole || *name == part).map(|(_, size)| *size))
+    }
+
+    /// Takes more bytes of the image of `record`, in order.
+    ///
+    /// # Errors
+    /// [`Error::Digest`]: there are more than it has; what was there is thrown away. [`Error::Disk`].
+    pub fn take(&mut self, record: &Record, bytes: &[u8]) -> Result<(), Error> {
+        let parts = form::parse(&record.manifest).map_err(Error::Form)?;
+        let name = format!("{}{PART}", parts.layer.digest.hex());
+        let had = self.had(&parts.layer.digest)?.unwrap_or(0);
+        let more = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if had.checked_add(more).is_none_or(|all| all > parts.layer.size) {
+            self.disk.remove(Place::Images, &name).map_err(disk_error(&name, "cannot be removed"))?;
+            return Err(Error::Digest(parts.layer.digest));
+        }
+        self.disk.append(Place::Images, &name, bytes).map_err(disk_error(&name, "cannot be written"))
+    }
+
+    /// Installs the bundle of `record`, all bytes of whose image were taken. The one that had its name is gone when this returns.
+    ///
+    /// # Errors
+    /// [`Error`] says why not; the one before is as it was, and of this one nothing stays but an image that is cut.
+    pub fn install(&mut self, record: Record) -> Result<(), Error> {
+        if self.offer(&record)? == Offer::Same {
+            return Ok(());
+        }
+        let found = believe(record, &self.keyring)?;
+        let (whole, part) = (found.image.hex(), format!("{}{PART}", found.image.hex()));
+        let images = self.disk.list(Place::Images).map_err(disk_error("images", "cannot be listed"))?;
+        if !images.contains(&(whole.clone(), found.image_bytes)) {
+            self.disk
+                .settle(Place::Images, &part)
+                .map_err(disk_error(&part, "cannot be brought to the disk"))?;
+            if let Err(error) = self.check(&part, &found) {
+                // Bytes that are wrong stay wrong: the next try begins at nothing.
+                self.disk.remove(Place::Images, &part).map_err(disk_error(&part, "cannot be removed"))?;
+                return Err(error);
+            }
+            self.disk.rename(Place::Images, &part, &whole).map_err(disk_error(&part, "cannot be renamed"))?;
+            self.names(Place::Images)?;
+        }
+        let name = found.statement.name.as_str().to_owned();
+        let new = format!("{name}{NEW}");
+        self.disk.remove(Place::Records, &new).map_err(disk_error(&new, "cannot be removed"))?;
+        let bytes = found.record.bytes();
+        self.disk.append(Place::Records, &new, &bytes).map_err(disk_error(&new, "cannot be written"))?;
+        self.disk.settle(Place::Records, &new).map_err(disk_error(&new, "cannot be brought to the disk"))?;
+        self.disk.rename(Place::Records, &new, &name).map_err(disk_error(&new, "cannot be renamed"))?;
+        self.names(Place::Records)?;
+        info!("bundle {name}: version {} is installed", found.statement.version);
+        self.installed.retain(|old| old.statement.name != found.statement.name);
+        self.installed.push(found);
+        self.tidy(None)
+    }
+
+    /// Is the file what was signed, and of the form that is mounted?
+    fn check(&self, name: &str, found: &Installed) -> Result<(), Error> {
+        let lost = || disk_error(name, "cannot be read");
+        let mut file = self.disk.open(Place::Images, name).map_err(lost())?;
+        let (mut sum, mut total) = (Sum::default(), 0_u64);
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let count = Read::read(&mut *file, &mut buffer).map_err(lost())?;
+            let Some(bytes @ [_, ..]) = buffer.get(..count) else { break };
+            sum.take(bytes);
+            total += u64::try_from(count).unwrap_or(0);
+        }
+        if sum.end() != found.image || total != found.image_bytes {
+            return Err(Error::Digest(found.image));
+        }
+        erofs::check(&*file, found.statement.image_blocks).map(drop).map_err(Error::Image)
+    }
+
+    fn names(&mut self, place: Place) -> Result<(), Error> {
+        self.disk.settle_names(place).map_err(disk_error("folder", "cannot be brought to the disk"))
+    }
+
+    /// Removes the service `name`.
+    ///
+    /// # Errors
+    /// [`Error::Absent`], [`Error::Disk`].
+    pub fn remove(&mut self, name: &Name) -> Result<(), Error> {
+        if !self.installed.iter().any(|old| old.statement.name == *name) {
+            return Err(Error::Absent(name.clone()));
+        }
+        self.disk.remove(Place::Records, name).map_err(disk_error(name, "cannot be removed"))?;
+        // The record first, and for good: an image that goes before it would leave a service without one.
+        self.names(Place::Records)?;
+        self.installed.retain(|old| old.statement.name != *name);
+        info!("bundle {name}: removed");
+        self.tidy(None)
+    }
+
+    /// Takes away what no record names. One part of an image stays: `keep`, or the largest, whose download may go on.
+    ///
+    /// # Errors
+    /// [`Error::Disk`].
+    pub fn tidy(&mut self, keep: Option<&Digest>) -> Result<(), Error> {
+        let images = self.disk.list(Place::Images).map_err(disk_error("images", "cannot be listed"))?;
+        let records = self.disk.list(Place::Records).map_err(disk_error("records", "cannot be listed"))?;
+        let parts = images.iter().filter(|(name, _)| name.ends_with(PART));
+        let largest = parts.max_by_key(|(_, size)| *size).map(|(name, _)| name.clone());
+        let kept = keep.map(|image| format!("{}{PART}", image.hex())).or(largest);
+        // A record that is not believed now may be later, with other keys: what it names stays, too.
+        let named = self.named(&records);
+        for (name, _) in &images {
+            if !named.iter().any(|image| image.hex() == *name) && kept.as_ref() != Some(name) {
+                self.disk.remove(Place::Images, name).map_err(disk_error(name, "cannot be removed"))?;
+            }
+        }
+        for (name, _) in records.iter().filter(|(name, _)| name.ends_with(NEW)) {
+            self.disk.remove(Place::Records, name).map_err(disk_error(name, "cannot be removed"))?;
+        }
+        Ok(())
+    }
+
+    /// The images that whole records name.
+    fn named(&self, records: &[(String, u64)]) -> Vec<Digest> {
+        let limit = u64::try_from(record::BYTES_MAX).unwrap_or(0);
+        let whole = records.iter().filter(|(name, _)| !name.ends_with(NEW));
+        let read = whole.filter_map(|(name, _)| self.disk.read(Place::Records, name, limit).ok());
+        let parsed = read.filter_map(|bytes| Record::parse(&bytes));
+        parsed
+            .filter_map(|record| form::parse(&record.manifest).ok())
+            .map(|parts| parts.layer.digest)
+            .collect()
+    }
+
+    /// Gives the disk back.
+    #[must_use]
+    pub fn close(self) -> D {
+        self.disk
+    }
+}
