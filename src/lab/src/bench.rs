@@ -66,13 +66,14 @@ struct Bench {
 }
 
 /// Every bench; another room's is one row more.
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 7] = [
     Bench { name: "boot", measure: boot },
     Bench { name: "dns", measure: dns },
     Bench { name: "dhcp", measure: dhcp },
     Bench { name: "apply", measure: apply },
     Bench { name: "nat", measure: nat },
     Bench { name: "sandbox", measure: sandbox },
+    Bench { name: "cost", measure: cost },
 ];
 
 /// Runs one bench, or all.
@@ -122,6 +123,11 @@ fn nat(kernel: Kernel) -> Result<Vec<Figure>, Error> {
 /// A start of a sandbox against crun, bwrap and the kernel's own steps.
 fn sandbox(_: Kernel) -> Result<Vec<Figure>, Error> {
     crate::room_bench::run_library("sandbox")
+}
+
+/// What a sandbox costs a service that works.
+fn cost(_: Kernel) -> Result<Vec<Figure>, Error> {
+    crate::room_bench::run_cost()
 }
 
 /// From the kernel's begin to the first service being ready, against a bare init that only loads the same modules. The goal is the

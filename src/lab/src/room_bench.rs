@@ -41,6 +41,19 @@ pub fn run_library(room: &str) -> Result<Vec<Figure>, Error> {
     measure((room, "bench"), &["--release"], &[])
 }
 
+/// What a sandbox costs `hello`: `src/sandbox/tests/cost.rs`, with the program built for this machine.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_cost() -> Result<Vec<Figure>, Error> {
+    const RELEASE: &[&str] = &["--release"];
+    let mut command = tool::command("cargo");
+    command.current_dir(house::top()).args(["build", "-q", "--locked", "-p", "hello"]).args(RELEASE);
+    tool::finish("cargo build -p hello", command.output())?;
+    let program = house::top().join("target/release/hello");
+    measure(("sandbox", "cost"), RELEASE, &[("SHG_HELLO", &program)])
+}
+
 fn measure(
     (room, file): (&str, &str),
     how: &[&str],
