@@ -109,8 +109,10 @@ const PROTECTED_FIFTHS: u32 = 3;
 pub const PROTECTED_MIB: u32 = 256;
 /// `memory.min` of `/gateway`, in MiB: three times what all core daemons had with ten services.
 pub const GATEWAY_MIB: u32 = 96;
-/// The highest weight that there is. Source: Documentation/admin-guide/cgroup-v2.rst, `cpu.weight`.
-pub const WEIGHT_MAX: u32 = 10_000;
+/// The highest weight that we give. The kernel takes ten times as much, but multiplies a group's weight by that of what it holds, in
+/// the scheduler's units of a hundredth of 1024, and on 32 bits the product ran over: a slice with a floor of 300 had 54. With this one,
+/// 200 busy threads of one service on one processor are the most. Source: `calc_group_shares` in kernel/sched/fair.c, Linux 6.12.
+pub const WEIGHT_MAX: u32 = 1_000;
 
 /// What of the box can be promised to slices.
 #[must_use]
