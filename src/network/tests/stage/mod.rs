@@ -75,7 +75,7 @@ impl Namespace {
 
     /// Runs a command inside.
     pub(crate) fn run(&self, words: &str) -> String {
-        run(&format!("nsenter --net={} {words}", self.path()))
+        self.within(|| run(words))
     }
 
     pub(crate) fn path(&self) -> String {
