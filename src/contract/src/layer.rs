@@ -44,11 +44,21 @@ pub enum Layer {
     Seccomp,
     /// Nothing is open but what was meant to be.
     Descriptors,
+    /// No namespace can be made below its own.
+    NoNesting,
+    /// Nothing is mounted but what was planned, all of it `nosuid`, and `nodev` but for the five devices.
+    Mounts,
+    /// Resource limits are what the manifest says; no core, no real-time priority.
+    ResourceLimits,
+    /// Its cgroup lets it open the five devices and make none.
+    Devices,
+    /// Landlock: no file but its own, whatever descriptor it holds.
+    Landlock,
 }
 
 impl Layer {
     /// Every layer, in the order in which they are checked.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 23] = [
         Self::UserNamespace,
         Self::PidNamespace,
         Self::MountNamespace,
@@ -67,6 +77,11 @@ impl Layer {
         Self::NoNewPrivileges,
         Self::Seccomp,
         Self::Descriptors,
+        Self::NoNesting,
+        Self::Mounts,
+        Self::ResourceLimits,
+        Self::Devices,
+        Self::Landlock,
     ];
 
     /// The word for it, as `ctl status` shows it.
@@ -91,7 +106,21 @@ impl Layer {
             Self::NoNewPrivileges => "no-new-privileges",
             Self::Seccomp => "seccomp",
             Self::Descriptors => "descriptors",
+            Self::NoNesting => "no-nesting",
+            Self::Mounts => "mounts",
+            Self::ResourceLimits => "resource-limits",
+            Self::Devices => "devices",
+            Self::Landlock => "landlock",
         }
+    }
+}
+
+/// The layer of this word.
+impl core::str::FromStr for Layer {
+    type Err = &'static str;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|layer| layer.word() == word).ok_or("no such layer")
     }
 }
 
@@ -127,6 +156,12 @@ impl Layers {
         self.0 & 1 << layer as u8 != 0
     }
 
+    /// The layers of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Its layers, in the order of [`Layer::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Layer> {
         Layer::ALL.into_iter().filter(move |layer| self.has(*layer))
@@ -145,6 +180,7 @@ mod tests {
             assert!(Layers::all().has(layer), "{}", layer.word());
             assert!(!Layers::all().without(layer).has(layer), "{}", layer.word());
             assert_eq!(Layers::NONE.with(layer).iter().collect::<heapless::Vec<_, 2>>(), [layer]);
+            assert_eq!(layer.word().parse(), Ok(layer));
         }
     }
 }

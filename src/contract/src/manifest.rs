@@ -47,6 +47,9 @@ pub struct Manifest {
     /// Which system calls it may use.
     #[serde(default)]
     pub profile: Profile,
+    /// What of `/proc` it sees.
+    #[serde(default)]
+    pub proc: Proc,
     /// It reaps its own children and handles SIGTERM as PID 1; else a reaper is PID 1 for it.
     #[serde(default)]
     pub reaps: bool,
@@ -111,6 +114,17 @@ pub enum Profile {
     Strict,
     /// For programs with i386 glibc, which knows only `socketcall`: filtered by sub-call.
     Glibc,
+}
+
+/// What of `/proc` a service sees. It is read-only, and its own processes are all that is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proc {
+    /// Its processes (`subset=pid`).
+    #[default]
+    Own,
+    /// The machine's numbers, too, such as `meminfo` and `cpuinfo`: for programs that do not run without.
+    Full,
 }
 
 /// What happens when a service ends by itself.

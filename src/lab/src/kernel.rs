@@ -59,6 +59,15 @@ impl Kernel {
         house::cache().join("kernel").join(self.word())
     }
 
+    /// The folder of the board that it is the kernel of.
+    #[must_use]
+    pub fn board(self) -> PathBuf {
+        house::top().join("board").join(match self {
+            Self::Quick => "qemu",
+            Self::Board => "ce4200",
+        })
+    }
+
     fn missing(self, file: &str) -> Error {
         let remedy = match self {
             Self::Quick => "make run fetches it",

@@ -86,6 +86,8 @@ const NETWORK: &str = "etc/shg/network.toml";
 const WHOLE: (&str, &str) = ("src/contract/tests/data/whole.toml", "usr/lib/shg/tests/whole.toml");
 /// The list of modules, in the order in which they are loaded.
 const MODULES: &str = "etc/modules";
+/// Where the board names the Landlock ABI of its kernel.
+const LANDLOCK: &str = "etc/shg/landlock";
 /// How many roots stay in `target/lab/root`: the variants of both kernels, and some of yesterday.
 const KEPT: usize = 12;
 
@@ -224,6 +226,7 @@ fn gateway(kernel: Kernel, variant: Variant) -> Result<Tree, Error> {
     if variant == Variant::Floors {
         tree.add(PLAY.0, Entry::File { permissions: 0o644, contents: PLAY.1.to_vec() });
     }
+    tree.add_file(LANDLOCK, 0o644, &kernel.board().join("landlock"))?;
     if variant.has_door() {
         tree.add_file(WHOLE.1, 0o644, &house::top().join(WHOLE.0))?;
     }

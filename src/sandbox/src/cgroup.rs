@@ -131,7 +131,7 @@ pub fn prepare<'s>(path: &str, settings: impl IntoIterator<Item = &'s Setting>) 
         }
     }
     for setting in settings {
-        // Not there, or refused: `holds` says so before the service runs.
+        // Not there, or refused: reading back says so before the service runs.
         let _ = fs::write(format!("{folder}/{}", setting.file), setting.value.as_str());
     }
     File::open(&folder).map(OwnedFd::from).map_err(outside("cannot open its cgroup"))
@@ -149,11 +149,11 @@ fn pass_on(folder: &str) {
     }
 }
 
-/// Does the kernel say what `setting` wants of the cgroup `path`?
+/// What the kernel says of the file of `setting` in the cgroup `path`; nothing where it has none.
 #[must_use]
-pub fn holds(path: &str, setting: &Setting) -> bool {
-    fs::read_to_string(format!("{ROOT}{path}/{}", setting.file))
-        .is_ok_and(|says| says.trim_end() == setting.value.as_str())
+pub fn says(path: &str, setting: &Setting) -> std::string::String {
+    let says = fs::read_to_string(format!("{ROOT}{path}/{}", setting.file));
+    says.map(|says| says.trim_end().to_owned()).unwrap_or_default()
 }
 
 /// Kills every process in the cgroup `path`, however many there are and whatever they do (Linux 5.14).

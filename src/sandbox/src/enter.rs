@@ -12,19 +12,21 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use contract::layer::Layer;
+use contract::layer::{Layer, Layers};
 use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::{Gid, Uid, close, fchown, pipe2, read};
 use sys::mount::attribute;
 use sys::{Errno, clone, descriptor};
 
-use crate::{Error, Plan, namespace};
+use crate::{Error, Plan, devices, namespace};
 
+mod fence;
 mod inside;
 mod places;
 mod step;
 
+pub use fence::ABI_MAX as LANDLOCK_MAX;
 pub use step::Step;
 
 /// Where descriptors go that the child needs itself, out of the way of the numbers that the service gets.
@@ -33,6 +35,10 @@ const ASIDE: i32 = 64;
 type Words<'p> = heapless::Vec<&'p CStr, WORDS>;
 const WORDS: usize = 16;
 const _: () = assert!(WORDS > contract::limit::ARGUMENTS && WORDS >= contract::limit::VARIABLES + 2);
+
+/// The child's word that all is on, and a bit in it for each layer that cannot be seen from outside.
+const APPLIED: u8 = 0x40;
+const TOLD: [(Layer, u8); 2] = [(Layer::NoNesting, 1), (Layer::Landlock, 2)];
 
 /// What the child gets.
 #[derive(Debug, Clone, Copy)]
@@ -49,8 +55,10 @@ pub struct Given<'d> {
     pub notify: BorrowedFd<'d>,
     /// The reaper's program; not used where the service reaps.
     pub reaper: BorrowedFd<'d>,
-    /// The layer to leave out: for tests; the firmware is built without the feature that heeds it.
-    pub without: Option<Layer>,
+    /// The Landlock ABI that the board names, 2 to [`LANDLOCK_MAX`].
+    pub landlock: u32,
+    /// Layers to leave out: for tests; the firmware is built without the feature that heeds it.
+    pub without: Layers,
 }
 
 /// A process that waits for its last word.
@@ -70,8 +78,8 @@ pub struct Entered {
 pub enum Report {
     /// Nothing yet.
     Nothing,
-    /// Every layer is on.
-    Applied,
+    /// Every layer was put on; these are the ones that only the child itself could try.
+    Applied(Layers),
     /// It could not go on, or is gone.
     Failed(Error),
 }
@@ -83,7 +91,11 @@ impl Entered {
         let mut told = [0; 4];
         match read(&self.applied, &mut told) {
             Err(Errno::EAGAIN) => Report::Nothing,
-            Ok(1) => Report::Applied,
+            Ok(1) => {
+                let [word, ..] = told;
+                let on = TOLD.into_iter().filter(|(_, bit)| word & bit != 0);
+                Report::Applied(on.fold(Layers::NONE, |set, (layer, _)| set.with(layer)))
+            }
             Ok(4) => {
                 let [step, low, high, _] = told;
                 let errno = i32::from(u16::from_le_bytes([low, high]));
@@ -113,6 +125,12 @@ fn word(pipe: BorrowedFd<'_>, word: &[u8]) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Outside`]: a call of the parent's failed. A child that was made already ends by itself, to be waited for like any other.
 pub fn enter(plan: &Plan, given: Given<'_>) -> Result<Entered, Error> {
+    if !left_out(given.without, Layer::Landlock) {
+        fence::check(given.landlock)?;
+    }
+    if !left_out(given.without, Layer::Devices) {
+        devices::guard(given.cgroup).map_err(outside("cannot guard its devices"))?;
+    }
     let (applied, child_applied) = pipe()?;
     let (child_go, go) = pipe()?;
     descriptor::set_nonblocking(applied.as_fd()).map_err(outside("no pipe"))?;
@@ -170,7 +188,7 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), Error> {
 }
 
 /// The namespaces to be made with the process. Not the network's, which is kept, and not the cgroup's (`inside.rs` says why).
-fn namespaces(without: Option<Layer>) -> CloneFlags {
+fn namespaces(without: Layers) -> CloneFlags {
     let with_layers = [
         (Layer::UserNamespace, CloneFlags::CLONE_NEWUSER),
         (Layer::PidNamespace, CloneFlags::CLONE_NEWPID),
@@ -191,6 +209,6 @@ fn write_of(pid: i32, file: &'static str, text: std::fmt::Arguments<'_>) -> Resu
 }
 
 /// Is this layer to be left out? Never, unless the feature for tests is on.
-fn left_out(without: Option<Layer>, layer: Layer) -> bool {
-    cfg!(feature = "weaken") && without == Some(layer)
+fn left_out(without: Layers, layer: Layer) -> bool {
+    cfg!(feature = "weaken") && without.has(layer)
 }

@@ -18,15 +18,20 @@ mod policy;
 
 pub mod cgroup;
 pub mod daemon;
+mod devices;
 mod enter;
+mod limits;
+mod mountinfo;
 mod namespace;
 mod read_back;
+mod seen;
 
 pub use calls::program;
-pub use enter::{Entered, Given, Report, Step, enter};
+pub use enter::{Entered, Given, LANDLOCK_MAX, Report, Step, enter};
 pub use namespace::Network;
 pub use plan::{Plan, Word};
-pub use read_back::{Seen, layers, look};
+pub use read_back::{Row, layers, rows};
+pub use seen::{Moment, Seen, look};
 
 use std::fmt;
 
@@ -39,6 +44,13 @@ pub enum Error {
     Outside(&'static str, Errno),
     /// A step inside failed.
     Inside(Step, Errno),
+    /// The kernel's Landlock is older than the board names: its ABI (0: none), and the one that is wanted.
+    Landlock {
+        /// What the kernel has.
+        has: u32,
+        /// What the board names.
+        wanted: u32,
+    },
     /// The manifest does not fit into a plan: which part.
     Manifest(&'static str),
 }
@@ -48,6 +60,9 @@ impl fmt::Display for Error {
         match self {
             Self::Outside(what, errno) => write!(f, "sandbox: {what}: {}", errno.desc()),
             Self::Inside(step, errno) => write!(f, "sandbox: {}: {}", step.word(), errno.desc()),
+            Self::Landlock { has, wanted } => {
+                write!(f, "landlock: the board names ABI {wanted}, this kernel has {has}")
+            }
             Self::Manifest(what) => write!(f, "sandbox: {what}"),
         }
     }

@@ -8,7 +8,7 @@ use std::ffi::CString;
 
 use contract::Name;
 use contract::limit::SERVICES;
-use contract::manifest::{Limits, Manifest};
+use contract::manifest::{Limits, Manifest, Proc};
 use contract::wires::{TENANT_UID_BASE, TENANT_UID_COUNT};
 use heapless::Vec as Bounded;
 use sys::privilege::Instruction;
@@ -42,8 +42,10 @@ pub struct Plan {
     pub arguments: Vec<Word>,
     /// Its environment.
     pub environment: Vec<Word>,
-    /// How its `/tmp` is mounted, where it has one.
-    pub(crate) tmp_options: Option<Word>,
+    /// The size of its `/tmp`, where it has one.
+    pub(crate) tmp_size: Option<Word>,
+    /// It sees the machine's numbers in `/proc`.
+    pub(crate) full_proc: bool,
     /// Its system call filter.
     pub filter: &'static [Instruction],
 }
@@ -78,7 +80,8 @@ impl Plan {
             reaps: manifest.reaps,
             arguments,
             environment,
-            tmp_options: tmp_options(manifest.limits.tmp_kib)?,
+            tmp_size: tmp_size(manifest.limits.tmp_kib)?,
+            full_proc: manifest.proc == Proc::Full,
             filter: calls::program(manifest.profile, manifest.reaches.routes),
         })
     }
@@ -104,14 +107,14 @@ fn word(text: &str) -> Result<Word, Error> {
     CString::new(text).map_err(|_| Error::Manifest("a word of the command holds a NUL"))
 }
 
-fn tmp_options(kib: u32) -> Result<Option<Word>, Error> {
-    (kib > 0).then(|| word(&format!("mode=1777,size={kib}k"))).transpose()
+fn tmp_size(kib: u32) -> Result<Option<Word>, Error> {
+    (kib > 0).then(|| word(&format!("{kib}k"))).transpose()
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::Plan;
-    use contract::manifest::{Cpu, Limits, Manifest, Memory, Profile, Rate, Ready, Restart, VERSION};
+    use contract::manifest::{Cpu, Limits, Manifest, Memory, Proc, Profile, Rate, Ready, Restart, VERSION};
     use contract::{Name, Text};
     use heapless::Vec;
 
@@ -125,6 +128,7 @@ pub(crate) mod tests {
             command: [Text::from("/hello"), Text::from("--verbose")].into_iter().collect(),
             environment: Vec::new(),
             profile: Profile::Strict,
+            proc: Proc::Own,
             reaps: false,
             autostart: true,
             restart: Restart::Always,

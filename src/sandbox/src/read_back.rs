@@ -1,255 +1,281 @@
-//! Reading a sandbox back from outside: what the kernel says of a process, and which layers that amounts to.
+//! Judging what was seen of a sandbox: each layer, what was wanted and what was found.
 //!
-//! In:  a process id and a plan. Out: the layers that are there.
+//! In:  what `seen.rs` saw, and the plan. Out: a row for each layer; the set of those that hold.
 //!
-//! `look` reads, `layers` judges; the judge is pure and doubts everything: a layer that cannot be seen is not there.
+//! Pure, and it doubts everything: a layer that cannot be seen is not there.
 //!
-//! Source: proc_pid_status(5), proc_pid_ns(5), proc_pid_mountinfo(5), proc_pid_fd(5), proc_pid_cgroup(5).
-
-use std::fs::{self, File};
-use std::io::Read;
+//! Source: see `seen.rs`.
 
 use contract::layer::{Layer, Layers};
 
-use crate::{Plan, cgroup, namespace};
-
-/// Kinds of namespaces, as they are called under `/proc/<pid>/ns`, each with its layer.
-const NAMESPACES: [(&str, Layer); 7] = [
-    ("user", Layer::UserNamespace),
-    ("pid", Layer::PidNamespace),
-    ("mnt", Layer::MountNamespace),
-    ("net", Layer::NetworkNamespace),
-    ("uts", Layer::UtsNamespace),
-    ("ipc", Layer::IpcNamespace),
-    ("cgroup", Layer::CgroupNamespace),
-];
+use crate::mountinfo::{Mount, mounts};
+use crate::seen::{Moment, NAMESPACES, Open, Seen};
+use crate::{Plan, limits};
 
 /// Descriptors above the standard ones that the service gets: the one for readiness.
 const OPEN_MAX: u32 = 3;
+/// What a service finds in `/dev`, each a mount of its own.
+const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
 
-/// What was seen of a process. Every text is as the kernel gave it; empty where it gave none.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// Its namespaces and ours, in the order of the kinds.
-    pub namespaces: [(String, String); 7],
-    /// The name of the network namespace that it should be in.
-    pub network: String,
-    /// `uid_map` and `gid_map`.
-    pub maps: [String; 2],
-    /// `status`.
-    pub status: String,
-    /// `mountinfo`.
-    pub mounts: String,
-    /// `cgroup`.
-    pub cgroup: String,
-    /// Layers of its cgroup of which a file does not say what it should.
-    pub unset: Layers,
-    /// Its descriptors: number, and whether exec closes it.
-    pub descriptors: Option<Vec<(u32, bool)>>,
-}
-
-/// Looks at the process `pid` outside, which should be as `plan` says, in the network namespace `network`.
-#[must_use]
-pub fn look<D: std::os::fd::AsFd>(pid: i32, plan: &Plan, network: &D) -> Seen {
-    let read = |file: &str| text(&format!("/proc/{pid}/{file}")).unwrap_or_default();
-    let link = |who: &str, kind: &str| {
-        let link = fs::read_link(format!("/proc/{who}/ns/{kind}"));
-        link.map(|link| link.to_string_lossy().into_owned()).unwrap_or_default()
-    };
-    let its = pid.to_string();
-    let unset = plan.cgroup_files.iter().filter(|setting| !cgroup::holds(&plan.cgroup, setting));
-    Seen {
-        namespaces: NAMESPACES.map(|(kind, _)| (link(&its, kind), link("self", kind))),
-        network: namespace::inode(network).map(|inode| format!("net:[{inode}]")).unwrap_or_default(),
-        maps: ["uid_map", "gid_map"].map(read),
-        status: read("status"),
-        mounts: read("mountinfo"),
-        cgroup: read("cgroup"),
-        unset: unset.filter_map(|setting| setting.layer).fold(Layers::NONE, Layers::with),
-        descriptors: descriptors(pid),
-    }
-}
-
-/// A file of the kernel's, whole. In pieces of a page: the kernel makes the text anew for each read, and a start waits for it.
-fn text(path: &str) -> Option<String> {
-    let mut file = File::open(path).ok()?;
-    let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
-    loop {
-        match file.read(&mut piece).ok()? {
-            0 => return String::from_utf8(bytes).ok(),
-            length => bytes.extend_from_slice(piece.get(..length)?),
-        }
-    }
-}
-
-fn descriptors(pid: i32) -> Option<Vec<(u32, bool)>> {
-    const O_CLOEXEC: u32 = 0o2_000_000; // asm-generic/fcntl.h
-    let mut found = Vec::new();
-    for entry in fs::read_dir(format!("/proc/{pid}/fd")).ok()? {
-        let number = entry.ok()?.file_name().to_string_lossy().parse().ok()?;
-        let text = text(&format!("/proc/{pid}/fdinfo/{number}"))?;
-        let flags = text.lines().find_map(|line| line.strip_prefix("flags:"))?;
-        found.push((number, u32::from_str_radix(flags.trim(), 8).ok()? & O_CLOEXEC != 0));
-    }
-    Some(found)
+/// One layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The layer.
+    pub layer: Layer,
+    /// What was wanted.
+    pub wanted: String,
+    /// What was found; empty where nothing can be seen.
+    pub found: String,
+    /// Is it there?
+    pub holds: bool,
 }
 
 /// Which layers that amounts to.
 #[must_use]
 pub fn layers(seen: &Seen, plan: &Plan) -> Layers {
-    Layer::ALL.into_iter().filter(|layer| is_on(*layer, seen, plan)).fold(Layers::NONE, Layers::with)
+    rows(seen, plan).into_iter().filter(|row| row.holds).fold(Layers::NONE, |set, row| set.with(row.layer))
 }
 
-fn is_on(layer: Layer, seen: &Seen, plan: &Plan) -> bool {
-    match layer {
-        Layer::UserNamespace => {
-            is_apart(layer, seen) && seen.maps.iter().all(|map| is_map(map, plan.id_map()))
-        }
+/// Each layer, in the order of [`Layer::ALL`].
+#[must_use]
+pub fn rows(seen: &Seen, plan: &Plan) -> Vec<Row> {
+    Layer::ALL.into_iter().map(|layer| row(layer, seen, plan)).collect()
+}
+
+fn row(layer: Layer, seen: &Seen, plan: &Plan) -> Row {
+    let (wanted, found, holds) = match layer {
+        Layer::UserNamespace => user_namespace(seen, plan),
         Layer::NetworkNamespace => {
-            is_apart(layer, seen) && pair(layer, seen).is_some_and(|(its, _)| *its == seen.network)
+            let (_, found, apart) = apart(layer, seen);
+            (seen.network.clone(), found.clone(), apart && found == seen.network)
         }
         Layer::PidNamespace
         | Layer::MountNamespace
         | Layer::UtsNamespace
         | Layer::IpcNamespace
-        | Layer::CgroupNamespace => is_apart(layer, seen),
-        // Hierarchy 0 is cgroup2; a kernel that has others lists them too.
+        | Layer::CgroupNamespace => apart(layer, seen),
         Layer::Cgroup => {
-            seen.cgroup.lines().any(|line| line.strip_prefix("0::") == Some(plan.cgroup.as_str()))
+            // Hierarchy 0 is cgroup2; a kernel that has others lists them too.
+            let found = seen.cgroup.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();
+            (plan.cgroup.clone(), found.to_owned(), found == plan.cgroup)
         }
-        Layer::MemoryMax | Layer::PidsMax | Layer::Cpu => !seen.unset.has(layer),
-        Layer::ReadOnlyRoot => mounts(seen)
-            .find(|mount| mount.place == "/")
-            .is_some_and(|root| root.has(&["ro", "nosuid", "nodev"])),
-        Layer::PrivateProc => {
-            let mut procs = mounts(seen).filter(|mount| mount.kind == "proc");
-            let flags = ["ro", "nosuid", "nodev", "noexec"];
-            let private = |mount: &Mount<'_>| {
-                mount.place == "/proc"
-                    && mount.has(&flags)
-                    && mount.is_made_with(&["hidepid=invisible", "subset=pid"])
-            };
-            procs.next().is_some_and(|mount| private(&mount)) && procs.next().is_none()
+        Layer::MemoryMax | Layer::PidsMax | Layer::Cpu => files(layer, seen, plan),
+        Layer::ReadOnlyRoot => mounted(seen, "/", None, &["ro", "nosuid", "nodev"], &[]),
+        Layer::PrivateProc => private_proc(seen, plan),
+        Layer::MinimalDev => minimal_dev(seen),
+        Layer::Mounts => all_mounts(seen, plan),
+        Layer::NoCapabilities => capabilities(seen),
+        Layer::NoNewPrivileges => field(seen, "NoNewPrivs", "1"),
+        Layer::Seccomp => field(seen, "Seccomp", "2"), // SECCOMP_MODE_FILTER
+        Layer::Descriptors => descriptors(seen),
+        Layer::ResourceLimits => resource_limits(seen, plan),
+        Layer::Devices => {
+            let word = |guarded| if guarded { "its program is attached" } else { "nothing" }.to_owned();
+            (word(true), word(seen.guarded), seen.guarded)
         }
-        Layer::MinimalDev => has_minimal_dev(seen),
-        Layer::NoCapabilities => ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]
-            .iter()
-            .all(|set| status(seen, set).is_some_and(|bits| bits.bytes().all(|digit| digit == b'0'))),
-        Layer::NoNewPrivileges => status(seen, "NoNewPrivs") == Some("1"),
-        Layer::Seccomp => status(seen, "Seccomp") == Some("2"), // SECCOMP_MODE_FILTER
-        Layer::Descriptors => seen
-            .descriptors
-            .as_ref()
-            .is_some_and(|found| found.iter().all(|(number, closes)| *number <= OPEN_MAX || *closes)),
-    }
+        Layer::NoNesting | Layer::Landlock => {
+            let holds = seen.told.has(layer);
+            let found = if holds { "tried inside, before it began" } else { "" };
+            ("tried inside, before it began".to_owned(), found.to_owned(), holds)
+        }
+    };
+    Row { layer, wanted, found, holds }
 }
 
-fn pair(layer: Layer, seen: &Seen) -> Option<&(String, String)> {
-    let place = NAMESPACES.iter().position(|(_, of)| *of == layer)?;
-    seen.namespaces.get(place)
-}
+/// Wanted, found, and whether that is enough.
+type Judged = (String, String, bool);
 
 /// Is its namespace another one than ours?
-fn is_apart(layer: Layer, seen: &Seen) -> bool {
-    pair(layer, seen).is_some_and(|(its, ours)| !its.is_empty() && !ours.is_empty() && its != ours)
+fn apart(layer: Layer, seen: &Seen) -> Judged {
+    let place = NAMESPACES.iter().position(|(_, of)| *of == layer);
+    let Some((its, ours)) = place.and_then(|place| seen.namespaces.get(place)) else {
+        return (String::new(), String::new(), false);
+    };
+    let apart = !its.is_empty() && !ours.is_empty() && its != ours;
+    (format!("not {ours}"), its.clone(), apart)
 }
 
-fn is_map(map: &str, want: [u32; 3]) -> bool {
-    let mut lines =
-        map.lines().map(|line| line.split_whitespace().map(str::parse).collect::<Result<Vec<u32>, _>>());
-    lines.next() == Some(Ok(want.to_vec())) && lines.next().is_none()
+fn user_namespace(seen: &Seen, plan: &Plan) -> Judged {
+    let (_, its, apart) = apart(Layer::UserNamespace, seen);
+    let [inside, outside, count] = plan.id_map();
+    let map = format!("{inside} {outside} {count}");
+    let found = seen.maps.each_ref().map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
+    let [uids, gids] = &found;
+    let holds = apart && *uids == map && *gids == map;
+    (format!("its own, uids and gids {map}"), format!("{its}, uids {uids}, gids {gids}"), holds)
 }
 
-fn status<'s>(seen: &'s Seen, key: &str) -> Option<&'s str> {
-    let line = seen.status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
-    Some(line.trim()).filter(|value| !value.is_empty())
-}
-
-/// One line of `mountinfo`.
-struct Mount<'m> {
-    place: &'m str,
-    options: &'m str,
-    kind: &'m str,
-    made_with: &'m str,
-}
-
-impl Mount<'_> {
-    fn has(&self, wanted: &[&str]) -> bool {
-        wanted.iter().all(|option| self.options.split(',').any(|has| has == *option))
+fn files(layer: Layer, seen: &Seen, plan: &Plan) -> Judged {
+    let of_layer = plan.cgroup_files.iter().enumerate().filter(|(_, setting)| setting.layer == Some(layer));
+    let (mut wanted, mut found, mut holds) = (Vec::new(), Vec::new(), true);
+    for (place, setting) in of_layer {
+        let says = seen.cgroup_files.get(place).map(String::as_str).unwrap_or_default();
+        holds &= says == setting.value.as_str();
+        wanted.push(format!("{} {}", setting.file, setting.value));
+        found.push(format!("{} {says}", setting.file));
     }
-
-    fn is_made_with(&self, wanted: &[&str]) -> bool {
-        wanted.iter().all(|option| self.made_with.split(',').any(|has| has == *option))
-    }
+    (wanted.join(", "), found.join(", "), holds && !wanted.is_empty())
 }
 
-fn mounts(seen: &Seen) -> impl Iterator<Item = Mount<'_>> {
-    seen.mounts.lines().filter_map(|line| {
-        // 36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue
-        let (mount, file_system) = line.split_once(" - ")?;
-        let mut fields = mount.split(' ').skip(4);
-        let (place, options) = (fields.next()?, fields.next()?);
-        let mut fields = file_system.split(' ');
-        let (kind, made_with) = (fields.next()?, fields.nth(1)?);
-        Some(Mount { place, options, kind, made_with })
-    })
+/// The first mount at `place`, and no other there.
+fn mounted(seen: &Seen, place: &str, kind: Option<&str>, options: &[&str], made_with: &[&str]) -> Judged {
+    let mut there = mounts(&seen.mounts).filter(|mount| mount.place == place);
+    let (first, second) = (there.next(), there.next());
+    let of_kind = |mount: &Mount<'_>| kind.is_none_or(|kind| mount.kind == kind);
+    let holds = second.is_none()
+        && first.is_some_and(|mount| of_kind(&mount) && mount.has(options) && mount.is_made_with(made_with));
+    let found = first.map(|mount| [mount.kind, mount.options, mount.made_with].join(" "));
+    let wanted = [kind.unwrap_or_default(), &options.join(","), &made_with.join(",")].join(" ");
+    (wanted.trim().to_owned(), found.unwrap_or_default(), holds)
+}
+
+fn private_proc(seen: &Seen, plan: &Plan) -> Judged {
+    let made_with: &[&str] =
+        if plan.full_proc { &["hidepid=invisible"] } else { &["hidepid=invisible", "subset=pid"] };
+    let options = ["ro", "nosuid", "nodev", "noexec"];
+    let (wanted, found, holds) = mounted(seen, "/proc", Some("proc"), &options, made_with);
+    (wanted, found, holds && mounts(&seen.mounts).filter(|mount| mount.kind == "proc").count() == 1)
 }
 
 /// A read-only tmpfs at `/dev`, and in it the five harmless devices and nothing else.
-fn has_minimal_dev(seen: &Seen) -> bool {
-    const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
-    let mut at_dev = mounts(seen).filter(|mount| mount.place == "/dev");
-    let is_ours =
-        at_dev.next().is_some_and(|dev| dev.kind == "tmpfs" && dev.has(&["ro", "nosuid", "noexec"]));
+fn minimal_dev(seen: &Seen) -> Judged {
+    let (wanted, found, holds) = mounted(seen, "/dev", Some("tmpfs"), &["ro", "nosuid", "noexec"], &[]);
     let below: Vec<_> =
-        mounts(seen).map(|mount| mount.place).filter(|place| place.starts_with("/dev/")).collect();
-    is_ours
-        && at_dev.next().is_none()
-        && below.len() == DEVICES.len()
-        && DEVICES.iter().all(|device| below.contains(device))
+        mounts(&seen.mounts).map(|mount| mount.place).filter(|place| place.starts_with("/dev/")).collect();
+    let same = below.len() == DEVICES.len() && DEVICES.iter().all(|device| below.contains(device));
+    let names = |list: &[&str]| {
+        list.iter().map(|name| name.trim_start_matches("/dev/")).collect::<Vec<_>>().join(" ")
+    };
+    (format!("{wanted}: {}", names(&DEVICES)), format!("{found}: {}", names(&below)), holds && same)
+}
+
+/// Nothing but what was planned, each as harmless as it can be.
+fn all_mounts(seen: &Seen, plan: &Plan) -> Judged {
+    let places = ["/", "/proc", "/dev"].into_iter().chain(plan.tmp_size.as_ref().map(|_| "/tmp"));
+    let places: Vec<&str> = places.chain(DEVICES).collect();
+    let harmless = |mount: &Mount<'_>| {
+        let flags: &[&str] = if DEVICES.contains(&mount.place) { &["nosuid"] } else { &["nosuid", "nodev"] };
+        places.contains(&mount.place) && mount.has(flags)
+    };
+    let all: Vec<Mount<'_>> = mounts(&seen.mounts).collect();
+    let bad: Vec<String> = all
+        .iter()
+        .filter(|mount| !harmless(mount))
+        .map(|mount| format!("{} {}", mount.place, mount.options))
+        .collect();
+    let wanted = format!("at most {} mounts, nosuid, nodev but for devices", places.len());
+    let found = if bad.is_empty() { format!("{} mounts, all harmless", all.len()) } else { bad.join("; ") };
+    (wanted, found, bad.is_empty() && !all.is_empty())
+}
+
+fn status<'s>(seen: &'s Seen, key: &str) -> &'s str {
+    let line = seen.status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    line.map(str::trim).unwrap_or_default()
+}
+
+fn field(seen: &Seen, key: &str, wanted: &str) -> Judged {
+    let found = status(seen, key);
+    (format!("{key} {wanted}"), format!("{key} {found}"), found == wanted)
+}
+
+fn capabilities(seen: &Seen) -> Judged {
+    let sets = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
+    let is_empty = |bits: &str| !bits.is_empty() && bits.bytes().all(|digit| digit == b'0');
+    let full: Vec<String> = sets
+        .into_iter()
+        .filter(|set| !is_empty(status(seen, set)))
+        .map(|set| format!("{set} {}", status(seen, set)))
+        .collect();
+    let found = if full.is_empty() { "every set empty".to_owned() } else { full.join(", ") };
+    ("every set empty".to_owned(), found, full.is_empty())
+}
+
+fn descriptors(seen: &Seen) -> Judged {
+    let ids: Vec<u32> = mounts(&seen.mounts).map(|mount| mount.id).collect();
+    let of_kernel = |open: &Open| {
+        ["pipe:", "socket:", "anon_inode:", "/memfd:"].iter().any(|kind| open.leads_to.starts_with(kind))
+    };
+    // What a running service opened by itself lies on its own mounts, or nowhere.
+    let inside =
+        |open: &Open| seen.moment == Moment::Running && (of_kernel(open) || ids.contains(&open.mount));
+    let Some(all) = &seen.descriptors else { return ("0 to 3".to_owned(), String::new(), false) };
+    let leaks: Vec<String> = all
+        .iter()
+        .filter(|open| open.number > OPEN_MAX && !open.closes && !inside(open))
+        .map(|open| format!("{} {}", open.number, open.leads_to))
+        .collect();
+    let wanted = match seen.moment {
+        Moment::Waiting => "0 to 3, all others closed by exec",
+        Moment::Running => "0 to 3, and what it opened inside",
+    };
+    let found =
+        if leaks.is_empty() { format!("{} open, none leads out", all.len()) } else { leaks.join("; ") };
+    (wanted.to_owned(), found, leaks.is_empty())
+}
+
+fn resource_limits(seen: &Seen, plan: &Plan) -> Judged {
+    let (mut wanted, mut found, mut holds) = (Vec::new(), Vec::new(), true);
+    for (_, name, limit) in limits::all(plan) {
+        let line = seen.limits.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        let mut words = line.split_whitespace();
+        let (soft, hard) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let number = |word: &str| word.parse::<u64>().ok();
+        // A service may lower its own, and nobody can raise what is hard.
+        holds &=
+            number(hard).is_some_and(|hard| hard <= limit) && number(soft).is_some_and(|soft| soft <= limit);
+        wanted.push(format!("{} {limit}", name.trim_start_matches("Max ")));
+        found.push(hard.to_owned());
+    }
+    (wanted.join(", "), found.join(", "), holds)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{NAMESPACES, Seen, layers};
-    use crate::Plan;
+    use super::{layers, rows};
     use crate::plan::tests::manifest;
+    use crate::seen::{Moment, NAMESPACES, Open, Seen};
+    use crate::{Plan, limits};
     use contract::layer::{Layer, Layers};
 
+    fn open(number: u32, closes: bool, leads_to: &str, mount: u32) -> Open {
+        Open { number, closes, leads_to: leads_to.to_owned(), mount }
+    }
+
     /// What a whole sandbox looks like; mountinfo and status are from the board kernel.
-    fn whole() -> Seen {
+    fn whole(plan: &Plan) -> Seen {
         let mut number = 0;
         let namespaces = NAMESPACES.map(|(kind, _)| {
             number += 1;
             (format!("{kind}:[40265321{number}]"), format!("{kind}:[4026531{number}]"))
         });
+        let limit = |(_, name, limit)| format!("{name:<26}{limit:<21}{limit:<21}units\n");
         Seen {
+            moment: Moment::Waiting,
             network: namespaces[3].0.clone(),
             namespaces,
             maps: ["         0    1048576      65536\n", "         0    1048576      65536\n"]
                 .map(str::to_owned),
             status: include_str!("../tests/data/status").to_owned(),
             mounts: include_str!("../tests/data/mountinfo").to_owned(),
+            limits: limits::all(plan).map(limit).concat(),
             cgroup: "0::/slices/demo/hello\n".to_owned(),
-            unset: Layers::NONE,
-            descriptors: Some(vec![(0, false), (1, false), (2, false), (3, false), (7, true)]),
+            cgroup_files: plan.cgroup_files.iter().map(|setting| setting.value.to_string()).collect(),
+            descriptors: Some(vec![
+                open(0, false, "/dev/null", 64),
+                open(3, false, "pipe:[7]", 15),
+                open(7, true, "/", 2),
+            ]),
+            guarded: true,
+            told: Layers::NONE.with(Layer::NoNesting).with(Layer::Landlock),
         }
     }
 
     #[test]
     fn a_whole_sandbox_has_every_layer() {
         let plan = Plan::new(&manifest(), 0).unwrap();
-        let missing: Vec<_> =
-            Layer::ALL.into_iter().filter(|layer| !layers(&whole(), &plan).has(*layer)).collect();
+        let missing: Vec<_> = rows(&whole(&plan), &plan).into_iter().filter(|row| !row.holds).collect();
         assert_eq!(missing, []);
-        assert_eq!(
-            layers(&Seen::default(), &plan)
-                .iter()
-                .filter(|layer| !matches!(layer, Layer::MemoryMax | Layer::PidsMax | Layer::Cpu))
-                .count(),
-            0,
-            "what cannot be seen is not there"
-        );
+        assert_eq!(layers(&Seen::default(), &plan), Layers::NONE, "what cannot be seen is not there");
     }
 
     #[test]
@@ -261,8 +287,12 @@ mod tests {
             assert!(text.contains(from), "{from}");
             *text = text.replace(from, to);
         };
+        let unset = |seen: &mut Seen, layer: Layer| {
+            let place = plan.cgroup_files.iter().position(|setting| setting.layer == Some(layer)).unwrap();
+            seen.cgroup_files[place] = "max".to_owned();
+        };
         for layer in Layer::ALL {
-            let mut seen = whole();
+            let mut seen = whole(&plan);
             match layer {
                 Layer::UserNamespace => same(&mut seen, 0),
                 Layer::PidNamespace => same(&mut seen, 1),
@@ -272,19 +302,50 @@ mod tests {
                 Layer::IpcNamespace => same(&mut seen, 5),
                 Layer::CgroupNamespace => same(&mut seen, 6),
                 Layer::Cgroup => seen.cgroup = "0::/gateway/supervisor\n".to_owned(),
-                Layer::MemoryMax | Layer::PidsMax | Layer::Cpu => seen.unset = Layers::NONE.with(layer),
+                Layer::MemoryMax | Layer::PidsMax | Layer::Cpu => unset(&mut seen, layer),
                 Layer::ReadOnlyRoot => swap(&mut seen.mounts, " / / ro,", " / / rw,"),
                 Layer::PrivateProc => swap(&mut seen.mounts, "hidepid=invisible,", ""),
-                Layer::MinimalDev => swap(&mut seen.mounts, "/dev/full", "/dev/mem"),
+                Layer::MinimalDev => swap(&mut seen.mounts, "/dev ro,", "/dev rw,"),
                 Layer::NoCapabilities => {
                     swap(&mut seen.status, "CapBnd:\t0000000000000000", "CapBnd:\t0000000000000400")
                 }
                 Layer::NoNewPrivileges => swap(&mut seen.status, "NoNewPrivs:\t1", "NoNewPrivs:\t0"),
                 Layer::Seccomp => swap(&mut seen.status, "Seccomp:\t2", "Seccomp:\t0"),
-                Layer::Descriptors => seen.descriptors = Some(vec![(0, false), (4, false)]),
+                Layer::Descriptors => seen.descriptors = Some(vec![open(4, false, "pipe:[9]", 15)]),
+                Layer::NoNesting | Layer::Landlock => seen.told = seen.told.without(layer),
+                Layer::Mounts => seen.mounts.push_str("70 61 0:9 / /more rw,nosuid,nodev - tmpfs tmpfs rw\n"),
+                Layer::ResourceLimits => {
+                    swap(&mut seen.limits, "Max core file size        0 ", "Max core file size        9 ")
+                }
+                Layer::Devices => seen.guarded = false,
             }
             let found = layers(&seen, &plan);
             assert_eq!(found, Layers::all().without(layer), "{}", layer.word());
         }
+    }
+
+    #[test]
+    fn what_a_service_opens_by_itself_is_no_leak_and_what_leads_out_is() {
+        let plan = Plan::new(&manifest(), 0).unwrap();
+        let table = [
+            ("a file of its image", open(9, false, "/hello", 61), true),
+            ("a socket", open(9, false, "socket:[8]", 9), true),
+            ("a folder of the gateway's", open(9, false, "/sys/fs/cgroup", 29), false),
+        ];
+        for (what, descriptor, holds) in table {
+            let descriptors = Some(vec![descriptor]);
+            let seen = Seen { moment: Moment::Running, descriptors, ..whole(&plan) };
+            assert_eq!(layers(&seen, &plan).has(Layer::Descriptors), holds, "{what}");
+        }
+    }
+
+    #[test]
+    fn the_machines_numbers_are_for_whom_they_were_granted() {
+        let mut manifest = manifest();
+        let mut seen = whole(&Plan::new(&manifest, 0).unwrap());
+        seen.mounts = seen.mounts.replace(",subset=pid", "");
+        assert!(!layers(&seen, &Plan::new(&manifest, 0).unwrap()).has(Layer::PrivateProc));
+        manifest.proc = contract::manifest::Proc::Full;
+        assert!(layers(&seen, &Plan::new(&manifest, 0).unwrap()).has(Layer::PrivateProc));
     }
 }

@@ -20,7 +20,7 @@ use contender::{Contender, Round, scratch};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
-use sandbox::{Entered, Network, Report, cgroup, enter, layers, look};
+use sandbox::{Entered, Moment, Network, Report, cgroup, enter, layers, look};
 use stage::{LIMIT_MS, Stage, enter_stage, manifest, without_controllers};
 
 /// CPU time of a start, in microseconds.
@@ -54,9 +54,10 @@ impl Ours {
         let given = self.stage.given_with(root.as_fd(), group.as_fd());
         let entered = enter(plan, given).unwrap();
         assert!(sys::descriptor::wait_readable(entered.applied.as_fd(), LIMIT_MS).unwrap(), "no word");
-        assert_eq!(entered.report(), Report::Applied);
+        let Report::Applied(told) = entered.report() else { panic!("not applied") };
         if read_back {
-            let seen = layers(&look(entered.pid, plan, &self.stage.network.namespace), plan);
+            let seen =
+                layers(&look(entered.pid, plan, &self.stage.network.namespace, told, Moment::Waiting), plan);
             assert_eq!(
                 seen.iter().chain(self.stage.unseen.iter()).count(),
                 contract::layer::Layer::ALL.len()

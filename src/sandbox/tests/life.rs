@@ -6,6 +6,7 @@ mod stage;
 
 use std::os::fd::AsFd;
 
+use contract::layer::Layers;
 use nix::sys::wait::WaitStatus;
 use sandbox::{Error, Report, Step};
 use stage::{Stage, end, enter_stage, last, manifest};
@@ -13,8 +14,8 @@ use sys::Errno;
 
 /// Lets it run, and returns how it ended and all that it wrote.
 fn live(stage: Stage) -> (WaitStatus, String) {
-    let (entered, report) = stage.enter(None);
-    assert_eq!(report, Report::Applied);
+    let (entered, report) = stage.enter(Layers::NONE);
+    assert!(matches!(report, Report::Applied(_)), "{report:?}");
     entered.go().unwrap();
     (last(&entered), stage.written())
 }
@@ -100,7 +101,7 @@ fn what_fails_inside_is_told_with_its_step() {
         return;
     }
     let empty = || sys::mount::Draft::new(c"tmpfs").unwrap().mount(0).unwrap();
-    let (entered, report) = Stage::new(&manifest("exit 0")).with_root(empty()).enter(None);
+    let (entered, report) = Stage::new(&manifest("exit 0")).with_root(empty()).enter(Layers::NONE);
     assert_eq!(report, Report::Failed(Error::Inside(Step::Proc, Errno::ENOENT)), "a root without /proc");
     assert!(matches!(end(entered), WaitStatus::Exited(_, 126)));
 
@@ -117,13 +118,13 @@ fn a_child_does_not_outlive_whoever_has_the_last_word() {
         return;
     }
     let stage = Stage::new(&manifest("echo it ran"));
-    let (entered, report) = stage.enter(None);
-    assert_eq!(report, Report::Applied);
+    let (entered, report) = stage.enter(Layers::NONE);
+    assert!(matches!(report, Report::Applied(_)), "{report:?}");
     // A second one was made while the first waits: its copies of the pipes must not keep the first alive.
     let mut another = manifest("exit 0");
     another.name = contract::Name::new("another").unwrap();
     let other = Stage::new(&another);
-    let (second, _) = other.enter(None);
+    let (second, _) = other.enter(Layers::NONE);
     assert!(matches!(end(second), WaitStatus::Exited(_, 126)));
     let waits = sys::descriptor::wait_readable(entered.pidfd.as_fd(), 0);
     assert_eq!(waits, Ok(false), "it still waits");
@@ -148,7 +149,7 @@ fn a_start_after_a_kill_lives() {
         return;
     }
     let stage = Stage::new(&manifest("exec sleep 1000"));
-    let (entered, _) = stage.enter(None);
+    let (entered, _) = stage.enter(Layers::NONE);
     entered.go().unwrap();
     sandbox::cgroup::kill(&stage.plan.cgroup).unwrap();
     assert!(matches!(last(&entered), WaitStatus::Signaled(..)));
@@ -182,6 +183,7 @@ fn an_error_says_what_it_was_for() {
         (Error::Outside("cannot map its ids", Errno::EPERM), "sandbox: cannot map its ids: "),
         (Error::Inside(Step::Proc, Errno::ENOENT), "sandbox: cannot mount /proc: "),
         (Error::Manifest("no such slot"), "sandbox: no such slot"),
+        (Error::Landlock { has: 2, wanted: 6 }, "landlock: the board names ABI 6, this kernel has 2"),
     ];
     for (error, text) in table {
         assert!(error.to_string().starts_with(text), "{error}");

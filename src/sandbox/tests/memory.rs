@@ -7,6 +7,7 @@ mod stage;
 
 use std::os::fd::AsFd;
 
+use contract::layer::Layers;
 use nix::sys::wait::WaitStatus;
 use sandbox::{Report, enter};
 use stage::{Stage, enter_stage, last, manifest};
@@ -21,13 +22,13 @@ fn a_start_asks_for_no_memory() {
         return;
     }
     let stage = Stage::new(&manifest("test -e /dev/null -a -d /proc/self"));
-    let given = stage.given(None);
+    let given = stage.given(Layers::NONE);
     HEAP.lock();
     // From here on even a failed assertion would ask for memory: only numbers come out, as the exit code.
     let code = match enter(&stage.plan, given) {
         Err(_) => 2,
         Ok(entered) => match sys::descriptor::wait_readable(entered.applied.as_fd(), stage::LIMIT_MS) {
-            Ok(true) if entered.report() == Report::Applied && entered.go().is_ok() => {
+            Ok(true) if matches!(entered.report(), Report::Applied(_)) && entered.go().is_ok() => {
                 if matches!(last(&entered), WaitStatus::Exited(_, 0)) { 0 } else { 4 }
             }
             _ => 3,

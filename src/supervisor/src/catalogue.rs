@@ -5,7 +5,7 @@
 //! With the feature `rehearsal`, which the firmware is built without, there are more (`catalogue/rehearsal.rs`).
 
 use contract::frame;
-use contract::layer::Layer;
+use contract::layer::Layers;
 use contract::manifest::Manifest;
 use contract::slice::{Slice, Slices};
 
@@ -16,15 +16,15 @@ include!(concat!(env!("OUT_DIR"), "/manifests.rs"));
 pub struct Entry {
     /// What it is and needs.
     pub manifest: Manifest,
-    /// The layer that it goes without: for rehearsals; `None` in the firmware, where nothing would heed it.
-    pub without: Option<Layer>,
+    /// The layers that it goes without: for rehearsals; none in the firmware, where nothing would heed it.
+    pub without: Layers,
 }
 
 /// Every service, in the order of the names of their folders; their places follow from it.
 pub fn entries() -> impl Iterator<Item = Entry> {
     // They were encoded by the same types when this was built.
     let built_in = MANIFESTS.iter().filter_map(|bytes| frame::decode(bytes).ok());
-    let built_in = built_in.map(|manifest| Entry { manifest, without: None });
+    let built_in = built_in.map(|manifest| Entry { manifest, without: Layers::NONE });
     #[cfg(feature = "rehearsal")]
     let built_in = rehearsal::entries(built_in);
     built_in
@@ -62,10 +62,14 @@ mod tests {
         assert!(names.contains("hello"));
         assert_eq!(names.len(), super::entries().count(), "no two have the same name");
         #[cfg(feature = "rehearsal")]
-        assert_eq!(names.iter().filter(|name| name.starts_with("no-")).count(), 18, "one for each layer");
+        assert_eq!(
+            names.iter().filter(|name| name.starts_with("no-")).count(),
+            contract::layer::Layer::ALL.len(),
+            "one for each layer"
+        );
         #[cfg(not(feature = "rehearsal"))]
         assert!(
-            super::entries().all(|entry| entry.without.is_none())
+            super::entries().all(|entry| entry.without == contract::layer::Layers::NONE)
                 && super::entries().count() == super::MANIFESTS.len()
         );
     }

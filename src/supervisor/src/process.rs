@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use contract::Name;
 use contract::control::{self, Kind, State};
-use contract::layer::Layer;
+use contract::layer::Layers;
 use contract::limit::NAME_BYTES;
 use contract::manifest::Manifest;
 use log::warn;
@@ -66,8 +66,8 @@ pub struct Tenant {
     pub slot: u8,
     /// Its isolation, computed once.
     pub plan: Plan,
-    /// The layer that it goes without, in a rehearsal.
-    pub without: Option<Layer>,
+    /// The layers that it goes without, in a rehearsal.
+    pub without: Layers,
     /// Its network, once it was made; kept over restarts.
     pub network: Option<Network>,
     /// Its root, while a start is being prepared.

@@ -13,7 +13,7 @@ use contract::manifest::{Manifest, Ready};
 use contract::{Name, Text, attach, mount};
 use log::{info, warn};
 use nix::sys::signal::Signal;
-use sandbox::{Network, Report, cgroup, daemon, enter, layers, look};
+use sandbox::{LANDLOCK_MAX, Moment, Network, Report, cgroup, daemon, enter, layers, look};
 use sys::{Errno, pidfd};
 
 use crate::Error;
@@ -23,6 +23,8 @@ use crate::life::Event;
 use crate::process::{Process, What, label};
 use crate::record::Record;
 
+/// Where the board names the Landlock ABI that its kernel has.
+const LANDLOCK: &str = "/etc/shg/landlock";
 /// The program that is PID 1 inside.
 pub const REAPER: &str = "/usr/lib/shg/reaper";
 
@@ -121,7 +123,7 @@ impl House {
             .map_err(|error| Error::System(REAPER, Errno::from_raw(error.raw_os_error().unwrap_or(0))))?;
         // Layers that are files of the cgroup are left out here in a rehearsal, all others inside.
         let left_out =
-            |setting: &&cgroup::Setting| setting.layer.is_some() && setting.layer == tenant.without;
+            |setting: &&cgroup::Setting| setting.layer.is_some_and(|layer| tenant.without.has(layer));
         let settings = tenant.plan.cgroup_files.iter().filter(|setting| !left_out(setting));
         let group = cgroup::fresh(&tenant.plan.cgroup, settings)?;
         let entered = enter(
@@ -133,6 +135,7 @@ impl House {
                 output: process.ring.writer.as_fd(),
                 notify: process.note.1.as_fd(),
                 reaper: reaper.as_fd(),
+                landlock: landlock_abi(),
                 without: tenant.without,
             },
         )?;
@@ -154,7 +157,7 @@ impl House {
         let What::Tenant(tenant) = &mut process.what else { return None };
         let ready = tenant.manifest.ready;
         let Some(entered) = tenant.entered.take() else { return runs(process, ready) };
-        match entered.report() {
+        let told = match entered.report() {
             Report::Nothing => {
                 tenant.entered = Some(entered);
                 return None;
@@ -166,10 +169,11 @@ impl House {
                 warn!("{}: {error}", process.name);
                 return Some(Event::Broken);
             }
-            Report::Applied => {}
-        }
+            Report::Applied(layers) => layers,
+        };
         let network = tenant.network.as_ref()?;
-        let found = layers(&look(entered.pid, &tenant.plan, &network.namespace), &tenant.plan);
+        let seen = look(entered.pid, &tenant.plan, &network.namespace, told, Moment::Waiting);
+        let found = layers(&seen, &tenant.plan);
         process.record.layers = found;
         let mut missing = Layers::all().iter().filter(|layer| !found.has(*layer)).map(|layer| layer.word());
         if let Some(first) = missing.next() {
@@ -230,6 +234,12 @@ pub(crate) fn attach_ask(name: &Name, manifest: &Manifest, slot: u8) -> attach::
             ceiling_down_kbit_s: down.ceiling_kbit_s,
         }),
     }
+}
+
+/// The Landlock ABI that the board names, in a file of one number; without it the newest that we know: fail closed.
+fn landlock_abi() -> u32 {
+    let named = fs::read_to_string(LANDLOCK).ok();
+    named.and_then(|text| text.trim_end().parse().ok()).unwrap_or(LANDLOCK_MAX)
 }
 
 /// Adopted between its last word and being noted as ready: it runs, or it has not had that word and ends.

@@ -18,8 +18,10 @@ pub mod ppp;
 pub mod seqpacket;
 pub mod wall;
 
+pub mod bpf;
 pub mod clone;
 pub mod exec;
+pub mod landlock;
 pub mod loop_device;
 pub mod mount;
 pub mod pidfd;

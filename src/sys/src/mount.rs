@@ -42,18 +42,29 @@ pub fn copy(path: &CStr) -> Result<OwnedFd, Errno> {
     taken(unsafe { libc::syscall(libc::SYS_open_tree, AT_FDCWD, path.as_ptr(), flags) })
 }
 
-/// Attaches the detached mount at `path`.
+/// Attaches the detached mount at `path`, which begins at `folder`. A link at its end is not followed.
 ///
 /// # Errors
 /// `ENOENT`, `ENOTDIR`: no such place, or a file where a folder is needed. `EINVAL`: not a detached mount. `EPERM`.
-pub fn attach(mount: BorrowedFd<'_>, path: &CStr) -> Result<(), Errno> {
-    const MOVE_MOUNT_F_EMPTY_PATH: libc::c_uint = 4;
+pub fn attach(mount: BorrowedFd<'_>, folder: BorrowedFd<'_>, path: &CStr) -> Result<(), Errno> {
+    const FROM_EMPTY_PATH: libc::c_uint = 4; // MOVE_MOUNT_F_EMPTY_PATH
+    move_mount(mount, folder.as_raw_fd(), path, FROM_EMPTY_PATH)
+}
+
+/// Attaches the detached mount at `place` itself.
+///
+/// # Errors
+/// As [`attach`].
+pub fn attach_at(mount: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<(), Errno> {
+    const BOTH_EMPTY_PATHS: libc::c_uint = 4 | 0x40; // MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH
+    move_mount(mount, place.as_raw_fd(), c"", BOTH_EMPTY_PATHS)
+}
+
+fn move_mount(mount: BorrowedFd<'_>, to: RawFd, path: &CStr, flags: libc::c_uint) -> Result<(), Errno> {
     let empty = c"".as_ptr();
-    let flags = MOVE_MOUNT_F_EMPTY_PATH;
     // SAFETY: two null-terminated paths; the rest are integers.
-    let answer = unsafe {
-        libc::syscall(libc::SYS_move_mount, mount.as_raw_fd(), empty, AT_FDCWD, path.as_ptr(), flags)
-    };
+    let answer =
+        unsafe { libc::syscall(libc::SYS_move_mount, mount.as_raw_fd(), empty, to, path.as_ptr(), flags) };
     Errno::result(answer).map(drop)
 }
 

@@ -9,18 +9,18 @@
 
 use std::ffi::CStr;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use contract::layer::Layer;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::setrlimit;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, read, setgroups, sethostname, setresgid, setresuid, setsid};
 use sys::{Errno, descriptor, exec, privilege};
 
-use super::{ASIDE, Given, Step, Words, left_out, places};
+use super::{ASIDE, Given, Step, Words, fence, left_out, places};
 use crate::Plan;
 use crate::plan::NOTIFY_FD;
 
@@ -46,7 +46,7 @@ pub(super) fn run(plan: &Plan, inside: &Inside<'_>, arguments: &Words<'_>, envir
         let _ = descriptor::write(&inside.applied, &[step as u8, low, high, 0]);
         return CANNOT_RUN;
     }
-    if descriptor::write(&inside.applied, b"y").is_err() || !hear(inside.go, b'g') {
+    if descriptor::write(&inside.applied, &[told(&inside.given)]).is_err() || !hear(inside.go, b'g') {
         return CANNOT_RUN; // The supervisor is gone; so are we, and not as a service that has done its work.
     }
     let errno = match (plan.reaps, arguments.first()) {
@@ -73,6 +73,22 @@ fn hear(go: BorrowedFd<'_>, word: u8) -> bool {
     }
 }
 
+/// The word that all is on, with those layers in it that only the child itself can try.
+fn told(given: &Given<'_>) -> u8 {
+    let on =
+        |(layer, _): &(Layer, u8)| hangs_on(*layer).iter().all(|needed| !left_out(given.without, *needed));
+    super::TOLD.into_iter().filter(on).fold(super::APPLIED, |word, (_, bit)| word | bit)
+}
+
+/// What has to be on for a layer that the child tries itself: it, and what it is made of.
+fn hangs_on(layer: Layer) -> &'static [Layer] {
+    if layer == Layer::Landlock {
+        &[Layer::Landlock, Layer::NoNewPrivileges, Layer::MountNamespace]
+    } else {
+        &[Layer::NoNesting, Layer::UserNamespace]
+    }
+}
+
 fn put_on(plan: &Plan, inside: &Inside<'_>) -> Result<(), (Step, Errno)> {
     let given = &inside.given;
     let at = |step| move |errno| (step, errno);
@@ -88,16 +104,28 @@ fn put_on(plan: &Plan, inside: &Inside<'_>) -> Result<(), (Step, Errno)> {
     if !weak(Layer::UtsNamespace) {
         sethostname(plan.name.as_str()).map_err(at(Step::Names))?;
     }
-    if !weak(Layer::UserNamespace) {
-        forbid_nesting().map_err(at(Step::Nesting))?;
-    }
+    let mount_limit = match hangs_on(Layer::NoNesting).iter().any(|layer| weak(*layer)) {
+        false => Some(limit_namespaces().map_err(at(Step::Nesting))?),
+        true => None,
+    };
     if !weak(Layer::MountNamespace) {
         places::move_in(plan, given)?;
     }
-    descriptors(inside).map_err(at(Step::Descriptors))?;
-    limits(plan).map_err(at(Step::Limits))?;
+    let fenced = hangs_on(Layer::Landlock).iter().all(|layer| !weak(*layer));
+    let outside = fenced.then(fence::somewhere_else).transpose().map_err(at(Step::Landlock))?;
+    if let Some(mut file) = mount_limit {
+        limit(&mut file, b"0").map_err(at(Step::Nesting))?;
+    }
+    descriptors(inside, outside.as_ref().map(AsFd::as_fd)).map_err(at(Step::Descriptors))?;
+    if !weak(Layer::ResourceLimits) {
+        limits(plan).map_err(at(Step::Limits))?;
+    }
     capabilities(given).map_err(at(Step::Capabilities))?;
-    // Without no_new_privs and without capabilities nobody may load a filter.
+    // Without no_new_privs and without capabilities nobody may put up a fence, nor load a filter.
+    if let Some(outside) = outside {
+        let reaper = (!plan.reaps).then_some(inside.reaper);
+        fence::put_up(given.landlock, reaper, outside.as_fd()).map_err(at(Step::Landlock))?;
+    }
     if !weak(Layer::Seccomp) && !weak(Layer::NoNewPrivileges) {
         privilege::load_filter(plan.filter).map_err(at(Step::Filter))?;
     }
@@ -116,14 +144,54 @@ fn become_user() -> Result<(), Errno> {
     prctl::set_dumpable(false)
 }
 
-/// A second lock, beside the filter, on user namespaces in this one: the way to every right over the kernel's dark corners (attack 10).
-fn forbid_nesting() -> Result<(), Errno> {
-    let write = |mut file: File| file.write_all(b"0");
-    let done = File::options().write(true).open("/proc/sys/user/max_user_namespaces").and_then(write);
-    done.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+/// Limits of its user namespace: no namespace of any kind below (a second lock beside the filter, for they are the way to every right
+/// over the kernel's dark corners: attack 10), and so many watches of files that no other service's are touched (attack 22).
+///
+/// Source: namespaces(7), `/proc/sys/user`; inotify(7).
+const NAMESPACE_LIMITS: [(&str, &[u8]); 9] = [
+    ("/proc/sys/user/max_user_namespaces", b"0"),
+    ("/proc/sys/user/max_net_namespaces", b"0"),
+    ("/proc/sys/user/max_pid_namespaces", b"0"),
+    ("/proc/sys/user/max_ipc_namespaces", b"0"),
+    ("/proc/sys/user/max_uts_namespaces", b"0"),
+    ("/proc/sys/user/max_cgroup_namespaces", b"0"),
+    ("/proc/sys/user/max_time_namespaces", b"0"),
+    ("/proc/sys/user/max_inotify_instances", b"64"),
+    ("/proc/sys/user/max_inotify_watches", b"4096"),
+];
+
+/// A mount without a place counts as a namespace, too: this one comes once everything is mounted.
+const MOUNT_NAMESPACES: &str = "/proc/sys/user/max_mnt_namespaces";
+
+fn limit_namespaces() -> Result<File, Errno> {
+    for (path, value) in NAMESPACE_LIMITS {
+        match open_limit(path) {
+            Err(Errno::ENOENT) => {} // A kernel without that kind of namespace.
+            file => limit(&mut file?, value)?,
+        }
+    }
+    open_limit(MOUNT_NAMESPACES)
 }
 
-fn descriptors(inside: &Inside<'_>) -> Result<(), Errno> {
+fn open_limit(path: &str) -> Result<File, Errno> {
+    File::options().read(true).write(true).open(path).map_err(errno)
+}
+
+/// Sets a limit, and reads it back.
+fn limit(file: &mut File, value: &[u8]) -> Result<(), Errno> {
+    file.write_all(value).map_err(errno)?;
+    let mut said = [0; 16];
+    file.rewind().map_err(errno)?;
+    let length = file.read(&mut said).map_err(errno)?;
+    let holds = said.get(..length).map(<[u8]>::trim_ascii_end) == Some(value);
+    if holds { Ok(()) } else { Err(Errno::ENOTRECOVERABLE) }
+}
+
+fn errno(error: std::io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(0))
+}
+
+fn descriptors(inside: &Inside<'_>, outside: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
     let given = &inside.given;
     standard(given)?;
     if left_out(given.without, Layer::Descriptors) {
@@ -131,7 +199,8 @@ fn descriptors(inside: &Inside<'_>) -> Result<(), Errno> {
     }
     // Closed now and not at exec: reading back looks at every one that is open, and the supervisor has hundreds.
     let first = NOTIFY_FD.unsigned_abs() + 1;
-    descriptor::close_from(first, [inside.applied, inside.go, inside.reaper])
+    let outside = outside.unwrap_or(inside.reaper);
+    descriptor::close_from(first, [inside.applied, inside.go, inside.reaper, outside])
 }
 
 /// Puts 0 to 2 and the notify descriptor at their places.
@@ -151,18 +220,9 @@ fn standard(given: &Given<'_>) -> Result<(), Errno> {
 }
 
 fn limits(plan: &Plan) -> Result<(), Errno> {
-    let descriptors = plan.limits.descriptors.into();
-    for (resource, limit) in [
-        (Resource::RLIMIT_NOFILE, descriptors),
-        (Resource::RLIMIT_CORE, 0),
-        (Resource::RLIMIT_RTPRIO, 0),
-        (Resource::RLIMIT_NICE, 0),
-        // What may be pinned; the rest counts as memory of its cgroup.
-        (Resource::RLIMIT_MEMLOCK, 64 << 10),
-    ] {
-        setrlimit(resource, limit, limit)?;
-    }
-    Ok(())
+    crate::limits::all(plan)
+        .into_iter()
+        .try_for_each(|(resource, _, limit)| setrlimit(resource, limit, limit))
 }
 
 fn capabilities(given: &Given<'_>) -> Result<(), Errno> {

@@ -2,19 +2,21 @@
 //!
 //! In:  a detached root and a plan, in a fresh mount namespace. Out: that root is `/`, and the old one is gone.
 //!
-//! Nothing is created by a path that the service could have made: the root is sealed, and what is mounted into it comes from the
-//! gateway's own places, checked after it was opened (attacks 4 to 7).
+//! Nothing is created or mounted by a path that the service could have made: each mount is made without a place, and attached to one
+//! that was opened beneath the service's root without following a link (attacks 4 to 9); devices come from the gateway's own, checked
+//! after they were opened.
 //!
-//! Source: mount_namespaces(7), pivot_root(2), open_tree(2), move_mount(2); Documentation/filesystems/proc.rst.
+//! Source: mount_namespaces(7), pivot_root(2), fsopen(2), open_tree(2), move_mount(2), openat2(2); Documentation/filesystems/proc.rst.
 
 use std::ffi::CStr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use contract::layer::Layer;
-use nix::fcntl::{AT_FDCWD, OFlag, open};
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, SFlag, fstat, major, minor};
-use nix::unistd::{chdir, pivot_root, symlinkat};
+use nix::unistd::{chdir, fchdir, pivot_root, symlinkat};
+use sys::mount::{Draft, attribute};
 use sys::{Errno, mount as mounts};
 
 use super::{Given, Step, left_out};
@@ -30,71 +32,108 @@ pub(super) fn move_in(plan: &Plan, given: &Given<'_>) -> Result<(), (Step, Errno
     root(given).map_err(at(Step::Root))?;
     // A process file system shows a process namespace of its own user namespace only; without one there is none to show.
     if !left_out(given.without, Layer::PidNamespace) {
-        proc(given).map_err(at(Step::Proc))?;
+        proc(plan, given).map_err(at(Step::Proc))?;
     }
     if !left_out(given.without, Layer::MinimalDev) {
         dev().map_err(at(Step::Dev))?;
     }
-    tmp(plan).map_err(at(Step::Tmp))?;
+    tmp(plan, given).map_err(at(Step::Tmp))?;
     pivot().map_err(at(Step::Pivot))
 }
 
 fn root(given: &Given<'_>) -> Result<(), Errno> {
     mount(NONE, c"/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?;
-    mounts::attach(given.root, NEST)?;
-    if left_out(given.without, Layer::ReadOnlyRoot) {
-        mount(NONE, NEST, NONE, MsFlags::MS_REMOUNT | MsFlags::MS_BIND, NONE)?; // It came sealed.
+    mounts::attach(given.root, AT_FDCWD, NEST)?;
+    let weak = |layer| left_out(given.without, layer);
+    if weak(Layer::ReadOnlyRoot) || weak(Layer::Mounts) {
+        let mut flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND; // It came sealed.
+        flags.set(MsFlags::MS_RDONLY, !weak(Layer::ReadOnlyRoot));
+        flags.set(MsFlags::MS_NOSUID | MsFlags::MS_NODEV, !weak(Layer::Mounts));
+        mount(NONE, NEST, NONE, flags, NONE)?;
     }
-    chdir(NEST)
+    fchdir(given.root)
 }
 
-fn proc(given: &Given<'_>) -> Result<(), Errno> {
-    let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    let weak = left_out(given.without, Layer::PrivateProc);
-    let options = if weak { c"" } else { c"hidepid=invisible,subset=pid" };
-    mount(Some(c"proc"), c"proc", Some(c"proc"), flags, Some(options))
+/// A folder of the service's root, and not of what somebody else mounted there.
+fn place(name: &CStr) -> Result<OwnedFd, Errno> {
+    let within = ResolveFlag::RESOLVE_BENEATH
+        | ResolveFlag::RESOLVE_NO_SYMLINKS
+        | ResolveFlag::RESOLVE_NO_MAGICLINKS
+        | ResolveFlag::RESOLVE_NO_XDEV;
+    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).resolve(within);
+    openat2(AT_FDCWD, name, how)
 }
 
-/// The gateway's device, its place in the service's root, major and minor number. Source: Documentation/admin-guide/devices.txt.
+/// What every mount of ours has, and no file of ours in it is run.
+const HARMLESS: u64 = attribute::NO_SUID | attribute::NO_DEV | attribute::NO_EXEC;
+
+fn proc(plan: &Plan, given: &Given<'_>) -> Result<(), Errno> {
+    let place = place(c"proc")?;
+    let proc = Draft::new(c"proc")?;
+    if !left_out(given.without, Layer::PrivateProc) {
+        proc.set(c"hidepid", c"invisible")?;
+        if !plan.full_proc {
+            proc.set(c"subset", c"pid")?;
+        }
+    }
+    let read_only = if left_out(given.without, Layer::PrivateProc) { 0 } else { attribute::READ_ONLY };
+    let proc = proc.mount(read_only | HARMLESS)?;
+    mounts::attach_at(proc.as_fd(), place.as_fd())
+}
+
+/// The gateway's device, its name in the service's `/dev`, major and minor number. Source: Documentation/admin-guide/devices.txt.
 const DEVICES: [(&CStr, &CStr, u64, u64); 5] = [
-    (c"/dev/null", c"dev/null", 1, 3),
-    (c"/dev/zero", c"dev/zero", 1, 5),
-    (c"/dev/full", c"dev/full", 1, 7),
-    (c"/dev/random", c"dev/random", 1, 8),
-    (c"/dev/urandom", c"dev/urandom", 1, 9),
+    (c"/dev/null", c"null", 1, 3),
+    (c"/dev/zero", c"zero", 1, 5),
+    (c"/dev/full", c"full", 1, 7),
+    (c"/dev/random", c"random", 1, 8),
+    (c"/dev/urandom", c"urandom", 1, 9),
 ];
 
 fn dev() -> Result<(), Errno> {
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
-    mount(Some(c"tmpfs"), c"dev", Some(c"tmpfs"), flags, Some(c"mode=0755,size=16k,nr_inodes=16"))?;
-    for (source, place, wanted_major, wanted_minor) in DEVICES {
+    let place = place(c"dev")?;
+    let dev = Draft::new(c"tmpfs")?;
+    for (key, value) in [(c"mode", c"0755"), (c"size", c"16k"), (c"nr_inodes", c"16")] {
+        dev.set(key, value)?;
+    }
+    let dev = dev.mount(HARMLESS)?;
+    mounts::attach_at(dev.as_fd(), place.as_fd())?;
+    for (source, name, wanted_major, wanted_minor) in DEVICES {
         // The copy is checked, not the path: what was checked is what gets attached.
         let device = mounts::copy(source)?;
-        let seen = fstat(&device)?;
-        let is_character = SFlag::from_bits_truncate(seen.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR;
-        if !is_character || (major(seen.st_rdev), minor(seen.st_rdev)) != (wanted_major, wanted_minor) {
-            return Err(Errno::ENODEV);
-        }
+        check(device.as_fd(), wanted_major, wanted_minor)?;
+        mounts::set_attributes(device.as_fd(), attribute::NO_SUID | attribute::NO_EXEC, None)?;
         let new = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
-        drop(open(place, new, Mode::from_bits_truncate(0o666))?);
-        mounts::attach(device.as_fd(), place)?;
+        drop(openat(&dev, name, new, Mode::from_bits_truncate(0o666))?);
+        mounts::attach(device.as_fd(), dev.as_fd(), name)?;
     }
-    for (target, place) in [
-        (c"/proc/self/fd", c"dev/fd"),
-        (c"/proc/self/fd/0", c"dev/stdin"),
-        (c"/proc/self/fd/1", c"dev/stdout"),
-        (c"/proc/self/fd/2", c"dev/stderr"),
+    for (target, name) in [
+        (c"/proc/self/fd", c"fd"),
+        (c"/proc/self/fd/0", c"stdin"),
+        (c"/proc/self/fd/1", c"stdout"),
+        (c"/proc/self/fd/2", c"stderr"),
     ] {
-        symlinkat(target, AT_FDCWD, place)?;
+        symlinkat(target, &dev, name)?;
     }
-    let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
-    mount(NONE, c"dev", NONE, read_only | flags, NONE)
+    mounts::set_attributes(dev.as_fd(), attribute::READ_ONLY, None)
 }
 
-fn tmp(plan: &Plan) -> Result<(), Errno> {
-    let Some(options) = &plan.tmp_options else { return Ok(()) };
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mount(Some(c"tmpfs"), c"tmp", Some(c"tmpfs"), flags, Some(options.as_c_str()))
+fn check(device: BorrowedFd<'_>, wanted_major: u64, wanted_minor: u64) -> Result<(), Errno> {
+    let seen = fstat(device)?;
+    let is_character = SFlag::from_bits_truncate(seen.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR;
+    let is_it = is_character && (major(seen.st_rdev), minor(seen.st_rdev)) == (wanted_major, wanted_minor);
+    if is_it { Ok(()) } else { Err(Errno::ENODEV) }
+}
+
+fn tmp(plan: &Plan, given: &Given<'_>) -> Result<(), Errno> {
+    let Some(size) = &plan.tmp_size else { return Ok(()) };
+    let place = place(c"tmp")?;
+    let tmp = Draft::new(c"tmpfs")?;
+    tmp.set(c"mode", c"1777")?;
+    tmp.set(c"size", size)?;
+    let weak = left_out(given.without, Layer::Mounts);
+    let tmp = tmp.mount(if weak { attribute::NO_EXEC } else { HARMLESS })?;
+    mounts::attach_at(tmp.as_fd(), place.as_fd())
 }
 
 fn pivot() -> Result<(), Errno> {

@@ -12,7 +12,7 @@ pub enum Step {
     User,
     /// The cgroup namespace and the host name.
     Names,
-    /// No user namespace below this one.
+    /// No namespace below its own.
     Nesting,
     /// The root.
     Root,
@@ -30,6 +30,8 @@ pub enum Step {
     Limits,
     /// Capabilities and `no_new_privs`.
     Capabilities,
+    /// Landlock.
+    Landlock,
     /// The system call filter.
     Filter,
     /// None of these.
@@ -38,7 +40,7 @@ pub enum Step {
 
 impl Step {
     /// Every step, in order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Maps,
         Self::User,
         Self::Names,
@@ -51,6 +53,7 @@ impl Step {
         Self::Descriptors,
         Self::Limits,
         Self::Capabilities,
+        Self::Landlock,
         Self::Filter,
     ];
 
@@ -66,7 +69,7 @@ impl Step {
             Self::Maps => "its id maps were not written",
             Self::User => "cannot become its user",
             Self::Names => "cannot set its names",
-            Self::Nesting => "cannot forbid further user namespaces",
+            Self::Nesting => "cannot forbid further namespaces",
             Self::Root => "cannot attach its root",
             Self::Proc => "cannot mount /proc",
             Self::Dev => "cannot make /dev",
@@ -75,6 +78,7 @@ impl Step {
             Self::Descriptors => "cannot place its descriptors",
             Self::Limits => "cannot set its resource limits",
             Self::Capabilities => "cannot drop its capabilities",
+            Self::Landlock => "cannot be fenced in by Landlock",
             Self::Filter => "cannot load its filter",
             Self::Unknown => "something failed",
         }

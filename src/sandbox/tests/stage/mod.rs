@@ -13,13 +13,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Command;
 
 use contract::layer::{Layer, Layers};
-use contract::manifest::{Cpu, Limits, Manifest, Memory, Profile, Rate, Ready, Restart, VERSION};
+use contract::manifest::{Cpu, Limits, Manifest, Memory, Proc, Profile, Rate, Ready, Restart, VERSION};
 use contract::{Name, Text};
 use heapless::Vec as Bounded;
 use nix::mount::MsFlags;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
-use sandbox::{Entered, Given, Network, Plan, Report, cgroup, enter, layers, look};
+use sandbox::{Entered, Given, LANDLOCK_MAX, Moment, Network, Plan, Report, cgroup, enter, layers, look};
 
 /// Set in the process that runs inside.
 const INSIDE: &str = "SANDBOX_STAGE";
@@ -100,6 +100,7 @@ pub(crate) fn manifest(line: &str) -> Manifest {
         command: ["/bin/sh", "-c", line].into_iter().map(Text::from).collect(),
         environment: ["KEY=value"].into_iter().map(Text::from).collect(),
         profile: Profile::Strict,
+        proc: Proc::Own,
         reaps: true,
         autostart: true,
         restart: Restart::Always,
@@ -149,8 +150,8 @@ impl Stage {
         }
     }
 
-    /// What goes in, but for the layer to leave out.
-    pub(crate) fn given(&self, without: Option<Layer>) -> Given<'_> {
+    /// What goes in, and the layers to leave out.
+    pub(crate) fn given(&self, without: Layers) -> Given<'_> {
         Given {
             root: self.root.as_fd(),
             network: self.network.namespace.as_fd(),
@@ -158,17 +159,18 @@ impl Stage {
             output: self.output.1.as_fd(),
             notify: self.notify.1.as_fd(),
             reaper: self.reaper.as_fd(),
+            landlock: LANDLOCK_MAX,
             without,
         }
     }
 
     /// What goes in, with another root and another cgroup.
     pub(crate) fn given_with<'d>(&'d self, root: BorrowedFd<'d>, cgroup: BorrowedFd<'d>) -> Given<'d> {
-        Given { root, cgroup, ..self.given(None) }
+        Given { root, cgroup, ..self.given(Layers::NONE) }
     }
 
     /// Enters, and waits until every layer is on, or not.
-    pub(crate) fn enter(&self, without: Option<Layer>) -> (Entered, Report) {
+    pub(crate) fn enter(&self, without: Layers) -> (Entered, Report) {
         let entered = enter(&self.plan, self.given(without)).unwrap();
         assert!(sys::descriptor::wait_readable(entered.applied.as_fd(), LIMIT_MS).unwrap(), "no word");
         let report = entered.report();
@@ -176,8 +178,9 @@ impl Stage {
     }
 
     /// The layers that can be seen from here.
-    pub(crate) fn seen(&self, entered: &Entered) -> Layers {
-        layers(&look(entered.pid, &self.plan, &self.network.namespace), &self.plan)
+    pub(crate) fn seen(&self, entered: &Entered, report: Report) -> Layers {
+        let Report::Applied(told) = report else { panic!("{report:?}") };
+        layers(&look(entered.pid, &self.plan, &self.network.namespace, told, Moment::Waiting), &self.plan)
     }
 
     /// Runs a longer script: a word of a manifest is short.

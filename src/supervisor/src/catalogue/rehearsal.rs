@@ -2,12 +2,12 @@
 //!
 //! In:  the word in [`PLAY`], which only roots for tests have. Out: what that play needs.
 //!
-//! * Without a word: one service that goes without a layer for each layer, and copies of the first service to fill the house.
+//! * Without a word: copies of the first service to fill the house.
 //! * `floors`: services that want all the processor, and services that hold their memory.
 
 use contract::Name;
 use contract::Text;
-use contract::layer::Layer;
+use contract::layer::Layers;
 use contract::manifest::{Cpu, Manifest, Memory};
 
 use super::Entry;
@@ -33,7 +33,7 @@ const SPINNERS: [(&str, &str, u32, u32, &str); 4] = [
 pub(super) fn entries(built_in: impl Iterator<Item = Entry>) -> impl Iterator<Item = Entry> {
     let mut all: Vec<Entry> = built_in.collect();
     let play = std::fs::read_to_string(PLAY).unwrap_or_default();
-    let more = if play.trim() == "floors" { floors(&all) } else { layers_and_copies(&all) };
+    let more = if play.trim() == "floors" { floors(&all) } else { copies(&all) };
     all.extend(more);
     all.into_iter()
 }
@@ -44,15 +44,10 @@ fn copy(of: &Manifest, name: &str, provider: &str) -> Option<Manifest> {
     Some(Manifest { name, provider, autostart: false, serves: heapless::Vec::new(), ..of.clone() })
 }
 
-fn layers_and_copies(all: &[Entry]) -> Vec<Entry> {
+fn copies(all: &[Entry]) -> Vec<Entry> {
     let Some(first) = all.first() else { return Vec::new() };
-    let layers =
-        Layer::ALL.into_iter().map(|layer| (format!("no-{}", layer.word().replace('.', "-")), Some(layer)));
-    let copies = (1..=COPIES).map(|number| (format!("copy-{number}"), None));
-    let entry = |(name, without): (String, _)| {
-        Some(Entry { manifest: copy(&first.manifest, &name, "rehearsal")?, without })
-    };
-    layers.chain(copies).filter_map(entry).collect()
+    let copies = (1..=COPIES).map(|number| copy(&first.manifest, &format!("copy-{number}"), "rehearsal"));
+    copies.flatten().map(|manifest| Entry { manifest, without: Layers::NONE }).collect()
 }
 
 fn floors(all: &[Entry]) -> Vec<Entry> {
@@ -72,7 +67,7 @@ fn floors(all: &[Entry]) -> Vec<Entry> {
         Some(Manifest { cpu, memory, command, ..copy(of, &format!("hold-{number}"), "barn")? })
     };
     let made = SPINNERS.into_iter().filter_map(spinner).chain((1..=HOLDERS).filter_map(holder));
-    made.map(|manifest| Entry { manifest, without: None }).collect()
+    made.map(|manifest| Entry { manifest, without: Layers::NONE }).collect()
 }
 
 fn words(what: &str, amount: &str) -> heapless::Vec<Text<96>, 12> {

@@ -1,0 +1,137 @@
+//! Looking at a sandbox from outside: what the kernel says of a process.
+//!
+//! In:  a process id and a plan. Out: texts as the kernel gave them. Nothing is judged here (`read_back.rs`).
+//!
+//! Source: proc_pid_status(5), proc_pid_ns(5), proc_pid_mountinfo(5), proc_pid_fd(5), proc_pid_fdinfo(5), proc_pid_limits(5),
+//! proc_pid_cgroup(5).
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::fd::AsFd;
+
+use contract::layer::{Layer, Layers};
+
+use crate::{Plan, cgroup, devices, namespace};
+
+/// Kinds of namespaces, as they are called under `/proc/<pid>/ns`, each with its layer.
+pub(crate) const NAMESPACES: [(&str, Layer); 7] = [
+    ("user", Layer::UserNamespace),
+    ("pid", Layer::PidNamespace),
+    ("mnt", Layer::MountNamespace),
+    ("net", Layer::NetworkNamespace),
+    ("uts", Layer::UtsNamespace),
+    ("ipc", Layer::IpcNamespace),
+    ("cgroup", Layer::CgroupNamespace),
+];
+
+/// When it was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Moment {
+    /// Before its last word: none of the service's instructions has run.
+    #[default]
+    Waiting,
+    /// It runs, and may have opened files of its own.
+    Running,
+}
+
+/// One open descriptor.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Open {
+    /// Its number.
+    pub number: u32,
+    /// Exec closes it.
+    pub closes: bool,
+    /// What it leads to: a path, `pipe:[…]`, `socket:[…]`, …
+    pub leads_to: String,
+    /// The mount that that lies on.
+    pub mount: u32,
+}
+
+/// What was seen of a process. Every text is as the kernel gave it; empty where it gave none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// When.
+    pub moment: Moment,
+    /// Its namespaces and ours, in the order of the kinds.
+    pub namespaces: [(String, String); 7],
+    /// The name of the network namespace that it should be in.
+    pub network: String,
+    /// `uid_map` and `gid_map`.
+    pub maps: [String; 2],
+    /// `status`.
+    pub status: String,
+    /// `mountinfo`.
+    pub mounts: String,
+    /// `limits`.
+    pub limits: String,
+    /// `cgroup`.
+    pub cgroup: String,
+    /// Files of its cgroup, in the order of the plan's.
+    pub cgroup_files: Vec<String>,
+    /// Its descriptors.
+    pub descriptors: Option<Vec<Open>>,
+    /// Its cgroup is guarded by our program.
+    pub guarded: bool,
+    /// Layers that the child tried itself and told of.
+    pub told: Layers,
+}
+
+/// Looks at the process `pid` outside, which should be as `plan` says, in the network namespace `network`.
+///
+/// * `told` — what the child told ([`crate::Report::Applied`]): layers that nobody can see from outside.
+#[must_use]
+pub fn look<D: AsFd>(pid: i32, plan: &Plan, network: &D, told: Layers, moment: Moment) -> Seen {
+    let read = |file: &str| text(&format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let link = |who: &str, kind: &str| {
+        let link = fs::read_link(format!("/proc/{who}/ns/{kind}"));
+        link.map(|link| link.to_string_lossy().into_owned()).unwrap_or_default()
+    };
+    let its = pid.to_string();
+    let group = File::open(format!("{}{}", cgroup::ROOT, plan.cgroup));
+    Seen {
+        moment,
+        namespaces: NAMESPACES.map(|(kind, _)| (link(&its, kind), link("self", kind))),
+        network: namespace::inode(network).map(|inode| format!("net:[{inode}]")).unwrap_or_default(),
+        maps: ["uid_map", "gid_map"].map(read),
+        status: read("status"),
+        mounts: read("mountinfo"),
+        limits: read("limits"),
+        cgroup: read("cgroup"),
+        cgroup_files: plan.cgroup_files.iter().map(|setting| cgroup::says(&plan.cgroup, setting)).collect(),
+        descriptors: descriptors(pid),
+        guarded: group.is_ok_and(|group| devices::is_guarded(group.as_fd()).unwrap_or(false)),
+        told,
+    }
+}
+
+/// A file of the kernel's, whole. In pieces of a page: the kernel makes the text anew for each read, and a start waits for it.
+fn text(path: &str) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        match file.read(&mut piece).ok()? {
+            0 => return String::from_utf8(bytes).ok(),
+            length => bytes.extend_from_slice(piece.get(..length)?),
+        }
+    }
+}
+
+fn descriptors(pid: i32) -> Option<Vec<Open>> {
+    const O_CLOEXEC: u32 = 0o2_000_000; // asm-generic/fcntl.h
+    let mut found = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/fd")).ok()? {
+        let number: u32 = entry.ok()?.file_name().to_string_lossy().parse().ok()?;
+        let leads_to = fs::read_link(format!("/proc/{pid}/fd/{number}"));
+        let text = text(&format!("/proc/{pid}/fdinfo/{number}"));
+        // A service that runs opens and closes while it is looked at.
+        let (Ok(leads_to), Some(text)) = (leads_to, text) else { continue };
+        let field = |key| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
+        found.push(Open {
+            number,
+            closes: u32::from_str_radix(field("flags:")?, 8).ok()? & O_CLOEXEC != 0,
+            leads_to: leads_to.to_string_lossy().into_owned(),
+            mount: field("mnt_id:")?.parse().ok()?,
+        });
+    }
+    Some(found)
+}
