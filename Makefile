@@ -11,8 +11,8 @@ TARGET := i686-unknown-linux-musl
 FIRMWARE := init supervisor storage network lease names multicast time identity voice ctl reaper hello
 # What only tests put into a root: a supervisor with tenants for rehearsals, one of these tenants, an init with a fault, and the bare one
 # that boots are compared with.
-REHEARSAL := -p supervisor -p init -p chatter -p lab --features supervisor/rehearsal,init/rehearsal \
-	--bin rehearsal --bin panic --bin chatter --bin bare
+REHEARSAL := -p supervisor -p init -p chatter -p hostile -p lab --features supervisor/rehearsal,init/rehearsal \
+	--bin rehearsal --bin panic --bin chatter --bin hostile --bin bare
 CROSS = $(HOST) . '$(CACHE)/firmware.env' && cargo build --locked --profile firmware --target $(TARGET) --target-dir target/firmware
 LAB := cargo run --locked -p lab --
 
@@ -21,7 +21,7 @@ FUZZ := cargo test --release --locked -p tests --test fuzz --
 # A recipe that uses Cargo begins with this: a Cargo is there, wherever it came from.
 HOST = . '$(CACHE)/host.env' &&
 
-.PHONY: help run smoke check test bench budget image check-buildroot fuzz kernel firmware vendor clean clean-cache
+.PHONY: help run smoke check test bench budget report image check-buildroot fuzz kernel firmware vendor clean clean-cache
 .PHONY: host rehearsal guest guest-test test-packages deny
 .DEFAULT_GOAL := help
 # Each step builds on the one before, and Cargo and the kernel's make use all processors by themselves.
@@ -52,6 +52,9 @@ bench: guest-test ## Measure against peers in the same run; B=name for one
 
 budget: guest-test ## Sizes and resident memory against their limits
 	@$(HOST) $(LAB) budget --kernel $(KERNEL)
+
+report: host ## Print the tables that suites wrote when they last ran here
+	@$(HOST) $(LAB) report
 
 fuzz: host ## Feed parsers with bent bytes; F=name for one, T=seconds (60)
 	@case '$(or $(T),60)' in *[!0-9]*) echo 'fuzz: T=$(T): it is a number of seconds' >&2; exit 2 ;; esac

@@ -37,13 +37,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("reaper", &[]),
     ("services/hello", &[]),
     ("services/chatter", &[]),
+    ("services/hostile", &[]),
     ("testbed", &["contract", "sys"]), // tests only: no program of the firmware depends on it
     ("shg", &["contract", "bundle"]),
     ("lab", &["contract"]),
 ];
 
 /// Rooms that say `unsafe`. docs/decisions/0003-the-fence.md.
-const MAY_BE_UNSAFE: &[&str] = &["src/sys/", "src/reaper/"];
+const MAY_BE_UNSAFE: &[&str] = &["src/sys/", "src/reaper/", "src/services/hostile/"];
 
 /// A file's lines, its tests included.
 const FILE_LINES_MAX: usize = 500;

@@ -84,6 +84,7 @@ impl Rooms {
             Answer::Done
             | Answer::Process(_)
             | Answer::Facts(_)
+            | Answer::Layer(_)
             | Answer::Promised(_)
             | Answer::Compliance(_)
             | Answer::Event(_)
@@ -109,6 +110,7 @@ impl Rooms {
                     | Answer::Promised(_)
                     | Answer::Compliance(_)
                     | Answer::Event(_)
+                    | Answer::Layer(_)
                     | Answer::Log { .. }) => row(answer),
                 }
             }

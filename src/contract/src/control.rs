@@ -7,7 +7,7 @@ use core::net::Ipv4Addr;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::layer::Layers;
+use crate::layer::{Layer, Layers};
 use crate::limit::{LOG_CHUNK_BYTES, REASON_BYTES};
 use crate::name::{Name, Text};
 use crate::sla::{Compliance, Event};
@@ -28,6 +28,8 @@ pub enum Ask {
         /// From which byte on; 0 for all that there is.
         from: u64,
     },
+    /// An [`Answer::Layer`] for each layer of a service that runs, read back now.
+    Verify(Name),
     /// Start it; done once the order is taken.
     Start(Name),
     /// Stop it; done once the order is taken.
@@ -63,6 +65,8 @@ pub enum Answer {
     Compliance(Compliance),
     /// Something that happened.
     Event(Event),
+    /// One layer.
+    Layer(Verified),
     /// A piece of a log, and the byte after its last.
     Log {
         /// Where the next piece begins.
@@ -114,6 +118,21 @@ pub struct Promised {
     pub all: [u32; 4],
     /// What of it is promised.
     pub promised: [u32; 4],
+}
+
+/// One layer of a service that runs: what was wanted, and what the kernel says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// Whose: the process's number outside.
+    pub pid: u32,
+    /// Which.
+    pub layer: Layer,
+    /// What was wanted.
+    pub wanted: Text<REASON_BYTES>,
+    /// What was found; nothing where it cannot be seen.
+    pub found: Text<REASON_BYTES>,
+    /// Is it there?
+    pub holds: bool,
 }
 
 /// Daemon or tenant.

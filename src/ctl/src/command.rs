@@ -6,7 +6,7 @@ use std::io::Write;
 
 use crate::{
     Error, calls, clock, gateway, identity, leases, machine, multicast, names, network, processes, sla,
-    slices,
+    slices, verify,
 };
 
 /// Whom a command writes to.
@@ -32,6 +32,12 @@ const COMMANDS: &[Command] = &[
         arguments: "NAME [--json]",
         about: "Show the last of what a process wrote",
         run: processes::log,
+    },
+    Command {
+        name: "verify",
+        arguments: "NAME [--json]",
+        about: "Read every layer of a service back from the kernel, beside what was wanted",
+        run: verify::verify,
     },
     Command { name: "start", arguments: "NAME", about: "Start a process", run: processes::start },
     Command { name: "stop", arguments: "NAME", about: "Stop a process", run: processes::stop },

@@ -1,7 +1,8 @@
 //! The door: `ctl` at the second serial port, in roots that are made for tests. The shipped root has no such program.
 //!
 //! In:  one request a line: the words behind `ctl`. Out: what the command printed, each line that begins with `#` with another `#` in
-//! front, and `#exit CODE`. `#ready` when the port is open.
+//! front, and `#exit CODE`. `#ready` when the port is open. `rehearse LINE` is the door's own: it writes the line that the supervisor of
+//! rehearsals reads (`src/supervisor/src/rehearsal.rs`).
 //!
 //! The other end is `src/lab/src/door.rs`, which specifies it.
 //!
@@ -21,6 +22,8 @@ use crate::{Error, command};
 
 /// The second serial port.
 const PORT: &str = "/dev/ttyS1";
+/// Where the supervisor of rehearsals looks.
+const REHEARSAL: &str = "/run/rehearsal";
 /// The longest request, in bytes.
 const REQUEST_BYTES: u64 = 1024;
 
@@ -56,6 +59,7 @@ fn answer(request: &str) -> Vec<u8> {
     let done = match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["burn", threads, seconds] => burn(threads, seconds),
         ["cgroup", path] => cgroup(path, &mut text),
+        ["rehearse", line @ ..] => std::fs::write(REHEARSAL, line.join(" ")).map_err(crate::Error::from),
         _ => command::run(&words, &mut text),
     };
     let code = match done {

@@ -27,6 +27,14 @@ impl Object {
         self
     }
 
+    /// Adds yes or no.
+    #[must_use]
+    pub fn flag(mut self, key: &str, value: bool) -> Self {
+        self.key(key);
+        self.text.push_str(if value { "true" } else { "false" });
+        self
+    }
+
     /// Adds a number; `null` where there is none.
     #[must_use]
     pub fn number(mut self, key: &str, value: Option<u64>) -> Self {

@@ -24,6 +24,7 @@ mod six;
 mod sla;
 mod slices;
 mod table;
+mod verify;
 
 pub mod door;
 

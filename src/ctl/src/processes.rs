@@ -22,6 +22,7 @@ pub(crate) fn ask(ask: &Ask, mut each: impl FnMut(Answer)) -> Result<(), Error> 
             Answer::Refused(why) => return Err(Error::Refused(why.to_string())),
             answer @ (Answer::Process(_)
             | Answer::Facts(_)
+            | Answer::Layer(_)
             | Answer::Log { .. }
             | Answer::Promised(_)
             | Answer::Compliance(_)

@@ -7,7 +7,7 @@ use std::io::Write;
 use crate::error::Error;
 use crate::kernel::{self, Kernel};
 use crate::root::{self, Variant};
-use crate::{bench, budget, run, smoke, suite};
+use crate::{bench, budget, report, run, smoke, suite, trace};
 
 /// The words of one command line, read.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ struct Verb {
     run: fn(&Words, &mut dyn Write) -> Result<(), Error>,
 }
 
-const VERBS: [Verb; 6] = [
+const VERBS: [Verb; 8] = [
     Verb {
         name: "run",
         arguments: "",
@@ -67,6 +67,20 @@ const VERBS: [Verb; 6] = [
         about: "Sizes and resident memory against their limits: name value limit ok|over",
         words_max: 0,
         run: budget::run,
+    },
+    Verb {
+        name: "report",
+        arguments: "",
+        about: "Print the tables that suites wrote when they last ran here",
+        words_max: 0,
+        run: report::run,
+    },
+    Verb {
+        name: "trace",
+        arguments: "[--] PROGRAM…",
+        about: "Run a program and print its system calls as a policy for a service",
+        words_max: usize::MAX,
+        run: trace::run,
     },
     Verb {
         name: "root",
@@ -110,6 +124,7 @@ fn read(all: &[String], rest: &[String]) -> Result<Words, Error> {
                 words.kernel = Kernel::parse(kernel)?;
             }
             "--test-root" => words.test_root = true,
+            "--" => words.rest.extend(rest.by_ref().cloned()),
             option if option.starts_with('-') => return Err(Error::Usage(format!("what is {option}?"))),
             _ => words.rest.push(word.clone()),
         }

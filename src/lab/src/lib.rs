@@ -50,9 +50,11 @@ pub mod topology;
 
 pub mod bench;
 pub mod budget;
+pub mod report;
 pub mod run;
 pub mod smoke;
 pub mod suite;
+pub mod trace;
 
 pub mod archive;
 pub mod kernel;

@@ -156,6 +156,12 @@ pub fn says(path: &str, setting: &Setting) -> std::string::String {
     says.map(|says| says.trim_end().to_owned()).unwrap_or_default()
 }
 
+/// Does the kernel say what `setting` wants of the cgroup `path`?
+#[must_use]
+pub fn holds(path: &str, setting: &Setting) -> bool {
+    says(path, setting) == setting.value.as_str()
+}
+
 /// Kills every process in the cgroup `path`, however many there are and whatever they do (Linux 5.14).
 ///
 /// # Errors
@@ -197,6 +203,14 @@ fn waited_of(text: &str) -> Option<u64> {
 #[must_use]
 pub fn memory_bytes(path: &str) -> Option<u64> {
     value(path, "memory.current")
+}
+
+/// The processes in the cgroup `path`, the oldest first.
+pub fn processes(path: &str) -> impl Iterator<Item = i32> {
+    let text = fs::read_to_string(format!("{ROOT}{path}/cgroup.procs")).unwrap_or_default();
+    let mut all: std::vec::Vec<i32> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    all.sort_unstable();
+    all.into_iter()
 }
 
 /// Does any process live in the cgroup `path`?

@@ -9,9 +9,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use sys::{Errno, bpf};
 
-/// An instruction: code, two registers, a jump, a constant.
-const fn instruction(code: u8, registers: u8, jump: i16, constant: u32) -> u64 {
-    code as u64 | (registers as u64) << 8 | ((jump as u64) & 0xffff) << 16 | (constant as u64) << 32
+/// An instruction: code, two registers, a jump forward or the place of a word, a constant.
+const fn instruction(code: u8, registers: u8, jump: u8, constant: u32) -> u64 {
+    code as u64 | (registers as u64) << 8 | (jump as u64) << 16 | (constant as u64) << 32
 }
 
 const LOAD_WORD: u8 = 0x61;

@@ -105,8 +105,8 @@ fn a_service_works_as_fast_in_a_sandbox() {
     let mut stage = Stage::new(&manifest);
     stage.plan.arguments = vec![std::ffi::CString::new(program.as_str()).unwrap()];
     link(&stage.network.namespace, 0);
-    let (entered, report) = stage.enter(None);
-    assert_eq!(report, Report::Applied);
+    let (entered, report) = stage.enter(contract::layer::Layers::NONE);
+    assert!(matches!(report, Report::Applied(_)), "{report:?}");
     entered.go().unwrap();
     let bare = Network::create().unwrap();
     link(&bare.namespace, 1);

@@ -4,7 +4,7 @@
 //!
 //! A client that does not read loses its connection, not our time.
 
-use contract::control::{Answer, Ask, State};
+use contract::control::{Answer, Ask, State, Verified};
 use contract::keep::Keep as Word;
 use contract::limit::LOG_CHUNK_BYTES;
 use contract::{Name, Text};
@@ -15,9 +15,12 @@ use crate::admission::Refusal;
 use crate::compliance::WATCHERS_MAX;
 use crate::house::House;
 use crate::life::Event;
+use crate::process::What;
 
 /// Clients at a time; one more is turned away.
 pub const CLIENTS_MAX: usize = 8;
+/// Processes of a service that are looked at for one who asks.
+const VERIFIED_MAX: usize = 16;
 /// Asks of one client in one turn.
 const ASKS_A_TURN: usize = 4;
 
@@ -76,10 +79,7 @@ impl House {
                 }
                 Answer::Done
             }
-            Ask::Facts => {
-                client.send(&Answer::Facts(self.facts), &[])?;
-                Answer::Done
-            }
+            Ask::Facts => client.send(&Answer::Facts(self.facts), &[]).map(|()| Answer::Done)?,
             Ask::Slices => {
                 for row in self.promised() {
                     client.send(&Answer::Promised(row), &[])?;
@@ -98,6 +98,7 @@ impl House {
             }
             Ask::Rent(slice) => self.rent(&slice),
             Ask::Log { name, from } => self.log(client, &name, from)?,
+            Ask::Verify(name) => self.verify(client, &name)?,
             Ask::Start(name) => self.order(&name, |house, place| {
                 if house.lines.known.is_some() {
                     house.admit(place)?; // Refused at once, if at all.
@@ -146,6 +147,36 @@ impl House {
             client.send(&Answer::Log { next, bytes }, &[])?;
             from = next;
         }
+    }
+
+    /// Looks at every process of a service, as before its start. Layers that only the child could try are the ones of that start.
+    fn verify(&self, client: &Connection, name: &Name) -> Result<Answer, Error> {
+        let Some(process) = self.processes.iter().find(|process| process.name == *name) else {
+            return Ok(unknown(name));
+        };
+        let (What::Tenant(tenant), Some(_)) = (&process.what, process.record.pid) else {
+            return Ok(Answer::Refused(contract::Text::format(format_args!(
+                "{name}: it is no service that runs"
+            ))));
+        };
+        let Some(network) = &tenant.network else { return Ok(Answer::Done) };
+        for pid in sandbox::cgroup::processes(&tenant.plan.cgroup).take(VERIFIED_MAX) {
+            let told = process.record.layers;
+            let seen = sandbox::look(pid, &tenant.plan, &network.namespace, told, sandbox::Moment::Running);
+            // One that has ended meanwhile says nothing at all.
+            let rows = sandbox::rows(&seen, &tenant.plan).into_iter().filter(|_| !seen.status.is_empty());
+            for row in rows {
+                let row = Verified {
+                    pid: pid.unsigned_abs(),
+                    layer: row.layer,
+                    wanted: contract::Text::format(format_args!("{}", row.wanted)),
+                    found: contract::Text::format(format_args!("{}", row.found)),
+                    holds: row.holds,
+                };
+                client.send(&Answer::Layer(row), &[])?;
+            }
+        }
+        Ok(Answer::Done)
     }
 
     fn order(&mut self, name: &Name, give: impl FnOnce(&mut Self, usize) -> Result<(), Refusal>) -> Answer {

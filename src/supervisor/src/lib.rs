@@ -27,6 +27,8 @@ pub mod house;
 pub mod ledger;
 pub mod lines;
 pub mod links;
+#[cfg(feature = "rehearsal")]
+mod rehearsal;
 pub mod slices;
 pub mod start;
 pub mod turn;

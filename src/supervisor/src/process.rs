@@ -68,6 +68,8 @@ pub struct Tenant {
     pub plan: Plan,
     /// The layers that it goes without, in a rehearsal.
     pub without: Layers,
+    /// It runs all the same, in a rehearsal.
+    pub weak: bool,
     /// Its network, once it was made; kept over restarts.
     pub network: Option<Network>,
     /// Its root, while a start is being prepared.
@@ -273,6 +275,7 @@ impl Tenant {
             slot,
             plan,
             without,
+            weak: false,
             network: None,
             root: None,
             attached: false,

@@ -37,6 +37,8 @@ impl House {
         let Self { processes, keep, mounts, attachments, .. } = self;
         let process = processes.get_mut(place)?;
         let What::Tenant(tenant) = &mut process.what else { return Some(Event::Prepared) };
+        #[cfg(feature = "rehearsal")]
+        crate::rehearsal::dress(&process.name, tenant);
         if tenant.network.is_none() {
             match Network::create() {
                 Ok(network) => {
@@ -176,7 +178,7 @@ impl House {
         let found = layers(&seen, &tenant.plan);
         process.record.layers = found;
         let mut missing = Layers::all().iter().filter(|layer| !found.has(*layer)).map(|layer| layer.word());
-        if let Some(first) = missing.next() {
+        if let Some(first) = missing.next().filter(|_| !tenant.weak) {
             let words = missing.fold(first.to_owned(), |words, word| words + ", " + word);
             process.record.reason = Text::format(format_args!("not started: layers missing: {words}"));
             warn!("{}: {}", process.name, process.record.reason);

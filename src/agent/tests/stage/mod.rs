@@ -146,6 +146,7 @@ impl House {
             Ask::Restart(_) => hello.state = State::Returning,
             Ask::Facts
             | Ask::Log { .. }
+            | Ask::Verify(_)
             | Ask::Slices
             | Ask::Rent(_)
             | Ask::Compliance

@@ -1,0 +1,71 @@
+//! System calls by number, for those that nobody wraps.
+//!
+//! Source: syscall(2).
+
+use nix::errno::Errno;
+
+/// Makes a call whose arguments are numbers, or null, or addresses that the caller vouches for.
+pub(crate) fn numbers(
+    number: libc::c_long,
+    [a, b, c, d, e]: [libc::c_long; 5],
+) -> Result<libc::c_long, Errno> {
+    // SAFETY: every caller in this file and in `attacks` passes numbers, null pointers, or one of the addresses below; the kernel answers
+    // EFAULT to a null pointer.
+    Errno::result(unsafe { libc::syscall(number, a, b, c, d, e) })
+}
+
+/// Makes a call with words to read and to write: `first`, then the address of `words`, then `rest`.
+pub(crate) fn with_words<const N: usize>(
+    number: libc::c_long,
+    first: libc::c_long,
+    words: &mut [u32; N],
+    rest: [libc::c_long; 3],
+) -> Result<libc::c_long, Errno> {
+    let [a, b, c] = rest;
+    // SAFETY: the words live until the call returns, and each caller gives as many as the call can write.
+    Errno::result(unsafe { libc::syscall(number, first, words.as_mut_ptr(), a, b, c) })
+}
+
+/// Makes a call with a path first and words behind it.
+pub(crate) fn with_path_and_words<const N: usize>(
+    number: libc::c_long,
+    path: &std::ffi::CStr,
+    words: &mut [u32; N],
+    mount: &mut libc::c_int,
+) -> Result<libc::c_long, Errno> {
+    // SAFETY: name_to_handle_at(2): a path, a handle that says its own size, and an integer; all live until the call returns.
+    Errno::result(unsafe {
+        libc::syscall(number, libc::AT_FDCWD, path.as_ptr(), words.as_mut_ptr(), &raw mut *mount, 0)
+    })
+}
+
+/// Forks; the child waits for its end.
+pub(crate) fn fork_a_sleeper() -> Result<libc::pid_t, Errno> {
+    // SAFETY: the child does nothing but wait.
+    match Errno::result(unsafe { libc::fork() })? {
+        0 => loop {
+            // SAFETY: it takes nothing.
+            unsafe { libc::pause() };
+        },
+        child => Ok(child),
+    }
+}
+
+/// Gives this process a policy and a priority. Source: sched_setscheduler(2).
+pub(crate) fn realtime(policy: libc::c_long, priority: &mut [libc::c_int; 1]) -> Result<(), Errno> {
+    // SAFETY: two numbers, and a `struct sched_param`, which is one integer and lives until the call returns.
+    Errno::result(unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, policy, priority.as_ptr()) })
+        .map(drop)
+}
+
+/// Sets the machine's clock. Source: settimeofday(2); on i386 the kernel takes two words.
+pub(crate) fn set_time(time: &mut [u32; 2]) -> Result<(), Errno> {
+    let mut wide = time.map(u64::from);
+    let pointer = if cfg!(target_pointer_width = "32") {
+        time.as_mut_ptr().cast::<u8>()
+    } else {
+        wide.as_mut_ptr().cast()
+    };
+    // SAFETY: a `struct timeval` of the kernel's: two longs, which live until the call returns; no time zone.
+    Errno::result(unsafe { libc::syscall(libc::SYS_settimeofday, pointer, std::ptr::null::<u8>()) }).map(drop)
+}
