@@ -23,6 +23,7 @@ SHG_PROGRAMS = \
 	time:/sbin/time \
 	identity:/sbin/identity \
 	voice:/sbin/voice \
+	agent:/sbin/agent \
 	ctl:/bin/ctl \
 	reaper:/usr/lib/shg/reaper
 

@@ -26,12 +26,8 @@ use crate::settings::{self, Settings};
 use crate::world::{Request, World};
 use contract::control::State;
 
-/// How often a command that is under way is looked at, in milliseconds.
-const REQUEST_EVERY_MS: u64 = 100;
 /// How old what the supervisor has said may be when somebody asks, in milliseconds.
 const FRESH_MS: u64 = 50;
-/// How often services are looked at while a subscription wants to hear of them, in milliseconds: the supervisor does not tell by itself.
-const SERVICES_EVERY_MS: u64 = 1_000;
 /// How often it is asked who we are, until somebody knows, in milliseconds.
 const IDENTITY_EVERY_MS: u64 = 500;
 
@@ -71,7 +67,6 @@ pub struct Room {
     /// When each controller hears `Periodic!` next.
     periodic_ms: Vec<u64>,
     asked_ms: u64,
-    services_ms: u64,
 }
 
 /// What is on the disk.
@@ -126,7 +121,6 @@ impl Room {
             kept,
             began_ms,
             asked_ms: 0,
-            services_ms: 0,
         })
     }
 
@@ -154,7 +148,10 @@ impl Room {
         for place in 0..self.peers.len() {
             self.attend(place, now_ms);
         }
-        self.look_at_services(now_ms);
+        if self.rooms.heard(now_ms) {
+            self.asked_ms = 0;
+            self.refresh(now_ms);
+        }
         self.finish_requests(now_ms);
         self.tell_periodic(now_ms);
         self.drop_expired();
@@ -216,7 +213,9 @@ impl Room {
             Ok(()) => {
                 let requests = self.world.requests.iter_mut().filter(|request| request.row == row);
                 requests.for_each(|request| request.begun = true);
+                // It may be there already.
                 self.asked_ms = 0;
+                self.refresh(now_ms);
             }
             Err(reason) => self.end(row, Some((Code::COMMAND_FAILURE, reason)), now_ms),
         }
@@ -237,23 +236,6 @@ impl Room {
         self.asked_ms = now_ms;
         if let Some(processes) = self.rooms.processes(now_ms) {
             self.world.hear_processes(processes);
-        }
-    }
-
-    fn watches_services(&self) -> bool {
-        let whole = ["Device.", "Device.SoftwareModules."];
-        let subscriptions = self.world.settings.subscriptions.iter().filter(|one| one.enable);
-        subscriptions
-            .flat_map(|one| &one.references)
-            .any(|one| whole.contains(&one.as_str()) || one.starts_with(whole[1]))
-    }
-
-    fn look_at_services(&mut self, now_ms: u64) {
-        let under_way = self.world.requests.iter().any(|request| request.begun);
-        let every_ms = if under_way { REQUEST_EVERY_MS } else { SERVICES_EVERY_MS };
-        if (under_way || self.watches_services()) && now_ms >= self.services_ms.saturating_add(every_ms) {
-            self.services_ms = now_ms;
-            self.refresh(now_ms);
         }
     }
 
@@ -381,14 +363,11 @@ impl Room {
         let peers = self.peers.iter().filter_map(Peer::due_ms);
         let up = (1..).zip(&self.peers).filter(|(_, peer)| peer.is_up());
         let news = up.filter_map(|(row, _)| self.news.due_ms(row));
-        let under_way = self.world.requests.iter().any(|request| request.begun);
-        let services = (under_way || self.watches_services()).then(|| {
-            self.services_ms.saturating_add(if under_way { REQUEST_EVERY_MS } else { SERVICES_EVERY_MS })
-        });
+        let requests = self.world.requests.iter().map(|request| request.until_ms);
         let disk = self.kept.last.as_ref().is_none_or(|last| *last != self.world.settings.kept());
         let disk = disk.then_some(self.kept.retry_ms);
         let periodic = self.periodic_ms.iter().copied();
-        peers.chain(news).chain(services).chain(disk).chain(periodic).min()
+        peers.chain(news).chain(requests).chain(self.rooms.due_ms()).chain(disk).chain(periodic).min()
     }
 
     fn wait(&self) -> Result<(), Error> {
@@ -399,6 +378,7 @@ impl Room {
             Some(left) => PollTimeout::try_from(left.min(3_600_000)).unwrap_or(PollTimeout::MAX),
         };
         let mut wanted = vec![PollFd::new(self.bell.0.as_fd(), PollFlags::POLLIN)];
+        wanted.extend(self.rooms.descriptor().map(|one| PollFd::new(one, PollFlags::POLLIN)));
         wanted.extend(self.watch.descriptor().map(|one| PollFd::new(one, PollFlags::POLLIN)));
         for (descriptor, writes) in self.peers.iter().filter_map(Peer::descriptor) {
             let write = if writes { PollFlags::POLLOUT } else { PollFlags::empty() };

@@ -3,7 +3,7 @@
 //! In:  questions. Out: answers, within [`PATIENCE_MS`]; a room that does not answer in time is dialled again later, and meanwhile has
 //! nothing to say.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 
 use contract::control::{Answer, Ask, Process};
@@ -28,6 +28,9 @@ pub struct Rooms {
     folder: PathBuf,
     control: Option<Client>,
     dial_ms: u64,
+    /// It tells of processes by itself.
+    watch: Option<Client>,
+    watch_ms: u64,
     said: bool,
 }
 
@@ -35,7 +38,7 @@ impl Rooms {
     /// Their sockets are in `folder`: `/run/wire`, but in tests.
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder, control: None, dial_ms: 0, said: false }
+        Self { folder, control: None, dial_ms: 0, watch: None, watch_ms: 0, said: false }
     }
 
     fn dial(&self, wire: Wire) -> Result<Client, wire::Error> {
@@ -51,6 +54,37 @@ impl Rooms {
             identify::Answer::Who(who) => Some(who.endpoint.to_string()),
             identify::Answer::Signature(_) | identify::Answer::Refused(_) => None,
         }
+    }
+
+    /// What it waits for.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.watch.as_ref().map(AsFd::as_fd)
+    }
+
+    /// When the watch is to be begun again, in milliseconds after boot.
+    #[must_use]
+    pub fn due_ms(&self) -> Option<u64> {
+        self.watch.is_none().then_some(self.watch_ms)
+    }
+
+    /// Has a process come into another state? After a supervisor's end any may have.
+    pub fn heard(&mut self, now_ms: u64) -> bool {
+        let mut heard = false;
+        if self.watch.is_none() && self.watch_ms <= now_ms {
+            self.watch_ms = now_ms.saturating_add(DIAL_EVERY_MS);
+            let watch = self.dial(CONTROL).ok().filter(|client| client.send(&Ask::Follow, &[]).is_ok());
+            self.watch = watch.filter(|client| next::<Answer>(client) == Ok(Answer::Done));
+            heard = self.watch.is_some();
+        }
+        for _ in 0..FRAMES_MAX {
+            match self.watch.as_ref().map(Client::receive::<Answer>) {
+                Some(Ok(Some(_))) => heard = true,
+                Some(Err(_)) => self.watch = None,
+                Some(Ok(None)) | None => break,
+            }
+        }
+        heard
     }
 
     /// What the supervisor says of processes; `None`: nothing.

@@ -18,6 +18,9 @@ use crate::slice::Slice;
 pub enum Ask {
     /// An [`Answer::Process`] for each process, daemons first.
     Status,
+    /// From now on an [`Answer::Process`] comes by itself whenever a process has come into another state; this connection is asked nothing
+    /// more.
+    Follow,
     /// One [`Answer::Facts`].
     Facts,
     /// [`Answer::Log`] pieces of a process's ring, from byte `from` of all that it ever wrote; what the ring no longer holds is

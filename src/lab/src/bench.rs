@@ -74,6 +74,7 @@ const BENCHES: [Bench; 7] = [
     Bench { name: "nat", measure: nat },
     Bench { name: "sandbox", measure: sandbox },
     Bench { name: "cost", measure: cost },
+    Bench { name: "usp", measure: usp },
 ];
 
 /// Runs one bench, or all.
@@ -118,6 +119,11 @@ fn nat(kernel: Kernel) -> Result<Vec<Figure>, Error> {
     let here = crate::room_bench::run("network", "bench_nat", "SHG_NETWORK")?;
     let there = crate::room_bench::run_in_guest(kernel, ("network", "bench_nat"), "SHG_NETWORK")?;
     Ok(here.into_iter().chain(there).collect())
+}
+
+/// A Get against a bare echo by the same broker, news, the whole model, memory, with the firmware's own program.
+fn usp(_: Kernel) -> Result<Vec<Figure>, Error> {
+    crate::room_bench::run("agent", "SHG_AGENT")
 }
 
 /// A start of a sandbox against crun, bwrap and the kernel's own steps.

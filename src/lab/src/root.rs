@@ -54,7 +54,7 @@ pub struct Root {
 }
 
 /// Programs of the firmware and their places.
-pub const PROGRAMS: [(&str, &str); 12] = [
+pub const PROGRAMS: [(&str, &str); 13] = [
     ("init", "sbin/init"),
     ("supervisor", "sbin/supervisor"),
     ("storage", "sbin/storage"),
@@ -65,6 +65,7 @@ pub const PROGRAMS: [(&str, &str); 12] = [
     ("time", "sbin/time"),
     ("identity", "sbin/identity"),
     ("voice", "sbin/voice"),
+    ("agent", "sbin/agent"),
     ("ctl", "bin/ctl"),
     ("reaper", "usr/lib/shg/reaper"),
 ];

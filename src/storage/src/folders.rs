@@ -30,7 +30,7 @@ const TOP: [(&str, Mode); 3] = [("bundles", EVERYBODY), (STATE, PASSING), ("serv
 /// The one with the daemons' folders.
 pub(crate) const STATE: &str = "state";
 /// Daemons that keep something, each by its uid.
-const DAEMONS: [(&str, u32); 7] = [
+const DAEMONS: [(&str, u32); 8] = [
     ("network", uid::NETWORK),
     ("lease", uid::LEASE),
     ("names", uid::NAMES),
@@ -38,6 +38,7 @@ const DAEMONS: [(&str, u32); 7] = [
     ("time", uid::TIME),
     ("multicast", uid::MULTICAST),
     ("identity", uid::IDENTITY),
+    ("agent", uid::AGENT),
 ];
 
 /// The owner alone.

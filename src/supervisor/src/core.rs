@@ -125,6 +125,17 @@ pub const DAEMONS: &[Daemon] = &[
         memory_mib: 24,
         optional: true,
     },
+    Daemon {
+        name: "agent",
+        program: c"/sbin/agent",
+        uid: uid::AGENT,
+        // None: it asks others, by their wires.
+        capabilities: &[],
+        wires: &[],
+        after: &["network", "identity"],
+        memory_mib: 60,
+        optional: true,
+    },
     // The second serial port, in roots that are made for tests. The shipped root has no such program.
     Daemon {
         name: "door",

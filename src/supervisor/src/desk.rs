@@ -21,6 +21,8 @@ use crate::process::What;
 pub const CLIENTS_MAX: usize = 8;
 /// Processes of a service that are looked at for one who asks.
 const VERIFIED_MAX: usize = 16;
+/// Clients that follow what becomes of processes; of more the eldest goes.
+pub const FOLLOWERS_MAX: usize = 2;
 /// Asks of one client in one turn.
 const ASKS_A_TURN: usize = 4;
 
@@ -28,6 +30,7 @@ const ASKS_A_TURN: usize = 4;
 enum Stays {
     Client,
     Watcher,
+    Follower,
 }
 
 impl House {
@@ -45,11 +48,27 @@ impl House {
                 Ok(Stays::Watcher) if self.events.watchers.len() < WATCHERS_MAX => {
                     self.events.watchers.push(client);
                 }
+                Ok(Stays::Follower) => {
+                    if self.followers.len() >= FOLLOWERS_MAX {
+                        self.followers.remove(0);
+                    }
+                    self.followers.push(client);
+                }
                 Ok(Stays::Watcher) | Err(_) => {}
             }
         }
         // Who watches has nothing more to ask; but he may leave.
         self.events.watchers.retain(|watcher| matches!(watcher.receive::<Ask>(), Received::Nothing));
+    }
+
+    /// The process at `place` has come into another state: who follows is told.
+    pub fn tell(&mut self, place: usize) {
+        if self.followers.is_empty() {
+            return;
+        }
+        let Some(process) = self.processes.get(place) else { return };
+        let row = Answer::Process(process.row());
+        self.followers.retain(|client| client.send(&row, &[]).is_ok());
     }
 
     fn listen(&mut self, client: &Connection) -> Result<Stays, Error> {
@@ -60,6 +79,10 @@ impl House {
                 Received::Message(Ask::Watch, _) => {
                     self.tell_last(client)?;
                     return Ok(Stays::Watcher);
+                }
+                Received::Message(Ask::Follow, _) => {
+                    client.send(&Answer::Done, &[])?;
+                    return Ok(Stays::Follower);
                 }
                 Received::Message(ask, _) => self.answer(client, ask)?,
             }
@@ -80,6 +103,8 @@ impl House {
                 Answer::Done
             }
             Ask::Facts => client.send(&Answer::Facts(self.facts), &[]).map(|()| Answer::Done)?,
+            // Answered where it was heard.
+            Ask::Follow => Answer::Done,
             Ask::Slices => {
                 for row in self.promised() {
                     client.send(&Answer::Promised(row), &[])?;

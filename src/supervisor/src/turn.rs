@@ -37,11 +37,15 @@ const REFUSED_MS_MAX: u64 = 5_000;
 impl House {
     /// `event` happens to `place`, and whatever follows from it.
     pub fn happen(&mut self, place: usize, event: Event) {
+        let before = self.processes.get(place).map(|process| process.record.state);
         let mut event = Some(event);
         // A chain of events is short: prepared, started, ready, at most.
         for _ in 0..8 {
             let Some(now) = event.take() else { break };
             event = self.step(place, now);
+        }
+        if self.processes.get(place).map(|process| process.record.state) != before {
+            self.tell(place);
         }
     }
 

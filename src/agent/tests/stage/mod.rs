@@ -3,6 +3,7 @@
 //! In:  the operator's word. Out: what the controller is answered, and what it hears.
 //!
 //! Source: mosquitto.conf(5); usp-js 0.5.1, which src/lab/setup/controller.sh puts into the cache.
+#![allow(dead_code, reason = "each suite takes what it needs")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -111,14 +112,24 @@ impl House {
 
     fn serve(&self, control: &Listener, identity: &Listener) {
         let (mut askers, mut others): (Vec<Connection>, Vec<Connection>) = (Vec::new(), Vec::new());
+        let mut watchers: Vec<Connection> = Vec::new();
+        let mut last = State::Up;
         loop {
             askers.extend(control.accept());
             others.extend(identity.accept());
-            askers.retain(|client| match client.receive::<Ask>() {
-                Received::Message(ask, _) => self.answer(client, ask),
-                Received::Nothing => true,
-                Received::Gone => false,
-            });
+            for client in std::mem::take(&mut askers) {
+                match client.receive::<Ask>() {
+                    Received::Message(Ask::Follow, _) if self.answer(&client, Ask::Follow) => watchers.push(client),
+                    Received::Message(ask, _) if self.answer(&client, ask.clone()) => askers.push(client),
+                    Received::Nothing => askers.push(client),
+                    Received::Message(..) | Received::Gone => {}
+                }
+            }
+            let now = self.hello.lock().unwrap().clone();
+            if now.state != last {
+                last = now.state;
+                watchers.retain(|client| client.send(&Answer::Process(now.clone()), &[]).is_ok());
+            }
             others.retain(|client| match client.receive::<identify::Ask>() {
                 Received::Message(_, _) => {
                     let who = identify::Who {
@@ -144,7 +155,8 @@ impl House {
             Ask::Stop(_) => hello.state = State::Ending,
             Ask::Start(_) => hello.state = State::Starting,
             Ask::Restart(_) => hello.state = State::Returning,
-            Ask::Facts
+            Ask::Follow
+            | Ask::Facts
             | Ask::Log { .. }
             | Ask::Verify(_)
             | Ask::Slices
@@ -155,7 +167,7 @@ impl House {
             | Ask::Reboot
             | Ask::PowerOff => {}
         }
-        if ask != Ask::Status {
+        if !matches!(ask, Ask::Status | Ask::Follow) {
             self.orders.lock().unwrap().push(ask);
         }
         client.send(&Answer::Done, &[]).is_ok()
@@ -171,8 +183,8 @@ impl House {
 pub(crate) fn daemon(word: &str) -> Program {
     fs::write("/etc/shg/agent.toml", word).unwrap();
     let log = testbed::folder("agent").join("log");
-    let words =
-        ["setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", env!("CARGO_BIN_EXE_agent")];
+    let program = std::env::var("SHG_AGENT").unwrap_or_else(|_| env!("CARGO_BIN_EXE_agent").to_owned());
+    let words = ["setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", program.as_str()];
     Program::start("", &words, Some(&log))
 }
 

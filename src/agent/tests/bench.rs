@@ -1,0 +1,245 @@
+//! What the agent costs: a Get's way there and back against a bare echo by the same broker, news, the whole model, memory.
+//!
+//! In:  `SHG_BENCH=1` (`make bench B=usp` sets it) for the whole of it; without, one short round proves that all of it works.
+//! Out: `figure NAME ours peer at_least|at_most THOUSANDTHS`, a line each, which `lab bench` judges.
+//!
+//! The peer is a client that sends back what it gets: the broker's way and nothing else. Each value is the better quartile of its rounds.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod stage;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Instant;
+
+use agent::mqtt::client::{Client, News};
+use agent::mqtt::packet::{Hello, Version};
+use stage::{ENDPOINT, House, broker, connected, enter, until};
+use usp::message::read::{Get, GetSupportedDm};
+use usp::message::write::{Add, CreateObject, ParamSetting, Set, UpdateObject};
+use usp::message::{BodyKind, RequestKind};
+use usp::record::{Kind, NoSessionContext};
+use usp::{DESK, Msg, Record};
+
+/// Controllers, and subscriptions of all of them.
+const CONTROLLERS: usize = 3;
+const SUBSCRIPTIONS: usize = 100;
+/// What the agent may take of memory with them, in KiB. Source: the table of budgets.
+const RESIDENT_KIB_MAX: u64 = 6 * 1024;
+/// What the whole model may take, and news, in microseconds.
+const MODEL_US_MAX: u64 = 200_000;
+const NEWS_US_MAX: u64 = 100_000;
+
+/// A client that waits.
+struct Bare {
+    socket: TcpStream,
+    client: Client,
+    heard: Vec<Vec<u8>>,
+}
+
+impl Bare {
+    fn new(topic: &str) -> Self {
+        let socket = TcpStream::connect("127.0.0.1:1883").unwrap();
+        socket.set_nodelay(true).unwrap();
+        let hello = Hello { keep_alive_s: 60, ..Hello::default() };
+        let client = Client::begin(&hello, Version::V5, &[topic.to_owned()], 0);
+        let mut bare = Self { socket, client, heard: Vec::new() };
+        while !bare.client.is_ready() {
+            bare.turn();
+        }
+        bare
+    }
+
+    fn flush(&mut self) {
+        let out = self.client.take_out(0);
+        self.socket.write_all(&out).unwrap();
+    }
+
+    fn turn(&mut self) {
+        self.flush();
+        let mut bytes = [0; 64 * 1024];
+        let size = self.socket.read(&mut bytes).unwrap();
+        assert!(size > 0, "the broker has gone");
+        for news in self.client.hear(&bytes[..size], 0).unwrap() {
+            if let News::Record(record, _) = news {
+                self.heard.push(record);
+            }
+        }
+        self.flush();
+    }
+
+    fn send(&mut self, topic: &str, record: Vec<u8>) {
+        assert!(self.client.send(topic, record));
+        self.flush();
+    }
+
+    /// The next record.
+    fn next(&mut self) -> Vec<u8> {
+        while self.heard.is_empty() {
+            self.turn();
+        }
+        self.heard.remove(0)
+    }
+
+    /// The next record that is a message, without the way there: it may be an answer, or news.
+    fn message(&mut self) -> Vec<u8> {
+        loop {
+            let record = self.next();
+            let record = Record::decode(&record, &DESK).unwrap();
+            if let Some(Kind::NoSession(NoSessionContext { payload })) = record.kind {
+                return payload.into_owned();
+            }
+        }
+    }
+}
+
+fn record(from: &str, message: &Msg<'_>) -> Vec<u8> {
+    let kind = Some(Kind::NoSession(NoSessionContext { payload: message.encode().into() }));
+    Record { version: "1.4".into(), to_id: ENDPOINT.into(), from_id: from.into(), kind, ..Record::default() }.encode()
+}
+
+/// A controller.
+struct Controller {
+    bare: Bare,
+    endpoint: String,
+    topic: String,
+}
+
+impl Controller {
+    fn ask(&mut self, kind: RequestKind<'_>) -> Vec<u8> {
+        let bytes = record(&self.endpoint, &Msg::request("1", kind));
+        self.bare.send(&self.topic, bytes);
+        self.bare.message()
+    }
+
+    fn get(&mut self) {
+        let get = Get { param_paths: vec!["Device.LocalAgent.EndpointID".into()], max_depth: 0 };
+        let answer = self.ask(RequestKind::Get(get));
+        assert!(String::from_utf8_lossy(&answer).contains(ENDPOINT));
+    }
+}
+
+/// What `round` takes, in microseconds: the better quartile.
+fn quartile_us(rounds: usize, mut round: impl FnMut()) -> u64 {
+    let mut all: Vec<u128> = (0..rounds)
+        .map(|_| {
+            let begin = Instant::now();
+            round();
+            begin.elapsed().as_micros()
+        })
+        .collect();
+    all.sort_unstable();
+    u64::try_from(all[rounds / 4]).unwrap()
+}
+
+fn word() -> String {
+    (1..=CONTROLLERS)
+        .map(|number| {
+            format!(
+                "[[controller]]\nendpoint = 'self::c{number}'\nbroker = '127.0.0.1'\nport = 1883\ntls = false\n\
+                 topic = '/c/{number}'\nagent_topic = '/a/{number}'\n"
+            )
+        })
+        .collect()
+}
+
+fn subscribe(controllers: &mut [Controller]) {
+    for number in 0..SUBSCRIPTIONS {
+        let setting = |param: &'static str, value: String| ParamSetting {
+            param: param.into(),
+            value: value.into(),
+            required: true,
+        };
+        let row = number % CONTROLLERS + 1;
+        let create = CreateObject {
+            obj_path: "Device.LocalAgent.Subscription.".into(),
+            param_settings: vec![
+                setting("ID", format!("s{number}")),
+                setting("NotifType", "ValueChange".to_owned()),
+                setting("ReferenceList", format!("Device.LocalAgent.Controller.{row}.PeriodicNotifInterval")),
+                // Only the first is looked at when a change is timed: the others are there and wait.
+                setting("Enable", (number == 0).to_string()),
+            ],
+        };
+        let add = Add { allow_partial: false, create_objs: vec![create] };
+        let answer = controllers[number % CONTROLLERS].ask(RequestKind::Add(add));
+        assert!(String::from_utf8_lossy(&answer).contains("Device.LocalAgent.Subscription."));
+    }
+}
+
+/// Sets a value; until its news is here.
+fn news(controller: &mut Controller, value: usize) {
+    let setting =
+        ParamSetting { param: "PeriodicNotifInterval".into(), value: value.to_string().into(), required: true };
+    let update = UpdateObject { obj_path: "Device.LocalAgent.Controller.1.".into(), param_settings: vec![setting] };
+    let mut message = controller.ask(RequestKind::Set(Set { allow_partial: false, update_objs: vec![update] }));
+    for _ in 0..4 {
+        let is_news = Msg::decode(&message, &DESK).is_ok_and(|message| {
+            matches!(message.body.and_then(|body| body.kind), Some(BodyKind::Request(_)))
+        });
+        if is_news {
+            return;
+        }
+        message = controller.bare.message();
+    }
+    panic!("no news");
+}
+
+#[test]
+fn the_agent_is_quick_and_small() {
+    if !enter("the_agent_is_quick_and_small") {
+        return;
+    }
+    let whole = std::env::var_os("SHG_BENCH").is_some();
+    let rounds = if whole { 1_000 } else { 40 };
+    let (_broker, _house, daemon) = (broker(""), House::begin(), connected(&word()));
+    until("all are connected", 10, || (stage::daemon_said().matches(": connected").count() == CONTROLLERS).then_some(()));
+    std::thread::spawn(|| {
+        let mut echo = Bare::new("/echo");
+        loop {
+            let record = echo.next();
+            echo.send("/back", record);
+        }
+    });
+    let mut back = Bare::new("/back");
+    let mut controllers: Vec<Controller> = (1..=CONTROLLERS)
+        .map(|number| Controller {
+            bare: Bare::new(&format!("/c/{number}")),
+            endpoint: format!("self::c{number}"),
+            topic: format!("/a/{number}"),
+        })
+        .collect();
+    subscribe(&mut controllers);
+    let get = record("self::c1", &Msg::request("1", RequestKind::Get(Get::default())));
+    let echo_us = quartile_us(rounds, || {
+        back.send("/echo", get.clone());
+        back.next();
+    });
+    let get_us = quartile_us(rounds, || controllers[0].get());
+    println!("figure get_us {get_us} {echo_us} at_most 1500");
+    let mut value = 1_000;
+    let news_us = quartile_us(rounds / 10, || {
+        value += 1;
+        news(&mut controllers[0], value);
+    });
+    println!("figure set_to_notify_us {news_us} {NEWS_US_MAX} at_most 1000");
+    let model_us = quartile_us(rounds / 10, || {
+        let all = GetSupportedDm {
+            obj_paths: vec!["Device.".into()],
+            return_commands: true,
+            return_events: true,
+            return_params: true,
+            return_unique_key_sets: true,
+            ..GetSupportedDm::default()
+        };
+        assert!(controllers[1].ask(RequestKind::GetSupportedDm(all)).len() > 4_000);
+    });
+    println!("figure supported_dm_us {model_us} {MODEL_US_MAX} at_most 1000");
+    // Program::start runs setpriv, which becomes the daemon.
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.0.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let resident: u64 = line.split_whitespace().next().unwrap().parse().unwrap();
+    println!("figure agent_kib {resident} {RESIDENT_KIB_MAX} at_most 1000");
+    println!("row a Get {get_us} µs, an echo {echo_us} µs, news {news_us} µs, the whole model {model_us} µs, {resident} KiB resident");
+}
