@@ -29,6 +29,8 @@ pub struct Outcome {
     pub orders: Vec<(Option<u32>, Order)>,
     /// A controller says that it has this news: the number of its message.
     pub delivered: Option<String>,
+    /// The settings are others now.
+    pub changed: bool,
     /// A command of a controller's has ended by the word of another: the row of the request.
     pub canceled: Vec<u32>,
 }
@@ -119,9 +121,18 @@ fn respond(
                 agent_supported_protocol_versions: VERSIONS.join(",").into(),
             })
         }
-        RequestKind::Set(set) => ResponseKind::Set(write::set(world, row, set)?),
-        RequestKind::Add(add) => ResponseKind::Add(write::add(world, row, add)?),
-        RequestKind::Delete(delete) => ResponseKind::Delete(write::delete(world, row, delete)?),
+        RequestKind::Set(set) => {
+            outcome.changed = true;
+            ResponseKind::Set(write::set(world, row, set)?)
+        }
+        RequestKind::Add(add) => {
+            outcome.changed = true;
+            ResponseKind::Add(write::add(world, row, add)?)
+        }
+        RequestKind::Delete(delete) => {
+            outcome.changed = true;
+            ResponseKind::Delete(write::delete(world, row, delete)?)
+        }
         RequestKind::Operate(operate) => {
             let response = act::operate(world, row, operate, (outcome, now_ms))?;
             return Ok(operate.send_resp.then_some(ResponseKind::Operate(response)));

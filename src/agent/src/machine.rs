@@ -18,11 +18,8 @@ const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
 /// Messages that are thrown away in one turn.
 const MESSAGES_A_TURN: usize = 64;
 
-/// Brings `facts` up to date; the agent began at `began_ms`.
-pub fn look(facts: &mut Facts, began_ms: u64) {
-    let now_ms = sys::clock::boot_ms();
-    facts.uptime_s = now_ms / 1000;
-    facts.agent_s = now_ms.saturating_sub(began_ms) / 1000;
+/// Brings `facts` up to date.
+pub fn look(facts: &mut Facts) {
     facts.now_s = wall_s();
     if facts.kernel.is_empty() {
         facts.kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned();

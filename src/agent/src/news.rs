@@ -58,7 +58,7 @@ impl News {
         let there: BTreeSet<u32> = world.settings.subscriptions.iter().map(|one| one.row).collect();
         self.values.retain(|row, _| there.contains(row));
         self.places.retain(|row, _| there.contains(row));
-        self.pending.retain(|one| there.contains(&one.subscription) && one.until_ms > now_ms);
+        self.pending.retain(|one| there.contains(&one.subscription));
         for subscription in &world.settings.subscriptions {
             match subscription.kind {
                 _ if !subscription.enable => {
@@ -226,6 +226,7 @@ impl News {
             usize::try_from(row).ok().and_then(|row| world.settings.controllers.get(row.checked_sub(1)?));
         let (least, times) = said.map_or((5, 2000), |said| (said.retry_minimum_s, said.retry_multiplier));
         let mut messages = Vec::new();
+        self.pending.retain(|one| one.until_ms > now_ms);
         for one in self.pending.iter_mut().filter(|one| one.controller == row && one.due_ms <= now_ms) {
             messages.push(one.message.clone());
             one.due_ms = now_ms.saturating_add(wait_ms(one.tries, (least, times), random));

@@ -67,6 +67,9 @@ pub struct Room {
     /// When each controller hears `Periodic!` next.
     periodic_ms: Vec<u64>,
     asked_ms: u64,
+    looked_ms: u64,
+    /// Something is other than when news was last looked for.
+    stale: bool,
 }
 
 /// What is on the disk.
@@ -76,6 +79,8 @@ struct Kept {
     boot: File,
     /// What was last kept; `None`: the disk was not there yet.
     last: Option<Settings>,
+    /// Something may be other than what was kept.
+    dirty: bool,
     retry_ms: u64,
 }
 
@@ -105,6 +110,7 @@ impl Room {
             settings: places.state.file("settings", settings::BYTES_MAX),
             boot: places.state.file("boot", 64),
             last: None,
+            dirty: false,
             retry_ms: 0,
         };
         let world = World::new(configuration, endpoint, Settings::default());
@@ -121,6 +127,8 @@ impl Room {
             kept,
             began_ms,
             asked_ms: 0,
+            looked_ms: 0,
+            stale: true,
         })
     }
 
@@ -140,7 +148,7 @@ impl Room {
         let now_ms = boot_ms();
         let mut bell = [0; 64];
         let _ = self.bell.0.read(&mut bell);
-        machine::look(&mut self.world.facts, self.began_ms);
+        self.look_at_machine(now_ms);
         if self.watch.heard() {
             self.peers.iter_mut().for_each(Peer::hurry);
         }
@@ -148,16 +156,40 @@ impl Room {
         for place in 0..self.peers.len() {
             self.attend(place, now_ms);
         }
-        if self.rooms.heard(now_ms) {
-            self.asked_ms = 0;
-            self.refresh(now_ms);
-        }
+        self.hear_supervisor(now_ms);
         self.finish_requests(now_ms);
         self.tell_periodic(now_ms);
         self.drop_expired();
-        self.news.look(&self.world, now_ms);
+        if std::mem::take(&mut self.stale) {
+            self.news.look(&self.world, now_ms);
+        }
         self.send_news(now_ms);
         self.keep(now_ms);
+    }
+
+    /// Each state of a service is told, however short it was.
+    fn hear_supervisor(&mut self, now_ms: u64) {
+        let (processes, anew) = self.rooms.heard(now_ms);
+        for process in processes {
+            self.world.hear_process(process);
+            self.news.look(&self.world, now_ms);
+        }
+        if anew {
+            self.asked_ms = 0;
+            self.refresh(now_ms);
+        }
+    }
+
+    /// What the machine says is good for a moment; whether the clock is believed is news.
+    fn look_at_machine(&mut self, now_ms: u64) {
+        self.world.facts.uptime_s = now_ms / 1000;
+        self.world.facts.agent_s = now_ms.saturating_sub(self.began_ms) / 1000;
+        if now_ms >= self.looked_ms.saturating_add(FRESH_MS) {
+            self.looked_ms = now_ms;
+            let believed = self.world.facts.now_s.is_some();
+            machine::look(&mut self.world.facts);
+            self.stale |= believed != self.world.facts.now_s.is_some();
+        }
     }
 
     /// One controller's turn.
@@ -173,9 +205,13 @@ impl Room {
             let Ok(message) = Msg::decode(&message, &GATEWAY) else { continue };
             self.refresh(now_ms);
             let outcome = answer(&mut self.world, row, &message, now_ms);
-            // The subscriptions' first look comes before what the same request changes later.
-            self.news.look(&self.world, now_ms);
-            let Outcome { answer, orders, delivered, canceled } = outcome;
+            let Outcome { answer, orders, delivered, changed, canceled } = outcome;
+            self.stale |= !orders.is_empty();
+            if changed || std::mem::take(&mut self.stale) {
+                // A subscription's first look comes before what the next message changes.
+                self.news.look(&self.world, now_ms);
+                self.kept.dirty |= changed;
+            }
             if let Some(peer) = self.peers.get_mut(place) {
                 if let Some(answer) = answer {
                     peer.answer(answer.encode(), &way, &said);
@@ -197,7 +233,9 @@ impl Room {
             }
         }
         if let (Some(peer), Some(link)) = (self.peers.get(place), self.world.links.get_mut(place)) {
-            *link = peer.link();
+            let now = peer.link();
+            self.stale |= *link != now;
+            *link = now;
         }
     }
 
@@ -225,6 +263,7 @@ impl Room {
     fn end(&mut self, row: u32, failure: Option<(Code, String)>, now_ms: u64) {
         let Some(place) = self.world.requests.iter().position(|request| request.row == row) else { return };
         let request = self.world.requests.remove(place);
+        self.stale = true;
         self.news.complete(&self.world, (&request.command, &request.key), failure, now_ms);
     }
 
@@ -235,6 +274,7 @@ impl Room {
         }
         self.asked_ms = now_ms;
         if let Some(processes) = self.rooms.processes(now_ms) {
+            self.stale |= self.world.facts.processes != processes;
             self.world.hear_processes(processes);
         }
     }
@@ -280,11 +320,15 @@ impl Room {
 
     fn drop_expired(&mut self) {
         let Some(now_s) = self.world.facts.now_s else { return };
+        let before = self.world.settings.subscriptions.len();
         self.world.settings.subscriptions.retain(|one| {
             one.time_to_live_s == 0
                 || one.created_s == 0
                 || now_s < one.created_s + i64::from(one.time_to_live_s)
         });
+        let gone = before != self.world.settings.subscriptions.len();
+        self.stale |= gone;
+        self.kept.dirty |= gone;
     }
 
     fn send_news(&mut self, now_ms: u64) {
@@ -326,6 +370,7 @@ impl Room {
             merged.subscriptions.push(one);
         }
         self.world.settings = merged;
+        self.kept.dirty = true;
         self.news.look(&self.world, now_ms);
         let this = machine::boot_id();
         let before = self.kept.boot.load().ok().flatten().map(|kept| kept.bytes);
@@ -339,18 +384,25 @@ impl Room {
     }
 
     fn keep(&mut self, now_ms: u64) {
+        if !self.kept.dirty || now_ms < self.kept.retry_ms {
+            return;
+        }
         let Some(last) = &self.kept.last else { return };
         let now = self.world.settings.kept();
-        if *last == now || now_ms < self.kept.retry_ms {
+        self.kept.dirty = *last != now;
+        if !self.kept.dirty {
             return;
         }
         let Some(bytes) = now.write() else {
             warn!("settings: too many to be kept");
-            self.kept.last = Some(now);
+            self.kept.dirty = false;
             return;
         };
         match self.kept.settings.save(settings::VERSION, &bytes) {
-            Ok(()) => self.kept.last = Some(now),
+            Ok(()) => {
+                self.kept.last = Some(now);
+                self.kept.dirty = false;
+            }
             Err(error) => {
                 warn!("{error}");
                 self.kept.retry_ms = now_ms.saturating_add(RETRY_MS);
@@ -364,7 +416,7 @@ impl Room {
         let up = (1..).zip(&self.peers).filter(|(_, peer)| peer.is_up());
         let news = up.filter_map(|(row, _)| self.news.due_ms(row));
         let requests = self.world.requests.iter().map(|request| request.until_ms);
-        let disk = self.kept.last.as_ref().is_none_or(|last| *last != self.world.settings.kept());
+        let disk = self.kept.last.is_none() || self.kept.dirty;
         let disk = disk.then_some(self.kept.retry_ms);
         let periodic = self.periodic_ms.iter().copied();
         peers.chain(news).chain(requests).chain(self.rooms.due_ms()).chain(disk).chain(periodic).min()

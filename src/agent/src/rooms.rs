@@ -68,23 +68,24 @@ impl Rooms {
         self.watch.is_none().then_some(self.watch_ms)
     }
 
-    /// Has a process come into another state? After a supervisor's end any may have.
-    pub fn heard(&mut self, now_ms: u64) -> bool {
-        let mut heard = false;
+    /// Processes that have come into another state, in order; and whether the watch has begun just now: then any may have.
+    pub fn heard(&mut self, now_ms: u64) -> (Vec<Process>, bool) {
+        let (mut heard, mut anew) = (Vec::new(), false);
         if self.watch.is_none() && self.watch_ms <= now_ms {
             self.watch_ms = now_ms.saturating_add(DIAL_EVERY_MS);
             let watch = self.dial(CONTROL).ok().filter(|client| client.send(&Ask::Follow, &[]).is_ok());
             self.watch = watch.filter(|client| next::<Answer>(client) == Ok(Answer::Done));
-            heard = self.watch.is_some();
+            anew = self.watch.is_some();
         }
         for _ in 0..FRAMES_MAX {
             match self.watch.as_ref().map(Client::receive::<Answer>) {
-                Some(Ok(Some(_))) => heard = true,
+                Some(Ok(Some((Answer::Process(process), _)))) => heard.push(process),
+                Some(Ok(Some(_))) => {}
                 Some(Err(_)) => self.watch = None,
                 Some(Ok(None)) | None => break,
             }
         }
-        heard
+        (heard, anew)
     }
 
     /// What the supervisor says of processes; `None`: nothing.

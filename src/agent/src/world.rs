@@ -118,6 +118,17 @@ impl World {
         self.facts.processes = processes;
     }
 
+    /// Takes what the supervisor says of one process, unless something newer is known.
+    pub fn hear_process(&mut self, process: Process) {
+        let mut all = std::mem::take(&mut self.facts.processes);
+        match all.iter_mut().find(|one| one.name == process.name) {
+            Some(known) if known.since_ms > process.since_ms => {}
+            Some(known) => *known = process,
+            None => all.push(process),
+        }
+        self.hear_processes(all);
+    }
+
     /// The service in `row`.
     #[must_use]
     pub fn unit(&self, row: u32) -> Option<&Process> {

@@ -65,6 +65,8 @@ pub struct Options {
     pub append: String,
     /// The wanted network as text; `None`: the one that we ship.
     pub network: Option<String>,
+    /// Whom it obeys, as text; `None`: nobody.
+    pub agent: Option<String>,
 }
 
 impl Options {
@@ -87,6 +89,7 @@ impl Options {
             clock: None,
             append: String::new(),
             network: None,
+            agent: None,
         }
     }
 }
@@ -129,10 +132,10 @@ impl Guest {
     /// [`Error::Missing`] with what brings it; others as [`Guest::boot`].
     pub fn boot_or_say(options: &Options) -> Result<Self, Error> {
         tool::need(EMULATOR, PACKAGE)?;
-        let root = match &options.network {
-            None => root::assemble(options.kernel, options.variant)?,
-            Some(network) => root::assemble_with(options.kernel, options.variant, network)?,
-        };
+        let texts = [(root::NETWORK, &options.network), (root::AGENT, &options.agent)];
+        let texts: Vec<(&str, &str)> =
+            texts.iter().filter_map(|(path, text)| Some((*path, text.as_deref()?))).collect();
+        let root = root::assemble_with(options.kernel, options.variant, &texts)?;
         eprintln!("» booting the gateway, kernel {}", options.kernel.word());
         let mut guest = Self::start(options, root)?;
         if let Some(provider) = &mut guest.provider {

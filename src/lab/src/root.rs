@@ -82,7 +82,9 @@ const SERVICES: &str = "usr/lib/shg/services";
 /// Where things are mounted.
 const MOUNT_POINTS: [&str; 6] = ["proc", "sys", "dev", "run", "data", "tmp"];
 /// The wanted network.
-const NETWORK: &str = "etc/shg/network.toml";
+pub const NETWORK: &str = "etc/shg/network.toml";
+/// Whom the gateway obeys.
+pub const AGENT: &str = "etc/shg/agent.toml";
 /// The largest network of `contract`, where tests can speak.
 const WHOLE: (&str, &str) = ("src/contract/tests/data/whole.toml", "usr/lib/shg/tests/whole.toml");
 /// The list of modules, in the order in which they are loaded.
@@ -174,13 +176,15 @@ pub fn assemble(kernel: Kernel, variant: Variant) -> Result<Root, Error> {
     compress(&gateway(kernel, variant)?.pack()?)
 }
 
-/// As [`assemble`], with this text in place of the network that we ship.
+/// As [`assemble`], with these texts at these paths, whatever stands there in the one that we ship.
 ///
 /// # Errors
 /// As [`assemble`].
-pub fn assemble_with(kernel: Kernel, variant: Variant, network: &str) -> Result<Root, Error> {
+pub fn assemble_with(kernel: Kernel, variant: Variant, texts: &[(&str, &str)]) -> Result<Root, Error> {
     let mut tree = gateway(kernel, variant)?;
-    tree.add(NETWORK, Entry::File { permissions: 0o644, contents: network.as_bytes().to_vec() });
+    for (path, text) in texts {
+        tree.add(path, Entry::File { permissions: 0o644, contents: text.as_bytes().to_vec() });
+    }
     compress(&tree.pack()?)
 }
 

@@ -3,7 +3,7 @@
 //! In:  the operator's word. Out: what the controller is answered, and what it hears.
 //!
 //! Source: mosquitto.conf(5); usp-js 0.5.1, which src/lab/setup/controller.sh puts into the cache.
-#![allow(dead_code, reason = "each suite takes what it needs")]
+#![allow(dead_code, clippy::panic, reason = "each suite takes what it needs, and fails by panicking")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -60,7 +60,11 @@ pub(crate) fn enter(name: &str) -> bool {
 pub(crate) fn broker(more: &str) -> Program {
     let folder = testbed::folder("broker");
     let file = folder.join("conf");
-    fs::write(&file, format!("listener 1883 127.0.0.1\nallow_anonymous true\nuser root\n{more}")).unwrap();
+    fs::write(
+        &file,
+        format!("listener 1883 127.0.0.1\nallow_anonymous true\nuser root\nset_tcp_nodelay true\n{more}"),
+    )
+    .unwrap();
     let log = folder.join("log");
     let broker = Program::start("", &["mosquitto", "-v", "-c", file.to_str().unwrap()], Some(&log));
     until("the broker listens", 5, || std::net::TcpStream::connect("127.0.0.1:1883").ok());
@@ -119,7 +123,9 @@ impl House {
             others.extend(identity.accept());
             for client in std::mem::take(&mut askers) {
                 match client.receive::<Ask>() {
-                    Received::Message(Ask::Follow, _) if self.answer(&client, Ask::Follow) => watchers.push(client),
+                    Received::Message(Ask::Follow, _) if self.answer(&client, Ask::Follow) => {
+                        watchers.push(client)
+                    }
                     Received::Message(ask, _) if self.answer(&client, ask.clone()) => askers.push(client),
                     Received::Nothing => askers.push(client),
                     Received::Message(..) | Received::Gone => {}
