@@ -123,7 +123,7 @@ fn nat(kernel: Kernel) -> Result<Vec<Figure>, Error> {
 
 /// A Get against a bare echo by the same broker, news, the whole model, memory, with the firmware's own program.
 fn usp(_: Kernel) -> Result<Vec<Figure>, Error> {
-    crate::room_bench::run("agent", "SHG_AGENT")
+    crate::room_bench::run("agent", "bench", "SHG_AGENT")
 }
 
 /// A start of a sandbox against crun, bwrap and the kernel's own steps.
