@@ -145,16 +145,15 @@ impl House {
                 house.happen(place, Event::Want);
                 Ok(())
             }),
-            Ask::Reboot => {
-                self.keep.say(Word::Reboot, &[]);
-                Answer::Done
-            }
-            Ask::PowerOff => {
-                self.keep.say(Word::PowerOff, &[]);
-                Answer::Done
-            }
+            Ask::Reboot => self.say(Word::Reboot),
+            Ask::PowerOff => self.say(Word::PowerOff),
         };
         client.send(&last, &[])
+    }
+
+    fn say(&mut self, word: Word) -> Answer {
+        self.keep.say(word, &[]);
+        Answer::Done
     }
 
     fn log(&self, client: &Connection, name: &Name, mut from: u64) -> Result<Answer, Error> {
