@@ -87,7 +87,7 @@ pub fn run_in_guest(
     guest.wait_ready(BOOT_LIMIT)?;
     let variables = format!("SHG_BENCH=1 SHG_TESTBED_INSIDE=/tmp/inside {variable}=/sbin/ours");
     guest.run("mkdir -p /tmp/inside /etc/shg; mkdir -p /run/netns")?;
-    let suite = "/sbin/suite --nocapture --test-threads=1 >/tmp/said 2>&1; echo $? >/tmp/code";
+    let suite = "unshare -n /sbin/suite --nocapture --test-threads=1 >/tmp/said 2>&1; echo $? >/tmp/code";
     guest.run(&format!("({variables} {suite}) </dev/null >/dev/null 2>&1 &"))?;
     guest.until("the bench in the guest", GUEST_LIMIT, "test -s /tmp/code")?;
     let said = guest.run("cat /tmp/said")?;
