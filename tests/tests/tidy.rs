@@ -34,6 +34,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("agent", &["contract", "sys", "wire", "trust", "state", "usp", "testbed"]),
     ("package", &["contract", "bundle"]),
     ("ctl", &["contract", "sys", "wire"]),
+    ("porter", &["contract", "ctl", "wire"]), // in roots for tests only: the door of `ctl` with more verbs
     ("reaper", &[]),
     ("services/hello", &[]),
     ("services/chatter", &[]),

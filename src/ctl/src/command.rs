@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Whom a command writes to.
-pub(crate) type Out<'o> = &'o mut dyn Write;
+pub type Out<'o> = &'o mut dyn Write;
 
 /// One thing that can be said.
 struct Command {

@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 
-use crate::{Error, command};
+use crate::Error;
+use crate::command::Out;
 
 /// The second serial port.
 const PORT: &str = "/dev/ttyS1";
@@ -27,11 +28,11 @@ const REHEARSAL: &str = "/run/rehearsal";
 /// The longest request, in bytes.
 const REQUEST_BYTES: u64 = 1024;
 
-/// Serves until the port is closed, which a serial port is not.
+/// Serves until the port is closed, which a serial port is not; `run` carries out a request ([`crate::command::run`], or what knows more).
 ///
 /// # Errors
 /// The port cannot be opened, or does not take what is written.
-pub fn serve() -> io::Result<()> {
+pub fn serve(run: impl Fn(&[String], Out<'_>) -> Result<(), Error>) -> io::Result<()> {
     let port = OpenOptions::new().read(true).write(true).open(PORT)?;
     let mut settings = tcgetattr(&port)?;
     cfmakeraw(&mut settings);
@@ -47,20 +48,20 @@ pub fn serve() -> io::Result<()> {
         }
         let request = String::from_utf8_lossy(&request);
         if !request.trim().is_empty() {
-            port.write_all(&answer(request.trim()))?;
+            port.write_all(&answer(&run, request.trim()))?;
         }
     }
 }
 
 /// The whole answer to one request.
-fn answer(request: &str) -> Vec<u8> {
+fn answer(run: &impl Fn(&[String], Out<'_>) -> Result<(), Error>, request: &str) -> Vec<u8> {
     let words: Vec<String> = request.split_whitespace().map(str::to_owned).collect();
     let mut text = Vec::new();
     let done = match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["burn", threads, seconds] => burn(threads, seconds),
         ["cgroup", path] => cgroup(path, &mut text),
         ["rehearse", line @ ..] => std::fs::write(REHEARSAL, line.join(" ")).map_err(crate::Error::from),
-        _ => command::run(&words, &mut text),
+        _ => run(&words, &mut text),
     };
     let code = match done {
         Ok(()) => 0,
@@ -110,13 +111,14 @@ fn cgroup(path: &str, out: &mut Vec<u8>) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::answer;
+    use crate::command::run;
 
     #[test]
     fn an_answer_ends_with_its_code() {
-        let text = String::from_utf8(answer("frobnicate")).unwrap();
+        let text = String::from_utf8(answer(&run, "frobnicate")).unwrap();
         assert!(text.starts_with("ctl: usage:") && text.ends_with("\n#exit 2\n"), "{text}");
-        let text = String::from_utf8(answer("cgroup ../x")).unwrap();
+        let text = String::from_utf8(answer(&run, "cgroup ../x")).unwrap();
         assert!(text.ends_with("\n#exit 2\n"), "{text}");
-        assert!(answer("help").ends_with(b"\n#exit 0\n"));
+        assert!(answer(&run, "help").ends_with(b"\n#exit 0\n"));
     }
 }

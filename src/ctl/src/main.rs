@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     let mut words = std::env::args();
     let name = words.next().unwrap_or_default();
     if name.ends_with("/door") {
-        return match door::serve() {
+        return match door::serve(command::run) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("door: {error}");

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes the root of the provider's guest: Debian's kernel and a few of Debian's programs, for everything that a provider has.
 #
-# In:  board/qemu/provider-modules, provider-init.sh, Debian's packages of i386. Out: $CACHE/provider/ with bzImage and tree/, the tree
+# In:  board/qemu/provider-modules, provider-init.sh, supervisors.sh, Debian's packages of i386. Out: $CACHE/provider/ with bzImage and tree/, the tree
 # that lab packs (src/lab/src/provider.rs). Nobody needs to be root, nothing is installed.
 # Not here: what the provider does (src/lab/src/provider.rs, the tests).
 #
@@ -12,10 +12,12 @@ set -eu
 
 MODULES=$TOP/board/qemu/provider-modules
 INIT=$HERE/provider-init.sh
-PACKAGES='busybox-static ppp pppoe iproute2 dnsmasq-base tcpdump nftables'
+SUPERVISORS=$HERE/supervisors.sh
+PACKAGES='busybox-static ppp pppoe iproute2 dnsmasq-base tcpdump nftables runit s6'
 # Programs, and what they load by themselves.
 WANTED='bin/busybox usr/sbin/pppd usr/lib/pppd/*/rp-pppoe.so usr/lib/pppd/*/pppoe.so usr/sbin/pppoe-server usr/sbin/pppoe
-bin/ip sbin/tc usr/lib/*/tc/normal.dist usr/sbin/dnsmasq usr/bin/tcpdump usr/sbin/nft'
+bin/ip sbin/tc usr/lib/*/tc/normal.dist usr/sbin/dnsmasq usr/bin/tcpdump usr/sbin/nft
+usr/bin/runsvdir usr/bin/runsv usr/bin/s6-svscan usr/bin/s6-supervise'
 
 case ${1-} in
 '') ;;
@@ -27,7 +29,7 @@ case ${1-} in
 esac
 
 locked provider
-key=$(cat "$0" "$MODULES" "$INIT" | sha256sum | cut -c 1-16)
+key=$(cat "$0" "$MODULES" "$INIT" "$SUPERVISORS" | sha256sum | cut -c 1-16)
 [ "$(cat "$CACHE/provider/key" 2>/dev/null)" != "$key" ] || exit 0
 "$HERE/kernel.sh" quick
 kernel=$(find "$CACHE" -maxdepth 1 -name 'linux-image-6.1.0-*-686-pae' | sort -V | tail -n 1)
@@ -79,7 +81,9 @@ sed -n 's/^insmod \([^ ]*\).*/\1/p' "$new/order" | awk '!seen[$0]++' | while rea
 done >"$new/tree/etc/modules"
 rm "$new/order"
 cp "$INIT" "$new/tree/init"
-chmod 755 "$new/tree/init"
+mkdir -p "$new/tree/sbin"
+cp "$SUPERVISORS" "$new/tree/sbin/supervisors"
+chmod 755 "$new/tree/init" "$new/tree/sbin/supervisors"
 echo 'root:x:0:0:root:/:/bin/sh' >"$new/tree/etc/passwd"
 echo 'root:x:0:' >"$new/tree/etc/group"
 rm -rf "$new.unpacked"

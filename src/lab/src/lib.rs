@@ -63,6 +63,7 @@ pub mod room_bench;
 pub mod root;
 pub mod seal;
 pub mod stick;
+pub mod supervisors;
 
 pub mod board;
 pub mod door;

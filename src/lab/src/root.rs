@@ -71,6 +71,8 @@ pub const PROGRAMS: [(&str, &str); 13] = [
 ];
 /// The door of the test root: the same program as `ctl` under another name.
 const DOOR: (&str, &str) = ("ctl", "sbin/door");
+/// The door of the rehearsal root: it knows verbs for tests, too.
+const PORTER: (&str, &str) = ("porter", "sbin/door");
 /// In place of the supervisor: a program that runs for ever and knows no wire.
 const SILENT: (&str, &str) = ("chatter", "sbin/supervisor");
 /// The supervisor of the rehearsal root.
@@ -240,7 +242,7 @@ fn gateway(kernel: Kernel, variant: Variant) -> Result<Tree, Error> {
         Variant::Shipped => (&[], &["manifest.toml"]),
         Variant::Silent => (&[SILENT], &["manifest.toml"]),
         Variant::Test => (&[DOOR], &["manifest.toml"]),
-        Variant::Rehearsal | Variant::Floors => (&[DOOR, REHEARSAL], &["manifest.toml", "rehearsal.toml"]),
+        Variant::Rehearsal | Variant::Floors => (&[PORTER, REHEARSAL], &["manifest.toml", "rehearsal.toml"]),
     };
     for (room, place) in PROGRAMS.iter().chain(more) {
         tree.add_file(place, 0o755, &house::firmware().join(room))?;

@@ -1,9 +1,10 @@
 //! A tenant for tests: it writes a numbered line every 10 ms, holds connections open, and ends with the code that it is told.
 //!
-//! In:  connections; a line `exit CODE` on one of them. Out: `line N` on standard output; `tick N` on each connection every 100 ms, with
-//! numbers that begin at 0 for each, so whoever listens sees whether anything was lost.
+//! In:  connections; a line `exit CODE` or `do SECONDS ANTAGONIST` (`antagonist.rs`) on one of them. Out: `line N` on standard output;
+//! `tick N` on each connection every 100 ms, with numbers that begin at 0 for each, so whoever listens sees whether anything was lost.
 //!
-//! With words it does something else: `spin N` keeps N threads busy, `hold N` touches N MiB and keeps them.
+//! With words it does something else: `spin N` keeps N threads busy, `hold N` touches N MiB and keeps them, `nap N` ends after N ms,
+//! `tree N` starts N naps and stays, `exit N` ends at once with that code.
 //!
 //! Only the rehearsal root has it. Not here: anything that a service should be modelled on; for that there is `hello`.
 #![forbid(unsafe_code)]
@@ -11,21 +12,49 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+mod antagonist;
+
+pub use antagonist::Antagonist;
 
 /// Where it listens.
-pub const PORT: u16 = 7000;
+const PORT: u16 = 7000;
 /// Between two lines of its log.
-pub const LINE_EVERY: Duration = Duration::from_millis(10);
+const LINE_EVERY: Duration = Duration::from_millis(10);
 /// Between two words on a connection.
 const TICK_EVERY: Duration = Duration::from_millis(100);
 /// The longest order, in bytes.
 const ORDER_BYTES: usize = 64;
 
+/// Talks until it is told to end, and returns with which code.
+#[must_use]
+pub fn talk_until_told() -> u8 {
+    let listener = match TcpListener::bind(("0.0.0.0", PORT)) {
+        Ok(listener) => listener,
+        Err(error) => {
+            eprintln!("chatter: port {PORT}: {error}");
+            return 1;
+        }
+    };
+    let (ends, told) = channel();
+    thread::spawn(move || talk(&listener, &ends));
+    say_ready();
+    let mut number = 0_u64;
+    loop {
+        match told.recv_timeout(LINE_EVERY) {
+            Ok(code) => return code,
+            Err(RecvTimeoutError::Timeout) => println!("line {number}"),
+            Err(RecvTimeoutError::Disconnected) => return 1,
+        }
+        number += 1;
+    }
+}
+
 /// Says once that it is ready, where somebody asked.
-pub fn say_ready() {
+fn say_ready() {
     let number = std::env::var("NOTIFY_FD").unwrap_or_default();
     if let Ok(mut notify) = File::options().write(true).open(format!("/proc/self/fd/{number}")) {
         // Nobody to tell: then nobody waits.
@@ -39,6 +68,8 @@ pub fn other_work(words: &[String]) -> Option<fn(usize)> {
     match words.first().map(String::as_str) {
         Some("spin") => Some(spin),
         Some("hold") => Some(hold),
+        Some("nap") => Some(nap),
+        Some("tree") => Some(tree),
         Some(_) | None => None,
     }
 }
@@ -55,6 +86,20 @@ fn spin(threads: usize) {
     say_ready();
     if more.len() + 1 == threads {
         busy();
+    }
+}
+
+/// Does nothing for so many milliseconds.
+fn nap(ms: usize) {
+    thread::sleep(Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
+}
+
+/// Starts so many naps, and stays for ever.
+fn tree(children: usize) {
+    let made = antagonist::tree(children, Instant::now() + Duration::from_secs(60));
+    println!("did Tree {made} times");
+    loop {
+        thread::park();
     }
 }
 
@@ -76,7 +121,7 @@ fn hold(mib: usize) {
 }
 
 /// Serves each connection by a thread of its own; how many there can be is the cgroup's business.
-pub fn talk(listener: &TcpListener, ends: &Sender<u8>) {
+fn talk(listener: &TcpListener, ends: &Sender<u8>) {
     for stream in listener.incoming().flatten() {
         let ends = ends.clone();
         let spawned = thread::Builder::new().spawn(move || tick(stream, &ends));
@@ -105,27 +150,57 @@ fn tick(mut stream: TcpStream, ends: &Sender<u8>) {
         if order.len() > ORDER_BYTES {
             return;
         }
-        if let Some(code) = parse(&order) {
+        match parse(&order) {
             // The receiver is `main`, which is there as long as we are.
-            let _ = ends.send(code);
+            Some(Order::Exit(code)) => drop(ends.send(code)),
+            Some(Order::Do(for_s, antagonist)) => {
+                order.clear();
+                let times = antagonist.rage(Instant::now() + Duration::from_secs(for_s));
+                println!("did {antagonist:?} {times} times");
+            }
+            None => {}
         }
     }
 }
 
-/// The code of an order, once its line is whole.
-fn parse(order: &[u8]) -> Option<u8> {
-    let line = std::str::from_utf8(order).ok()?.strip_suffix('\n')?;
-    line.strip_prefix("exit ")?.trim_end().parse().ok()
+/// What can be ordered.
+#[derive(Debug, PartialEq, Eq)]
+enum Order {
+    /// End with this code.
+    Exit(u8),
+    /// Do this for so many seconds.
+    Do(u64, Antagonist),
+}
+
+/// The longest rage, in seconds.
+const RAGE_S_MAX: u64 = 600;
+
+/// An order, once its line is whole.
+fn parse(order: &[u8]) -> Option<Order> {
+    let line = std::str::from_utf8(order).ok()?.strip_suffix('\n')?.trim_end();
+    if let Some(code) = line.strip_prefix("exit ") {
+        return code.parse().ok().map(Order::Exit);
+    }
+    let (seconds, antagonist) = line.strip_prefix("do ")?.split_once(' ')?;
+    let seconds = seconds.parse().ok().filter(|seconds| *seconds <= RAGE_S_MAX)?;
+    Antagonist::parse(antagonist).map(|antagonist| Order::Do(seconds, antagonist))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{Antagonist, Order, parse};
 
     #[test]
     fn an_order_is_a_whole_line() {
-        let table =
-            [("exit 7\n", Some(7)), ("exit 7", None), ("exit 300\n", None), ("leave\n", None), ("", None)];
+        let table = [
+            ("exit 7\n", Some(Order::Exit(7))),
+            ("do 3 spin\n", Some(Order::Do(3, Antagonist::Spin))),
+            ("do 9999 spin\n", None),
+            ("exit 7", None),
+            ("exit 300\n", None),
+            ("leave\n", None),
+            ("", None),
+        ];
         for (order, code) in table {
             assert_eq!(parse(order.as_bytes()), code, "{order:?}");
         }

@@ -2,13 +2,14 @@
 //!
 //! In:  the word in [`PLAY`], which only roots for tests have. Out: what that play needs.
 //!
-//! * Without a word: copies of the first service to fill the house.
+//! * Without a word: copies of the first service to fill the house, one that ends at once, a bush of processes, and a bad neighbour that
+//!   takes orders.
 //! * `floors`: services that want all the processor, and services that hold their memory.
 
 use contract::Name;
 use contract::Text;
 use contract::layer::Layers;
-use contract::manifest::{Cpu, Manifest, Memory};
+use contract::manifest::{Audience, Cpu, Manifest, Memory, Ready, Restart, Serve};
 
 use super::Entry;
 
@@ -47,7 +48,35 @@ fn copy(of: &Manifest, name: &str, provider: &str) -> Option<Manifest> {
 fn copies(all: &[Entry]) -> Vec<Entry> {
     let Some(first) = all.first() else { return Vec::new() };
     let copies = (1..=COPIES).map(|number| copy(&first.manifest, &format!("copy-{number}"), "rehearsal"));
-    copies.flatten().map(|manifest| Entry { manifest, without: Layers::NONE }).collect()
+    let chatter = all.iter().find(|entry| entry.manifest.name.as_str() == "chatter");
+    let more = chatter.map(|chatter| [quitter(&chatter.manifest), bush(&chatter.manifest), tame(&chatter.manifest)]);
+    let all = copies.chain(more.into_iter().flatten()).flatten();
+    all.map(|manifest| Entry { manifest, without: Layers::NONE }).collect()
+}
+
+/// Ends at once, with a code that can be told from others.
+fn quitter(chatter: &Manifest) -> Option<Manifest> {
+    let copy = copy(chatter, "quitter", "rehearsal")?;
+    Some(Manifest { command: words("exit", "7"), restart: Restart::Never, ready: Ready::Running, ..copy })
+}
+
+/// Starts a thousand programs, and stays.
+fn bush(chatter: &Manifest) -> Option<Manifest> {
+    let mut copy = copy(chatter, "bush", "rehearsal")?;
+    copy.limits.pids = 1_100;
+    copy.memory.ceiling_mib = 200;
+    Some(Manifest { command: words("tree", "1000"), ready: Ready::Running, ..copy })
+}
+
+/// A bad neighbour with ceilings that a service usually gets; it takes orders at this port of the home's.
+fn tame(chatter: &Manifest) -> Option<Manifest> {
+    let port = chatter.serves.first()?.port;
+    let orders = Name::new("orders").ok()?;
+    let serve = Serve { name: orders, protocol: Default::default(), port, to: Audience::Home, at: 7002 };
+    let mut copy = copy(chatter, "tame", "rehearsal")?;
+    copy.limits.pids = 32;
+    copy.memory.ceiling_mib = 32;
+    Some(Manifest { serves: [serve].into_iter().collect(), ..copy })
 }
 
 fn floors(all: &[Entry]) -> Vec<Entry> {

@@ -1,0 +1,137 @@
+//! Our supervisor with ten services against runit and s6: memory, crash to running again, an orderly end.
+//!
+//! In:  a kernel, the rehearsal root (its door is `src/porter`), the provider's guest, which has Debian's runit and s6. Out: figures.
+//!
+//! Both guests are emulated on the same machine at the same time and asked in turns. What ours does for a service is more: its sandbox, made
+//! anew and read back. A peer's service has none. Times are the emulated board's: only ratios mean something.
+//!
+//! The peers' side is `src/lab/setup/supervisors.sh`.
+
+use crate::bench::{Figure, Goal};
+use crate::error::Error;
+use crate::facts;
+use crate::guest::{Around, BOOT_LIMIT, Guest, Options, UP_LIMIT};
+use crate::house::Scratch;
+use crate::kernel::Kernel;
+use crate::provider::Provider;
+use crate::root::Variant;
+
+/// Services in each house.
+const SERVICES: u64 = 10;
+/// Crashes of each.
+const CRASHES: usize = 20;
+/// What ours may be resident with ten services, in KiB, and what one service more may cost, in bytes.
+const RESIDENT_KIB_MAX: u64 = 1_228;
+const PER_SERVICE_BYTES_MAX: u64 = 8 * 1024;
+/// The rehearsal's longest stop grace, in milliseconds: `chatter`'s.
+const GRACE_MS: u64 = 5_000;
+
+/// Measures.
+///
+/// # Errors
+/// [`Error::Missing`]: something is not built, or no guest can run here.
+pub fn measure(kernel: Kernel) -> Result<Vec<Figure>, Error> {
+    let options = Options { variant: Variant::Rehearsal, around: Around::Nothing, ..Options::new(kernel) };
+    let mut guest = Guest::boot_or_say(&options)?;
+    let scratch = Scratch::new()?;
+    let mut provider = Provider::start(&scratch)?;
+    provider.wait_ready(BOOT_LIMIT)?;
+    facts::wait_all_up(&mut guest)?;
+    let (few, few_kib) = (up(&mut guest)?, resident(&mut guest)?);
+    for number in 1..=SERVICES.saturating_sub(few) {
+        guest.door(&format!("start copy-{number}"))?;
+    }
+    guest.until("ten services up", UP_LIMIT, |guest| Ok((up(guest)? == SERVICES).then_some(())))?;
+    let ours_kib = resident(&mut guest)?;
+    let growth = ours_kib.saturating_sub(few_kib) * 1024 / SERVICES.saturating_sub(few).max(1);
+
+    let mut figures = vec![
+        figure("supervisor_resident_kib_against_limit", ours_kib, RESIDENT_KIB_MAX),
+        figure("supervisor_growth_bytes_per_service_against_limit", growth, PER_SERVICE_BYTES_MAX),
+    ];
+    for peer in ["runit", "s6"] {
+        provider.run(&format!("supervisors begin {peer}"))?;
+        let peer_kib = number(&provider.run("supervisors memory")?)?;
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..CRASHES {
+            ours.push(number_before(&guest.door("crashes copy-1 1")?, " us")?);
+            theirs.push(number(&provider.run("supervisors crash")?)?);
+        }
+        eprintln!("»   crash to running again, us: ours {ours:?}, {peer} {theirs:?}");
+        let end_us = number(&provider.run("supervisors end")?)?;
+        figures.push(figure(&format!("resident_kib_of_ten_against_{peer}"), ours_kib, peer_kib));
+        for (word, permille) in [("median", 500), ("p99", 990)] {
+            let name = format!("crash_to_running_us_{word}_against_{peer}");
+            figures.push(figure(&name, at(&mut ours, permille), at(&mut theirs, permille)));
+        }
+        figures.push(figure(&format!("end_of_ten_us_against_{peer}"), 0, end_us));
+    }
+    let tree_us = tree(&mut guest)?;
+    let end_us = number_before(&guest.door("ends")?, " us")?;
+    for figure in figures.iter_mut().filter(|figure| figure.name.starts_with("end_of_ten")) {
+        figure.ours = end_us;
+    }
+    eprintln!("»   a stuck tree of a thousand processes is gone {tree_us} us after its grace");
+    Ok(figures)
+}
+
+/// A thousand processes whose first one hears nothing: from the end of the grace until they are gone, in microseconds.
+fn tree(guest: &mut Guest) -> Result<u64, Error> {
+    guest.door("start bush")?;
+    let all = |guest: &mut Guest| {
+        let log = facts::log(guest, "bush")?;
+        Ok(log.iter().any(|line| line.contains("did Tree 1000 times")).then_some(()))
+    };
+    guest.until("a thousand processes", UP_LIMIT, all)?;
+    number_before(&guest.door(&format!("tree bush {GRACE_MS}"))?, " us")
+}
+
+/// How many services are up.
+fn up(guest: &mut Guest) -> Result<u64, Error> {
+    let all = facts::processes(guest)?.into_iter();
+    Ok(all.filter(|process| process.is_tenant && process.state == "up").map(|_| 1).sum())
+}
+
+/// What is resident of our supervisor, in KiB.
+fn resident(guest: &mut Guest) -> Result<u64, Error> {
+    let all = facts::resident(guest)?.into_iter();
+    all.filter(|(name, _)| name == "supervisor").map(|(_, kib)| kib).next().ok_or_else(|| Error::Answer {
+        who: "ctl procs --json".to_owned(),
+        why: "no process supervisor".to_owned(),
+    })
+}
+
+fn figure(name: &str, ours: u64, peer: u64) -> Figure {
+    Figure { name: name.to_owned(), ours, peer, goal: Goal::AtMost(1000) }
+}
+
+/// The value that this part of all, in thousandths, is not over.
+fn at(values: &mut [u64], permille: usize) -> u64 {
+    values.sort_unstable();
+    values.get(values.len().saturating_sub(1) * permille / 1000).copied().unwrap_or_default()
+}
+
+fn number(text: &str) -> Result<u64, Error> {
+    let wrong = || Error::Answer { who: "supervisors.sh".to_owned(), why: text.to_owned() };
+    text.trim().parse().map_err(|_| wrong())
+}
+
+/// The last number of the text that stands before `unit`.
+fn number_before(text: &str, unit: &str) -> Result<u64, Error> {
+    let word = text.trim_end().strip_suffix(unit).and_then(|rest| rest.rsplit(' ').next());
+    number(word.unwrap_or(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{at, number_before};
+
+    #[test]
+    fn answers_are_read() {
+        assert_eq!(number_before("done 1 of 1, median 7 us, p99 8 us, worst 9 us\n", " us").unwrap(), 9);
+        assert_eq!(number_before("done 10, 12345 us\n", " us").unwrap(), 12345);
+        assert!(number_before("refused\n", " us").is_err());
+        assert_eq!(at(&mut [3, 1, 2], 500), 2);
+        assert_eq!(at(&mut [3, 1, 2], 990), 2);
+    }
+}

@@ -1,0 +1,217 @@
+//! What a bad neighbour does: each antagonist of the noisy-neighbour matrix, for so many seconds.
+//!
+//! In:  its word, and what that needs. Out: a count of what it came to, which the log tells.
+//!
+//! Everything happens inside a sandbox of the rehearsal root. Where a limit stops it, it goes on trying: that is what it is for.
+
+use std::fs::File;
+use std::hint::black_box;
+use std::io::Write;
+use std::net::{TcpStream, UdpSocket};
+use std::process::{Child, Command};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Threads of whoever wants all processors: two for each of the board's.
+const SPINNERS: usize = 4;
+/// One bite of memory.
+const BITE_BYTES: usize = 1 << 20;
+/// How much of it is held at most: whoever may have more should not fall over all at once.
+const BITES_MAX: usize = 700;
+/// Programs of a fork bomb that are held at a time, and connections of a hoarder.
+const HELD_MAX: usize = 2_000;
+
+/// An antagonist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Antagonist {
+    /// Spins on every processor.
+    Spin,
+    /// Takes memory, and touches it again and again.
+    Memory,
+    /// Fills `/tmp`, which is memory, and empties it.
+    Files,
+    /// Starts programs that start nothing, as many as it may, and ends them.
+    Fork,
+    /// Sends small datagrams to an address and port as fast as it can.
+    Flood(String),
+    /// Opens connections to an address and port and holds them.
+    Connect(String),
+    /// Writes to its log as fast as it can.
+    Log,
+    /// Leaves children that nobody waits for.
+    Zombies,
+}
+
+impl Antagonist {
+    /// Reads `WORD` or `WORD ADDRESS:PORT`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split_whitespace();
+        let word = words.next()?;
+        let target = words.next().map(str::to_owned);
+        match (word, target, words.next()) {
+            ("spin", None, None) => Some(Self::Spin),
+            ("memory", None, None) => Some(Self::Memory),
+            ("files", None, None) => Some(Self::Files),
+            ("fork", None, None) => Some(Self::Fork),
+            ("flood", Some(target), None) => Some(Self::Flood(target)),
+            ("connect", Some(target), None) => Some(Self::Connect(target)),
+            ("log", None, None) => Some(Self::Log),
+            ("zombies", None, None) => Some(Self::Zombies),
+            _ => None,
+        }
+    }
+
+    /// Does its worst until `until`. How often it did it.
+    #[must_use]
+    pub fn rage(&self, until: Instant) -> u64 {
+        match self {
+            Self::Spin => spin(until),
+            Self::Memory => memory(until),
+            Self::Files => files(until),
+            Self::Fork => fork(until, "1000", HELD_MAX),
+            Self::Flood(target) => flood(until, target),
+            Self::Connect(target) => connect(until, target),
+            Self::Log => log(until),
+            Self::Zombies => fork(until, "0", HELD_MAX),
+        }
+    }
+}
+
+fn spin(until: Instant) -> u64 {
+    let spinner = move || {
+        let mut turns = 0_u64;
+        while Instant::now() < until {
+            turns = (0..10_000_u64).fold(turns, |sum, number| black_box(sum ^ number)).wrapping_add(1);
+        }
+        turns
+    };
+    let others: Vec<_> = (1..SPINNERS).filter_map(|_| thread::Builder::new().spawn(spinner).ok()).collect();
+    let _ = spinner();
+    u64::try_from(others.len()).unwrap_or(0) + 1
+}
+
+fn memory(until: Instant) -> u64 {
+    let mut bites: Vec<Vec<u8>> = Vec::new();
+    while Instant::now() < until {
+        if bites.len() < BITES_MAX {
+            bites.push(vec![1; BITE_BYTES]);
+        }
+        for bite in &mut bites {
+            bite.iter_mut().step_by(4096).for_each(|byte| *byte = byte.wrapping_add(1));
+        }
+    }
+    u64::try_from(bites.len()).unwrap_or(0)
+}
+
+fn files(until: Instant) -> u64 {
+    let bite = vec![1; BITE_BYTES];
+    let mut written = 0;
+    while Instant::now() < until {
+        let Ok(mut file) = File::create("/tmp/hog") else { return written };
+        while Instant::now() < until && file.write_all(&bite).is_ok() {
+            written += 1;
+        }
+    }
+    written
+}
+
+/// Children that end after `nap_ms` and are waited for late: as many as it may have, but for `held_max`.
+fn fork(until: Instant, nap_ms: &str, held_max: usize) -> u64 {
+    let mut held: Vec<Child> = Vec::new();
+    let mut made = 0;
+    while Instant::now() < until {
+        match Command::new("/chatter").args(["nap", nap_ms]).spawn() {
+            Ok(child) => {
+                made += 1;
+                held.push(child);
+            }
+            Err(_) => thread::sleep(Duration::from_millis(1)), // Its limit; it tries again.
+        }
+        if held.len() >= held_max {
+            held.drain(..held_max / 2).for_each(end);
+        }
+    }
+    held.into_iter().for_each(end);
+    made
+}
+
+fn end(mut child: Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// So many children that are left as they are.
+pub(crate) fn tree(children: usize, until: Instant) -> usize {
+    let mut made = 0;
+    while made < children && Instant::now() < until {
+        made += usize::from(Command::new("/chatter").args(["nap", "3600000"]).spawn().is_ok());
+    }
+    made
+}
+
+fn flood(until: Instant, target: &str) -> u64 {
+    let Ok(socket) = UdpSocket::bind(("0.0.0.0", 0)) else { return 0 };
+    let mut sent = 0;
+    while Instant::now() < until {
+        for _ in 0..64 {
+            sent += u64::from(socket.send_to(&[0; 18], target).is_ok());
+        }
+    }
+    sent
+}
+
+fn connect(until: Instant, target: &str) -> u64 {
+    const PATIENCE: Duration = Duration::from_millis(50);
+    let Ok(address) = target.parse() else { return 0 };
+    let mut held = Vec::new();
+    let mut made = 0;
+    while Instant::now() < until {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(stream) if held.len() < HELD_MAX => {
+                made += 1;
+                held.push(stream);
+            }
+            Ok(_) => made += 1,
+            Err(_) => thread::sleep(Duration::from_millis(1)),
+        }
+    }
+    made
+}
+
+fn log(until: Instant) -> u64 {
+    let mut lines = 0;
+    while Instant::now() < until {
+        println!("flood {lines} {}", "x".repeat(200));
+        lines += 1;
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Antagonist;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_word_is_an_antagonist_or_nothing() {
+        let table = [
+            ("spin", Some(Antagonist::Spin)),
+            ("flood 192.0.2.1:9", Some(Antagonist::Flood("192.0.2.1:9".to_owned()))),
+            ("flood", None),
+            ("spin much", None),
+            ("", None),
+            ("dance", None),
+        ];
+        for (text, wanted) in table {
+            assert_eq!(Antagonist::parse(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn rage_ends_in_time_and_came_to_something() {
+        let until = Instant::now() + Duration::from_millis(50);
+        assert!(Antagonist::Spin.rage(until) > 0);
+        assert!(Instant::now() < until + Duration::from_secs(5));
+    }
+}

@@ -1,0 +1,141 @@
+//! Lives come and go by the thousand: none is lost, nothing is left behind, nothing grows.
+//!
+//! In:  the rehearsal root, whose door (`porter`) makes lives without the serial port in between. Out: passed, failed, or `skipped: ` and why.
+//!
+//! `LONG=1`: 10 000 exits, 100 000 restarts, 1 000 cycles; else what fits into a minute of an emulated board.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use lab::guest::{Around, Guest, Options, UP_LIMIT};
+use lab::root::Variant;
+use lab::{facts, namespace, wait};
+
+mod orders;
+
+/// In one request to the door: a start takes an emulated board beside other work up to three seconds, and the door a minute at most.
+const BATCH: usize = 10;
+/// What the supervisor may have grown by after all of it, in KiB.
+const GROWN_KIB_MAX: u64 = 64;
+
+/// So many in the long run, and so many in the short one.
+fn count(whole: usize, short: usize) -> usize {
+    if std::env::var_os("LONG").is_some_and(|value| value == "1") { whole } else { short }
+}
+
+fn boot(around: Around) -> Option<Guest> {
+    let options = Options { variant: Variant::Rehearsal, around, ..Options::usual().unwrap() };
+    let mut guest = Guest::boot(&options).unwrap()?;
+    facts::wait_all_up(&mut guest).unwrap();
+    Some(guest)
+}
+
+/// `verb NAME COUNT` in batches, and the slowest median of them, in microseconds.
+fn many(guest: &mut Guest, verb: &str, name: &str, all: usize) -> u64 {
+    let mut slowest = 0;
+    for done in (0..all).step_by(BATCH) {
+        let batch = BATCH.min(all - done);
+        let text = guest.door(&format!("{verb} {name} {batch}")).unwrap_or_else(|error| {
+            let log = facts::log(guest, name).unwrap_or_default();
+            unreachable!("{verb} {name}, after {done}: {error}\n{log:?}\n{}", guest.last_lines())
+        });
+        assert!(text.starts_with(&format!("done {batch} of {batch},")), "{text}");
+        let median = text.split("median ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+        slowest = slowest.max(median.parse().unwrap());
+    }
+    println!("{all} {verb} of {name}: slowest median of {BATCH} is {slowest} us");
+    slowest
+}
+
+fn supervisor_kib(guest: &mut Guest) -> u64 {
+    let all = facts::resident(guest).unwrap();
+    all.iter().find(|(name, _)| name == "supervisor").unwrap().1
+}
+
+/// The machine's state, as lines and how often each is there.
+fn state(guest: &mut Guest) -> BTreeMap<String, i32> {
+    let text = guest.door("state").unwrap();
+    assert!(text.lines().count() > 300, "it looks at the machine: {}", text.lines().count());
+    let mut lines = BTreeMap::new();
+    for line in text.lines() {
+        *lines.entry(line.to_owned()).or_insert(0) += 1;
+    }
+    lines
+}
+
+/// Lines that are there more often (+) or less often (-) than before.
+fn changes(before: &BTreeMap<String, i32>, after: &BTreeMap<String, i32>) -> Vec<String> {
+    let count = |lines: &BTreeMap<String, i32>, line: &str| lines.get(line).copied().unwrap_or(0);
+    let lines: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let change = |line: &&String| count(after, line) - count(before, line);
+    lines.iter().filter(|line| change(line) != 0).map(|line| format!("{:+} {line}", change(line))).collect()
+}
+
+#[test]
+fn lives_by_the_thousand_leave_nothing_behind() {
+    let Some(mut guest) = boot(Around::Nothing) else { return };
+    // Once around, so that what is made at a first start (a cgroup of the provider, a link) is there before the first look.
+    many(&mut guest, "exits", "quitter", 2);
+    many(&mut guest, "cycles", "copy-1", 2);
+    many(&mut guest, "restarts", "chatter", 2);
+    let (before, kib) = (state(&mut guest), supervisor_kib(&mut guest));
+
+    many(&mut guest, "exits", "quitter", count(10_000, 20));
+    many(&mut guest, "cycles", "copy-1", count(1_000, 5));
+    many(&mut guest, "restarts", "chatter", count(100_000, 10));
+    many(&mut guest, "crashes", "chatter", count(1_000, 5));
+
+    // What is ended in its own time (a namespace's links) may still be on its way out.
+    let mut left = Vec::new();
+    let same = guest.until("the same state as before", Duration::from_secs(30), |guest| {
+        left = changes(&before, &state(guest));
+        Ok(left.is_empty().then_some(()))
+    });
+    assert!(same.is_ok(), "left behind, or gone:\n{}", left.join("\n"));
+    assert!(!before.keys().any(|line| line.starts_with("zombie")), "{before:?}");
+    let grown = supervisor_kib(&mut guest).saturating_sub(kib);
+    println!("the supervisor: {kib} KiB, grown by {grown}");
+    assert!(grown <= GROWN_KIB_MAX, "the supervisor has grown by {grown} KiB of {kib}");
+}
+
+#[test]
+fn floods_and_bombs_are_bounded() {
+    let Some(()) = namespace::enter("floods_and_bombs_are_bounded").unwrap() else { return };
+    let Some(mut guest) = boot(Around::Topology) else { return };
+    guest.topology().unwrap().lan_lease(UP_LIMIT).unwrap();
+    guest.door("start tame").unwrap();
+    facts::wait_all_up(&mut guest).unwrap();
+    let (before, kib) = (state(&mut guest), supervisor_kib(&mut guest));
+    for antagonist in ["log", "fork", "zombies"] {
+        let mut orders = orders::Orders::open(guest.topology().unwrap(), orders::TAME);
+        orders.rage(4, antagonist);
+        // The gateway answers while that goes on, and hello, its neighbour, is up and stays so.
+        let hello = facts::process(&mut guest, "hello").unwrap();
+        assert_eq!((hello.state.as_str(), hello.restarts), ("up", 0), "{antagonist}");
+        let done = format!("did {}", orders::told(antagonist));
+        wait::until(antagonist, UP_LIMIT, || {
+            let log = facts::log(&mut guest, "tame")?;
+            Ok(log.iter().any(|line| line.to_lowercase().starts_with(&done)).then_some(()))
+        })
+        .unwrap();
+        drop(orders);
+        assert_eq!(facts::process(&mut guest, "tame").unwrap().restarts, 0, "{antagonist}: it lives on");
+    }
+    // Stuck: it hears no order, and is gone after its grace all the same.
+    guest.door("kill tame STOP").unwrap();
+    guest.door("stop tame").unwrap();
+    let down = |guest: &mut Guest| Ok((facts::process(guest, "tame")?.state == "down").then_some(()));
+    guest.until("the end of a stuck process", Duration::from_secs(30), down).unwrap();
+    guest.door("start tame").unwrap();
+    facts::wait_all_up(&mut guest).unwrap();
+    let mut left = Vec::new();
+    let same = guest.until("the same state as before", Duration::from_secs(30), |guest| {
+        left = changes(&before, &state(guest));
+        Ok(left.is_empty().then_some(()))
+    });
+    assert!(same.is_ok(), "left behind, or gone:\n{}", left.join("\n"));
+    let grown = supervisor_kib(&mut guest).saturating_sub(kib);
+    assert!(grown <= GROWN_KIB_MAX, "the supervisor has grown by {grown} KiB");
+}
