@@ -56,11 +56,13 @@ impl House {
             uid_base: tenant.plan.uid_base,
             uid_count: tenant.plan.uid_count,
         };
-        let asked = attachments
-            .ask(place, &attach, &[network.namespace.as_fd(), network.netlink.as_fd()])
-            .and_then(|()| mounts.ask(place, &mount, &[]));
+        // Its link is kept, like its network: it stands as long as the `network` that made it lives.
+        let linked = match tenant.attached {
+            true => Ok(()),
+            false => attachments.ask(place, &attach, &[network.namespace.as_fd(), network.netlink.as_fd()]),
+        };
+        let asked = linked.and_then(|()| mounts.ask(place, &mount, &[]));
         tenant.root = None;
-        tenant.attached = false;
         asked.err().map(|error| refused(process, &error.to_string()))
     }
 

@@ -258,6 +258,7 @@ impl House {
             match self.attachments.hear::<attach::Answer>() {
                 Heard::Nothing => return,
                 Heard::Gone(waiting) => {
+                    (0..self.processes.len()).for_each(|place| self.unlink(place));
                     self.refuse(&waiting, "network is gone");
                     self.attach_again();
                 }
@@ -268,10 +269,20 @@ impl House {
                         }
                         self.have(place, |tenant| tenant.attached = true);
                     }
-                    attach::Answer::Refused(why) => self.refuse(&[place], &why),
+                    attach::Answer::Refused(why) => {
+                        self.unlink(place);
+                        self.refuse(&[place], &why);
+                    }
                     attach::Answer::Done | attach::Answer::Carried(_) => {}
                 },
             }
+        }
+    }
+
+    /// Nobody vouches for its link any more: it is asked for again before the next start.
+    fn unlink(&mut self, place: usize) {
+        if let Some(Process { what: What::Tenant(tenant), .. }) = self.processes.get_mut(place) {
+            tenant.attached = false;
         }
     }
 
