@@ -43,7 +43,11 @@ impl Talk {
                 Answer::Done => return Ok(()),
                 Answer::Refused(why) => return Err(Error::Refused(why.to_string())),
                 Answer::Process(row) => each(row),
-                Answer::Facts(_) | Answer::Log { .. } => {}
+                Answer::Facts(_)
+                | Answer::Log { .. }
+                | Answer::Promised(_)
+                | Answer::Compliance(_)
+                | Answer::Event(_) => {}
             }
         }
     }

@@ -49,7 +49,8 @@ fn copies(all: &[Entry]) -> Vec<Entry> {
     let Some(first) = all.first() else { return Vec::new() };
     let copies = (1..=COPIES).map(|number| copy(&first.manifest, &format!("copy-{number}"), "rehearsal"));
     let chatter = all.iter().find(|entry| entry.manifest.name.as_str() == "chatter");
-    let more = chatter.map(|chatter| [quitter(&chatter.manifest), bush(&chatter.manifest), tame(&chatter.manifest)]);
+    let more =
+        chatter.map(|chatter| [quitter(&chatter.manifest), bush(&chatter.manifest), tame(&chatter.manifest)]);
     let all = copies.chain(more.into_iter().flatten()).flatten();
     all.map(|manifest| Entry { manifest, without: Layers::NONE }).collect()
 }
