@@ -44,6 +44,7 @@ impl Talk {
                 Answer::Refused(why) => return Err(Error::Refused(why.to_string())),
                 Answer::Process(row) => each(row),
                 Answer::Facts(_)
+                | Answer::Layer(_)
                 | Answer::Log { .. }
                 | Answer::Promised(_)
                 | Answer::Compliance(_)
