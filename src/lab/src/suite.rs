@@ -243,7 +243,7 @@ mod tests {
             (Some("tidy"), "-p tests --test tidy", ""),
             (Some("network/daemon"), "-p network --test daemon", ""),
             (Some("tests/tidy"), "-p tests --test tidy", ""),
-            (Some("iptv"), "-p multicast --test iptv", ""),
+            (Some("iptv"), "-p multicast --test iptv -p multicast --test iptv_players", ""),
             (Some("renumber"), "-p lease --test renumber", ""),
             (Some("tests"), "-p tests", ""),
             (Some("run::tests"), "--workspace", "run::tests"),

@@ -162,6 +162,11 @@ impl Registry {
         self.once(request)
     }
 
+    /// The same client with another proof of who it is.
+    fn who_shows(&self, proof: Option<String>) -> Self {
+        Self { agent: self.agent.clone(), scheme: self.scheme, reference: self.reference.clone(), proof }
+    }
+
     /// Finds what the registry wants to be shown.
     fn prove(&self, asked: &str) -> Result<String, Error> {
         let named = env::var("SHG_REGISTRY_USER").ok().zip(env::var("SHG_REGISTRY_PASSWORD").ok());
@@ -181,12 +186,7 @@ impl Registry {
         let service = word("service").unwrap_or_default();
         let scope = word("scope").unwrap_or_default();
         let url = format!("{realm}?service={}&scope={}", escaped(service), escaped(scope));
-        let asker = Self {
-            agent: self.agent.clone(),
-            scheme: self.scheme,
-            reference: self.reference.clone(),
-            proof: basic,
-        };
+        let asker = self.who_shows(basic);
         let answer = asker.once(&Request::new("GET", &url))?;
         let bytes = asker.good(answer, "token", &[StatusCode::OK])?;
         let bytes = body(bytes, TOKEN_BYTES_MAX).map_err(|why| self.fault(why))?;
@@ -272,7 +272,13 @@ impl Registry {
         };
         let mark = if place.contains('?') { '&' } else { '?' };
         let url = format!("{place}{mark}digest={}", escaped(&digest.to_string()));
-        let answer = self.say(&Request { body: Some(bytes), ..Request::new("PUT", &url) })?;
+        let request = Request { body: Some(bytes), ..Request::new("PUT", &url) };
+        // Who we are is for this registry only, wherever it sends us.
+        let answer = if url.starts_with(&format!("{}://{}/", self.scheme, self.reference.host)) {
+            self.say(&request)?
+        } else {
+            self.who_shows(None).once(&request)?
+        };
         self.good(answer, &format!("blob {digest}"), &[StatusCode::CREATED]).map(drop)
     }
 
