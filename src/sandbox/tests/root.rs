@@ -65,6 +65,15 @@ fn a_place_that_is_a_link_is_refused() {
     assert!(mounts().lines().any(|line| line.contains(&format!(" {VICTIM} ")) && !before.contains(line)));
 }
 
+/// Says that it is over when it goes, also where an assertion fails: else the other thread would be waited for.
+struct Over<'o>(&'o AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_place_that_changes_while_it_is_used_leads_nowhere() {
     if !enter_stage("a_place_that_changes_while_it_is_used_leads_nowhere") {
@@ -76,8 +85,9 @@ fn a_place_that_changes_while_it_is_used_leads_nowhere() {
     sys::mount::attach(changing.as_fd(), AT_FDCWD, c"/mnt").unwrap();
     let before = mounts();
     let over = AtomicBool::new(false);
-    let (mut applied, mut refused) = (0, 0);
+    let (mut applied, mut refused, mut seen_through) = (0, 0, 0);
     thread::scope(|scope| {
+        let _over = Over(&over);
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
                 renameat2(AT_FDCWD, "/mnt/dev", AT_FDCWD, "/mnt/link", RenameFlags::RENAME_EXCHANGE).unwrap();
@@ -90,19 +100,21 @@ fn a_place_that_changes_while_it_is_used_leads_nowhere() {
             let (entered, report) = stage.enter(Layers::NONE);
             match report {
                 Report::Applied(_) => {
+                    // A folder that got its mount and another name a moment later: reading back finds no `/dev` there, so it does not start.
                     let seen = stage.seen(&entered, report);
-                    assert!(seen.has(Layer::Mounts) && seen.has(Layer::MinimalDev), "it is what was planned");
-                    applied += 1;
+                    let whole = seen.has(Layer::Mounts) && seen.has(Layer::MinimalDev);
+                    *(if whole { &mut applied } else { &mut seen_through }) += 1;
                 }
                 Report::Failed(Error::Inside(Step::Dev, _)) => refused += 1,
                 other @ (Report::Nothing | Report::Failed(_)) => panic!("{other:?}"),
             }
             end(entered);
         }
-        over.store(true, Ordering::Relaxed);
     });
     assert_eq!(mounts(), before, "nothing is mounted where it led");
-    println!("{races} races: {applied} found a folder, {refused} a link");
+    println!(
+        "{races} races: {applied} found a folder, {refused} a link, {seen_through} one that became the other"
+    );
     assert!(applied > 0 && refused > 0, "there was no race: {applied} and {refused}");
 }
 
