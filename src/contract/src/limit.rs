@@ -27,6 +27,10 @@ pub const FRAME_DESCRIPTORS: usize = 4;
 pub const REASON_BYTES: usize = 160;
 /// A path inside the root.
 pub const PATH_BYTES: usize = 96;
+/// Where a bundle comes from: a host's name, a repository's, a digest.
+pub const SOURCE_BYTES: usize = 256;
+/// What an operator calls a bundle: a UUID, or a little more.
+pub const TAG_BYTES: usize = 48;
 
 /// Arguments of a service's command, the program included.
 pub const ARGUMENTS: usize = 12;

@@ -14,8 +14,8 @@ pub enum Ask {
     Mount {
         /// For whom.
         service: Name,
-        /// The file's name under `/usr/lib/shg/services`.
-        image: Text<PATH_BYTES>,
+        /// Which image.
+        image: Image,
         /// The first uid (and gid) of the service's range.
         uid_base: u32,
         /// How many there are.
@@ -30,6 +30,15 @@ pub enum Ask {
     Disk,
     /// Let go of every disk: the machine ends.
     Finish,
+}
+
+/// Where a sealed image is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Image {
+    /// In the root: the file's name under `/usr/lib/shg/services`. The root is believed.
+    Root(Text<PATH_BYTES>),
+    /// On the data disk, by its SHA-256. The service's signed statement is read beside it, and names the root hash: nothing else is mounted.
+    Bundle([u8; 32]),
 }
 
 /// What storage answers.

@@ -25,6 +25,8 @@ pub mod uid {
     pub const IDENTITY: u32 = 108;
     /// The daemon `agent`.
     pub const AGENT: u32 = 109;
+    /// The daemon `package`.
+    pub const PACKAGE: u32 = 110;
 }
 
 /// The first uid of the first tenant's range.
@@ -96,6 +98,19 @@ pub const IDENTIFY: Wire = Wire {
     path: "/run/wire/identify",
 };
 
+/// ctl, agent → package: bundles, installed and removed.
+pub const PACKAGES: Wire = Wire {
+    name: "packages",
+    server: "package",
+    clients: &[uid::ROOT, uid::AGENT],
+    path: "/run/wire/packages",
+};
+/// package → supervisor: the services whose bundles are installed.
+pub const INSTALLED: Wire =
+    Wire { name: "installed", server: "supervisor", clients: &[uid::PACKAGE], path: "/run/wire/installed" };
+
 /// Every wire but `keep`, which is a pair and has no path.
-pub const ALL: [Wire; 12] =
-    [CONTROL, MOUNT, ATTACH, LEARN, SHOW, LEASES, TOLD, RESOLVE, GROUPS, CALLS, CLOCK, IDENTIFY];
+pub const ALL: [Wire; 14] = [
+    CONTROL, MOUNT, ATTACH, LEARN, SHOW, LEASES, TOLD, RESOLVE, GROUPS, CALLS, CLOCK, IDENTIFY, PACKAGES,
+    INSTALLED,
+];

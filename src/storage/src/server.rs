@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use std::os::fd::AsFd;
 
 use contract::Name;
-use contract::mount::{Answer, Ask};
+use contract::mount::{Answer, Ask, Image};
 use log::{info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use sys::Errno;
@@ -113,8 +113,11 @@ impl Server {
 
     fn act(&mut self, ask: Ask) -> Given {
         match ask {
-            Ask::Mount { service, image, uid_base, uid_count } => {
+            Ask::Mount { service, image: Image::Root(image), uid_base, uid_count } => {
                 self.mount(&service, &image, uid_base, uid_count)
+            }
+            Ask::Mount { image: Image::Bundle(_), .. } => {
+                Ok((Answer::Refused("bundles are not mounted yet".into()), None))
             }
             Ask::Release { service } => {
                 self.shelf.release(&service);

@@ -136,6 +136,17 @@ pub const DAEMONS: &[Daemon] = &[
         memory_mib: 60,
         optional: true,
     },
+    Daemon {
+        name: "package",
+        program: c"/sbin/package",
+        uid: uid::PACKAGE,
+        // None: it fetches and writes into a folder of its own.
+        capabilities: &[],
+        wires: &["packages"],
+        after: &["network", "storage"],
+        memory_mib: 30,
+        optional: true,
+    },
     // The second serial port, in roots that are made for tests. The shipped root has no such program.
     Daemon {
         name: "door",

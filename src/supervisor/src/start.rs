@@ -52,7 +52,7 @@ impl House {
         let attach = attach_ask(&process.name, &tenant.manifest, tenant.slot);
         let mount = mount::Ask::Mount {
             service: process.name.clone(),
-            image: tenant.manifest.image.clone(),
+            image: mount::Image::Root(tenant.manifest.image.clone()),
             uid_base: tenant.plan.uid_base,
             uid_count: tenant.plan.uid_count,
         };

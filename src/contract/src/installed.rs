@@ -1,0 +1,47 @@
+//! The wire `installed`: package → supervisor.
+//!
+//! package connects and says all that is installed, then [`Ask::All`]; what it did not name is gone. From then on it says each change. The
+//! supervisor answers each frame but [`Ask::All`]'s rows in order, and says by itself what is to be kept on the disk: package is the one with a disk.
+//! Whichever dies, the next connection begins with all of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::limit::REASON_BYTES;
+use crate::manifest::Manifest;
+use crate::name::{Name, Text};
+use crate::slice::Slice;
+
+/// What package says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// A slice that was rented before this boot.
+    Slice(Slice),
+    /// A service whose bundle is installed. One of that name that runs with another image is stopped and started with this one.
+    Service(Service),
+    /// That was all of them.
+    All,
+    /// Stop this service, let go of its image, forget it. Answered when it is gone.
+    Forget(Name),
+}
+
+/// A service whose bundle is installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// What it is, needs and may do. Its `autostart` is the one that counts.
+    pub manifest: Manifest,
+    /// SHA-256 of its sealed image, and so the image's name on the data disk.
+    pub image: [u8; 32],
+    /// Its version.
+    pub version: u64,
+}
+
+/// What the supervisor says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// Done.
+    Done,
+    /// Not done, and why.
+    Refused(Text<REASON_BYTES>),
+    /// By itself: this slice was rented or given another size, and is to be kept on the disk.
+    Rented(Slice),
+}

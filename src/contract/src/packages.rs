@@ -1,0 +1,151 @@
+//! The wire `packages`: ctl, agent → package.
+//!
+//! One [`Ask`] a frame; the answer is any number of rows and then one of [`Answer::Done`], [`Answer::Refused`]. Who follows is asked
+//! nothing more on that connection.
+
+use serde::{Deserialize, Serialize};
+
+use crate::limit::{REASON_BYTES, SOURCE_BYTES, TAG_BYTES};
+use crate::name::{Name, Text};
+
+/// What may be asked of package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// An [`Answer::Unit`] for each bundle that is installed or on its way.
+    List,
+    /// As [`Ask::List`] with its [`Answer::Done`], and from then on a row for each change: [`Answer::Unit`], [`Answer::Gone`].
+    Follow,
+    /// Fetch a bundle, check it, install it or put it in the place of an older one. [`Answer::Progress`] comes meanwhile; the end comes when
+    /// it is installed and the supervisor knows it. It goes on if the asker goes.
+    Install(Install),
+    /// Stop the service and take its bundle away, and with `drop_data` what it has kept. The end comes when it is gone.
+    Remove {
+        /// Which.
+        service: Name,
+        /// Its volumes go, too.
+        drop_data: bool,
+    },
+    /// Give up what [`Ask::Install`] with this tag is doing.
+    Cancel(Text<TAG_BYTES>),
+    /// From now on it starts by itself at boot, or not; over the manifest's word.
+    Autostart {
+        /// Which.
+        service: Name,
+        /// Does it?
+        starts: bool,
+    },
+    /// Take a newer list of keys; the frame carries it as a sealed memory file.
+    Keyring,
+}
+
+/// What is to be installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Install {
+    /// Where it is: `https://HOST[:PORT]/REPOSITORY:TAG` or `…@sha256:DIGEST` (docs/bundles.md).
+    pub source: Text<SOURCE_BYTES>,
+    /// Who may fetch it; empty: anybody.
+    pub username: Text<64>,
+    /// And by which word. It is kept nowhere.
+    pub password: Text<128>,
+    /// What the asker calls it: kept beside the bundle and said in its row (an operator's UUID). Empty: nothing.
+    pub tag: Text<TAG_BYTES>,
+    /// The service whose bundle it has to be. `None`: a service that is not installed yet, whatever its name.
+    pub update: Option<Name>,
+    /// The slice whose service it has to be.
+    pub slice: Option<Name>,
+}
+
+/// What package answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// A bundle.
+    Unit(Unit),
+    /// This one is there no more.
+    Gone(Name),
+    /// So many bytes of so many have come.
+    Progress {
+        /// Those that have come.
+        bytes: u64,
+        /// All of them; 0: it is not known yet.
+        of: u64,
+    },
+    /// That was all.
+    Done,
+    /// It was not done.
+    Refused(Fault, Text<REASON_BYTES>),
+}
+
+/// A bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unit {
+    /// Its service.
+    pub name: Name,
+    /// Whose it is: the slice that it runs in.
+    pub provider: Name,
+    /// One line for a person.
+    pub summary: Text<96>,
+    /// Its version.
+    pub version: u64,
+    /// Where it came from.
+    pub source: Text<SOURCE_BYTES>,
+    /// What the asker called it.
+    pub tag: Text<TAG_BYTES>,
+    /// SHA-256 of the sealed image.
+    pub image: [u8; 32],
+    /// Its size, in bytes.
+    pub image_bytes: u64,
+    /// It starts by itself at boot.
+    pub autostart: bool,
+    /// What is being done with it.
+    pub state: State,
+    /// When it was first installed, and when last updated, in seconds after 1970; 0: the clock was not known.
+    pub installed_s: [u64; 2],
+}
+
+/// What is being done with a bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// It is installed.
+    Installed,
+    /// A newer one is on its way; this one runs.
+    Updating,
+    /// It is being taken away.
+    Removing,
+}
+
+/// Why something was not done, as a kind; the words say more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fault {
+    /// What was asked makes no sense.
+    Ask,
+    /// Nobody answers there, or too slowly, or not over a connection that is believed.
+    Unreachable,
+    /// Who asks is not let in there.
+    Forbidden,
+    /// There is no such thing there.
+    Missing,
+    /// It is no bundle, or not what it says.
+    Form,
+    /// No key that counts signed it.
+    Signature,
+    /// One that is as new is installed.
+    Older,
+    /// Another provider's service has this name, or it is another service than the one to be updated.
+    Foreign,
+    /// It is installed already.
+    Duplicate,
+    /// Its programs are for other processors.
+    Architecture,
+    /// The slice that it should run in is not rented, or is another.
+    Slice,
+    /// What it needs is not there: disk, or a floor beside what was promised to others.
+    Resources,
+    /// No such service is installed.
+    Absent,
+    /// Something else is being done with it.
+    Busy,
+    /// It was given up when somebody asked for that.
+    Canceled,
+    /// The data disk is not there, or fails.
+    Disk,
+}
