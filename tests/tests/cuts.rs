@@ -13,12 +13,12 @@ use std::collections::BTreeSet;
 use bundle::key::Secret;
 use bundle::keyring::{Entry, Keyring};
 use bundle::make::{self, Bundle};
+use bundle::record::Record;
 use bundle::sign::Architecture;
 use bundle::tree::{Content, Owner, Tree};
 use contract::Name;
 use lab::house::Scratch;
 use package::disk::{Disk, Folder, Place};
-use package::record::Record;
 use package::store::{Offer, Store};
 use package::{Error, RESERVE_BYTES};
 

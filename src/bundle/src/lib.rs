@@ -25,6 +25,7 @@ pub mod keyring;
 pub mod sign;
 
 pub mod form;
+pub mod record;
 
 #[cfg(feature = "make")]
 pub mod import;

@@ -8,8 +8,6 @@
 #![forbid(unsafe_code)]
 
 pub mod disk;
-pub mod record;
-
 pub mod store;
 
 use std::fmt;

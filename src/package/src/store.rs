@@ -15,12 +15,12 @@ use bundle::digest::{Digest, Sum};
 use bundle::erofs;
 use bundle::form;
 use bundle::keyring::Keyring;
+use bundle::record::{self, Installed, Record};
 use bundle::sign::{Architecture, Step};
 use contract::Name;
 use log::{info, warn};
 
 use crate::disk::{Disk, Place};
-use crate::record::{self, Installed, Record};
 use crate::{Error, RESERVE_BYTES, SERVICES_MAX};
 
 /// Behind the name of an image that is not there yet.

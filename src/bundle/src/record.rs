@@ -5,11 +5,12 @@
 //! The form: `SHGREC01`, for manifest, service manifest and signature the length (4, little endian) and the bytes, then the SHA-256 of all
 //! that. The sum is for a disk that gave back other bytes; whether to believe them is the signature's matter, at every start.
 
-use bundle::digest::Digest;
-use bundle::sign::Statement;
-use bundle::{envelope, form};
 use contract::limit::MANIFEST_BYTES;
 use contract::manifest::Manifest;
+
+use crate::digest::Digest;
+use crate::sign::Statement;
+use crate::{envelope, form};
 
 /// How it begins.
 const MAGIC: [u8; 8] = *b"SHGREC01";
