@@ -32,18 +32,6 @@ const SILENCE_MAX: Duration = Duration::from_secs(3600);
 /// In a suite that takes longer, single tests are shown as they end, on standard error.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Rooms that have a suite `name`.
-fn rooms_with_suite(name: &str) -> Vec<String> {
-    let mut rooms = Vec::new();
-    for entry in fs::read_dir(house::top().join("src")).into_iter().flatten().flatten() {
-        if entry.path().join(format!("tests/{name}.rs")).exists() {
-            rooms.extend(entry.file_name().into_string());
-        }
-    }
-    rooms.sort();
-    rooms
-}
-
 /// Which tests: arguments for Cargo, and for the tests' own programs.
 fn selection(pattern: Option<&str>) -> (Vec<String>, Vec<String>) {
     let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
@@ -52,11 +40,17 @@ fn selection(pattern: Option<&str>) -> (Vec<String>, Vec<String>) {
     let has = |folder: &str, file: &str| house::top().join(folder).join(room).join(file).exists();
     let is_there = |file: &str| ["", "src", "src/services"].iter().any(|folder| has(folder, file));
     if file.is_empty() && is_there("Cargo.toml") {
-        // Who has a suite of that name tests it, too: `usp` is a library, and `agent/usp` is what speaks it.
+        // What tests it elsewhere belongs to it: `agent/usp` speaks what the library `usp` reads, `tests/voice_load` loads `voice`.
+        let called =
+            |name: &str| name.strip_prefix(room).is_some_and(|end| end.is_empty() || end.starts_with('_'));
+        let elsewhere: Vec<_> =
+            files_of(room).into_iter().filter(|(other, name)| other != room && called(name)).collect();
         let mut which = owned(&["-p", room]);
-        for other in rooms_with_suite(room).iter().filter(|other| *other != room) {
-            which.extend(owned(&["-p", other]));
+        if !elsewhere.is_empty() {
+            which.extend(owned(&["--lib", "--bins"]));
+            which.extend(suites_of(room).iter().flat_map(|file| owned(&["--test", file])));
         }
+        which.extend(elsewhere.iter().flat_map(|(other, file)| owned(&["-p", other, "--test", file])));
         (which, Vec::new())
     } else if !file.is_empty() && is_there(&format!("tests/{file}.rs")) {
         (owned(&["-p", room, "--test", file]), Vec::new())
@@ -68,6 +62,17 @@ fn selection(pattern: Option<&str>) -> (Vec<String>, Vec<String>) {
             false => (words.collect(), Vec::new()),
         }
     }
+}
+
+/// The names of a room's files of tests.
+fn suites_of(room: &str) -> Vec<String> {
+    let folder = house::top().join("src").join(room).join("tests");
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
+    let files = files.filter(|path| path.extension().is_some_and(|end| end == "rs"));
+    let mut names: Vec<_> =
+        files.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
+    names.sort();
+    names
 }
 
 /// Files of tests that a pattern means, of all rooms: called so, or `PATTERN_…`, or with a test that is called `PATTERN_…`. Cargo runs
@@ -238,7 +243,8 @@ mod tests {
         let table = [
             (None, "--workspace", ""),
             (Some("lease"), "-p lease", ""),
-            (Some("usp"), "-p usp -p agent", ""),
+            (Some("usp"), "-p usp --lib --bins --test oracle -p agent --test usp", ""),
+            (Some("voice"), "-p voice --lib --bins --test voice -p tests --test voice_load", ""),
             (Some("hello"), "-p hello", ""),
             (Some("tidy"), "-p tests --test tidy", ""),
             (Some("network/daemon"), "-p network --test daemon", ""),

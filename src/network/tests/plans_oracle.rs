@@ -66,13 +66,12 @@ fn says(at: &Namespace, words: &str) -> Value {
 }
 
 fn clean(value: &mut Value) {
-    const CHOSEN: [&str; 16] = [
+    const CHOSEN: [&str; 15] = [
         "qdisc",
         "tso_max_size",
         "handle",
         "ifindex",
         "link_index",
-        "address",
         "link_netnsid",
         "stats64",
         "valid_life_time",
@@ -89,6 +88,10 @@ fn clean(value: &mut Value) {
             let chosen =
                 |key: &str| CHOSEN.contains(&key) || key.ends_with("_timer") || key.starts_with("port_");
             object.retain(|key, value| !chosen(key) || value.is_object());
+            // A link's own; a network's is compared.
+            object.retain(|key, value| {
+                key != "address" || value.as_str().is_none_or(|it| it.split(':').count() != 6)
+            });
             // Flags of a carrier come a moment later than those of a will.
             if let Some(Value::Array(flags)) = object.get_mut("flags") {
                 flags.retain(|flag| flag == "UP");
