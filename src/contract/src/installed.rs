@@ -1,7 +1,11 @@
 //! The wire `installed`: package → supervisor.
 //!
-//! package connects and says all that is installed, then [`Ask::All`]; what it did not name is gone. From then on it says each change. The
-//! supervisor answers each frame but [`Ask::All`]'s rows in order, and says by itself what is to be kept on the disk: package is the one with a disk.
+//! package connects and says all that is installed, then [`Ask::All`]; what it did not name is gone. From then on it says each change.
+//!
+//! The rows before the first [`Ask::All`] are not answered: one that does not fit is listed as failed, with its reason, and stays installed.
+//! [`Ask::All`] is answered with [`Answer::Done`], and so is, in order, each frame after it, with that or [`Answer::Refused`]; a service that
+//! is refused then is not kept. [`Answer::Rented`] comes at any time, and is to be kept on the disk: package is the one with a disk.
+//!
 //! Whichever dies, the next connection begins with all of it.
 
 use serde::{Deserialize, Serialize};
