@@ -118,6 +118,7 @@ impl Rooms {
             Answer::Refused(reason) => Err(reason.to_string()),
             Answer::Done
             | Answer::Process(_)
+            | Answer::Gone(_)
             | Answer::Facts(_)
             | Answer::Layer(_)
             | Answer::Promised(_)
@@ -141,6 +142,7 @@ impl Rooms {
                 match next::<Answer>(&client)? {
                     end @ (Answer::Done | Answer::Refused(_)) => return Ok(end),
                     answer @ (Answer::Process(_)
+                    | Answer::Gone(_)
                     | Answer::Facts(_)
                     | Answer::Promised(_)
                     | Answer::Compliance(_)

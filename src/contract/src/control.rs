@@ -18,8 +18,8 @@ use crate::slice::Slice;
 pub enum Ask {
     /// An [`Answer::Process`] for each process, daemons first.
     Status,
-    /// From now on an [`Answer::Process`] comes by itself whenever a process has come into another state; this connection is asked nothing
-    /// more.
+    /// From now on an [`Answer::Process`] comes by itself whenever a process has come into another state, and an [`Answer::Gone`] when
+    /// one is there no more; this connection is asked nothing more.
     Follow,
     /// One [`Answer::Facts`].
     Facts,
@@ -43,6 +43,8 @@ pub enum Ask {
     Slices,
     /// Rent a slice, or give it another size; refused with what is short.
     Rent(Slice),
+    /// Give a slice back; refused while there are services of it.
+    Release(Name),
     /// An [`Answer::Compliance`] for each service.
     Compliance,
     /// An [`Answer::Event`] for each of the last events.
@@ -60,6 +62,8 @@ pub enum Ask {
 pub enum Answer {
     /// One process.
     Process(Process),
+    /// This one is there no more: its service was taken away.
+    Gone(Name),
     /// When things happened.
     Facts(Facts),
     /// What there is to be promised, and what is.
@@ -110,6 +114,8 @@ pub struct Process {
     pub layers: Layers,
     /// Why it is as it is, where that needs a word.
     pub reason: Text<REASON_BYTES>,
+    /// It starts by itself at boot.
+    pub autostart: bool,
 }
 
 /// What there is to be promised, and what is: processor (thousandths of a hardware thread), memory (MiB), uplink, downlink (kbit/s).

@@ -48,4 +48,6 @@ pub enum Answer {
     Refused(Text<REASON_BYTES>),
     /// By itself: this slice was rented or given another size, and is to be kept on the disk.
     Rented(Slice),
+    /// By itself: this slice was given back, and is to be kept no more.
+    Released(Name),
 }

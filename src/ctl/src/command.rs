@@ -60,6 +60,12 @@ const COMMANDS: &[Command] = &[
         run: slices::rent,
     },
     Command {
+        name: "release",
+        arguments: "SLICE",
+        about: "Give back a slice that has no service",
+        run: slices::release,
+    },
+    Command {
         name: "sla",
         arguments: "[--json]",
         about: "Show what each service was promised and got, over a minute, an hour and a day",

@@ -21,6 +21,7 @@ pub(crate) fn ask(ask: &Ask, mut each: impl FnMut(Answer)) -> Result<(), Error> 
             Answer::Done => return Ok(()),
             Answer::Refused(why) => return Err(Error::Refused(why.to_string())),
             answer @ (Answer::Process(_)
+            | Answer::Gone(_)
             | Answer::Facts(_)
             | Answer::Layer(_)
             | Answer::Log { .. }
@@ -92,6 +93,7 @@ fn status_json(row: &Process) -> String {
         .maybe("address", row.address)
         .list("missing_layers", &missing)
         .text("reason", &row.reason)
+        .flag("autostart", row.autostart)
         .end()
 }
 

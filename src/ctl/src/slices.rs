@@ -70,3 +70,7 @@ pub(crate) fn rent(words: &Words<'_>, _: Out<'_>) -> Result<(), Error> {
     };
     ask(&Ask::Rent(slice), |_| {})
 }
+
+pub(crate) fn release(words: &Words<'_>, _: Out<'_>) -> Result<(), Error> {
+    ask(&Ask::Release(words.name()?), |_| {})
+}

@@ -28,6 +28,8 @@ pub struct Process {
     pub exit: Option<String>,
     /// Why it is as it is.
     pub reason: String,
+    /// It starts by itself at boot.
+    pub autostart: bool,
 }
 
 /// When things happened, in milliseconds after boot.
@@ -98,6 +100,7 @@ pub fn processes(guest: &mut Guest) -> Result<Vec<Process>, Error> {
         restarts: row["restarts"].as_u64().unwrap_or_default(),
         exit: row["exit"].as_str().map(str::to_owned),
         reason: text(row, "reason"),
+        autostart: row["autostart"] == true,
     };
     Ok(rows(&answer).map(process).collect())
 }
@@ -131,9 +134,6 @@ pub fn log(guest: &mut Guest, name: &str) -> Result<Vec<String>, Error> {
     Ok(rows(&answer).filter_map(|line| line.as_str().map(str::to_owned)).collect())
 }
 
-/// Tenants whose manifests say `autostart`.
-const STARTED_AT_BOOT: [&str; 2] = ["hello", "chatter"];
-
 /// The processes that should run and are not up, with their reasons; none when all is well. No process at all is not well.
 ///
 /// # Errors
@@ -147,7 +147,7 @@ pub fn not_up(guest: &mut Guest) -> Result<Vec<String>, Error> {
     // themselves, once daemons are ready.
     let idle = |process: &&Process| {
         let waits = process.state == "down" && process.reason.is_empty() && process.exit.is_none();
-        waits && !STARTED_AT_BOOT.contains(&process.name.as_str())
+        waits && !process.autostart
     };
     let late = all.iter().filter(|process| process.state != "up" && !idle(process));
     Ok(late.map(|process| format!("{} is {}: {}", process.name, process.state, process.reason)).collect())

@@ -43,7 +43,8 @@ impl Talk {
                 Answer::Done => return Ok(()),
                 Answer::Refused(why) => return Err(Error::Refused(why.to_string())),
                 Answer::Process(row) => each(row),
-                Answer::Facts(_)
+                Answer::Gone(_)
+                | Answer::Facts(_)
                 | Answer::Layer(_)
                 | Answer::Log { .. }
                 | Answer::Promised(_)

@@ -170,6 +170,17 @@ pub fn kill(path: &str) -> Result<(), Error> {
     fs::write(format!("{ROOT}{path}/cgroup.kill"), "1").map_err(outside("cannot kill its cgroup"))
 }
 
+/// Takes the cgroup `path` away. One that is not there is no error.
+///
+/// # Errors
+/// [`Error::Outside`]: (`EBUSY`) a process lives in it, or another cgroup is below it.
+pub fn remove(path: &str) -> Result<(), Error> {
+    match fs::remove_dir(format!("{ROOT}{path}")) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(outside("cannot remove its cgroup")(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// What a file of the cgroup `path` says that holds one number.
 #[must_use]
 pub fn value(path: &str, file: &str) -> Option<u64> {

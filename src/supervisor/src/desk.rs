@@ -122,6 +122,7 @@ impl House {
                 Answer::Done
             }
             Ask::Rent(slice) => self.rent(&slice),
+            Ask::Release(name) => self.give_back(&name),
             Ask::Log { name, from } => self.log(client, &name, from)?,
             Ask::Verify(name) => self.verify(client, &name)?,
             Ask::Start(name) => self.order(&name, |house, place| {

@@ -258,6 +258,10 @@ impl Process {
             address: record.address,
             layers: record.layers,
             reason: record.reason.clone(),
+            autostart: match &self.what {
+                What::Daemon(_) => true,
+                What::Tenant(tenant) => tenant.manifest.autostart,
+            },
         }
     }
 }

@@ -6,9 +6,9 @@
 //!
 //! Source: Documentation/admin-guide/cgroup-v2.rst, "Resource Distribution Models".
 
-use contract::Text;
 use contract::control::{Answer, Promised, State};
 use contract::slice::Slice;
+use contract::{Name, Text};
 use log::{info, warn};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::sys::sysinfo::sysinfo;
@@ -19,6 +19,7 @@ use sys::clock;
 use crate::admission::{
     Floors, GATEWAY_MIB, Measured, Refusal, WEIGHT_MAX, capacity, weight, weight_of_slices,
 };
+use crate::catalogue;
 use crate::compliance::carried;
 use crate::house::House;
 use crate::process::{Process, What};
@@ -124,6 +125,30 @@ impl House {
         info!("slice {}: an order by ctl", slice.name);
         self.settle_slice(slice);
         self.weigh_again(slice);
+        Answer::Done
+    }
+
+    /// Takes a slice back, if no service of it is here, running or not.
+    pub fn give_back(&mut self, name: &Name) -> Answer {
+        let words =
+            |why: std::fmt::Arguments<'_>| Answer::Refused(Text::format(format_args!("slice {name}: {why}")));
+        if !self.slices.slice.iter().any(|slice| slice.name == *name) {
+            return words(format_args!("nobody rents it; `ctl slices` lists them"));
+        }
+        if catalogue::slices().any(|slice| slice.name == *name) {
+            return words(format_args!("it comes with the image"));
+        }
+        let its = |process: &&Process| process.others().1 == Some(name);
+        if let Some(process) = self.processes.iter().find(its) {
+            return words(format_args!("service {} is in it", process.name));
+        }
+        if let Err(refusal) = self.books.give_back(name) {
+            return Answer::Refused(Text::format(format_args!("{refusal}")));
+        }
+        self.slices.slice.retain(|slice| slice.name != *name);
+        record::write(&self.slices_file, &self.slices);
+        cgroup::remove(&format!("{SLICES}/{name}")).unwrap_or_else(|error| warn!("slice {name}: {error}"));
+        info!("slice {name}: given back by an order");
         Answer::Done
     }
 

@@ -46,6 +46,7 @@ fn control_frames() -> Vec<Vec<u8>> {
         address: Some([10, 64, 0, 2].into()),
         layers: contract::layer::Layers::all(),
         reason: "".into(),
+        autostart: true,
     };
     let mut buffer = [0; 8 * 1024];
     let mut frames: Vec<Vec<u8>> =

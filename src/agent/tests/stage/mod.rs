@@ -102,6 +102,7 @@ impl House {
             address: None,
             layers: Layers::all(),
             reason: "".into(),
+            autostart: true,
         };
         let house = Self { hello: Arc::new(Mutex::new(hello)), orders: Arc::default() };
         let listener = |wire: Wire| {
@@ -167,6 +168,7 @@ impl House {
             | Ask::Verify(_)
             | Ask::Slices
             | Ask::Rent(_)
+            | Ask::Release(_)
             | Ask::Compliance
             | Ask::Events
             | Ask::Watch
