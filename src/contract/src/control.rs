@@ -127,6 +127,8 @@ pub struct Promised {
     pub all: [u32; 4],
     /// What of it is promised.
     pub promised: [u32; 4],
+    /// The slice as it was rented, with its ceilings.
+    pub rented: Option<Slice>,
 }
 
 /// One layer of a service that runs: what was wanted, and what the kernel says.

@@ -25,6 +25,12 @@ pub enum Ask {
         /// Its volumes go, too.
         drop_data: bool,
     },
+    /// From now on this connection hears what the asker of [`Ask::Install`] with this tag hears: for one who has asked and come back.
+    /// Refused with [`Fault::Absent`] where nothing is being done with it (any more); [`Ask::List`] says what became of it.
+    ///
+    /// Frames of different connections are taken in the order in which they were sent where the connections are taken in the order in
+    /// which they were made, each emptied before the next: so what an asker has sent before it died is known when it asks this.
+    Await(Text<TAG_BYTES>),
     /// Give up what [`Ask::Install`] with this tag is doing.
     Cancel(Text<TAG_BYTES>),
     /// From now on it starts by itself at boot, or not; over the manifest's word.

@@ -18,6 +18,8 @@ pub struct Compliance {
     pub slice: Name,
     /// Its floors: thousandths of a hardware thread, MiB, kbit/s up, kbit/s down.
     pub promised: [u32; 4],
+    /// Its ceilings, in the same units; 0: none.
+    pub ceilings: [u32; 4],
     /// The last minute, hour and day.
     pub windows: [Window; 3],
     /// Breaches since it was first started.

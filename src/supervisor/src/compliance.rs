@@ -98,10 +98,17 @@ impl House {
     pub fn compliance(&self) -> impl Iterator<Item = Compliance> {
         self.processes.iter().filter_map(|process| {
             let What::Tenant(tenant) = &process.what else { return None };
+            let manifest = &tenant.manifest;
             Some(Compliance {
                 service: process.name.clone(),
-                slice: tenant.manifest.provider.clone(),
-                promised: Floors::from(&tenant.manifest).0,
+                slice: manifest.provider.clone(),
+                promised: Floors::from(manifest).0,
+                ceilings: [
+                    manifest.cpu.ceiling_permille,
+                    manifest.memory.ceiling_mib,
+                    manifest.uplink.ceiling_kbit_s,
+                    manifest.downlink.ceiling_kbit_s,
+                ],
                 windows: tenant.ledger.windows(),
                 breaches: tenant.ledger.breaches,
                 last: tenant.ledger.breach,

@@ -170,10 +170,12 @@ impl House {
 
     /// What there is to be promised, and what is: the gateway's row, and one for each slice.
     pub fn promised(&self) -> impl Iterator<Item = Promised> {
-        let gateway = Promised { slice: None, all: self.books.capacity().0, promised: self.books.rented().0 };
+        let (all, promised) = (self.books.capacity().0, self.books.rented().0);
+        let gateway = Promised { slice: None, all, promised, rented: None };
         let slices = self.slices.slice.iter().filter_map(|slice| {
             let (all, used) = (self.books.slice(&slice.name)?, self.books.used(&slice.name));
-            Some(Promised { slice: Some(slice.name.clone()), all: all.0, promised: used.0 })
+            let (name, rented) = (Some(slice.name.clone()), Some(slice.clone()));
+            Some(Promised { slice: name, all: all.0, promised: used.0, rented })
         });
         std::iter::once(gateway).chain(slices)
     }
