@@ -41,7 +41,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("services/hostile", &[]),
     ("testbed", &["contract", "sys"]), // tests only: no program of the firmware depends on it
     ("shg", &["contract", "bundle"]),
-    ("lab", &["contract"]),
+    ("lab", &["contract", "shg"]),
 ];
 
 /// Rooms that say `unsafe`. docs/decisions/0003-the-fence.md.

@@ -67,6 +67,8 @@ pub struct Options {
     pub network: Option<String>,
     /// Whom it obeys, as text; `None`: nobody.
     pub agent: Option<String>,
+    /// More files of its root: where, and what is in them.
+    pub files: Vec<(String, Vec<u8>)>,
 }
 
 impl Options {
@@ -90,6 +92,7 @@ impl Options {
             append: String::new(),
             network: None,
             agent: None,
+            files: Vec::new(),
         }
     }
 }
@@ -133,9 +136,10 @@ impl Guest {
     pub fn boot_or_say(options: &Options) -> Result<Self, Error> {
         tool::need(EMULATOR, PACKAGE)?;
         let texts = [(root::NETWORK, &options.network), (root::AGENT, &options.agent)];
-        let texts: Vec<(&str, &str)> =
-            texts.iter().filter_map(|(path, text)| Some((*path, text.as_deref()?))).collect();
-        let root = root::assemble_with(options.kernel, options.variant, &texts)?;
+        let texts = texts.iter().filter_map(|(path, text)| Some((*path, text.as_deref()?.as_bytes())));
+        let files = options.files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
+        let files: Vec<(&str, &[u8])> = texts.chain(files).collect();
+        let root = root::assemble_with(options.kernel, options.variant, &files)?;
         eprintln!("» booting the gateway, kernel {}", options.kernel.word());
         let mut guest = Self::start(options, root)?;
         if let Some(provider) = &mut guest.provider {

@@ -39,12 +39,13 @@
 //! A boot costs ten seconds and two processors, so a test file boots few guests and asks much of each. A test that fails shows
 //! [`guest::Guest::last_lines`] of the console.
 //!
-//! Not here: what a gateway does. Nothing of the firmware is imported but `contract`.
+//! Not here: what a gateway does. Nothing of the firmware is imported but `contract`; of the desk `shg`, as a person types it.
 #![forbid(unsafe_code)]
 
 pub mod command;
 
 pub mod guest;
+pub mod operator;
 pub mod provider;
 pub mod topology;
 

@@ -87,6 +87,12 @@ const MOUNT_POINTS: [&str; 6] = ["proc", "sys", "dev", "run", "data", "tmp"];
 pub const NETWORK: &str = "etc/shg/network.toml";
 /// Whom the gateway obeys.
 pub const AGENT: &str = "etc/shg/agent.toml";
+/// From where bundles are fetched.
+pub const PACKAGE: &str = "etc/shg/package.toml";
+/// Who says whose bundles count, and the list.
+pub const ROOT_KEY: &str = "etc/shg/keys/root.public";
+/// See [`ROOT_KEY`].
+pub const KEYRING: &str = "etc/shg/keys/keyring";
 /// The largest network of `contract`, where tests can speak.
 const WHOLE: (&str, &str) = ("src/contract/tests/data/whole.toml", "usr/lib/shg/tests/whole.toml");
 /// The list of modules, in the order in which they are loaded.
@@ -178,14 +184,14 @@ pub fn assemble(kernel: Kernel, variant: Variant) -> Result<Root, Error> {
     compress(&gateway(kernel, variant)?.pack()?)
 }
 
-/// As [`assemble`], with these texts at these paths, whatever stands there in the one that we ship.
+/// As [`assemble`], with these files at these paths, whatever stands there in the one that we ship.
 ///
 /// # Errors
 /// As [`assemble`].
-pub fn assemble_with(kernel: Kernel, variant: Variant, texts: &[(&str, &str)]) -> Result<Root, Error> {
+pub fn assemble_with(kernel: Kernel, variant: Variant, files: &[(&str, &[u8])]) -> Result<Root, Error> {
     let mut tree = gateway(kernel, variant)?;
-    for (path, text) in texts {
-        tree.add(path, Entry::File { permissions: 0o644, contents: text.as_bytes().to_vec() });
+    for (path, contents) in files {
+        tree.add(path, Entry::File { permissions: 0o644, contents: contents.to_vec() });
     }
     compress(&tree.pack()?)
 }

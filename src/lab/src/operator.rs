@@ -1,0 +1,243 @@
+//! The operator's side of the desk: keys, a broker, a registry, and the first service as a signed bundle in it.
+//!
+//! In:  a folder, kept or not. Out: what a gateway has to know of its operator, as texts for its root; where things are.
+//!
+//! Broker (mosquitto) and registry (docker-registry) listen on the loopback of whoever starts them, without TLS, and end with us: this is
+//! a desk, and there is no line between. An emulated gateway sees that loopback as [`DESK`].
+//!
+//! Not here: what a controller says (`shg`).
+//!
+//! Source: mosquitto.conf(5); distribution's docs/configuration.md; QEMU's documentation, "Using the user mode network stack".
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, SystemTime};
+
+use crate::error::Error;
+use crate::guest::free_port;
+use crate::tool::{self, Bound};
+use crate::{house, root, wait};
+
+/// This machine's loopback, as the emulator's own network has it.
+pub const DESK: &str = "10.0.2.2";
+/// The ports that everybody remembers; others if they are taken.
+const BROKER_PORT: u16 = 1883;
+const REGISTRY_PORT: u16 = 5000;
+/// From the start of a program to its first answer.
+const START_LIMIT: Duration = Duration::from_secs(20);
+/// The controller's endpoint id, and the topics on both sides.
+pub const CONTROLLER: &str = "self::desk";
+const TOPICS: (&str, &str) = ("/usp/controller", "/usp/agent");
+/// Whose keys: the operator's, and the provider's of the first service.
+const KEYS: [&str; 2] = ["root", "demo"];
+
+/// Broker, registry and keys.
+#[derive(Debug)]
+pub struct Operator {
+    folder: PathBuf,
+    broker_port: u16,
+    registry_port: u16,
+    _programs: [Bound; 2],
+}
+
+impl Operator {
+    /// Starts both, with what `folder` keeps.
+    ///
+    /// # Errors
+    /// [`Error::Missing`]: one of them is not installed. [`Error::Tool`]: it does not start.
+    pub fn start(folder: &Path) -> Result<Self, Error> {
+        tool::need("mosquitto", "mosquitto")?;
+        tool::need("docker-registry", "docker-registry")?;
+        let folder = folder.to_path_buf();
+        house::make_folder(&folder)?;
+        make_keys(&folder)?;
+        let (broker_port, registry_port) = (free_port(BROKER_PORT)?, free_port(REGISTRY_PORT)?);
+        let broker = format!(
+            "listener {broker_port} 127.0.0.1\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n"
+        );
+        let registry = format!(
+            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
+             storage: {{filesystem: {{rootdirectory: '{}'}}}}\nhttp: {{addr: '127.0.0.1:{registry_port}'}}\n",
+            folder.join("registry").display()
+        );
+        let programs = [
+            begin(&folder, ("mosquitto", &["-c"]), ("broker.conf", &broker), broker_port)?,
+            begin(&folder, ("docker-registry", &["serve"]), ("registry.yml", &registry), registry_port)?,
+        ];
+        Ok(Self { folder, broker_port, registry_port, _programs: programs })
+    }
+
+    /// A file of its folder.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// What a gateway has to know that sees this desk at `address`: whom it obeys, from where it fetches, whose keys count.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: a key cannot be read.
+    pub fn texts(&self, address: &str) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
+        let (broker, registry) = (self.broker_port, self.registry_port);
+        let agent = format!(
+            "[[controller]]\nendpoint = '{CONTROLLER}'\nbroker = '{address}'\nport = {broker}\ntls = false\n\
+             topic = '{}'\nagent_topic = '{}'\n",
+            TOPICS.0, TOPICS.1
+        );
+        let package = format!("plain_http = ['{address}:{registry}']\n");
+        let read = |name: &str| {
+            let path = self.file(name);
+            fs::read(&path).map_err(Error::path(&path))
+        };
+        Ok(vec![
+            (root::AGENT, agent.into_bytes()),
+            (root::PACKAGE, package.into_bytes()),
+            (root::ROOT_KEY, read("root.public")?),
+            (root::KEYRING, read("keyring")?),
+        ])
+    }
+
+    /// Makes a bundle of the firmware's `hello`, signs it and puts it into the registry, unless that was done: where it is, for a gateway
+    /// that sees this desk at `address`.
+    ///
+    /// # Errors
+    /// [`Error::Missing`]: the firmware is not built. [`Error::Tool`]: `shg`'s words.
+    pub fn deliver(&self, address: &str) -> Result<String, Error> {
+        let program = house::firmware().join("hello");
+        let bytes = fs::read(&program).map_err(|_| Error::Missing {
+            what: program.display().to_string(),
+            remedy: "make firmware builds it".to_owned(),
+        })?;
+        let manifest = house::top().join("src/services/hello/manifest.toml");
+        // A release is what its bytes are; its number is the time at which they were first seen.
+        let said = fs::read_to_string(self.file("release")).unwrap_or_default();
+        let last = said.trim().parse::<u64>().ok();
+        let files = self.file("files");
+        let known = last.filter(|version| {
+            let same = |path: &Path, bytes: &[u8]| fs::read(path).is_ok_and(|had| had == bytes);
+            let text = fs::read(&manifest).unwrap_or_default();
+            same(&files.join("hello"), &bytes)
+                && same(&self.file("service.toml"), &text)
+                && self.file(&format!("hello-{version}")).exists()
+        });
+        let version = match known {
+            Some(version) => version,
+            None => self.release(last.unwrap_or(0), &program, &manifest)?,
+        };
+        let name = format!("demo/hello:{version}");
+        let bundle = self.file(&format!("hello-{version}")).display().to_string();
+        shg(&[
+            "bundle",
+            "push",
+            &bundle,
+            &format!("127.0.0.1:{}/{name}", self.registry_port),
+            "--plain-http",
+        ])?;
+        Ok(format!("http://{address}:{}/{name}", self.registry_port))
+    }
+
+    fn release(&self, last: u64, program: &Path, manifest: &Path) -> Result<u64, Error> {
+        let files = self.file("files");
+        house::make_folder(&files)?;
+        for (from, to) in [(program, files.join("hello")), (manifest, self.file("service.toml"))] {
+            fs::copy(from, &to).map_err(Error::path(from))?;
+        }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let number = now.max(last + 1);
+        let (version, bundle) =
+            (number.to_string(), self.file(&format!("hello-{number}")).display().to_string());
+        let path = |name: &str| self.file(name).display().to_string();
+        let (files, manifest, key) = (path("files"), path("service.toml"), path("demo.secret"));
+        let words = ["bundle", "build", &files, "--manifest", &manifest, "--version", &version];
+        shg(&[&words[..], &["--output", &bundle]].concat())?;
+        shg(&["bundle", "sign", &bundle, "--key", &key])?;
+        let release = self.file("release");
+        fs::write(&release, version).map_err(Error::path(&release))?;
+        Ok(number)
+    }
+}
+
+/// Makes the keys that are missing, and the list that the operator has signed.
+fn make_keys(folder: &Path) -> Result<(), Error> {
+    let path = |name: &str| folder.join(name).display().to_string();
+    for name in KEYS.iter().filter(|name| !folder.join(format!("{name}.public")).exists()) {
+        shg(&["bundle", "keygen", &path(name)])?;
+    }
+    if folder.join("keyring").exists() {
+        return Ok(());
+    }
+    let demo = format!("demo={}", path("demo.public"));
+    shg(&["bundle", "keyring", &path("keyring"), &demo, "--root", &path("root.secret"), "--serial", "1"])
+}
+
+/// `shg`, as it is typed.
+fn shg(words: &[&str]) -> Result<(), Error> {
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    let failed = |why: String| Error::Tool { program: format!("shg {}", words.join(" ")), why };
+    shg::command::run(&words, &mut Vec::new()).map_err(|error| failed(error.to_string()))
+}
+
+/// Starts a program with a configuration, and waits until it listens at its port of the loopback.
+fn begin(
+    folder: &Path,
+    (program, words): (&str, &[&str]),
+    (name, text): (&str, &str),
+    port: u16,
+) -> Result<Bound, Error> {
+    let (file, log) = (folder.join(name), folder.join(format!("{program}.log")));
+    fs::write(&file, text).map_err(Error::path(&file))?;
+    let mut command = tool::bound(program);
+    let said = fs::File::create(&log).map_err(Error::path(&log))?;
+    command.args(words).arg(&file).stdout(Stdio::null()).stderr(said);
+    let mut child = Bound::start(&mut command)?;
+    wait::until(program, START_LIMIT, || {
+        child.lives(program)?;
+        Ok(std::net::TcpStream::connect(("127.0.0.1", port)).ok())
+    })?;
+    Ok(child)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DESK, Operator};
+    use crate::error::Error;
+    use crate::house::Scratch;
+    use crate::root;
+
+    #[test]
+    fn a_release_is_made_once_and_its_keys_are_kept() {
+        let scratch = Scratch::new().unwrap();
+        let folder = scratch.file("operator");
+        let operator = match Operator::start(&folder) {
+            Err(why @ Error::Missing { .. }) => return println!("skipped: {why}"),
+            other => other.unwrap(),
+        };
+        let first = match operator.deliver(DESK) {
+            Err(why @ Error::Missing { .. }) => return println!("skipped: {why}"),
+            other => other.unwrap(),
+        };
+        assert!(first.starts_with("http://10.0.2.2:") && first.contains("/demo/hello:"), "{first}");
+        let key = |operator: &Operator| {
+            let texts = operator.texts(DESK).unwrap();
+            texts.into_iter().find(|(path, _)| *path == root::ROOT_KEY).unwrap().1
+        };
+        let had = key(&operator);
+        drop(operator);
+        let again = Operator::start(&folder).unwrap();
+        assert_eq!(key(&again), had);
+        let tag = |source: &str| source.rsplit(':').next().map(str::to_owned);
+        assert_eq!(tag(&again.deliver(DESK).unwrap()), tag(&first), "the same program is the same release");
+        let version = tag(&first).unwrap();
+        let place = format!("127.0.0.1:{}/demo/hello:{version}", again.registry_port);
+        let (keyring, root) = (again.file("keyring"), again.file("root.public"));
+        let words = ["bundle", "verify", &place, "--plain-http", "--keyring"];
+        super::shg(
+            &[&words[..], &[&keyring.display().to_string(), "--root", &root.display().to_string()]].concat(),
+        )
+        .unwrap();
+        // Another program is another release.
+        std::fs::write(again.file("files/hello"), "other").unwrap();
+        assert_ne!(again.deliver(DESK).unwrap(), first);
+    }
+}
