@@ -27,6 +27,9 @@ pub mod sign;
 pub mod form;
 pub mod record;
 
+pub mod distribution;
+pub mod reference;
+
 #[cfg(feature = "make")]
 pub mod import;
 #[cfg(feature = "make")]

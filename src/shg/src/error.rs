@@ -42,6 +42,12 @@ impl From<io::Error> for Error {
     }
 }
 
+impl From<bundle::reference::Fault> for Error {
+    fn from(fault: bundle::reference::Fault) -> Self {
+        Self::Usage(fault.to_string())
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -18,6 +18,5 @@ pub mod look;
 pub mod transfer;
 
 pub mod progress;
-pub mod reference;
 pub mod registry;
 pub mod source;

@@ -15,8 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bundle::digest::Digest;
+use bundle::distribution::{self, Challenge, TOKEN_BYTES_MAX, escaped};
+use bundle::reference::{Reference, Which};
 use rustls::crypto::ring;
-use serde::Deserialize;
 use ureq::http::{Response, StatusCode, header};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, SendBody};
@@ -24,7 +25,6 @@ use ureq::{Agent, Body, SendBody};
 use crate::error::Error;
 use crate::options::Options;
 use crate::progress::{Bar, Counted};
-use crate::reference::{Reference, Which};
 
 /// Whom the system believes. Source: Debian's package ca-certificates.
 const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -35,8 +35,6 @@ const SILENCE: Duration = Duration::from_secs(30);
 const REDIRECTS_MAX: u32 = 3;
 /// What a registry says when it refuses, in bytes.
 const WORDS_BYTES_MAX: u64 = 16 * 1024;
-/// A token, in bytes.
-const TOKEN_BYTES_MAX: u64 = 64 * 1024;
 
 /// A repository of a registry.
 pub struct Registry {
@@ -45,12 +43,6 @@ pub struct Registry {
     reference: Reference,
     /// What proves who we are, once it was asked for.
     proof: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Token {
-    token: Option<String>,
-    access_token: Option<String>,
 }
 
 /// One request, which may have to be said twice.
@@ -170,29 +162,20 @@ impl Registry {
     /// Finds what the registry wants to be shown.
     fn prove(&self, asked: &str) -> Result<String, Error> {
         let named = env::var("SHG_REGISTRY_USER").ok().zip(env::var("SHG_REGISTRY_PASSWORD").ok());
-        let basic = named
-            .map(|(user, password)| format!("Basic {}", base64(format!("{user}:{password}").as_bytes())));
-        let (scheme, words) = asked.split_once(' ').unwrap_or((asked, ""));
-        if scheme.eq_ignore_ascii_case("basic") {
-            let why = "it asks who you are; set SHG_REGISTRY_USER and SHG_REGISTRY_PASSWORD";
-            return basic.ok_or_else(|| self.fault(why));
-        }
-        let word = |key: &str| {
-            let rest = words.split(&format!("{key}=\"")).nth(1)?;
-            rest.split('"').next().filter(|value| value.bytes().all(|byte| byte.is_ascii_graphic()))
+        let basic = named.map(|(user, password)| distribution::basic(&user, &password));
+        let unknown = || self.fault("it asks who you are, in a way that is not known");
+        let url = match Challenge::parse(asked).ok_or_else(unknown)? {
+            Challenge::Basic => {
+                let why = "it asks who you are; set SHG_REGISTRY_USER and SHG_REGISTRY_PASSWORD";
+                return basic.ok_or_else(|| self.fault(why));
+            }
+            Challenge::Bearer(bearer) => bearer.url(),
         };
-        let realm = word("realm").filter(|_| scheme.eq_ignore_ascii_case("bearer"));
-        let realm = realm.ok_or_else(|| self.fault("it asks who you are, in a way that is not known"))?;
-        let service = word("service").unwrap_or_default();
-        let scope = word("scope").unwrap_or_default();
-        let url = format!("{realm}?service={}&scope={}", escaped(service), escaped(scope));
         let asker = self.who_shows(basic);
         let answer = asker.once(&Request::new("GET", &url))?;
         let bytes = asker.good(answer, "token", &[StatusCode::OK])?;
         let bytes = body(bytes, TOKEN_BYTES_MAX).map_err(|why| self.fault(why))?;
-        let token: Token =
-            serde_json::from_slice(&bytes).map_err(|why| self.fault(format!("token: {why}")))?;
-        let token = token.token.or(token.access_token).ok_or_else(|| self.fault("token: none was given"))?;
+        let token = distribution::token(&bytes).ok_or_else(|| self.fault("token: none was given"))?;
         Ok(format!("Bearer {token}"))
     }
 
@@ -302,43 +285,5 @@ fn body(mut answer: Response<Body>, limit: u64) -> Result<Vec<u8>, String> {
         Ok(bytes)
     } else {
         Err(format!("more than {limit} bytes"))
-    }
-}
-
-/// Source: RFC 3986 §2.1.
-fn escaped(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
-}
-
-/// Source: RFC 4648 §4.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let value = group.iter().fold(0_usize, |value, byte| value << 8 | usize::from(*byte))
-            << (8 * (3 - group.len()));
-        for place in 0..4 {
-            let letter = LETTERS.get(value >> (18 - 6 * place) & 63).copied().unwrap_or(b'=');
-            text.push(if place <= group.len() { char::from(letter) } else { '=' });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{base64, escaped};
-
-    #[test]
-    fn words_are_written_as_rfcs_have_them() {
-        // RFC 4648 §10.
-        for (text, want) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
-        {
-            assert_eq!(base64(text.as_bytes()), want);
-        }
-        assert_eq!(escaped("repository:a/b:pull,push"), "repository%3Aa%2Fb%3Apull%2Cpush");
     }
 }

@@ -13,6 +13,7 @@ use std::process;
 use bundle::digest::Digest;
 use bundle::import::image::Wanted;
 use bundle::import::{JSON_BYTES_MAX, LAYERS_MAX, folder, image};
+use bundle::reference::{Reference, Which};
 use bundle::sign::Architecture;
 use bundle::tree::Tree;
 use serde::Deserialize;
@@ -21,7 +22,6 @@ use serde_json::json;
 use crate::error::Error;
 use crate::options::Options;
 use crate::progress::Bar;
-use crate::reference::{Reference, Which};
 use crate::registry::Registry;
 
 /// What an image may be described by. Source: image-spec, media-types.md; Docker's manifest schema 2, which has the same fields.

@@ -6,12 +6,12 @@ use bundle::digest::Digest;
 use bundle::form::{self, EMPTY, MANIFEST_TYPE};
 use bundle::layout;
 use bundle::make::Bundle;
+use bundle::reference::{Reference, Which};
 use serde_json::json;
 
 use crate::command::Answer;
 use crate::error::Error;
 use crate::options::Options;
-use crate::reference::{Reference, Which};
 use crate::registry::Registry;
 
 type Both = (Bundle, Option<Vec<u8>>);

@@ -1,12 +1,12 @@
 //! Names of images in registries: `HOST[:PORT]/NAME[:TAG|@DIGEST]`.
 //!
+//! In:  what a person or an operator has written. Out: a name that can be put into a request as it is.
+//!
 //! Source: OCI distribution-spec 1.1, "Pulling manifests" (names and tags).
 
 use std::fmt;
 
-use bundle::digest::Digest;
-
-use crate::error::Error;
+use crate::digest::Digest;
 
 /// Where an image is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,13 +44,25 @@ impl fmt::Display for Reference {
     }
 }
 
+/// What is wrong with a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault(String, &'static str);
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: it is HOST[:PORT]/NAME[:TAG|@DIGEST]", self.0, self.1)
+    }
+}
+
+impl std::error::Error for Fault {}
+
 impl Reference {
     /// Reads a reference. Without a tag it is `latest`; `docker://` before it is nothing.
     ///
     /// # Errors
-    /// [`Error::Usage`] says what is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, Error> {
-        let usage = |why: &str| Error::Usage(format!("{text}: {why}: it is HOST[:PORT]/NAME[:TAG|@DIGEST]"));
+    /// [`Fault`] says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        let usage = |why: &'static str| Fault(text.to_owned(), why);
         let plain = text.strip_prefix("docker://").unwrap_or(text);
         let (host, rest) = plain.split_once('/').ok_or_else(|| usage("no registry in it"))?;
         let (name, which) = if let Some((name, digest)) = rest.split_once('@') {
