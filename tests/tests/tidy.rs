@@ -32,7 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("identity", &["contract", "sys", "wire", "state"]),
     ("voice", &["contract", "sys", "wire", "testbed"]),
     ("agent", &["contract", "sys", "wire", "trust", "state", "usp", "testbed"]),
-    ("package", &["contract", "bundle"]),
+    ("package", &["contract", "sys", "wire", "trust", "state", "bundle", "testbed"]),
     ("ctl", &["contract", "sys", "wire"]),
     ("porter", &["contract", "ctl", "wire"]), // in roots for tests only: the door of `ctl` with more verbs
     ("reaper", &[]),

@@ -86,7 +86,7 @@ pub trait Opened: Source + Read {}
 impl<T: Source + Read> Opened for T {}
 
 /// A folder with the two folders in it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Folder {
     top: PathBuf,
 }

@@ -1,14 +1,39 @@
-//! Bundles on the data disk: verified before they count, named by what they are, and whole or not at all when the power goes.
+//! Bundles: fetched from registries, verified before they count, named by what they are, and whole or not at all when the power goes.
 //!
-//! In:  parts of a bundle as they come from somewhere; whose keys count. Out: a folder of images by digest and a record for each service.
+//! In:  orders of an operator's; parts of a bundle as they come from a registry; whose keys count. Out: a folder of images by digest and a record
+//! for each service; the supervisor is told which services there are.
 //!
-//! Now a library: the order in which things reach the disk. Fetching, and the daemon that does both, come on top of it.
+//! What a registry says is believed of nothing: `bundle` holds every part against a digest, and the first digest is signed.
 //!
 //! Not here: mounts (`storage`), what a bundle is (`bundle`), who may run (`supervisor`).
+//!
+//! Source: docs/bundles.md.
 #![forbid(unsafe_code)]
 
 pub mod disk;
 pub mod store;
+
+pub mod failure;
+pub mod watch;
+
+pub mod http;
+pub mod url;
+
+pub mod link;
+pub mod registry;
+
+pub mod fetch;
+
+pub mod book;
+pub mod keep;
+pub mod operator;
+
+mod act;
+mod asked;
+pub mod room;
+mod sealed;
+pub mod supervisor;
+mod work;
 
 use std::fmt;
 use std::io;
@@ -45,6 +70,8 @@ pub enum Error {
     Older(Name, u64, u64),
     /// Another provider's service has this name.
     Foreign(Name),
+    /// This very version is installed already.
+    Same(u64),
     /// For other processors than this gateway's.
     Architecture,
     /// No such service is installed.
@@ -66,6 +93,7 @@ impl fmt::Display for Error {
                 write!(f, "bundle {name}: version {version} is not above {installed}, which is installed")
             }
             Self::Foreign(name) => write!(f, "bundle {name}: a service of another provider has this name"),
+            Self::Same(version) => write!(f, "bundle: version {version} is installed already"),
             Self::Architecture => write!(f, "bundle: its programs are for other processors"),
             Self::Absent(name) => write!(f, "bundle {name}: not installed"),
         }
@@ -73,3 +101,23 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Why the daemon ends.
+#[derive(Debug)]
+pub enum RoomError {
+    /// Its threads cannot speak with each other.
+    Bell(io::Error),
+    /// The kernel has no memory to wait with.
+    Poll(sys::Errno),
+}
+
+impl fmt::Display for RoomError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bell(error) => write!(f, "bell: {error}"),
+            Self::Poll(errno) => write!(f, "poll: {}", errno.desc()),
+        }
+    }
+}
+
+impl std::error::Error for RoomError {}

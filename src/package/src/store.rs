@@ -36,6 +36,27 @@ pub struct Store<D> {
     keyring: Keyring,
     architecture: Architecture,
     installed: Vec<Installed>,
+    /// The image that is being fetched: nobody tidies it away.
+    fetched: Option<Digest>,
+}
+
+/// The parts of a bundle that may be installed once its image is whole.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    found: Installed,
+}
+
+/// A candidate whose image is on the disk, whole and of the one form.
+#[derive(Debug)]
+pub struct Checked {
+    found: Installed,
+}
+
+/// What a bundle has taken the place of.
+#[derive(Debug)]
+pub struct Replaced {
+    name: Name,
+    old: Option<Installed>,
 }
 
 /// What became of the parts that were offered.
@@ -72,7 +93,7 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// [`Error::Disk`]: the folders cannot be read.
     pub fn open(disk: D, keyring: Keyring, architecture: Architecture) -> Result<Self, Error> {
-        let mut store = Self { disk, keyring, architecture, installed: Vec::new() };
+        let mut store = Self { disk, keyring, architecture, installed: Vec::new(), fetched: None };
         let images = store.disk.list(Place::Images).map_err(disk_error("images", "cannot be listed"))?;
         let records = store.disk.list(Place::Records).map_err(disk_error("records", "cannot be listed"))?;
         for (name, _) in records.iter().filter(|(name, _)| !name.ends_with(NEW)).take(SERVICES_MAX) {
@@ -84,7 +105,7 @@ impl<D: Disk> Store<D> {
                 Err(error) => warn!("{error}"),
             }
         }
-        store.tidy(None)?;
+        store.tidy()?;
         Ok(store)
     }
 
@@ -101,6 +122,15 @@ impl<D: Disk> Store<D> {
     #[must_use]
     pub fn installed(&self) -> &[Installed] {
         &self.installed
+    }
+
+    /// The names of all records, also of those that are not believed now.
+    ///
+    /// # Errors
+    /// [`Error::Disk`].
+    pub fn records(&self) -> Result<Vec<String>, Error> {
+        let records = self.disk.list(Place::Records).map_err(disk_error("records", "cannot be listed"))?;
+        Ok(records.into_iter().map(|(name, _)| name).collect())
     }
 
     /// Looks at the small parts of a bundle: everything that can be refused without its image is refused here.
@@ -155,6 +185,26 @@ impl<D: Disk> Store<D> {
         self.disk.append(Place::Images, &name, bytes).map_err(disk_error(&name, "cannot be written"))
     }
 
+    /// The bundle of `record`, of whose image so many bytes are there; the rest is to be taken. Other cut images go now.
+    ///
+    /// # Errors
+    /// As [`Store::offer`]; [`Error::Same`]: it is installed already.
+    pub fn candidate(&mut self, record: &Record) -> Result<(Candidate, u64), Error> {
+        let Offer::Fetch(had) = self.offer(record)? else {
+            let parts = form::parse(&record.manifest).map_err(Error::Form)?;
+            return Err(Error::Same(parts.version));
+        };
+        let found = believe(record.clone(), &self.keyring)?;
+        self.fetched = Some(found.image);
+        self.tidy()?;
+        Ok((Candidate { found }, had))
+    }
+
+    /// No image is being fetched any more. What there is of the last one stays, until it is asked for again or another one comes.
+    pub fn leave(&mut self) {
+        self.fetched = None;
+    }
+
     /// Installs the bundle of `record`, all bytes of whose image were taken. The one that had its name is gone when this returns.
     ///
     /// # Errors
@@ -163,63 +213,77 @@ impl<D: Disk> Store<D> {
         if self.offer(&record)? == Offer::Same {
             return Ok(());
         }
-        let found = believe(record, &self.keyring)?;
+        let candidate = Candidate { found: believe(record, &self.keyring)? };
+        let checked = candidate.check(&mut self.disk)?;
+        self.put(checked)?;
+        self.tidy()
+    }
+
+    /// Puts a bundle in its place. What it replaced is still there: [`Store::settle`] lets it go, [`Store::take_back`] brings it back.
+    ///
+    /// # Errors
+    /// [`Error`] says why not; the one before is as it was.
+    pub fn put(&mut self, Checked { found }: Checked) -> Result<Replaced, Error> {
         let (whole, part) = (found.image.hex(), format!("{}{PART}", found.image.hex()));
         let images = self.disk.list(Place::Images).map_err(disk_error("images", "cannot be listed"))?;
         if !images.contains(&(whole.clone(), found.image_bytes)) {
-            self.disk
-                .settle(Place::Images, &part)
-                .map_err(disk_error(&part, "cannot be brought to the disk"))?;
-            if let Err(error) = self.check(&part, &found) {
-                // Bytes that are wrong stay wrong: the next try begins at nothing.
-                self.disk.remove(Place::Images, &part).map_err(disk_error(&part, "cannot be removed"))?;
-                return Err(error);
-            }
             self.disk.rename(Place::Images, &part, &whole).map_err(disk_error(&part, "cannot be renamed"))?;
             self.names(Place::Images)?;
         }
-        let name = found.statement.name.as_str().to_owned();
+        self.write_record(&found)?;
+        let name = found.statement.name.clone();
+        info!("bundle {name}: version {} is installed", found.statement.version);
+        let place = self.installed.iter().position(|old| old.statement.name == name);
+        let old = place.map(|place| self.installed.remove(place));
+        self.installed.push(found);
+        self.fetched = None;
+        Ok(Replaced { name, old })
+    }
+
+    /// What was replaced is not needed any more.
+    ///
+    /// # Errors
+    /// [`Error::Disk`].
+    pub fn settle(&mut self, replaced: Replaced) -> Result<(), Error> {
+        drop(replaced);
+        self.tidy()
+    }
+
+    /// The bundle that was put last is not kept: what it had replaced is installed again, or nothing.
+    ///
+    /// # Errors
+    /// [`Error::Disk`].
+    pub fn take_back(&mut self, Replaced { name, old }: Replaced) -> Result<(), Error> {
+        let Some(old) = old else { return self.remove(&name) };
+        self.write_record(&old)?;
+        self.installed.retain(|one| one.statement.name != name);
+        info!("bundle {name}: version {} is installed again", old.statement.version);
+        self.installed.push(old);
+        self.tidy()
+    }
+
+    /// Writes a record, and waits until it has its place.
+    fn write_record(&mut self, found: &Installed) -> Result<(), Error> {
+        let name = found.statement.name.as_str();
         let new = format!("{name}{NEW}");
         self.disk.remove(Place::Records, &new).map_err(disk_error(&new, "cannot be removed"))?;
         let bytes = found.record.bytes();
         self.disk.append(Place::Records, &new, &bytes).map_err(disk_error(&new, "cannot be written"))?;
         self.disk.settle(Place::Records, &new).map_err(disk_error(&new, "cannot be brought to the disk"))?;
-        self.disk.rename(Place::Records, &new, &name).map_err(disk_error(&new, "cannot be renamed"))?;
-        self.names(Place::Records)?;
-        info!("bundle {name}: version {} is installed", found.statement.version);
-        self.installed.retain(|old| old.statement.name != found.statement.name);
-        self.installed.push(found);
-        self.tidy(None)
-    }
-
-    /// Is the file what was signed, and of the form that is mounted?
-    fn check(&self, name: &str, found: &Installed) -> Result<(), Error> {
-        let lost = || disk_error(name, "cannot be read");
-        let mut file = self.disk.open(Place::Images, name).map_err(lost())?;
-        let (mut sum, mut total) = (Sum::default(), 0_u64);
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            let count = Read::read(&mut *file, &mut buffer).map_err(lost())?;
-            let Some(bytes @ [_, ..]) = buffer.get(..count) else { break };
-            sum.take(bytes);
-            total += u64::try_from(count).unwrap_or(0);
-        }
-        if sum.end() != found.image || total != found.image_bytes {
-            return Err(Error::Digest(found.image));
-        }
-        erofs::check(&*file, found.statement.image_blocks).map(drop).map_err(Error::Image)
+        self.disk.rename(Place::Records, &new, name).map_err(disk_error(&new, "cannot be renamed"))?;
+        self.names(Place::Records)
     }
 
     fn names(&mut self, place: Place) -> Result<(), Error> {
         self.disk.settle_names(place).map_err(disk_error("folder", "cannot be brought to the disk"))
     }
 
-    /// Removes the service `name`.
+    /// Removes the service `name`, believed or not.
     ///
     /// # Errors
     /// [`Error::Absent`], [`Error::Disk`].
     pub fn remove(&mut self, name: &Name) -> Result<(), Error> {
-        if !self.installed.iter().any(|old| old.statement.name == *name) {
+        if !self.records()?.iter().any(|record| *record == name.as_str()) {
             return Err(Error::Absent(name.clone()));
         }
         self.disk.remove(Place::Records, name).map_err(disk_error(name, "cannot be removed"))?;
@@ -227,19 +291,24 @@ impl<D: Disk> Store<D> {
         self.names(Place::Records)?;
         self.installed.retain(|old| old.statement.name != *name);
         info!("bundle {name}: removed");
-        self.tidy(None)
+        self.tidy()
     }
 
-    /// Takes away what no record names. One part of an image stays: `keep`, or the largest, whose download may go on.
+    /// From now on these keys count. What is installed stays, whoever signed it.
+    pub fn believe(&mut self, keyring: Keyring) {
+        self.keyring = keyring;
+    }
+
+    /// Takes away what no record names. One part of an image stays: the one that is being fetched, or the largest, whose download may go on.
     ///
     /// # Errors
     /// [`Error::Disk`].
-    pub fn tidy(&mut self, keep: Option<&Digest>) -> Result<(), Error> {
+    fn tidy(&mut self) -> Result<(), Error> {
         let images = self.disk.list(Place::Images).map_err(disk_error("images", "cannot be listed"))?;
         let records = self.disk.list(Place::Records).map_err(disk_error("records", "cannot be listed"))?;
         let parts = images.iter().filter(|(name, _)| name.ends_with(PART));
         let largest = parts.max_by_key(|(_, size)| *size).map(|(name, _)| name.clone());
-        let kept = keep.map(|image| format!("{}{PART}", image.hex())).or(largest);
+        let kept = self.fetched.map(|image| format!("{}{PART}", image.hex())).or(largest);
         // A record that is not believed now may be later, with other keys: what it names stays, too.
         let named = self.named(&records);
         for (name, _) in &images {
@@ -265,9 +334,69 @@ impl<D: Disk> Store<D> {
             .collect()
     }
 
+    /// The disk.
+    #[must_use]
+    pub fn disk(&self) -> &D {
+        &self.disk
+    }
+
     /// Gives the disk back.
     #[must_use]
     pub fn close(self) -> D {
         self.disk
     }
+}
+
+impl Replaced {
+    /// The one before.
+    #[must_use]
+    pub fn old(&self) -> Option<&Installed> {
+        self.old.as_ref()
+    }
+}
+
+impl Candidate {
+    /// Whose it is, what it is.
+    #[must_use]
+    pub fn bundle(&self) -> &Installed {
+        &self.found
+    }
+
+    /// Brings the image to the disk and reads it. It takes as long as reading it does, and asks nothing of the store.
+    ///
+    /// # Errors
+    /// [`Error::Digest`], [`Error::Image`]: it is not what was signed, and was thrown away. [`Error::Disk`].
+    pub fn check<D: Disk>(self, disk: &mut D) -> Result<Checked, Error> {
+        let found = self.found;
+        let (whole, part) = (found.image.hex(), format!("{}{PART}", found.image.hex()));
+        let images = disk.list(Place::Images).map_err(disk_error("images", "cannot be listed"))?;
+        if images.contains(&(whole, found.image_bytes)) {
+            return Ok(Checked { found });
+        }
+        disk.settle(Place::Images, &part).map_err(disk_error(&part, "cannot be brought to the disk"))?;
+        if let Err(error) = check(disk, &part, &found) {
+            // Bytes that are wrong stay wrong: the next try begins at nothing.
+            disk.remove(Place::Images, &part).map_err(disk_error(&part, "cannot be removed"))?;
+            return Err(error);
+        }
+        Ok(Checked { found })
+    }
+}
+
+/// Is the file what was signed, and of the form that is mounted?
+fn check<D: Disk>(disk: &D, name: &str, found: &Installed) -> Result<(), Error> {
+    let lost = || disk_error(name, "cannot be read");
+    let mut file = disk.open(Place::Images, name).map_err(lost())?;
+    let (mut sum, mut total) = (Sum::default(), 0_u64);
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let count = Read::read(&mut *file, &mut buffer).map_err(lost())?;
+        let Some(bytes @ [_, ..]) = buffer.get(..count) else { break };
+        sum.take(bytes);
+        total += u64::try_from(count).unwrap_or(0);
+    }
+    if sum.end() != found.image || total != found.image_bytes {
+        return Err(Error::Digest(found.image));
+    }
+    erofs::check(&*file, found.statement.image_blocks).map(drop).map_err(Error::Image)
 }

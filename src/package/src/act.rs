@@ -1,0 +1,274 @@
+//! What is under way with the supervisor: a bundle that was put and waits for its yes, or a service that is to go.
+//!
+//! In:  orders, the supervisor's answers. Out: the store after them, and the end of each order. Whatever happens on the way, the store holds what
+//! the supervisor was told last.
+//!
+//! Not here: the loop (`room.rs`).
+
+use bundle::record::Installed;
+use contract::Name;
+use contract::installed;
+use contract::packages::{Fault, Install};
+use log::{info, warn};
+use sys::clock::boot_ms;
+
+use crate::asked::Id;
+use crate::failure::Failure;
+use crate::fetch::{Put, lock};
+use crate::registry::Source;
+use crate::room::{Room, absent};
+use crate::supervisor::For;
+use crate::work::Work;
+use crate::{SERVICES_MAX, operator};
+
+/// How long the supervisor may take: a service has a minute to stop in, and then its cgroup goes.
+const PATIENCE_MS: u64 = 120_000;
+/// Who may wait for one order.
+const WAITERS_MAX: usize = 8;
+
+/// What is under way.
+#[derive(Debug)]
+pub(crate) struct Under {
+    pub(crate) act: Act,
+    /// Whom its end is said to.
+    waiters: Vec<Id>,
+    /// When it has to be over, in milliseconds after boot.
+    end_ms: u64,
+}
+
+/// Which of the two.
+#[derive(Debug)]
+pub(crate) enum Act {
+    /// A bundle was put.
+    Install {
+        /// What, and what it replaced.
+        put: Put,
+        /// As it was ordered.
+        install: Install,
+    },
+    /// A service goes.
+    Remove {
+        /// Which.
+        service: Name,
+        /// Its volumes are to go, too.
+        drop_data: bool,
+    },
+}
+
+impl Under {
+    fn new(act: Act, waiters: Vec<Id>) -> Self {
+        Self { act, waiters, end_ms: boot_ms().saturating_add(PATIENCE_MS) }
+    }
+
+    /// When it has to be over, in milliseconds after boot.
+    pub(crate) fn due_ms(&self) -> u64 {
+        self.end_ms
+    }
+
+    /// The service that was put, and what was there before.
+    pub(crate) fn put(&self) -> Option<(&Name, Option<&Installed>)> {
+        match &self.act {
+            Act::Install { put, .. } => Some((&put.service, put.replaced.old())),
+            Act::Remove { .. } => None,
+        }
+    }
+}
+
+/// Later, perhaps.
+fn busy(words: impl std::fmt::Display) -> Failure {
+    Failure::new(Fault::Busy, words)
+}
+
+impl Room {
+    /// Begins to fetch. `false`: its end comes later.
+    pub(crate) fn begin_install(&mut self, id: Id, install: Install) -> Result<bool, Failure> {
+        let keep = self.keep.as_ref().map_err(Failure::clone)?;
+        let word = operator::read(&self.places.word).map_err(|fault| Failure::new(Fault::Ask, fault))?;
+        Source::parse(&install.source, &word.plain_http)?;
+        if install.username.contains(':') {
+            return Err(Failure::new(Fault::Ask, "username: a name has no colon in it"));
+        }
+        if let Some(work) = &self.work {
+            return Err(busy(format!("{} is being fetched; one thing at a time", work.install.source)));
+        }
+        let installed: Vec<Name> =
+            lock(keep.store()).installed().iter().map(|one| one.statement.name.clone()).collect();
+        match &install.update {
+            Some(name) if !installed.contains(name) => return Err(absent(name)),
+            None if installed.len() >= SERVICES_MAX => {
+                return Err(Failure::new(Fault::Resources, crate::Error::Full));
+            }
+            Some(_) | None => {}
+        }
+        match (self.act.as_ref().map(|under| &under.act), &install.update) {
+            (Some(Act::Install { put, .. }), _) => {
+                return Err(busy(format!("{} is being installed; one thing at a time", put.service)));
+            }
+            (Some(Act::Remove { service, .. }), Some(name)) if service == name => {
+                return Err(busy(format!("{name} is being removed")));
+            }
+            (Some(Act::Remove { .. }) | None, _) => {}
+        }
+        info!("{}: is fetched", install.source);
+        self.work = Some(Work::begin((install, word), keep.store(), &self.bell.1, id)?);
+        Ok(false)
+    }
+
+    /// From now on `id` hears what the asker of the order with this tag hears.
+    pub(crate) fn wait_for(&mut self, id: Id, tag: &str) -> Result<(), Failure> {
+        let fetched = self.work.iter_mut().filter(|work| work.install.tag.as_str() == tag);
+        let put = self.act.iter_mut().filter(|under| match &under.act {
+            Act::Install { install, .. } => install.tag.as_str() == tag,
+            Act::Remove { .. } => false,
+        });
+        let mut found = fetched.map(|work| &mut work.waiters).chain(put.map(|under| &mut under.waiters));
+        match found.next() {
+            Some(waiters) if waiters.len() < WAITERS_MAX => {
+                waiters.push(id);
+                Ok(())
+            }
+            Some(_) => Err(busy(format!("{WAITERS_MAX} wait for it already"))),
+            None => {
+                let words = format!(
+                    "nothing with the tag '{tag}' is being installed; the list says what became of it"
+                );
+                Err(Failure::new(Fault::Absent, words))
+            }
+        }
+    }
+
+    /// A bundle was put in its place: the supervisor is told, as soon as nothing else is under way.
+    pub(crate) fn begin_put(&mut self, put: Put) {
+        match (self.work.take(), &self.act) {
+            (Some(mut work), Some(_)) => {
+                work.put_back(put);
+                self.work = Some(work);
+            }
+            (Some(work), None) => {
+                let act = Act::Install { put, install: work.install };
+                self.act = Some(Under::new(act, work.waiters));
+                self.say_act();
+            }
+            (None, _) => {}
+        }
+    }
+
+    /// Begins to remove. `false`: its end comes later.
+    pub(crate) fn begin_remove(&mut self, id: Id, service: Name, drop_data: bool) -> Result<bool, Failure> {
+        let keep = self.keep.as_ref().map_err(Failure::clone)?;
+        if !lock(keep.store()).records()?.iter().any(|record| *record == service.as_str()) {
+            return Err(absent(&service));
+        }
+        if let Some(under) = &self.act {
+            return Err(busy(match &under.act {
+                Act::Remove { service, .. } => format!("{service} is being removed"),
+                Act::Install { put, .. } => format!("{} is being installed", put.service),
+            }));
+        }
+        if self.work.as_ref().is_some_and(|work| work.concerns(&service)) {
+            return Err(busy(format!("{service}: a bundle of it is being fetched; ctl cancel, or wait")));
+        }
+        self.act = Some(Under::new(Act::Remove { service, drop_data }, vec![id]));
+        self.say_act();
+        Ok(false)
+    }
+
+    /// Says to the supervisor what is under way, where it listens; else it is said when it does.
+    pub(crate) fn say_act(&mut self) {
+        let (Some(under), Ok(keep)) = (&self.act, &self.keep) else { return };
+        let ask = match &under.act {
+            Act::Install { put, .. } => {
+                let store = lock(keep.store());
+                let found = store.installed().iter().find(|one| one.statement.name == put.service);
+                let Some(found) = found else { return };
+                installed::Ask::Service(keep.service(found))
+            }
+            Act::Remove { service, .. } => installed::Ask::Forget(service.clone()),
+        };
+        self.supervisor.say(&ask, For::Act);
+    }
+
+    /// It takes too long: whatever the supervisor does with it, it is asked anew, from the beginning.
+    pub(crate) fn hurry_act(&mut self, now_ms: u64) {
+        if self.act.as_ref().is_some_and(|under| under.end_ms <= now_ms) {
+            self.supervisor.hang_up("no answer in time");
+            self.close_act(Err(busy("the supervisor does not answer; ask again later")));
+        }
+    }
+
+    /// The supervisor has answered.
+    pub(crate) fn end_act(&mut self, outcome: Result<(), String>) {
+        let Some(under) = &self.act else { return };
+        let fault = match &under.act {
+            Act::Install { .. } => fault_of,
+            Act::Remove { .. } => |_: &str| Fault::Busy,
+        };
+        self.close_act(outcome.map_err(|words| Failure::new(fault(&words), &words)));
+    }
+
+    /// Brings the store to where it has to be after `outcome`, and says the end.
+    fn close_act(&mut self, outcome: Result<(), Failure>) {
+        let Some(Under { act, waiters, .. }) = self.act.take() else { return };
+        let end = match (act, outcome) {
+            (Act::Install { put, install }, Ok(())) => self.confirm(put, &install),
+            (Act::Install { put, .. }, Err(failure)) => self.take_back(put).and(Err(failure)),
+            (Act::Remove { service, drop_data }, Ok(())) => self.remove(&service, drop_data),
+            (Act::Remove { .. }, Err(failure)) => Err(failure),
+        };
+        if let Err(failure) = &end {
+            warn!("{failure}");
+        }
+        waiters.iter().for_each(|id| self.asked.end(*id, &end));
+        if self.work.as_ref().is_some_and(Work::has_put) {
+            self.ring();
+        }
+    }
+
+    /// The other thread's bell, rung by us: what it has put may go on.
+    fn ring(&self) {
+        use std::io::Write;
+        let _ = (&self.bell.1).write(&[1]);
+    }
+
+    fn confirm(&mut self, put: Put, install: &Install) -> Result<(), Failure> {
+        let keep = self.keep.as_mut().map_err(|failure| failure.clone())?;
+        let now_s = now_s();
+        // It runs already: where its tag is kept is no reason to stop it.
+        let kept = keep.write(|book| book.install(&put.service, &install.source, &install.tag, now_s));
+        kept.unwrap_or_else(|failure| warn!("{}: {failure}", put.service));
+        Ok(lock(keep.store()).settle(put.replaced)?)
+    }
+
+    fn take_back(&mut self, put: Put) -> Result<(), Failure> {
+        let keep = self.keep.as_mut().map_err(|failure| failure.clone())?;
+        let old = put.replaced.old().cloned();
+        lock(keep.store()).take_back(put.replaced)?;
+        // Where the supervisor has begun with the new one, the old one is said to be the one; else that changes nothing.
+        if let Some(old) = old {
+            let service = keep.service(&old);
+            self.supervisor.say(&installed::Ask::Service(service), For::Change);
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, service: &Name, drop_data: bool) -> Result<(), Failure> {
+        let keep = self.keep.as_mut().map_err(|failure| failure.clone())?;
+        lock(keep.store()).remove(service)?;
+        keep.write(|book| book.forget(service))?;
+        if drop_data {
+            info!("{service}: it has no volumes that could be dropped");
+        }
+        Ok(())
+    }
+}
+
+/// Which kind the supervisor's words are of.
+fn fault_of(words: &str) -> Fault {
+    if words.contains("rents no slice") { Fault::Slice } else { Fault::Resources }
+}
+
+/// Seconds after 1970; 0: the clock is not believed.
+fn now_s() -> u64 {
+    let now_ns = if trust::clock::is_believed() { sys::wall::now_ns().unwrap_or(0) } else { 0 };
+    u64::try_from(now_ns / 1_000_000_000).unwrap_or(0)
+}

@@ -1,0 +1,179 @@
+//! What outlives the daemon beside the bundles themselves: slices that were rented, and what was ordered of each service.
+//!
+//! In:  orders, the supervisor's word. Out: bytes for the state room; and back.
+//!
+//! Pure: `keep.rs` has the file. What makes no sense in it any more is left out.
+
+use contract::limit::{SERVICES, SLICES, SOURCE_BYTES, TAG_BYTES};
+use contract::name::{Name, Text};
+use contract::slice::Slice;
+use serde::{Deserialize, Serialize};
+
+/// The form of the bytes: JSON.
+pub const VERSION: u16 = 1;
+/// The most bytes: each row has some hundred.
+pub const BYTES_MAX: usize = 2048 * (SERVICES + SLICES);
+
+/// All of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Book {
+    /// Slices.
+    slices: Vec<Slice>,
+    /// Services.
+    services: Vec<Entry>,
+}
+
+/// What was ordered of one service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Which.
+    pub name: Name,
+    /// Where its bundle came from.
+    pub source: Text<SOURCE_BYTES>,
+    /// What the asker calls it.
+    pub tag: Text<TAG_BYTES>,
+    /// It starts by itself, or not; `None`: as its manifest says.
+    pub autostart: Option<bool>,
+    /// When it was first installed, and when last updated, in seconds after 1970; 0: the clock was not known.
+    pub installed_s: [u64; 2],
+}
+
+impl Book {
+    /// As bytes.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads what [`Book::bytes`] writes. `None`: it is none.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut book: Self = serde_json::from_slice(bytes).ok()?;
+        book.slices.retain(|slice| slice.fault().is_none());
+        book.slices.truncate(SLICES);
+        book.services.truncate(SERVICES);
+        Some(book)
+    }
+
+    /// Slices that were rented.
+    #[must_use]
+    pub fn slices(&self) -> &[Slice] {
+        &self.slices
+    }
+
+    /// A slice was rented, or has another size.
+    pub fn rent(&mut self, slice: Slice) {
+        match self.slices.iter().position(|old| old.name == slice.name) {
+            Some(place) => self.slices.splice(place..=place, [slice]).for_each(drop),
+            None if self.slices.len() < SLICES => self.slices.push(slice),
+            None => {}
+        }
+    }
+
+    /// A slice was given back.
+    pub fn release(&mut self, name: &Name) {
+        self.slices.retain(|slice| slice.name != *name);
+    }
+
+    /// What was ordered of `name`.
+    #[must_use]
+    pub fn entry(&self, name: &Name) -> Option<&Entry> {
+        self.services.iter().find(|entry| entry.name == *name)
+    }
+
+    /// `name` was installed, or updated, at `now_s`.
+    pub fn install(&mut self, name: &Name, source: &Text<SOURCE_BYTES>, tag: &Text<TAG_BYTES>, now_s: u64) {
+        let mut entry = self.take(name);
+        let [first, _] = entry.installed_s;
+        let first = if entry.source.is_empty() { now_s } else { first };
+        (entry.source, entry.tag, entry.installed_s) = (source.clone(), tag.clone(), [first, now_s]);
+        self.services.push(entry);
+    }
+
+    /// From now on `name` starts by itself, or not.
+    pub fn autostart(&mut self, name: &Name, starts: bool) {
+        let entry = Entry { autostart: Some(starts), ..self.take(name) };
+        self.services.push(entry);
+    }
+
+    /// Takes the row of `name` out; an empty one, where there was none.
+    fn take(&mut self, name: &Name) -> Entry {
+        let place = self.services.iter().position(|entry| entry.name == *name);
+        let empty = || Entry {
+            name: name.clone(),
+            source: "".into(),
+            tag: "".into(),
+            autostart: None,
+            installed_s: [0, 0],
+        };
+        place.map_or_else(empty, |place| self.services.remove(place))
+    }
+
+    /// `name` is not installed any more.
+    pub fn forget(&mut self, name: &Name) {
+        self.services.retain(|entry| entry.name != *name);
+    }
+
+    /// Only these are installed.
+    pub fn retain(&mut self, is_installed: impl Fn(&Name) -> bool) {
+        self.services.retain(|entry| is_installed(&entry.name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BYTES_MAX, Book};
+    use contract::Name;
+    use contract::limit::{SERVICES, SLICES};
+    use contract::manifest::{Cpu, Memory};
+    use contract::name::Text;
+    use contract::slice::{Part, Slice};
+
+    fn slice(name: &str, floor_mib: u32) -> Slice {
+        Slice {
+            name: Name::new(name).unwrap(),
+            cpu: Cpu { floor_permille: 1, ceiling_permille: 1000 },
+            memory: Memory { floor_mib, high_mib: 0, ceiling_mib: 64 },
+            uplink: Part::default(),
+            downlink: Part::default(),
+        }
+    }
+
+    #[test]
+    fn what_was_ordered_comes_back() {
+        let name = Name::new("hello").unwrap();
+        let mut book = Book::default();
+        book.rent(slice("demo", 8));
+        book.rent(slice("demo", 16));
+        book.rent(slice("bad", 65)); // a floor above its ceiling
+        book.rent(slice("back", 1));
+        book.release(&Name::new("back").unwrap());
+        book.install(&name, &"https://a/b:1".into(), &"one".into(), 5);
+        book.autostart(&name, true);
+        book.install(&name, &"https://a/b:2".into(), &"two".into(), 9);
+        let read = Book::parse(&book.bytes()).unwrap();
+        assert_eq!(read.slices(), [slice("demo", 16)]);
+        let entry = read.entry(&name).unwrap();
+        assert_eq!((entry.tag.as_str(), entry.autostart, entry.installed_s), ("two", Some(true), [5, 9]));
+        book.forget(&name);
+        assert_eq!(book.entry(&name), None);
+        for bad in ["", "{}", "[]", "{\"slices\":7,\"services\":[]}"] {
+            assert_eq!(Book::parse(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_fullest_book_fits() {
+        let mut book = Book::default();
+        for number in 0..SLICES.max(SERVICES) {
+            let name = Name::new(&format!("{:x<24}", format!("n{number}"))).unwrap();
+            book.rent(Slice { name: name.clone(), ..slice("x", 8) });
+            // The letters that JSON writes longest.
+            let (source, tag) =
+                (Text::from("\u{1}".repeat(256).as_str()), Text::from("\u{1}".repeat(48).as_str()));
+            book.install(&name, &source, &tag, u64::MAX);
+            book.autostart(&name, false);
+        }
+        assert!(book.bytes().len() <= BYTES_MAX, "{} bytes", book.bytes().len());
+    }
+}
