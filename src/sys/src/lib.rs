@@ -20,6 +20,7 @@ pub mod wall;
 
 pub mod bpf;
 pub mod clone;
+pub mod device_mapper;
 pub mod exec;
 pub mod landlock;
 pub mod loop_device;
