@@ -32,8 +32,8 @@ help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 	@echo 'KERNEL=quick (the default) or KERNEL=board chooses the kernel of run, smoke, test, bench and budget.'
 
-run: guest ## Boot the gateway in QEMU, from nothing if need be, and open its console
-	@$(HOST) $(LAB) run --kernel $(KERNEL)
+run: guest ## Boot the gateway in QEMU, from nothing if need be, and open its console; KEYS=folder of those whose bundles count
+	@$(HOST) $(LAB) run --kernel $(KERNEL) $(if $(KEYS),--keys '$(KEYS)')
 
 smoke: guest-test ## Boot it between a LAN host and an ISP, and print the facts
 	@$(HOST) $(LAB) smoke --kernel $(KERNEL)

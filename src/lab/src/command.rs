@@ -3,10 +3,11 @@
 //! In:  the command line. Out: a call of the module that does it.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use crate::error::Error;
 use crate::kernel::{self, Kernel};
-use crate::root::{self, Variant};
+use crate::root::{self, Root, Variant};
 use crate::{bench, budget, report, run, smoke, suite, trace};
 
 /// The words of one command line, read.
@@ -16,6 +17,8 @@ pub struct Words {
     pub kernel: Kernel,
     /// The test root in place of the shipped one.
     pub test_root: bool,
+    /// A folder with the keys that the gateway trusts.
+    pub keys: Option<PathBuf>,
     /// What follows the verb and is no option.
     pub rest: Vec<String>,
     /// All of them, for a program that is started again.
@@ -113,8 +116,13 @@ pub fn run(words: &[String], out: &mut dyn Write) -> Result<(), Error> {
 }
 
 fn read(all: &[String], rest: &[String]) -> Result<Words, Error> {
-    let mut words =
-        Words { kernel: Kernel::from_environment()?, test_root: false, rest: Vec::new(), all: all.to_vec() };
+    let mut words = Words {
+        kernel: Kernel::from_environment()?,
+        test_root: false,
+        keys: None,
+        rest: Vec::new(),
+        all: all.to_vec(),
+    };
     let mut rest = rest.iter();
     while let Some(word) = rest.next() {
         match word.as_str() {
@@ -122,6 +130,12 @@ fn read(all: &[String], rest: &[String]) -> Result<Words, Error> {
                 let kernel =
                     rest.next().ok_or_else(|| Error::Usage("--kernel quick or --kernel board".to_owned()))?;
                 words.kernel = Kernel::parse(kernel)?;
+            }
+            "--keys" => {
+                let folder = rest.next().ok_or_else(|| {
+                    Error::Usage("--keys FOLDER, with root.public and keyring in it".to_owned())
+                })?;
+                words.keys = Some(folder.into());
             }
             "--test-root" => words.test_root = true,
             "--" => words.rest.extend(rest.by_ref().cloned()),
@@ -141,12 +155,20 @@ fn help(verb: Option<&Verb>, out: &mut dyn Write) -> std::io::Result<()> {
     }
     writeln!(out, "\n  --kernel quick|board  which kernel boots (or {}=…; quick)", kernel::VARIABLE)?;
     writeln!(out, "  --test-root           root: the one with a door for tests")?;
+    writeln!(out, "  --keys FOLDER         run, root: root.public and keyring of those whose bundles count")?;
     writeln!(out, "\nExit code: 0 done, 1 failed, 2 wrong usage. The front door is `make`; see make help.")
+}
+
+/// The root, with the keys that the command line names.
+pub(crate) fn with_keys(words: &Words, variant: Variant) -> Result<Root, Error> {
+    let keys = words.keys.as_deref().map(root::keys).transpose()?.unwrap_or_default();
+    let files: Vec<(&str, &[u8])> = keys.iter().map(|(place, bytes)| (*place, bytes.as_slice())).collect();
+    root::assemble_with(words.kernel, variant, &files)
 }
 
 fn assemble(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
     let variant = if words.test_root { Variant::Test } else { Variant::Shipped };
-    let root = root::assemble(words.kernel, variant)?;
+    let root = with_keys(words, variant)?;
     writeln!(out, "{} {} bytes", root.path.display(), root.bytes).map_err(Error::io("output"))
 }
 
@@ -178,6 +200,7 @@ mod tests {
             ("word", vec!["root", "here"]),
             ("kernel", vec!["root", "--kernel", "slow"]),
             ("no kernel", vec!["root", "--kernel"]),
+            ("no folder of keys", vec!["run", "--keys"]),
         ];
         for (name, words) in table {
             assert!(matches!(say(&words), Err(Error::Usage(_))), "{name}");

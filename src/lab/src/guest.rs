@@ -69,6 +69,8 @@ pub struct Options {
     pub agent: Option<String>,
     /// More files of its root: where, and what is in them.
     pub files: Vec<(String, Vec<u8>)>,
+    /// A folder with what is on its stick; `None`: nothing.
+    pub data: Option<PathBuf>,
 }
 
 impl Options {
@@ -93,6 +95,7 @@ impl Options {
             network: None,
             agent: None,
             files: Vec::new(),
+            data: None,
         }
     }
 }
@@ -188,7 +191,10 @@ impl Guest {
             monitor: scratch.file("monitor"),
         };
         if let Some(path) = &board.stick {
-            stick::fresh(path)?;
+            match &options.data {
+                Some(folder) => stick::holding(path, folder)?,
+                None => stick::fresh(path)?,
+            }
         }
         let mut command = tool::bound(EMULATOR);
         let log = scratch.file("emulator.log");

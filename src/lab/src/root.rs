@@ -196,6 +196,18 @@ pub fn assemble_with(kernel: Kernel, variant: Variant, files: &[(&str, &[u8])]) 
     compress(&tree.pack()?)
 }
 
+/// The files `root.public` and `keyring` of `folder`, each with its place in a root: those whose bundles count. What we ship has neither.
+///
+/// # Errors
+/// [`Error::Io`]: one of them cannot be read.
+pub fn keys(folder: &Path) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
+    let read = |place: &'static str| {
+        let from = folder.join(Path::new(place).file_name().unwrap_or_default());
+        Ok((place, fs::read(&from).map_err(Error::path(&from))?))
+    };
+    [ROOT_KEY, KEYRING].into_iter().map(read).collect()
+}
+
 /// The root of the provider's guest, and these programs in it: where, and which.
 ///
 /// # Errors

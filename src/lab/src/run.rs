@@ -15,12 +15,12 @@ use nix::sys::signal::{SigSet, Signal};
 use serde_json::json;
 
 use crate::board::{Board, Console, EMULATOR, PACKAGE, Port};
-use crate::command::Words;
+use crate::command::{Words, with_keys};
 use crate::error::Error;
 use crate::guest::free_port;
 use crate::house::Scratch;
 use crate::monitor::Monitor;
-use crate::root::{self, Variant};
+use crate::root::Variant;
 use crate::stick;
 use crate::terminal::{LEAVE, Raw, Screen};
 use crate::tool::{self, Bound};
@@ -54,7 +54,8 @@ enum Event {
 /// [`Error::Missing`]: something is not built or not installed. [`Error::Tool`]: the emulator.
 pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
     tool::need(EMULATOR, PACKAGE)?;
-    let root = root::assemble(words.kernel, if words.test_root { Variant::Test } else { Variant::Shipped })?;
+    let variant = if words.test_root { Variant::Test } else { Variant::Shipped };
+    let root = with_keys(words, variant)?;
     let scratch = Scratch::new()?;
     let page_port = free_port(PAGE_PORT)?;
     let lock = stick::take_kept()?;

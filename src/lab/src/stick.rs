@@ -1,6 +1,6 @@
-//! The USB stick: an empty data disk with the label that the gateway looks for.
+//! The USB stick: a data disk with the label that the gateway looks for.
 //!
-//! In:  nothing. Out: a sparse ext4 image, made once without any right; copies of it for tests.
+//! In:  nothing, or a folder with what is on it. Out: a sparse ext4 image, made once without any right; copies of it for tests.
 //!
 //! Source: mke2fs(8); `src/storage/src/lib.rs` for the label.
 
@@ -25,13 +25,28 @@ pub fn make(path: &Path) -> Result<(), Error> {
     if path.exists() {
         return Ok(());
     }
+    make_of(path, None)
+}
+
+/// As [`make`], with what is in `folder`, owners and modes included.
+///
+/// # Errors
+/// As [`make`].
+pub fn holding(path: &Path, folder: &Path) -> Result<(), Error> {
+    make_of(path, Some(folder))
+}
+
+fn make_of(path: &Path, contents: Option<&Path>) -> Result<(), Error> {
     tool::need("mke2fs", "e2fsprogs")?;
     if let Some(folder) = path.parent() {
         house::make_folder(folder)?;
     }
     let beside = path.with_extension(format!("{}.new", std::process::id()));
     let name = beside.display().to_string();
-    tool::run("mke2fs", &["-q", "-F", "-t", "ext4", "-L", LABEL, "-E", "root_owner=0:0", &name, SIZE])?;
+    let contents = contents.map(|folder| folder.display().to_string());
+    let contents = contents.as_ref().map_or_else(Vec::new, |folder| vec!["-d", folder]);
+    let words = ["-q", "-F", "-t", "ext4", "-L", LABEL, "-E", "root_owner=0:0"];
+    tool::run("mke2fs", &[&words, contents.as_slice(), &[&name, SIZE]].concat())?;
     fs::rename(&beside, path).map_err(Error::path(path))
 }
 

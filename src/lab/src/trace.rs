@@ -227,7 +227,13 @@ mod tests {
     fn a_program_is_followed_through_its_children() {
         let words =
             ["sh", "-c", "read line </proc/self/status; cat /dev/null; true | cat"].map(str::to_owned);
-        let words = Words { kernel: Kernel::Board, test_root: false, rest: words.to_vec(), all: Vec::new() };
+        let words = Words {
+            kernel: Kernel::Board,
+            test_root: false,
+            keys: None,
+            rest: words.to_vec(),
+            all: Vec::new(),
+        };
         let mut out = Vec::new();
         super::run(&words, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
