@@ -23,7 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sandbox", &["contract", "sys"]),
     ("init", &["contract", "sys"]), // `contract::keep` only: docs/decisions/0002-init-and-supervisor.md
     ("supervisor", &["contract", "sys", "wire", "sandbox"]),
-    ("storage", &["contract", "sys", "wire", "state"]),
+    ("storage", &["contract", "sys", "wire", "state", "bundle"]), // a bundle's signature
     ("network", &["contract", "sys", "wire", "state", "testbed"]),
     ("lease", &["contract", "sys", "wire", "state", "testbed"]),
     ("names", &["contract", "sys", "wire", "trust", "testbed"]),

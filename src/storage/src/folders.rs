@@ -3,7 +3,7 @@
 //! In:  the top of a mounted disk. Out: folders, each with its owner and mode.
 //!
 //! ```text
-//! bundles   0755  sealed bundles
+//! bundles   0700  package's: images and records, 0700, its own too
 //! state     0711  one folder for each daemon that keeps something: its own, 0700
 //! services  0711  one folder for each service
 //! ```
@@ -25,12 +25,15 @@ use nix::unistd::{Gid, Uid, fchownat};
 
 use crate::Error;
 
-/// Folders at the top, and who may enter.
-const TOP: [(&str, Mode); 3] = [("bundles", EVERYBODY), (STATE, PASSING), ("services", PASSING)];
+/// Folders at the top that are ours, and who may enter.
+const TOP: [(&str, Mode); 2] = [(STATE, PASSING), ("services", PASSING)];
+/// The one with the bundles, and what is in it: the gateway's packages belong to `package`, and here they are only read.
+const BUNDLES: &str = "bundles";
+const IN_BUNDLES: [&str; 2] = ["images", "records"];
 /// The one with the daemons' folders.
 pub(crate) const STATE: &str = "state";
 /// Daemons that keep something, each by its uid.
-const DAEMONS: [(&str, u32); 8] = [
+const DAEMONS: [(&str, u32); 9] = [
     ("network", uid::NETWORK),
     ("lease", uid::LEASE),
     ("names", uid::NAMES),
@@ -39,14 +42,13 @@ const DAEMONS: [(&str, u32); 8] = [
     ("multicast", uid::MULTICAST),
     ("identity", uid::IDENTITY),
     ("agent", uid::AGENT),
+    ("package", uid::PACKAGE),
 ];
 
 /// The owner alone.
 const OWN: Mode = Mode::S_IRWXU;
 /// Others pass through, to what is theirs.
 const PASSING: Mode = OWN.union(Mode::S_IXGRP).union(Mode::S_IXOTH);
-/// Others read.
-const EVERYBODY: Mode = PASSING.union(Mode::S_IRGRP).union(Mode::S_IROTH);
 
 /// Makes what is missing below `top`, and mends owners and modes. On a disk that is read-only nothing is made or mended.
 ///
@@ -62,6 +64,7 @@ pub fn make(top: &Path, read_only: bool) -> Result<(), Error> {
             state = made;
         }
     }
+    make_bundles(&folder, read_only).unwrap_or_else(|error| warn!("{error}"));
     // A disk that was never ours to write on has none.
     let Some(state) = state else { return Ok(()) };
     for (name, owner) in DAEMONS {
@@ -70,6 +73,17 @@ pub fn make(top: &Path, read_only: bool) -> Result<(), Error> {
         drop(made.inspect_err(|error| warn!("{error}")));
     }
     Ok(())
+}
+
+/// Makes the folder of bundles. A gateway without it installs nothing; that is no reason to be without the disk.
+fn make_bundles(top: &OwnedFd, read_only: bool) -> Result<(), Error> {
+    let Some(bundles) = make_one(top, BUNDLES, OWN, None, read_only)? else { return Ok(()) };
+    for name in IN_BUNDLES {
+        // Where the one above is package's already and this one is not there, package makes it.
+        let made = make_one(&bundles, name, OWN, Some(uid::PACKAGE), read_only);
+        drop(made.inspect_err(|error| warn!("{error}")));
+    }
+    make_one(top, BUNDLES, OWN, Some(uid::PACKAGE), read_only).map(drop)
 }
 
 /// The name of a folder, and no way in. What is no folder, or a link to one, has none.
@@ -148,8 +162,10 @@ mod tests {
         make(&top, false).unwrap();
         make(&top, false).unwrap();
         assert!(top.join("services").is_dir());
-        for (name, owner) in DAEMONS {
-            let found = fs::metadata(top.join("state").join(name)).unwrap();
+        let daemons = DAEMONS.map(|(name, owner)| (format!("state/{name}"), owner));
+        let bundles = ["bundles", "bundles/images", "bundles/records"].map(|name| (name.to_owned(), 110));
+        for (name, owner) in daemons.into_iter().chain(bundles) {
+            let found = fs::metadata(top.join(&name)).unwrap();
             assert_eq!((found.uid(), found.gid(), found.mode() & 0o7777), (owner, owner, 0o700), "{name}");
         }
         fs::remove_dir_all(top.join("state")).unwrap();
@@ -182,8 +198,15 @@ mod tests {
         fs::remove_dir_all(&time).unwrap();
         symlink(&victim, &time).unwrap();
         fs::set_permissions(&lease, fs::Permissions::from_mode(0o755)).unwrap();
+        let images = top.join("bundles/images");
+        fs::remove_dir_all(&images).unwrap();
+        symlink(&victim, &images).unwrap();
+        chown(top.join("bundles"), Some(0), Some(0)).unwrap();
+        fs::set_permissions(top.join("bundles"), fs::Permissions::from_mode(0o755)).unwrap();
         make(&top, false).unwrap();
-        assert_eq!(fs::metadata(&victim).unwrap().uid(), 0, "what the link led to");
+        assert_eq!(fs::metadata(&victim).unwrap().uid(), 0, "what the links led to");
+        let bundles = fs::metadata(top.join("bundles")).unwrap();
+        assert_eq!((bundles.uid(), bundles.mode() & 0o7777), (110, 0o700), "as an earlier release made it");
         assert_eq!(fs::metadata(&lease).unwrap().mode() & 0o7777, 0o700, "the others are as they should be");
         fs::remove_dir_all(&top).unwrap();
     }

@@ -1,27 +1,27 @@
-//! One sealed image: opened safely, put behind a loop device, mounted for one tenant.
+//! One sealed image: of the root, opened safely and put behind a loop device; of whatever device, mounted for one tenant.
 //!
-//! In:  a name below [`crate::IMAGES`]. Out: a detached mount, read-only, whose owner 0 is shown as the tenant's.
+//! In:  a name below [`crate::IMAGES`]; a block device. Out: a detached mount, read-only, whose owner 0 is shown as the tenant's.
 //!
-//! A bundle's signature and its verity tree will be checked between [`open`] and [`attach`]; images in the root are sealed with it.
+//! Images in the root are sealed with it and believed.
 //!
-//! Not here: which images are open, and for whom (`shelf.rs`).
+//! Not here: bundles' images (`installed.rs`, `verity.rs`), which images are open, and for whom (`shelf.rs`).
 //!
-//! Source: openat2(2); fsopen(2); mount_setattr(2).
+//! Source: fsopen(2); mount_setattr(2).
 
 use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use sys::Errno;
 use sys::loop_device::{self, Loop};
 use sys::mount::{Draft, attribute, set_attributes};
 
 use crate::erofs::{self, Fault};
 use crate::owner::Owners;
-use crate::{Error, errno};
+use crate::{Error, errno, plain};
 
 fn bad(name: &str, fault: Fault) -> Error {
     Error::Image { image: name.to_owned(), fault }
@@ -36,16 +36,9 @@ pub fn open(folder: &Path, name: &str) -> Result<File, Error> {
         return Err(Error::Name { image: name.to_owned() });
     }
     let fail = |step, errno| Error::system(&format!("image {name}"), step, errno);
-    let folder = File::open(folder).map_err(|error| fail("no folder of images", errno(&error)))?;
-    let how = OpenHow::new()
-        // Not blocking: a pipe in a file's place would hold us for ever.
-        .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK)
-        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
-    let file = openat2(folder, name, how).map(File::from).map_err(|errno| fail("cannot be opened", errno))?;
+    let file = plain::open(folder, name).map_err(|errno| fail("cannot be opened", errno))?;
+    let file = file.ok_or_else(|| bad(name, Fault::Kind))?;
     let about = file.metadata().map_err(|error| fail("cannot be read", errno(&error)))?;
-    if !about.is_file() {
-        return Err(bad(name, Fault::Kind));
-    }
     let mut bytes = [0; erofs::BYTES];
     match file.read_exact_at(&mut bytes, erofs::OFFSET) {
         Ok(()) => {}
@@ -68,15 +61,15 @@ pub fn attach(name: &str, file: &File) -> Result<Loop, Error> {
     })
 }
 
-/// Mounts what is behind `device`, the image `name`, detached and for `owners`.
+/// Mounts what is on the block device `source`, the image `name`, detached and for `owners`.
 ///
 /// # Errors
-/// [`Error::System`]: the kernel does not know EROFS, finds the image damaged, or cannot map its owners.
-pub fn mount(name: &str, device: &Loop, owners: Owners) -> Result<OwnedFd, Error> {
+/// [`Error::System`]: the kernel does not know EROFS, or cannot map its owners. [`Error::Image`]: it finds the image damaged.
+pub fn mount(name: &str, source: &Path, owners: Owners) -> Result<OwnedFd, Error> {
     let fail = |step| move |errno| Error::system(&format!("image {name}"), step, errno);
-    let path = CString::new(format!("/dev/loop{}", device.number)).unwrap_or_default();
+    let path = CString::new(source.as_os_str().as_bytes()).unwrap_or_default();
     let draft = Draft::new(c"erofs").map_err(fail("the kernel has no EROFS"))?;
-    draft.set(c"source", &path).map_err(fail("its loop device cannot be a source"))?;
+    draft.set(c"source", &path).map_err(fail("its device cannot be a source"))?;
     draft.flag(c"ro").map_err(fail("cannot be read-only"))?;
     let attributes = attribute::READ_ONLY | attribute::NO_SUID | attribute::NO_DEV;
     let mount = draft.mount(attributes).map_err(|errno| {

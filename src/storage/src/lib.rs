@@ -1,13 +1,13 @@
 //! The data disk; sealed images as detached, idmapped mounts.
 //!
-//! In:  the wire `mount`, the kernel's events about block devices, file systems' superblocks.
+//! In:  the wire `mount`, the kernel's events about block devices, file systems' superblocks, records of bundles.
 //! Out: a data disk at [`DATA`], whenever there is one, and its seed in the kernel's pool of entropy; for each service a mount of its
 //! image that is its own.
 //!
 //! It is the only daemon with rights over block devices and file systems. No service and no daemon waits for a disk: without one
 //! everything else goes on.
 //!
-//! Not here: what a service is (`supervisor`), where its root goes (`sandbox`), what is in a bundle.
+//! Not here: what a service is (`supervisor`), where its root goes (`sandbox`), how a bundle comes onto the disk (`package`).
 //!
 //! Source: the kernel's Documentation/filesystems (ext4, erofs); loop(4), mount_setattr(2).
 #![forbid(unsafe_code)]
@@ -22,14 +22,20 @@ pub mod folders;
 pub mod seed;
 pub mod volume;
 
+pub mod installed;
+pub mod keys;
+pub mod plain;
+
 pub mod image;
 pub mod owner;
 pub mod shelf;
+pub mod verity;
 
 pub mod server;
 
 use std::fmt;
 
+use contract::Name;
 use contract::limit::SERVICES;
 use contract::wires::{TENANT_UID_BASE, TENANT_UID_COUNT};
 use sys::Errno;
@@ -38,12 +44,14 @@ use sys::Errno;
 pub const DATA: &str = "/data";
 /// The label of a data disk: what makes a file system ours. At most 16 bytes, as ext4 has them.
 pub const DATA_LABEL: &[u8] = b"SHG-DATA";
-/// Where sealed images lie, until bundles come.
+/// Where the sealed images of the root lie.
 pub const IMAGES: &str = "/usr/lib/shg/services";
+/// Where the root's public key and its list of keys are.
+pub const KEYS: &str = "/etc/shg/keys";
 /// The largest sealed image, in bytes: a quarter of the machine's memory, more than any service of the portfolio.
 pub const IMAGE_BYTES_MAX: u64 = 256 << 20;
-/// Images that are open at a time, each behind one loop device.
-pub const IMAGES_MAX: usize = SERVICES;
+/// Images that are open at a time, each behind one loop device: one for each service, and the next one of a service that is updated.
+pub const IMAGES_MAX: usize = SERVICES + 1;
 /// Clients at a time: the supervisor's last life and its next, and a few `ctl`.
 pub const CLIENTS_MAX: usize = 8;
 
@@ -70,6 +78,13 @@ pub enum Error {
         image: String,
         /// What is wrong with it.
         fault: erofs::Fault,
+    },
+    /// A bundle is not there, or not believed.
+    Bundle {
+        /// Whose it is.
+        service: Name,
+        /// What is wrong with it.
+        fault: installed::Fault,
     },
     /// More images than we keep open.
     Full {
@@ -108,6 +123,7 @@ impl fmt::Display for Error {
                 "owners {base}+{count}: not a tenant's range ({TENANT_UID_BASE}+n*{TENANT_UID_COUNT})"
             ),
             Self::Image { image, fault } => write!(f, "image {image}: {fault}"),
+            Self::Bundle { service, fault } => write!(f, "bundle {service}: {fault}"),
             Self::Full { image } => write!(f, "image {image}: {IMAGES_MAX} images are open, no more"),
             Self::System { what, step, errno } => write!(f, "{what}: {step}: {}", errno.desc()),
         }

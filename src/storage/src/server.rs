@@ -17,11 +17,12 @@ use wire::{Connection, Listener, Received};
 
 use crate::block::Places;
 use crate::disk::Disk;
+use crate::installed::Installed;
 use crate::owner::Owners;
 use crate::shelf::Shelf;
 use crate::uevent::Events;
 use crate::volume::Volume;
-use crate::{CLIENTS_MAX, Error, IMAGES};
+use crate::{CLIENTS_MAX, Error, IMAGES, verity};
 
 /// Everything that the daemon holds.
 #[derive(Debug)]
@@ -40,6 +41,7 @@ impl Server {
     /// Serves `listener`. It hears about disks from now on and has looked at none yet.
     #[must_use]
     pub fn new(listener: Listener) -> Self {
+        verity::sweep();
         let events = Events::listen();
         if let Err(errno) = &events {
             warn!("events of block devices: cannot be heard: {}; no hot-plug", errno.desc());
@@ -49,7 +51,7 @@ impl Server {
             clients: Vec::with_capacity(CLIENTS_MAX),
             events: events.ok(),
             disk: Disk::new(Places::default(), Volume),
-            shelf: Shelf::new(IMAGES.into()),
+            shelf: Shelf::new(IMAGES.into(), Installed::default()),
         }
     }
 
@@ -113,11 +115,8 @@ impl Server {
 
     fn act(&mut self, ask: Ask) -> Given {
         match ask {
-            Ask::Mount { service, image: Image::Root(image), uid_base, uid_count } => {
+            Ask::Mount { service, image, uid_base, uid_count } => {
                 self.mount(&service, &image, uid_base, uid_count)
-            }
-            Ask::Mount { image: Image::Bundle(_), .. } => {
-                Ok((Answer::Refused("bundles are not mounted yet".into()), None))
             }
             Ask::Release { service } => {
                 self.shelf.release(&service);
@@ -126,12 +125,13 @@ impl Server {
             Ask::Disk => Ok((Answer::Disk(self.disk.state()), None)),
             Ask::Finish => {
                 info!("the machine ends");
+                self.shelf.close();
                 self.disk.finish().map(|()| (Answer::Done, None))
             }
         }
     }
 
-    fn mount(&mut self, service: &Name, image: &str, uid_base: u32, uid_count: u32) -> Given {
+    fn mount(&mut self, service: &Name, image: &Image, uid_base: u32, uid_count: u32) -> Given {
         let owners = Owners::new(uid_base, uid_count)?;
         self.shelf.mount(service, image, owners).map(|mount| (Answer::Mounted, Some(mount)))
     }

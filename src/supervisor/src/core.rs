@@ -36,12 +36,14 @@ pub const DAEMONS: &[Daemon] = &[
         name: "storage",
         program: c"/sbin/storage",
         uid: uid::ROOT,
-        // Mounts, loop devices, the entropy pool; mapping ids of sealed images; daemons' own folders on the data disk.
+        // Mounts, block devices, the entropy pool; mapping ids of sealed images; daemons' own folders on the data disk, and reading what
+        // `package` keeps in its own. (Who may mount reads the disk anyhow.)
         capabilities: &[
             Capability::CAP_SYS_ADMIN,
             Capability::CAP_SETUID,
             Capability::CAP_SETGID,
             Capability::CAP_CHOWN,
+            Capability::CAP_DAC_READ_SEARCH,
         ],
         wires: &["mount"],
         after: &[],
