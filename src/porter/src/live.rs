@@ -14,14 +14,17 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use wire::Client;
 
-use crate::usage;
-
 /// How long one life may take to come to where it is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Between two questions.
 const STEP: Duration = Duration::from_millis(1);
 /// Lives in one request: its answer has a limit of time.
 const COUNT_MAX: u32 = 1_000;
+
+/// The words were wrong.
+pub(crate) fn usage(how: &str) -> Error {
+    Error::Usage(how.to_owned())
+}
 
 /// A connection to the supervisor, and the service that it is about.
 struct Talk {

@@ -5,12 +5,14 @@
 
 use std::process::ExitCode;
 
-use ctl::{Error, command, door};
+use ctl::{command, door};
 
+mod images;
 mod live;
 mod state;
 
 fn main() -> ExitCode {
+    let images = images::Images::default();
     let run = |words: &[String], out: command::Out<'_>| {
         let plain: Vec<&str> = words.iter().map(String::as_str).collect();
         match plain.as_slice() {
@@ -21,6 +23,8 @@ fn main() -> ExitCode {
             ["crashes", name, count] => live::crashes(name, count, out),
             ["ends"] => live::ends(out),
             ["tree", name, grace_ms] => live::tree(name, grace_ms, out),
+            ["image", rest @ ..] => images.say(rest, out),
+            ["devices"] => images::devices(out),
             _ => command::run(words, out),
         }
     };
@@ -31,9 +35,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The words were wrong.
-fn usage(how: &str) -> Error {
-    Error::Usage(how.to_owned())
 }

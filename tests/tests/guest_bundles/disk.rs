@@ -1,0 +1,173 @@
+//! A data disk with bundles on it, made at the desk: sound ones, and each kind of damage.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use bundle::BLOCK_BYTES;
+use bundle::digest::Digest;
+use bundle::key::Secret;
+use bundle::keyring::{self, Entry, Keyring};
+use bundle::make::{self, Bundle};
+use bundle::record::Record;
+use bundle::sign::Architecture;
+use bundle::tree::{Content, Owner, Tree};
+use contract::Name;
+use lab::house::Scratch;
+use package::disk::Folder;
+use package::store::{Offer, Store};
+
+const SERVICE: &str = include_str!("../../../src/services/hello/manifest.toml");
+/// Blocks of the file that is damaged, and the one that is.
+const BLOCKS: usize = 300;
+/// See [`BLOCKS`]: behind the first row of hashes, so that more than one block of the tree is read.
+pub(crate) const DAMAGED: usize = 200;
+/// What the program says.
+pub(crate) const WORD: &str = "it runs\n";
+
+/// The folder of a data disk, and keys.
+pub(crate) struct Desk {
+    scratch: Scratch,
+    digests: BTreeMap<&'static str, Digest>,
+}
+
+fn secret(byte: u8) -> Secret {
+    Secret::of_seeds([byte; 32], [byte; 32])
+}
+
+/// A static program for i386 that writes [`WORD`] and ends. Source: elf(5); syscalls `write` (4) and `exit` (1).
+fn program() -> Vec<u8> {
+    const AT: u32 = 0x0804_8000;
+    const HEADS: u32 = 52 + 32;
+    const CODE: u32 = 31;
+    let length = u32::try_from(WORD.len()).unwrap();
+    let all = HEADS + CODE + length;
+    let head: [u32; 9] = [0x464c_457f, 0x0001_0101, 0, 0, 0x0003_0002, 1, AT + HEADS, 52, 0];
+    // No flags behind; sizes of the heads: 52, 32, and one of these.
+    let rest: [u32; 4] = [0, 52 | 32 << 16, 1, 0];
+    // PT_LOAD, readable and executable.
+    let segment: [u32; 8] = [1, 0, AT, AT, all, all, 5, 0x1000];
+    let mut bytes: Vec<u8> =
+        head.iter().chain(&rest).chain(&segment).flat_map(|word| word.to_le_bytes()).collect();
+    let mut load = |register: u8, value: u32| {
+        bytes.push(register);
+        bytes.extend(value.to_le_bytes());
+    };
+    load(0xb8, 4);
+    load(0xbb, 1);
+    load(0xb9, AT + HEADS + CODE);
+    load(0xba, length);
+    bytes.extend([0xcd, 0x80, 0xb8, 1, 0, 0, 0, 0x31, 0xdb, 0xcd, 0x80]);
+    bytes.extend(WORD.bytes());
+    bytes
+}
+
+/// The file `data` of the service `name`: no two blocks are the same.
+pub(crate) fn data(name: &str) -> Vec<u8> {
+    let seed = Digest::of(name.as_bytes());
+    let block = |number: usize| {
+        let hash = Digest::of(&[&seed.0[..], &number.to_le_bytes()].concat());
+        hash.0.iter().copied().cycle().take(BLOCK_BYTES).collect::<Vec<u8>>()
+    };
+    (0..BLOCKS).flat_map(block).collect()
+}
+
+/// FNV-1a over all blocks but `without`. Source: draft-eastlake-fnv.
+pub(crate) fn sum(bytes: &[u8], without: Option<usize>) -> String {
+    let blocks = bytes.chunks(BLOCK_BYTES).enumerate().filter(|(number, _)| Some(*number) != without);
+    let hash = blocks
+        .flat_map(|(_, block)| block)
+        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("{hash:016x}")
+}
+
+fn made(name: &str) -> Bundle {
+    let mut tree = Tree::default();
+    tree.put(b"hello", Owner::root(0o755), Content::File(program())).unwrap();
+    tree.put(b"data", Owner::new(0o644, 1000, 7).unwrap(), Content::File(data(name))).unwrap();
+    make::make(tree, &SERVICE.replace("\"hello\"", &format!("\"{name}\"")), 1, None).unwrap()
+}
+
+fn record(bundle: &Bundle, key: u8) -> Record {
+    let signature = bundle.check().unwrap().0.seal(&secret(key)).unwrap();
+    Record { manifest: bundle.manifest.clone(), config: bundle.config.clone(), signature }
+}
+
+impl Desk {
+    /// With the keys of a root, of the provider `demo`, and nothing installed.
+    pub(crate) fn new() -> Self {
+        let desk = Self { scratch: Scratch::new().unwrap(), digests: BTreeMap::new() };
+        fs::create_dir_all(desk.keys()).unwrap();
+        fs::create_dir_all(desk.data().join("bundles")).unwrap();
+        fs::write(desk.keys().join("root.public"), secret(9).public().unwrap().text()).unwrap();
+        fs::write(desk.keys().join("keyring"), keyring::seal(&secret(9), 1, None, &[Self::entry()]).unwrap())
+            .unwrap();
+        desk
+    }
+
+    fn entry() -> Entry {
+        Entry { provider: Name::new("demo").unwrap(), key: secret(1).public().unwrap() }
+    }
+
+    /// The image's folder of keys.
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.scratch.file("keys")
+    }
+
+    /// What is on the data disk.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.scratch.file("data")
+    }
+
+    /// The image's digest, in digits.
+    pub(crate) fn hex(&self, name: &str) -> String {
+        self.digests[name].hex()
+    }
+
+    /// Installs the service `name`, as the gateway does.
+    pub(crate) fn install(&mut self, name: &'static str) {
+        let bundle = made(name);
+        let record = record(&bundle, 1);
+        let folder = Folder::new(&self.data().join("bundles")).unwrap();
+        let keyring = Keyring { entries: vec![Self::entry()], ..Keyring::new(secret(9).public().unwrap()) };
+        let mut store = Store::open(folder, keyring, Architecture::I386).unwrap();
+        assert_eq!(store.offer(&record).unwrap(), Offer::Fetch(0), "{name}");
+        store.take(&record, &bundle.layer).unwrap();
+        store.install(record).unwrap();
+        self.digests.insert(name, Digest::of(&bundle.layer));
+    }
+
+    /// How many blocks the image of `name` has without its tree.
+    pub(crate) fn blocks(&self, name: &str) -> usize {
+        usize::try_from(made(name).check().unwrap().0.image_blocks).unwrap()
+    }
+
+    fn record_of(&self, name: &str) -> PathBuf {
+        self.data().join("bundles/records").join(name)
+    }
+
+    /// Puts what the key `key` signed of `name` in the place of its record.
+    pub(crate) fn sign(&self, name: &str, key: u8) {
+        fs::write(self.record_of(name), record(&made(name), key).bytes()).unwrap();
+    }
+
+    /// Puts the record of `from` in the place of the record of `name`.
+    pub(crate) fn rename(&self, from: &str, name: &str) {
+        fs::copy(self.record_of(from), self.record_of(name)).unwrap();
+    }
+
+    /// Changes the image of `name`.
+    pub(crate) fn bend(&self, name: &str, bend: impl FnOnce(&mut Vec<u8>)) {
+        let path = self.data().join("bundles/images").join(self.hex(name));
+        let mut bytes = fs::read(&path).unwrap();
+        bend(&mut bytes);
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+/// Where the block `number` of the file `data` of `name` lies in its image.
+pub(crate) fn place(image: &[u8], name: &str, number: usize) -> usize {
+    let data = data(name);
+    let wanted = &data[number * BLOCK_BYTES..][..BLOCK_BYTES];
+    image.chunks(BLOCK_BYTES).position(|block| block == wanted).unwrap() * BLOCK_BYTES
+}
