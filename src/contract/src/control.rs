@@ -211,8 +211,10 @@ pub struct Facts {
     pub loop_ms: u64,
     /// Every daemon is ready for the first time.
     pub daemons_ms: u64,
-    /// Every service that starts by itself is ready for the first time.
+    /// Every service of the image that starts by itself is ready for the first time.
     pub services_ms: u64,
+    /// The same with those of bundles, once package has said which there are.
+    pub bundles_ms: u64,
     /// Lives of the supervisor.
     pub lives: u32,
 }

@@ -194,6 +194,7 @@ pub(crate) fn facts(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
         ("loop_ms", facts.loop_ms),
         ("daemons_ms", facts.daemons_ms),
         ("services_ms", facts.services_ms),
+        ("bundles_ms", facts.bundles_ms),
         ("lives", facts.lives.into()),
     ];
     if words.json {

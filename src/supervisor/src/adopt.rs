@@ -18,7 +18,8 @@ use sys::seqpacket;
 
 use crate::core::DAEMONS;
 use crate::keep::{Back, Keep};
-use crate::process::{Process, Tenant, What, is_there, label};
+use crate::process::{Leave, Process, Tenant, What, is_there, label};
+use crate::record::{Kept, Rented};
 use crate::ring::Ring;
 use crate::{Error, catalogue, record};
 
@@ -47,6 +48,10 @@ impl Store {
     fn take(&mut self, kind: &str, name: &str) -> Option<Back> {
         let place = self.0.iter().position(|back| back.label.parts() == (kind, name))?;
         Some(self.0.swap_remove(place))
+    }
+
+    fn has(&self, kind: &str, name: &str) -> bool {
+        self.0.iter().any(|back| back.label.parts() == (kind, name))
     }
 
     fn descriptor(&mut self, kind: &str, name: &str) -> Option<OwnedFd> {
@@ -105,16 +110,17 @@ pub fn facts(store: &mut Store, keep: &Keep) -> Result<(Facts, OwnedFd), Error> 
 ///
 /// # Errors
 /// [`Error::System`]: there is no memory for it.
-pub fn slices(store: &mut Store, keep: &Keep) -> Result<(Slices, OwnedFd), Error> {
+pub fn slices(store: &mut Store, keep: &Keep) -> Result<(Rented, OwnedFd), Error> {
     const NAME: &str = "all";
     if let Some(file) = store.descriptor(label::SLICES, NAME) {
-        return Ok((record::read(&file).unwrap_or_default(), file));
+        return Ok((record::read_rented(&file).unwrap_or_default(), file));
     }
     let file = record::file()?;
     let slices = Slices { version: slice::VERSION, slice: catalogue::slices().take(SLICES).collect() };
-    record::write(&file, &slices);
+    let rented = Rented { slices, ..Rented::default() };
+    record::write_rented(&file, &rented);
     keep.store(label::SLICES, NAME, 0, file.as_fd());
-    Ok((slices, file))
+    Ok((rented, file))
 }
 
 /// A process that ended while there was no supervisor: its place, and its wait status.
@@ -144,6 +150,7 @@ pub fn processes(store: &mut Store, keep: &Keep) -> Result<(Vec<Process>, Vec<En
         }
         processes.push(process);
     }
+    of_bundles(store, &mut processes, &mut corpses);
     for stray in &store.0 {
         let (kind, name) = stray.label.parts();
         warn!("{kind}.{name} was kept and belongs to nobody");
@@ -152,21 +159,54 @@ pub fn processes(store: &mut Store, keep: &Keep) -> Result<(Vec<Process>, Vec<En
     Ok((processes, corpses))
 }
 
+/// Services of bundles. One that is not whole was never started, or was gone: it stays a stray, and package says which there are.
+fn of_bundles(store: &mut Store, processes: &mut Vec<Process>, corpses: &mut Vec<Ended>) {
+    let records = store.0.iter().filter(|back| back.label.parts().0 == label::RECORD);
+    let kept: Vec<Kept> = records.filter_map(|back| record::read_bundle(&back.descriptor)).collect();
+    for Kept { slot, leaves, service } in kept {
+        let name = service.manifest.name.clone();
+        if processes.iter().any(|other| other.name == name || other.slot() == Some(slot)) {
+            continue;
+        }
+        let Ok(mut tenant) = Tenant::of_bundle(service, slot) else { continue };
+        if let Some(bundle) = &mut tenant.bundle {
+            bundle.leave = leaves.then(Leave::default);
+        }
+        if let Ok((process, status)) = again(store, &name, What::Tenant(Box::new(tenant))) {
+            corpses.extend(status.map(|status| (processes.len(), status)));
+            processes.push(process);
+        }
+    }
+}
+
 fn one(store: &mut Store, keep: &Keep, name: Name, what: What) -> Result<(Process, Option<i32>), Error> {
-    let kinds = [label::RECORD, label::RING, label::READER, label::WRITER, label::NOTE, label::NOTIFY];
-    let [Some(record), Some(file), Some(reader), Some(writer), Some(note), Some(notify)] =
-        kinds.map(|kind| store.descriptor(kind, &name))
-    else {
-        // New, or a life ended while it was being made; then it had not been started.
-        let mut process = Process::new(name, what, keep)?;
-        process.record.wanted = match &process.what {
-            What::Daemon(_) => true,
-            What::Tenant(tenant) => tenant.manifest.autostart,
-        };
-        process.write_record(); // A next life may come before its turn does.
-        return Ok((process, None));
+    let what = match again(store, &name, what) {
+        Ok(adopted) => return Ok(adopted),
+        Err(what) => what,
     };
-    let mut process = Process::again(name, what, record, Ring { file, reader, writer }, (note, notify));
+    // New, or a life ended while it was being made; then it had not been started.
+    let mut process = Process::new(name, what, keep)?;
+    process.record.wanted = match &process.what {
+        What::Daemon(_) => true,
+        What::Tenant(tenant) => tenant.manifest.autostart,
+    };
+    process.write_record(); // A next life may come before its turn does.
+    Ok((process, None))
+}
+
+/// A process that was kept. Where a part of it is missing, `what` comes back.
+fn again(store: &mut Store, name: &Name, what: What) -> Result<(Process, Option<i32>), What> {
+    let kinds = [label::RECORD, label::RING, label::READER, label::WRITER, label::NOTE, label::NOTIFY];
+    if !kinds.iter().all(|kind| store.has(kind, name)) {
+        return Err(what);
+    }
+    let [Some(record), Some(file), Some(reader), Some(writer), Some(note), Some(notify)] =
+        kinds.map(|kind| store.descriptor(kind, name))
+    else {
+        return Err(what);
+    };
+    let ring = Ring { file, reader, writer };
+    let mut process = Process::again(name.clone(), what, record, ring, (note, notify));
     if let What::Tenant(tenant) = &mut process.what {
         tenant.network =
             store.descriptor(label::NETWORK, &process.name).and_then(|kept| Network::reopen(kept).ok());

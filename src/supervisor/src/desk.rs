@@ -15,7 +15,7 @@ use crate::admission::Refusal;
 use crate::compliance::WATCHERS_MAX;
 use crate::house::House;
 use crate::life::Event;
-use crate::process::What;
+use crate::process::{Process, What};
 
 /// Clients at a time; one more is turned away.
 pub const CLIENTS_MAX: usize = 8;
@@ -69,6 +69,11 @@ impl House {
         let Some(process) = self.processes.get(place) else { return };
         let row = Answer::Process(process.row());
         self.followers.retain(|client| client.send(&row, &[]).is_ok());
+    }
+
+    /// This one is there no more: who follows is told.
+    pub fn tell_gone(&mut self, name: &Name) {
+        self.followers.retain(|client| client.send(&Answer::Gone(name.clone()), &[]).is_ok());
     }
 
     fn listen(&mut self, client: &Connection) -> Result<Stays, Error> {
@@ -209,6 +214,9 @@ impl House {
             return Answer::Refused("the machine is ending".into());
         }
         match self.processes.iter().position(|process| process.name == *name) {
+            Some(place) if self.processes.get(place).is_some_and(Process::leaves) => {
+                Answer::Refused(Text::format(format_args!("{name}: it is being taken away")))
+            }
             Some(place) => {
                 info!("{name}: an order by ctl");
                 match give(self, place) {

@@ -7,25 +7,29 @@ use std::process::ExitCode;
 
 use contract::control::{Facts, State};
 use contract::keep::{ALIVE_EVERY_MS, Keep as Word};
-use contract::slice::Slices;
+use contract::slice::Slice;
+use contract::wires::Wire;
 use contract::{mount, wires};
 use log::{info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use sandbox::Network;
+use sandbox::cgroup::Setting;
 use sys::clock;
 use wire::{Connection, Listener};
 
 use crate::admission::{Books, capacity};
 use crate::adopt::{self, Store};
 use crate::compliance::Events;
+use crate::installed::Package;
 use crate::keep::Keep;
 use crate::life::Event;
 use crate::lines::Lines;
-use crate::links::Link;
+use crate::links::{For, Link};
 use crate::process::{Process, What};
-use crate::record;
+use crate::record::{self, Rented};
 use crate::slices::{divide, measure};
 use crate::turn::exit_of;
-use crate::{Error, start};
+use crate::{Error, slices, start};
 
 /// How long each part of the end may take, in milliseconds: tenants, the disk, daemons. Together less than PID 1's patience.
 const ENDING_MS: [u64; 3] = [6_000, 3_000, 3_000];
@@ -33,6 +37,9 @@ const ENDING_MS: [u64; 3] = [6_000, 3_000, 3_000];
 /// The pause before somebody who talks is listened to again, in milliseconds: who writes byte by byte must not have a turn of ours for
 /// each. It leaves 3 MB a second to each.
 const TALK_MS: u64 = 10;
+
+/// Between two looks at what ends or is taken away, in milliseconds.
+const LOOK_MS: u64 = 50;
 
 /// Where the end is: which part, and since when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +54,30 @@ pub enum Ending {
     Told,
 }
 
+/// What is done with the kernel to make a service's process, and the wires. A test of the house's tables has others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hands {
+    pub(crate) control: Wire,
+    pub(crate) installed: Wire,
+    pub(crate) mount: Wire,
+    pub(crate) attach: Wire,
+    pub(crate) settle: fn(&str, &[Setting]),
+    pub(crate) network: fn() -> Result<Network, sandbox::Error>,
+    pub(crate) start: fn(&mut House, usize) -> Result<(), Error>,
+}
+
+impl Hands {
+    pub(crate) const REAL: Self = Self {
+        control: wires::CONTROL,
+        installed: wires::INSTALLED,
+        mount: wires::MOUNT,
+        attach: wires::ATTACH,
+        settle: slices::write,
+        network: Network::create,
+        start: House::start_tenant,
+    };
+}
+
 /// Everything that the supervisor holds.
 #[derive(Debug)]
 pub struct House {
@@ -59,7 +90,12 @@ pub struct House {
     pub(crate) mounts: Link,
     pub(crate) attachments: Link,
     pub(crate) lines: Lines,
-    pub(crate) slices: Slices,
+    pub(crate) installed: Listener,
+    pub(crate) package: Package,
+    pub(crate) hands: Hands,
+    pub(crate) rented: Rented,
+    /// Slices that package has kept, as long as nobody knows what the line can promise.
+    pub(crate) held: Vec<Slice>,
     pub(crate) slices_file: OwnedFd,
     pub(crate) books: Books,
     pub(crate) events: Events,
@@ -80,29 +116,46 @@ impl House {
         start::settle();
         let mut store = Store::take_back(&keep)?;
         let wires = adopt::wires(&mut store, &keep)?;
-        let (mut facts, facts_file) = adopt::facts(&mut store, &keep)?;
+        let mut house = Self::of(&mut store, keep, wires, Hands::REAL)?;
+        let facts = &mut house.facts;
         facts.init_ms = init_ms;
         facts.lives = u32::try_from(life).unwrap_or(u32::MAX);
         if facts.loop_ms == 0 {
             facts.loop_ms = clock::boot_ms();
         }
-        record::write(&facts_file, &facts);
-        let (slices, slices_file) = adopt::slices(&mut store, &keep)?;
-        let (processes, corpses) = adopt::processes(&mut store, &keep)?;
-        // `control` is the first in the table of wires.
-        let control = wires.first().map(OwnedFd::try_clone).transpose();
-        let control = control.ok().flatten().ok_or(Error::Wire("control", sys::Errno::EMFILE))?;
+        record::write(&house.facts_file, &house.facts);
+        divide(house.books.capacity());
+        house.attach_again();
+        Ok(house)
+    }
+
+    /// The house of what was kept.
+    pub(crate) fn of(
+        store: &mut Store,
+        keep: Keep,
+        wires: Vec<OwnedFd>,
+        hands: Hands,
+    ) -> Result<Self, Error> {
+        let (facts, facts_file) = adopt::facts(store, &keep)?;
+        let (rented, slices_file) = adopt::slices(store, &keep)?;
+        let (processes, corpses) = adopt::processes(store, &keep)?;
+        let control = own(&wires, hands.control)?;
+        let installed = own(&wires, hands.installed)?;
         let mut house = Self {
             keep,
             processes,
             wires,
-            control: Listener::new(wires::CONTROL, control),
+            control,
             clients: Vec::new(),
             followers: Vec::new(),
-            mounts: Link::new(wires::MOUNT),
-            attachments: Link::new(wires::ATTACH),
+            mounts: Link::new(hands.mount),
+            attachments: Link::new(hands.attach),
             lines: Lines::default(),
-            slices,
+            installed,
+            package: Package::default(),
+            hands,
+            rented,
+            held: Vec::new(),
             slices_file,
             books: Books::new(capacity(measure([0; 2]))),
             events: Events::default(),
@@ -113,12 +166,11 @@ impl House {
             disk_is_free: false,
             alive_ms: 0,
         };
-        divide(house.books.capacity());
         house.take_over();
         for (place, status) in corpses {
             house.bury(place, exit_of(status));
         }
-        house.attach_again();
+        house.go_on_leaving();
         Ok(house)
     }
 
@@ -128,6 +180,8 @@ impl House {
             self.say_alive();
             self.hear_init();
             self.look_around();
+            self.leave_all();
+            self.hear_package();
             self.serve();
             self.take_pulses();
             self.sample();
@@ -169,31 +223,34 @@ impl House {
     /// `network` may be a new one: every link is asked for again. It changes nothing where it stands.
     pub(crate) fn attach_again(&mut self) {
         let Self { processes, attachments, .. } = self;
-        for (place, process) in processes.iter_mut().enumerate() {
+        for process in processes.iter_mut() {
             let What::Tenant(tenant) = &mut process.what else { continue };
             let Some(network) = tenant.network.as_ref().filter(|_| process.record.pid.is_some()) else {
                 continue;
             };
             let ask = start::attach_ask(&process.name, &tenant.manifest, tenant.slot);
             let descriptors = [network.namespace.as_fd(), network.netlink.as_fd()];
-            if let Err(error) = attachments.ask(place, &ask, &descriptors) {
+            if let Err(error) = attachments.ask(For::Again(process.id, tenant.attempt), &ask, &descriptors) {
                 warn!("{}: {error}", process.name);
             }
         }
     }
 
     fn note_facts(&mut self) {
-        let all_up = |tenants: bool| {
-            self.processes
-                .iter()
-                .filter(|process| process.record.wanted && matches!(process.what, What::Tenant(_)) == tenants)
-                .all(|process| process.record.state == State::Up)
+        let all_up = |are: fn(&Process) -> bool| {
+            let mut wanted = self.processes.iter().filter(|process| process.record.wanted && are(process));
+            wanted.all(|process| process.record.state == State::Up)
         };
-        let (daemons, services) = (all_up(false), all_up(true));
+        let daemons = all_up(|process| matches!(process.what, What::Daemon(_)));
+        let services = daemons
+            && all_up(|process| matches!(process.what, What::Tenant(_)) && process.bundle().is_none());
+        let bundles = services && self.package.said_all && all_up(|process| process.bundle().is_some());
         let mut changed = false;
-        for (up, place) in
-            [(daemons, &mut self.facts.daemons_ms), (daemons && services, &mut self.facts.services_ms)]
-        {
+        for (up, place) in [
+            (daemons, &mut self.facts.daemons_ms),
+            (services, &mut self.facts.services_ms),
+            (bundles, &mut self.facts.bundles_ms),
+        ] {
             if up && *place == 0 {
                 *place = clock::boot_ms();
                 changed = true;
@@ -240,7 +297,7 @@ impl House {
             Some(Ending::Tenants(since_ms)) if gone(true) || late(since_ms, 0) => {
                 self.ending = Some(Ending::Disk(now_ms));
                 // Answered or not: the next part has its own time.
-                if self.mounts.ask(usize::MAX, &mount::Ask::Finish, &[]).is_err() {
+                if self.mounts.ask(For::End, &mount::Ask::Finish, &[]).is_err() {
                     self.disk_is_free = true;
                 }
             }
@@ -260,7 +317,8 @@ impl House {
     fn wait(&self) {
         let now_ms = clock::boot_ms();
         let alive_ms = self.alive_ms + ALIVE_EVERY_MS;
-        let ending_ms = self.ending.map(|_| now_ms + 50);
+        let leaving = self.processes.iter().any(Process::leaves);
+        let ending_ms = (self.ending.is_some() || leaving).then_some(now_ms + LOOK_MS);
         let talk_ms = self.processes.iter().any(|process| process.talks).then_some(now_ms + TALK_MS);
         let timers = self.processes.iter().filter_map(|process| process.record.timer_ms);
         let pulses = self.processes.iter().filter_map(|process| match &process.what {
@@ -278,7 +336,7 @@ impl House {
     }
 
     fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let own = [self.keep.as_fd(), self.control.as_fd()];
+        let own = [self.keep.as_fd(), self.control.as_fd(), self.installed.as_fd()];
         let links = [self.mounts.descriptor(), self.attachments.descriptor(), self.lines.descriptor()];
         let processes = self.processes.iter().flat_map(|process| {
             let applied = match &process.what {
@@ -293,7 +351,15 @@ impl House {
         });
         own.into_iter()
             .chain(links.into_iter().flatten())
+            .chain(self.package.descriptor().filter(|_| self.ending.is_none()))
             .chain(self.clients.iter().chain(&self.events.watchers).map(AsFd::as_fd))
             .chain(processes)
     }
+}
+
+/// The listener of a wire that we serve ourselves.
+fn own(sockets: &[OwnedFd], wire: Wire) -> Result<Listener, Error> {
+    let place = wires::ALL.iter().position(|other| other.name == wire.name);
+    let socket = place.and_then(|place| sockets.get(place)).and_then(|socket| socket.try_clone().ok());
+    socket.map(|socket| Listener::new(wire, socket)).ok_or(Error::Wire(wire.name, sys::Errno::EMFILE))
 }

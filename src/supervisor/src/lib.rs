@@ -1,6 +1,6 @@
 //! The life of every process: starts them in order, keeps them, hears when they are ready, reads their logs, ends them.
 //!
-//! In:  what PID 1 gives back, orders on the wire `control`, deaths, readiness, answers of `storage` and `network`.
+//! In:  what PID 1 gives back, orders on the wire `control`, services on the wire `installed`, deaths, readiness, answers of `storage` and `network`.
 //! Out: running daemons and tenants, each in its cgroup; rows on `control`.
 //!
 //! It may be killed at any instant: what it needs to know in its next life lies in PID 1's store before it counts on it.
@@ -23,10 +23,15 @@ pub mod adopt;
 pub mod compliance;
 pub mod desk;
 pub mod health;
+pub mod hear;
 pub mod house;
+pub mod installed;
+pub mod leave;
 pub mod ledger;
 pub mod lines;
 pub mod links;
+#[cfg(test)]
+mod model;
 #[cfg(feature = "rehearsal")]
 mod rehearsal;
 pub mod slices;

@@ -1,6 +1,7 @@
 //! The supervisor's clients: it asks `storage` and `network` and never waits for them.
 //!
-//! In:  asks, each for one process. Out: answers, in order, with the process that asked.
+//! In:  asks, each with what it is for. Out: answers, in order, with what was asked for. A process is named by its number, which no
+//! other one of this life ever has: one that is gone meanwhile is not taken for another.
 //!
 //! A daemon that dies takes its connection with it; whoever waited is told, and only then the next ask dials again (the socket's queue
 //! keeps the connection until the daemon is back): else an answer on the new connection would pass for one on the old.
@@ -13,15 +14,30 @@ use serde::{Serialize, de::DeserializeOwned};
 use sys::seqpacket::Descriptors;
 use wire::{Client, Error};
 
+use crate::process::Id;
+
 /// Asks that wait for their answer, at most: every process has one or two.
 const WAITING_MAX: usize = 2 * contract::limit::PROCESSES;
+
+/// What an ask is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum For {
+    /// The start of this process, and which preparation of it: an answer to an earlier one does not count.
+    Start(Id, u32),
+    /// This process, which runs since that preparation.
+    Again(Id, u32),
+    /// This process, which is being taken away.
+    Leave(Id),
+    /// The machine's end.
+    End,
+}
 
 /// One client.
 #[derive(Debug)]
 pub struct Link {
     wire: Wire,
     client: Option<Client>,
-    waiting: VecDeque<usize>,
+    waiting: VecDeque<For>,
     /// A connection broke while we asked, and nobody was told yet.
     lost: bool,
 }
@@ -29,10 +45,10 @@ pub struct Link {
 /// What a link has to say.
 #[derive(Debug)]
 pub enum Heard<T> {
-    /// An answer for this process, and its descriptors.
-    Answer(usize, T, Descriptors),
+    /// What was asked for, the answer, and its descriptors.
+    Answer(For, T, Descriptors),
     /// The other end is gone; these waited.
-    Gone(Vec<usize>),
+    Gone(Vec<For>),
     /// Nothing now.
     Nothing,
 }
@@ -44,13 +60,13 @@ impl Link {
         Self { wire, client: None, waiting: VecDeque::new(), lost: false }
     }
 
-    /// Asks for `process`.
+    /// Asks.
     ///
     /// # Errors
     /// What dialling or sending says; nobody waits then. [`Error::Closed`], too, from a break until [`Link::hear`] has told of it.
     pub fn ask<T: Serialize>(
         &mut self,
-        process: usize,
+        what: For,
         ask: &T,
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<(), Error> {
@@ -64,7 +80,7 @@ impl Link {
         // Where it fails the connection is of no use any more, and is dropped here.
         client.send(ask, descriptors).inspect_err(|_| self.lost = true)?;
         self.client = Some(client);
-        self.waiting.push_back(process);
+        self.waiting.push_back(what);
         Ok(())
     }
 
@@ -73,7 +89,7 @@ impl Link {
         let Some(client) = &self.client else { return self.gone() };
         match client.receive() {
             Ok(Some((answer, descriptors))) => match self.waiting.pop_front() {
-                Some(process) => Heard::Answer(process, answer, descriptors),
+                Some(what) => Heard::Answer(what, answer, descriptors),
                 None => self.gone(), // It answers what nobody asked.
             },
             Ok(None) => Heard::Nothing,
@@ -89,6 +105,11 @@ impl Link {
         Heard::Gone(self.waiting.drain(..).collect())
     }
 
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// What to poll.
     #[must_use]
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
@@ -98,7 +119,8 @@ impl Link {
 
 #[cfg(test)]
 mod tests {
-    use super::{Heard, Link};
+    use super::{For, Heard, Link};
+    use crate::process::Id;
     use contract::mount::{Answer, Ask};
     use contract::wires::MOUNT;
     use std::os::fd::OwnedFd;
@@ -122,7 +144,7 @@ mod tests {
     fn a_break_that_an_ask_finds_is_told_once() {
         let (mut link, other) = connected();
         drop(other);
-        assert!(link.ask(1, &Ask::Disk, &[]).is_err());
+        assert!(link.ask(For::End, &Ask::Disk, &[]).is_err());
         assert!(matches!(link.hear::<Answer>(), Heard::Gone(waiting) if waiting.is_empty()));
         assert!(matches!(link.hear::<Answer>(), Heard::Nothing));
     }
@@ -130,11 +152,12 @@ mod tests {
     #[test]
     fn nobody_gets_an_answer_that_was_for_another() {
         let (mut link, other) = connected();
-        link.ask(1, &Ask::Disk, &[]).unwrap();
+        let one = For::Start(Id::next(), 1);
+        link.ask(one, &Ask::Disk, &[]).unwrap();
         drop(other);
-        assert!(link.ask(2, &Ask::Disk, &[]).is_err());
-        assert_eq!(link.ask(3, &Ask::Disk, &[]), Err(Error::Closed), "it dials only when 1 was told");
-        assert!(matches!(link.hear::<Answer>(), Heard::Gone(waiting) if waiting == [1]));
+        assert!(link.ask(For::Leave(Id::next()), &Ask::Disk, &[]).is_err());
+        assert_eq!(link.ask(For::End, &Ask::Disk, &[]), Err(Error::Closed), "it dials only when 1 was told");
+        assert!(matches!(link.hear::<Answer>(), Heard::Gone(waiting) if waiting == [one]));
         assert!(link.client.is_none() && !link.lost);
     }
 }

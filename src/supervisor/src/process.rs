@@ -4,9 +4,11 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use contract::Name;
 use contract::control::{self, Kind, State};
+use contract::installed::Service;
 use contract::layer::Layers;
 use contract::limit::NAME_BYTES;
 use contract::manifest::Manifest;
@@ -21,7 +23,7 @@ use crate::core::Daemon;
 use crate::health::Pulse;
 use crate::keep::Keep;
 use crate::ledger::Ledger;
-use crate::record::{self, Record};
+use crate::record::{self, Kept, Record};
 use crate::ring::Ring;
 
 /// Kinds of labels in PID 1's store: the first half of each.
@@ -46,6 +48,21 @@ pub mod label {
     pub const SLICES: &str = "slices";
     /// A listening wire.
     pub const WIRE: &str = "wire";
+    /// Everything that is kept for one process.
+    pub const PROCESS: [&str; 8] = [RECORD, RING, READER, WRITER, NOTE, NOTIFY, NETWORK, PID];
+}
+
+/// A process's number: no other one of this life ever has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Id(u32);
+
+impl Id {
+    /// One that nobody has.
+    #[must_use]
+    pub fn next() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// Daemon or tenant, with what only that kind has.
@@ -82,11 +99,66 @@ pub struct Tenant {
     pub ledger: Ledger,
     /// A start that waits for its layers, and then for its last word.
     pub entered: Option<Entered>,
+    /// How often a start was prepared in this life.
+    pub attempt: u32,
+    /// Times in a row that its image was refused.
+    pub refusals: u8,
+    /// What it has as a service of a bundle; `None`: it comes with the image of the gateway.
+    pub bundle: Option<Bundle>,
+}
+
+/// What only a service of a bundle has.
+#[derive(Debug)]
+pub struct Bundle {
+    /// SHA-256 of its sealed image.
+    pub image: [u8; 32],
+    /// Its version.
+    pub version: u64,
+    /// package has named it on its connection.
+    pub named: bool,
+    /// What takes its place once it has ended.
+    pub next: Option<Box<Service>>,
+    /// It is being taken away.
+    pub leave: Option<Leave>,
+}
+
+/// How far others have let go of a service that is being taken away.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Leave {
+    /// storage: its image.
+    pub image: Asked,
+    /// network: its link.
+    pub link: Asked,
+}
+
+impl Leave {
+    /// Whoever was asked and has not answered is asked again.
+    pub fn ask_again(&mut self) {
+        for asked in [&mut self.image, &mut self.link] {
+            if *asked == Asked::Waits {
+                *asked = Asked::Not;
+            }
+        }
+    }
+}
+
+/// How far a question is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Asked {
+    /// To be asked.
+    #[default]
+    Not,
+    /// Asked.
+    Waits,
+    /// Answered.
+    Done,
 }
 
 /// One process.
 #[derive(Debug)]
 pub struct Process {
+    /// Its number in this life.
+    pub id: Id,
     /// Its name.
     pub name: Name,
     /// What it is.
@@ -115,6 +187,7 @@ impl Process {
         let note = pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|errno| Error::System("no pipe", errno))?;
         descriptor::set_nonblocking(note.0.as_fd()).map_err(|errno| Error::System("no pipe", errno))?;
         let process = Self {
+            id: Id::next(),
             name,
             what,
             record: Record::default(),
@@ -147,7 +220,18 @@ impl Process {
         if let What::Tenant(tenant) = &mut what {
             tenant.ledger = record::read_ledger(&record_file).unwrap_or_default();
         }
-        Self { name, what, record, record_file, ring, note, pidfd: None, ours: false, talks: false }
+        Self {
+            id: Id::next(),
+            name,
+            what,
+            record,
+            record_file,
+            ring,
+            note,
+            pidfd: None,
+            ours: false,
+            talks: false,
+        }
     }
 
     /// Writes down what the next life must know.
@@ -160,6 +244,53 @@ impl Process {
         if let What::Tenant(tenant) = &self.what {
             record::write_ledger(&self.record_file, &tenant.ledger);
         }
+    }
+
+    /// Writes down what it is, if it is of a bundle: the next one already, where one is to take its place. False: there is no room.
+    #[must_use]
+    pub fn write_bundle(&self) -> bool {
+        let What::Tenant(tenant) = &self.what else { return true };
+        let Some(bundle) = &tenant.bundle else { return true };
+        let service = bundle.next.as_deref().cloned().unwrap_or_else(|| Service {
+            manifest: tenant.manifest.clone(),
+            image: bundle.image,
+            version: bundle.version,
+        });
+        let kept = Kept { slot: tenant.slot, leaves: bundle.leave.is_some(), service };
+        record::write_bundle(&self.record_file, &kept)
+    }
+
+    /// What it has as a service of a bundle.
+    #[must_use]
+    pub fn bundle(&self) -> Option<&Bundle> {
+        match &self.what {
+            What::Daemon(_) => None,
+            What::Tenant(tenant) => tenant.bundle.as_ref(),
+        }
+    }
+
+    /// As [`Process::bundle`], to be changed.
+    #[must_use]
+    pub fn bundle_mut(&mut self) -> Option<&mut Bundle> {
+        match &mut self.what {
+            What::Daemon(_) => None,
+            What::Tenant(tenant) => tenant.bundle.as_mut(),
+        }
+    }
+
+    /// A service's slot.
+    #[must_use]
+    pub fn slot(&self) -> Option<u8> {
+        match &self.what {
+            What::Daemon(_) => None,
+            What::Tenant(tenant) => Some(tenant.slot),
+        }
+    }
+
+    /// It is being taken away.
+    #[must_use]
+    pub fn leaves(&self) -> bool {
+        self.bundle().is_some_and(|bundle| bundle.leave.is_some())
     }
 
     /// The services after whom it starts, and the provider whose they have to be.
@@ -286,7 +417,37 @@ impl Tenant {
             pulse: Pulse::default(),
             ledger: Ledger::default(),
             entered: None,
+            attempt: 0,
+            refusals: 0,
+            bundle: None,
         })
+    }
+
+    /// The tenant of a bundle.
+    ///
+    /// # Errors
+    /// As [`Tenant::new`].
+    pub fn of_bundle(service: Service, slot: u8) -> Result<Self, Error> {
+        let Service { manifest, image, version } = service;
+        let bundle = Bundle { image, version, named: false, next: None, leave: None };
+        let tenant = Self::new(Entry { manifest, without: Layers::NONE }, slot)?;
+        Ok(Self { bundle: Some(bundle), ..tenant })
+    }
+
+    /// Another version takes its place. Nothing of it runs.
+    pub fn renew(&mut self) {
+        let Some(bundle) = &mut self.bundle else { return };
+        let Some(next) = bundle.next.take() else { return };
+        // It was planned once before, when it was taken.
+        let Ok(plan) = Plan::new(&next.manifest, self.slot) else { return };
+        (bundle.image, bundle.version) = (next.image, next.version);
+        (self.plan, self.manifest) = (plan, next.manifest);
+        self.root = None;
+        // Its link is asked for again: it may be promised something else.
+        self.attached = false;
+        // Answers to the old one's questions do not count.
+        self.attempt = self.attempt.wrapping_add(1);
+        self.refusals = 0;
     }
 
     /// Is there all that a start needs?

@@ -5,12 +5,13 @@
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 
-use contract::Text;
 use contract::control::{Exit, Facts, State};
 use contract::frame;
+use contract::installed::Service;
 use contract::layer::Layers;
-use contract::limit::REASON_BYTES;
+use contract::limit::{REASON_BYTES, SLICES};
 use contract::slice::Slices;
+use contract::{Name, Text};
 use nix::sys::uio::{pread, pwrite};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sys::seqpacket;
@@ -23,6 +24,11 @@ const BYTES: usize = 1024;
 /// A ledger as bytes, at most; with the record in front of it, a page.
 const LEDGER_BYTES: usize = 3 * 1024;
 const LEDGER_AT: i64 = 1024;
+/// What a bundle's service is, as bytes, at most: a page of its own, so that this write is whole or not there, too.
+const BUNDLE_BYTES: usize = 4 * 1024;
+const BUNDLE_AT: i64 = 4 * 1024;
+/// Slices as bytes, at most, with what was ordered of them.
+const RENTED_BYTES: usize = 2 * 1024;
 
 /// What is known of a process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,11 +87,39 @@ impl Default for Record {
     }
 }
 
+/// What a bundle's service is: enough to adopt it while package is away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Its slot.
+    pub slot: u8,
+    /// It is being taken away.
+    pub leaves: bool,
+    /// What package has said of it.
+    pub service: Service,
+}
+
+/// Slices, and what was ordered of them in this boot: that counts more than what package has kept from an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Rented {
+    /// All that are rented.
+    pub slices: Slices,
+    /// Orders, the last one of each slice.
+    pub orders: heapless::Vec<Order, { 2 * SLICES }>,
+}
+
+/// An order about a slice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Which.
+    pub slice: Name,
+    /// It is rented since then; else it was given back.
+    pub rented: bool,
+}
+
 /// Something that is kept as bytes in a memory file.
-pub trait Kept: Serialize + DeserializeOwned {}
-impl Kept for Record {}
-impl Kept for Facts {}
-impl Kept for Slices {}
+pub trait Small: Serialize + DeserializeOwned {}
+impl Small for Record {}
+impl Small for Facts {}
 
 /// A new file.
 ///
@@ -96,13 +130,13 @@ pub fn file() -> Result<OwnedFd, Error> {
 }
 
 /// Writes `what` in place of what was there.
-pub fn write<T: Kept>(file: &OwnedFd, what: &T) {
+pub fn write<T: Small>(file: &OwnedFd, what: &T) {
     write_at::<T, BYTES>(file, what, 0);
 }
 
 /// Reads what was written.
 #[must_use]
-pub fn read<T: Kept>(file: &OwnedFd) -> Option<T> {
+pub fn read<T: Small>(file: &OwnedFd) -> Option<T> {
     read_at::<T, BYTES>(file, 0)
 }
 
@@ -117,13 +151,38 @@ pub fn read_ledger(file: &OwnedFd) -> Option<Ledger> {
     read_at::<_, LEDGER_BYTES>(file, LEDGER_AT)
 }
 
-fn write_at<T: Serialize, const N: usize>(file: &OwnedFd, what: &T, at: i64) {
+/// Writes what a bundle's service is behind the ledger. False: it was not written.
+#[must_use]
+pub fn write_bundle(file: &OwnedFd, kept: &Kept) -> bool {
+    write_at::<_, BUNDLE_BYTES>(file, kept, BUNDLE_AT)
+}
+
+/// Reads what a bundle's service is; `None`: it is of none, or was never wholly made.
+#[must_use]
+pub fn read_bundle(file: &OwnedFd) -> Option<Kept> {
+    read_at::<_, BUNDLE_BYTES>(file, BUNDLE_AT)
+}
+
+/// Writes slices, in a file of their own.
+pub fn write_rented(file: &OwnedFd, rented: &Rented) {
+    write_at::<_, RENTED_BYTES>(file, rented, 0);
+}
+
+/// Reads slices.
+#[must_use]
+pub fn read_rented(file: &OwnedFd) -> Option<Rented> {
+    read_at::<_, RENTED_BYTES>(file, 0)
+}
+
+/// False: it was not written. A memory file takes what it is given; if there were no memory the old one would stay, and the next life
+/// would err a little.
+fn write_at<T: Serialize, const N: usize>(file: &OwnedFd, what: &T, at: i64) -> bool {
     let mut bytes = [0; N];
-    let Some((length, room)) = bytes.split_first_chunk_mut::<2>() else { return };
-    let Ok(used) = frame::encode(what, room).map(<[u8]>::len) else { return };
+    let Some((length, room)) = bytes.split_first_chunk_mut::<2>() else { return false };
+    let Ok(used) = frame::encode(what, room).map(<[u8]>::len) else { return false };
     *length = u16::try_from(used).unwrap_or(0).to_ne_bytes();
-    // A memory file takes what it is given; if there were no memory the old record would stay, and the next life would err a little.
-    let _ = pwrite(file, bytes.get(..used + 2).unwrap_or_default(), at);
+    let bytes = bytes.get(..used + 2).unwrap_or_default();
+    pwrite(file, bytes, at) == Ok(bytes.len())
 }
 
 fn read_at<T: DeserializeOwned, const N: usize>(file: &OwnedFd, at: i64) -> Option<T> {
@@ -135,7 +194,11 @@ fn read_at<T: DeserializeOwned, const N: usize>(file: &OwnedFd, at: i64) -> Opti
 
 #[cfg(test)]
 mod tests {
-    use super::{Ledger, Record, State, file, read, read_ledger, write, write_ledger};
+    use super::{
+        Kept, Ledger, Name, Order, Record, Rented, SLICES, Service, State, file, read, read_bundle,
+        read_ledger, read_rented, write, write_bundle, write_ledger, write_rented,
+    };
+    use contract::slice::Slice;
 
     #[test]
     fn a_ledger_and_a_record_do_not_meet() {
@@ -147,6 +210,77 @@ mod tests {
         write(&kept, &Record { reason: "a long reason ".repeat(20).as_str().into(), ..Record::default() });
         assert_eq!(read_ledger(&kept), Some(ledger));
         assert!(read::<Record>(&kept).is_some());
+    }
+
+    /// The largest that its types allow: each part is full.
+    fn full() -> Kept {
+        let text = "x".repeat(200);
+        let mut manifest = crate::catalogue::entries().next().unwrap().manifest;
+        let long = Name::new("abcdefghijklmnopqrstuvwx").unwrap();
+        (manifest.name, manifest.provider) = (long.clone(), long.clone());
+        (manifest.summary, manifest.image) = (text.as_str().into(), text.as_str().into());
+        manifest.command = std::iter::repeat_n(text.as_str().into(), manifest.command.capacity()).collect();
+        manifest.environment =
+            std::iter::repeat_n(text.as_str().into(), manifest.environment.capacity()).collect();
+        manifest.after = std::iter::repeat_n(long.clone(), manifest.after.capacity()).collect();
+        let serve = contract::manifest::Serve {
+            name: long,
+            protocol: contract::manifest::Protocol::Udp,
+            port: u16::MAX,
+            to: contract::manifest::Audience::Portal,
+            at: u16::MAX,
+        };
+        manifest.serves = std::iter::repeat_n(serve, manifest.serves.capacity()).collect();
+        let reaches = &mut manifest.reaches;
+        let prefix = contract::prefix::Prefix::host(std::net::Ipv6Addr::from([255; 16]).into());
+        reaches.provider = std::iter::repeat_n(prefix, reaches.provider.capacity()).collect();
+        let port = contract::manifest::Port { protocol: contract::manifest::Protocol::Udp, port: u16::MAX };
+        reaches.home = std::iter::repeat_n(port, reaches.home.capacity()).collect();
+        let (all, words) = (u32::MAX, &mut manifest);
+        (words.start_deadline_ms, words.stop_grace_ms, words.again_s) = (all, all, all);
+        words.cpu = contract::manifest::Cpu { floor_permille: all, ceiling_permille: all };
+        words.memory = contract::manifest::Memory { floor_mib: all, high_mib: all, ceiling_mib: all };
+        words.uplink = contract::manifest::Rate { floor_kbit_s: all, ceiling_kbit_s: all };
+        words.downlink = words.uplink;
+        words.limits = contract::manifest::Limits { pids: all, descriptors: all, tmp_kib: all };
+        words.health = Some(contract::manifest::Health {
+            probe: contract::manifest::Probe::Http,
+            port: u16::MAX,
+            path: text.as_str().into(),
+            every_ms: all,
+            timeout_ms: all,
+            fails: u8::MAX,
+        });
+        let service = Service { manifest, image: [u8::MAX; 32], version: u64::MAX };
+        Kept { slot: 31, leaves: true, service }
+    }
+
+    #[test]
+    fn the_largest_service_of_a_bundle_has_its_page() {
+        let (kept, file) = (full(), file().unwrap());
+        assert_eq!(read_bundle(&file), None, "never wholly made");
+        assert!(write_bundle(&file, &kept));
+        write(&file, &Record { reason: "a long reason ".repeat(20).as_str().into(), ..Record::default() });
+        write_ledger(&file, &Ledger::default());
+        assert_eq!(read_bundle(&file), Some(kept));
+        assert!(read::<Record>(&file).is_some() && read_ledger(&file).is_some());
+    }
+
+    #[test]
+    fn the_most_slices_and_orders_have_room() {
+        let long = |number: usize| Name::new(&format!("abcdefghijklmnopqrstu-{number:02}")).unwrap();
+        let mut slice = crate::catalogue::slices().next().unwrap();
+        (slice.cpu.floor_permille, slice.cpu.ceiling_permille) = (u32::MAX, u32::MAX);
+        (slice.memory.floor_mib, slice.memory.high_mib, slice.memory.ceiling_mib) =
+            (u32::MAX, u32::MAX, u32::MAX);
+        (slice.uplink.floor_kbit_s, slice.downlink.floor_kbit_s) = (u32::MAX, u32::MAX);
+        let mut rented = Rented::default();
+        rented.slices.slice =
+            (0..SLICES).map(|number| Slice { name: long(number), ..slice.clone() }).collect();
+        rented.orders = (0..2 * SLICES).map(|number| Order { slice: long(number), rented: true }).collect();
+        let file = file().unwrap();
+        write_rented(&file, &rented);
+        assert_eq!(read_rented(&file), Some(rented));
     }
 
     #[test]

@@ -7,6 +7,9 @@
 //! Source: Documentation/admin-guide/cgroup-v2.rst, "Resource Distribution Models".
 
 use contract::control::{Answer, Promised, State};
+use contract::installed;
+use contract::limit::SLICES;
+use contract::manifest::Manifest;
 use contract::slice::Slice;
 use contract::{Name, Text};
 use log::{info, warn};
@@ -22,11 +25,12 @@ use crate::admission::{
 use crate::catalogue;
 use crate::compliance::carried;
 use crate::house::House;
+use crate::installed::Reason;
 use crate::process::{Process, What};
-use crate::record;
+use crate::record::{self, Order};
 
 /// Where all slices are.
-const SLICES: &str = "/slices";
+const SLICES_GROUP: &str = "/slices";
 /// Where triple play and the core daemons are.
 const GATEWAY: &str = "/gateway";
 
@@ -53,7 +57,7 @@ pub fn divide(capacity: Floors) {
         &[cgroup::weight(WEIGHT_MAX), cgroup::plain("memory.min", format_args!("{}", mib(GATEWAY_MIB)))],
     );
     write(
-        SLICES,
+        SLICES_GROUP,
         &[
             cgroup::weight(weight_of_slices()),
             cgroup::plain("memory.min", format_args!("{}", mib(capacity.memory_mib()))),
@@ -64,7 +68,7 @@ pub fn divide(capacity: Floors) {
 }
 
 /// Writes and reads back; what the kernel does not hold is said, for then less is promised than it seems.
-fn write(path: &str, settings: &[Setting]) {
+pub(crate) fn write(path: &str, settings: &[Setting]) {
     if let Err(error) = cgroup::prepare(path, settings) {
         warn!("{path}: {error}");
     }
@@ -95,8 +99,8 @@ impl House {
     }
 
     /// Rents what is not rented yet, in the order of the table.
-    fn rent_all(&mut self) {
-        for slice in &self.slices.slice.clone() {
+    pub(crate) fn rent_all(&mut self) {
+        for slice in &self.rented.slices.slice.clone() {
             if self.books.slice(&slice.name).is_some() {
                 continue;
             }
@@ -105,34 +109,90 @@ impl House {
                 Err(refusal) => warn!("{refusal}"),
             }
         }
+        for slice in std::mem::take(&mut self.held) {
+            self.rent_again(&slice).unwrap_or_else(|why| warn!("slice {}: {why}", slice.name));
+        }
     }
 
-    /// Rents a slice, or gives it another size; refused with what is short, or the rule that it breaks.
+    /// An order: rents a slice, or gives it another size; refused with what is short, or the rule that it breaks.
     pub fn rent(&mut self, slice: &Slice) -> Answer {
+        if let Err(why) = self.rent_now(slice) {
+            return Answer::Refused(why.as_str().into());
+        }
+        info!("slice {}: an order by ctl", slice.name);
+        self.note_order(&slice.name, true);
+        self.package.tell(&installed::Answer::Rented(slice.clone()));
+        Answer::Done
+    }
+
+    /// A slice that package has kept from an earlier boot: rented once it is known what fits, unless an order of this boot says otherwise.
+    ///
+    /// # Errors
+    /// Why it is not rented, in words.
+    pub fn rent_again(&mut self, slice: &Slice) -> Result<(), Reason> {
         if let Some(why) = slice.fault() {
-            return Answer::Refused(why.into());
+            return Err(why.into());
         }
-        if let Err(refusal) = self.books.rent(&slice.name, Floors::from(slice)) {
-            return Answer::Refused(Text::format(format_args!("{refusal}")));
+        if self.rented.orders.iter().any(|order| order.slice == slice.name) {
+            return Ok(());
         }
-        let all = &mut self.slices.slice;
+        if self.lines.known.is_some() {
+            return self.rent_now(slice);
+        }
+        self.held.retain(|held| held.name != slice.name);
+        if self.held.len() >= SLICES {
+            return Err(Refusal::Full.to_string());
+        }
+        self.held.push(slice.clone());
+        Ok(())
+    }
+
+    fn rent_now(&mut self, slice: &Slice) -> Result<(), Reason> {
+        if let Some(why) = slice.fault() {
+            return Err(why.into());
+        }
+        let rented = self.books.rent(&slice.name, Floors::from(slice));
+        rented.map_err(|refusal| refusal.to_string())?;
+        let all = &mut self.rented.slices.slice;
         match all.iter_mut().find(|other| other.name == slice.name) {
             Some(other) => *other = slice.clone(),
             // The books have as many places.
             None => drop(all.push(slice.clone())),
         }
-        record::write(&self.slices_file, &self.slices);
-        info!("slice {}: an order by ctl", slice.name);
+        record::write_rented(&self.slices_file, &self.rented);
         self.settle_slice(slice);
         self.weigh_again(slice);
-        Answer::Done
+        Ok(())
     }
 
-    /// Takes a slice back, if no service of it is here, running or not.
+    /// An order of this boot counts more than what package has kept; it is told of it, now and on each connection.
+    fn note_order(&mut self, slice: &Name, rented: bool) {
+        let orders = &mut self.rented.orders;
+        orders.retain(|order| order.slice != *slice);
+        if orders.is_full() {
+            orders.remove(0);
+        }
+        let _ = orders.push(Order { slice: slice.clone(), rented }); // There is room now.
+        record::write_rented(&self.slices_file, &self.rented);
+    }
+
+    /// Tells package of every order of this boot.
+    pub fn tell_orders(&mut self) {
+        for order in &self.rented.orders {
+            let slice = self.rented.slices.slice.iter().find(|slice| slice.name == order.slice);
+            let word = match slice.filter(|_| order.rented) {
+                Some(slice) => installed::Answer::Rented(slice.clone()),
+                None => installed::Answer::Released(order.slice.clone()),
+            };
+            self.package.tell(&word);
+        }
+    }
+
+    /// An order: takes a slice back, if no service of it is here, running or not.
     pub fn give_back(&mut self, name: &Name) -> Answer {
         let words =
             |why: std::fmt::Arguments<'_>| Answer::Refused(Text::format(format_args!("slice {name}: {why}")));
-        if !self.slices.slice.iter().any(|slice| slice.name == *name) {
+        if !self.rented.slices.slice.iter().any(|slice| slice.name == *name) {
             return words(format_args!("nobody rents it; `ctl slices` lists them"));
         }
         if catalogue::slices().any(|slice| slice.name == *name) {
@@ -145,16 +205,33 @@ impl House {
         if let Err(refusal) = self.books.give_back(name) {
             return Answer::Refused(Text::format(format_args!("{refusal}")));
         }
-        self.slices.slice.retain(|slice| slice.name != *name);
-        record::write(&self.slices_file, &self.slices);
-        cgroup::remove(&format!("{SLICES}/{name}")).unwrap_or_else(|error| warn!("slice {name}: {error}"));
+        self.rented.slices.slice.retain(|slice| slice.name != *name);
+        self.note_order(name, false);
+        cgroup::remove(&format!("{SLICES_GROUP}/{name}"))
+            .unwrap_or_else(|error| warn!("slice {name}: {error}"));
         info!("slice {name}: given back by an order");
+        self.package.tell(&installed::Answer::Released(name.clone()));
         Answer::Done
+    }
+
+    /// Would a service with these floors be admitted, beside those that are? While nobody knows what the line can promise, only its slice is
+    /// looked for.
+    ///
+    /// # Errors
+    /// What is short; or [`Refusal::NoSlice`].
+    pub fn would_admit(&self, manifest: &Manifest) -> Result<(), Refusal> {
+        let provider = &manifest.provider;
+        if self.lines.known.is_some() {
+            return self.books.clone().admit(&manifest.name, provider, Floors::from(manifest));
+        }
+        let mut slices = self.rented.slices.slice.iter().chain(&self.held);
+        let rented = slices.any(|slice| slice.name == *provider);
+        if rented { Ok(()) } else { Err(Refusal::NoSlice(provider.clone())) }
     }
 
     /// Weights of a slice's services are parts of its own floor.
     fn weigh_again(&mut self, slice: &Slice) {
-        let Self { processes, books, .. } = self;
+        let Self { processes, books, hands, .. } = self;
         for process in processes.iter_mut().filter(|process| books.has(&process.name)) {
             let What::Tenant(tenant) = &mut process.what else { continue };
             if tenant.manifest.provider == slice.name {
@@ -162,7 +239,7 @@ impl House {
                 let weight = weight(floor, slice.cpu.floor_permille);
                 tenant.plan.weigh(weight);
                 if process.record.pid.is_some() {
-                    write(&tenant.plan.cgroup, &[cgroup::weight(weight)]);
+                    (hands.settle)(&tenant.plan.cgroup, &[cgroup::weight(weight)]);
                 }
             }
         }
@@ -172,7 +249,7 @@ impl House {
     pub fn promised(&self) -> impl Iterator<Item = Promised> {
         let (all, promised) = (self.books.capacity().0, self.books.rented().0);
         let gateway = Promised { slice: None, all, promised, rented: None };
-        let slices = self.slices.slice.iter().filter_map(|slice| {
+        let slices = self.rented.slices.slice.iter().filter_map(|slice| {
             let (all, used) = (self.books.slice(&slice.name)?, self.books.used(&slice.name));
             let (name, rented) = (Some(slice.name.clone()), Some(slice.clone()));
             Some(Promised { slice: name, all: all.0, promised: used.0, rented })
@@ -184,7 +261,7 @@ impl House {
         let all = self.books.capacity().cpu_permille();
         let mut settings: Vec<Setting> = cgroup::bounds(slice.cpu, slice.memory).into_iter().collect();
         settings.push(cgroup::weight(weight(slice.cpu.floor_permille, all)));
-        write(&format!("{SLICES}/{}", slice.name), &settings);
+        (self.hands.settle)(&format!("{SLICES_GROUP}/{}", slice.name), &settings);
     }
 
     /// Admits the tenant at `place`, and gives it its weight; a daemon needs no admission.
@@ -204,14 +281,15 @@ impl House {
 
     /// Tenants that run since a former life were admitted then.
     pub fn take_over(&mut self) {
-        let Self { processes, books, slices, .. } = self;
+        let Self { processes, books, rented, .. } = self;
         for process in processes {
             let What::Tenant(tenant) = &mut process.what else { continue };
             if matches!(process.record.state, State::Down | State::Failed) {
                 continue;
             }
             let floors = Floors::from(&tenant.manifest);
-            let Some(slice) = slices.slice.iter().find(|slice| slice.name == tenant.manifest.provider) else {
+            let Some(slice) = rented.slices.slice.iter().find(|slice| slice.name == tenant.manifest.provider)
+            else {
                 continue;
             };
             books.take_over(&process.name, floors, (&slice.name, Floors::from(slice)));

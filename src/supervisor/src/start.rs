@@ -13,13 +13,14 @@ use contract::manifest::{Manifest, Ready};
 use contract::{Name, Text, attach, mount};
 use log::{info, warn};
 use nix::sys::signal::Signal;
-use sandbox::{LANDLOCK_MAX, Moment, Network, Report, cgroup, daemon, enter, layers, look};
+use sandbox::{LANDLOCK_MAX, Moment, Report, cgroup, daemon, enter, layers, look};
 use sys::{Errno, pidfd};
 
 use crate::Error;
 use crate::core::{DEVICES, RUN_FOLDERS};
 use crate::house::House;
 use crate::life::Event;
+use crate::links::For;
 use crate::process::{Process, What, label};
 use crate::record::Record;
 
@@ -32,15 +33,19 @@ impl House {
     /// Asks for what `place` needs before it can be made.
     pub fn prepare(&mut self, place: usize) -> Option<Event> {
         if let Err(refusal) = self.admit(place) {
-            return self.processes.get_mut(place).map(|process| refused(process, &refusal.to_string()));
+            let process = self.processes.get_mut(place)?;
+            let event = refused(process, &refusal.to_string());
+            // What was installed once and does not fit now waits for somebody to decide who goes.
+            return Some(if process.bundle().is_some() { Event::Broken } else { event });
         }
+        let make_network = self.hands.network;
         let Self { processes, keep, mounts, attachments, .. } = self;
         let process = processes.get_mut(place)?;
         let What::Tenant(tenant) = &mut process.what else { return Some(Event::Prepared) };
         #[cfg(feature = "rehearsal")]
         crate::rehearsal::dress(&process.name, tenant);
         if tenant.network.is_none() {
-            match Network::create() {
+            match make_network() {
                 Ok(network) => {
                     keep.store(label::NETWORK, &process.name, 0, network.namespace.as_fd());
                     tenant.network = Some(network);
@@ -49,19 +54,24 @@ impl House {
             }
         }
         let network = tenant.network.as_ref()?;
+        tenant.attempt = tenant.attempt.wrapping_add(1);
+        let what = For::Start(process.id, tenant.attempt);
         let attach = attach_ask(&process.name, &tenant.manifest, tenant.slot);
         let mount = mount::Ask::Mount {
             service: process.name.clone(),
-            image: mount::Image::Root(tenant.manifest.image.clone()),
+            image: match &tenant.bundle {
+                Some(bundle) => mount::Image::Bundle(bundle.image),
+                None => mount::Image::Root(tenant.manifest.image.clone()),
+            },
             uid_base: tenant.plan.uid_base,
             uid_count: tenant.plan.uid_count,
         };
         // Its link is kept, like its network: it stands as long as the `network` that made it lives.
         let linked = match tenant.attached {
             true => Ok(()),
-            false => attachments.ask(place, &attach, &[network.namespace.as_fd(), network.netlink.as_fd()]),
+            false => attachments.ask(what, &attach, &[network.namespace.as_fd(), network.netlink.as_fd()]),
         };
-        let asked = linked.and_then(|()| mounts.ask(place, &mount, &[]));
+        let asked = linked.and_then(|()| mounts.ask(what, &mount, &[]));
         tenant.root = None;
         asked.err().map(|error| refused(process, &error.to_string()))
     }
@@ -70,7 +80,7 @@ impl House {
     pub fn start(&mut self, place: usize) -> Option<Event> {
         let made = match self.processes.get(place)?.what {
             What::Daemon(_) => self.start_daemon(place),
-            What::Tenant(_) => self.start_tenant(place),
+            What::Tenant(_) => (self.hands.start)(self, place),
         };
         let process = self.processes.get_mut(place)?;
         match made {
@@ -113,7 +123,7 @@ impl House {
         Ok(started.go()?)
     }
 
-    fn start_tenant(&mut self, place: usize) -> Result<(), Error> {
+    pub(crate) fn start_tenant(&mut self, place: usize) -> Result<(), Error> {
         let floor_mib = self.processes.get(place).map_or(0, |process| match &process.what {
             What::Tenant(tenant) => tenant.manifest.memory.floor_mib,
             What::Daemon(_) => 0,
@@ -254,7 +264,7 @@ fn runs(process: &Process, ready: Ready) -> Option<Event> {
 }
 
 /// A process was made: PID 1 keeps its descriptor, and the record its number, before it gets its last word.
-fn born(process: &mut Process, keep: &crate::keep::Keep, pid: i32, descriptor: &OwnedFd) {
+pub(crate) fn born(process: &mut Process, keep: &crate::keep::Keep, pid: i32, descriptor: &OwnedFd) {
     let _ = process.listen(); // What its predecessor said last does not count.
     keep.store(label::PID, &process.name, pid, descriptor.as_fd());
     process.record.pid = Some(pid);

@@ -7,7 +7,6 @@ use contract::control::{Exit, State};
 use contract::layer::Layers;
 use contract::manifest::Restart;
 use contract::sla::What as Happened;
-use contract::{attach, mount};
 use log::{info, warn};
 use std::os::fd::AsFd;
 use sys::{clock, pidfd, wait};
@@ -15,7 +14,6 @@ use sys::{clock, pidfd, wait};
 use crate::compliance::autopsy;
 use crate::house::House;
 use crate::life::{self, Act, CROWD_MS, Event};
-use crate::links::Heard;
 use crate::process::{Process, What, label};
 use crate::record::Record;
 
@@ -142,7 +140,7 @@ impl House {
     }
 
     /// The time of its state is over. Too often in a row, and it is broken.
-    fn late(&mut self, place: usize) -> Event {
+    pub(crate) fn late(&mut self, place: usize) -> Event {
         let Some(process) = self.processes.get_mut(place) else { return Event::Timeout };
         if process.record.state != State::Starting {
             return Event::Timeout;
@@ -207,6 +205,9 @@ impl House {
                 tenant.manifest.restart
             }
         };
+        if let What::Tenant(tenant) = &mut process.what {
+            tenant.renew();
+        }
         let again = is_to_return(restart, exit, &process.record);
         let now_ms = clock::boot_ms();
         let record = &mut process.record;
@@ -238,80 +239,8 @@ impl House {
         self.happen(place, event);
     }
 
-    fn hear_mounts(&mut self) {
-        loop {
-            match self.mounts.hear::<mount::Answer>() {
-                Heard::Nothing => return,
-                Heard::Gone(waiting) => self.refuse(&waiting, "storage is gone"),
-                Heard::Answer(place, answer, [root, ..]) => match answer {
-                    mount::Answer::Mounted => self.have(place, |tenant| tenant.root = root),
-                    mount::Answer::Refused(why) => self.refuse(&[place], &why),
-                    mount::Answer::Done => self.disk_is_free = true,
-                    mount::Answer::Disk(_) => {}
-                },
-            }
-        }
-    }
-
-    fn hear_attachments(&mut self) {
-        loop {
-            match self.attachments.hear::<attach::Answer>() {
-                Heard::Nothing => return,
-                Heard::Gone(waiting) => {
-                    (0..self.processes.len()).for_each(|place| self.unlink(place));
-                    self.refuse(&waiting, "network is gone");
-                    self.attach_again();
-                }
-                Heard::Answer(place, answer, _) => match answer {
-                    attach::Answer::Attached { address } => {
-                        if let Some(process) = self.processes.get_mut(place) {
-                            process.record.address = Some(address);
-                        }
-                        self.have(place, |tenant| tenant.attached = true);
-                    }
-                    attach::Answer::Refused(why) => {
-                        self.unlink(place);
-                        self.refuse(&[place], &why);
-                    }
-                    attach::Answer::Done | attach::Answer::Carried(_) => {}
-                },
-            }
-        }
-    }
-
-    /// Nobody vouches for its link any more: it is asked for again before the next start.
-    fn unlink(&mut self, place: usize) {
-        if let Some(Process { what: What::Tenant(tenant), .. }) = self.processes.get_mut(place) {
-            tenant.attached = false;
-        }
-    }
-
-    /// Something that a start needs is there.
-    fn have(&mut self, place: usize, note: impl FnOnce(&mut crate::process::Tenant)) {
-        let Some(process) = self.processes.get_mut(place) else { return };
-        let What::Tenant(tenant) = &mut process.what else { return };
-        note(tenant);
-        if tenant.is_prepared() && process.record.state == State::Preparing {
-            self.happen(place, Event::Prepared);
-        }
-    }
-
-    fn refuse(&mut self, places: &[usize], why: &str) {
-        for place in places {
-            let Some(process) = self.processes.get_mut(*place) else { continue };
-            if process.record.state == State::Preparing {
-                process.record.reason = why.into();
-                warn!("{}: {why}", process.name);
-                self.happen(*place, Event::Refused);
-            } else if process.record.pid.is_some() {
-                // Asked for again, for one that runs: it goes on as it is.
-                warn!("{}: while it runs: {why}", process.name);
-            }
-        }
-    }
-
     /// Wanted ones whose predecessors are up are started.
-    fn start_wanted(&mut self) {
+    pub fn start_wanted(&mut self) {
         if self.ending.is_some() {
             return;
         }
@@ -323,6 +252,8 @@ impl House {
             }
             let again = process.again_ms().is_some_and(|at_ms| at_ms <= clock::boot_ms());
             let down = process.record.state == State::Down && (process.record.wanted || again);
+            // One that was killed is down when its end is known.
+            let down = down && process.record.pid.is_none() && !process.leaves();
             if down && self.all_up(process.after()) && self.others_up(process) {
                 self.want(place, true);
                 self.happen(place, Event::Want);

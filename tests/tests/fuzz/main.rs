@@ -86,11 +86,21 @@ fn wires() {
         both_ways::<contract::clock::Answer>(bytes);
         both_ways::<contract::identify::Ask>(bytes);
         both_ways::<contract::identify::Answer>(bytes);
+        both_ways::<contract::installed::Answer>(bytes);
         both_ways::<mount::Ask>(bytes);
         both_ways::<mount::Answer>(bytes);
         both_ways::<show::Answer>(bytes);
         both_ways::<manifest::Manifest>(bytes);
     });
+}
+
+#[test]
+fn installed() {
+    let hello = manifest::parse(include_str!("../../../src/services/hello/manifest.toml")).unwrap();
+    let service = contract::installed::Service { manifest: hello, image: [7; 32], version: 1 << 40 };
+    let mut buffer = [0; 8 * 1024];
+    let sample = frame::encode(&contract::installed::Ask::Service(service), &mut buffer).unwrap().to_vec();
+    run("installed", &[&sample], both_ways::<contract::installed::Ask>);
 }
 
 #[test]

@@ -1,0 +1,268 @@
+//! The wire `installed`, served: package says which services' bundles are installed, and which are no more.
+//!
+//! In:  `installed::Ask`. Out: services that come, change and go while the gateway runs; `installed::Answer`s.
+//!
+//! Rows before the first `All` of a connection are what was installed before: each is taken, and one that does not fit fails when it starts,
+//! with its reason. After it each is an order: one that does not fit is refused, and nothing of it stays. While something is being waited for
+//! (a service that has to be gone first) package is not listened to: its words wait in the socket.
+//!
+//! There is one package. A new connection takes the place of the one before.
+//!
+//! Not here: how a service is taken away (`leave.rs`), what package does with an answer.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use contract::installed::{Answer, Ask, Service};
+use contract::limit::SERVICES;
+use contract::{Name, Text};
+use log::{info, warn};
+use sandbox::Plan;
+use wire::{Connection, Received};
+
+use crate::core::DAEMONS;
+use crate::house::House;
+use crate::life::Event;
+use crate::process::{Process, Tenant, What};
+
+/// Rows of package in one turn: all that it can have to say.
+const ASKS_A_TURN: usize = 64;
+/// Names that no service can have: they are labels in PID 1's store, and words of `ctl`.
+const RESERVED: [&str; 2] = ["supervisor", "init"];
+
+/// Why something was not done, in words.
+pub type Reason = String;
+
+/// package, as we see it.
+#[derive(Debug, Default)]
+pub struct Package {
+    client: Option<Connection>,
+    /// It has said all on this connection.
+    pub said_all: bool,
+    waits: Option<Waits>,
+}
+
+/// What package waits for.
+#[derive(Debug)]
+enum Waits {
+    /// This service is gone.
+    Gone(Name),
+    /// The service of that name is gone, so that this one can come.
+    Room(Box<Service>),
+}
+
+impl Package {
+    /// What to poll: nothing while it is not listened to.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.client.as_ref().filter(|_| self.waits.is_none()).map(AsFd::as_fd)
+    }
+
+    /// Says something, once it has said all. Who does not read loses the connection, and is told again on the next.
+    pub fn tell(&mut self, answer: &Answer) {
+        if !self.said_all {
+            return;
+        }
+        let Some(client) = &self.client else { return };
+        if client.send(answer, &[]).is_err() {
+            *self = Self { said_all: true, ..Self::default() };
+        }
+    }
+
+    /// It is answered when this service is gone.
+    pub(crate) fn wait_gone(&mut self, name: &Name) {
+        self.waits = Some(Waits::Gone(name.clone()));
+    }
+}
+
+impl House {
+    /// Lets package in, and does what it says.
+    pub fn hear_package(&mut self) {
+        while let Some(client) = self.installed.accept() {
+            self.package = Package { client: Some(client), ..Package::default() };
+            let bundles = self.processes.iter_mut().filter_map(Process::bundle_mut);
+            bundles.for_each(|bundle| bundle.named = false);
+        }
+        if self.ending.is_some() {
+            return;
+        }
+        for _ in 0..ASKS_A_TURN {
+            if !self.catch_up() {
+                break;
+            }
+            let Some(client) = &self.package.client else { break };
+            match client.receive::<Ask>() {
+                Received::Nothing => break,
+                Received::Gone => self.package.client = None,
+                Received::Message(ask, _) => self.take(ask),
+            }
+        }
+        self.start_wanted();
+    }
+
+    /// Is nothing waited for any more?
+    fn catch_up(&mut self) -> bool {
+        let name = match &self.package.waits {
+            None => return true,
+            Some(Waits::Gone(name)) => name,
+            Some(Waits::Room(service)) => &service.manifest.name,
+        };
+        if self.processes.iter().any(|process| process.name == *name) {
+            return false;
+        }
+        match self.package.waits.take() {
+            Some(Waits::Room(service)) => {
+                if let Some(outcome) = self.install(*service) {
+                    self.answer_package(outcome);
+                }
+            }
+            Some(Waits::Gone(_)) | None => self.answer_package(Ok(())),
+        }
+        self.package.waits.is_none()
+    }
+
+    pub(crate) fn take(&mut self, ask: Ask) {
+        let outcome = match ask {
+            Ask::Slice(slice) => Some(self.rent_again(&slice)),
+            Ask::Service(service) => self.install(service),
+            Ask::All => {
+                self.forget_unnamed();
+                self.package.said_all = true;
+                self.answer_package(Ok(()));
+                return self.tell_orders();
+            }
+            Ask::Forget(name) => self.forget(&name),
+        };
+        if let Some(outcome) = outcome {
+            self.answer_package(outcome);
+        }
+    }
+
+    /// Before it has said all package is not answered.
+    fn answer_package(&mut self, outcome: Result<(), Reason>) {
+        if let Err(why) = &outcome {
+            warn!("package: {why}");
+        }
+        self.package
+            .tell(&outcome.map_or_else(|why| Answer::Refused(why.as_str().into()), |()| Answer::Done));
+    }
+
+    /// Takes a service, or another version of it. `None`: its predecessor has to be gone first.
+    fn install(&mut self, service: Service) -> Option<Result<(), Reason>> {
+        let name = &service.manifest.name;
+        let Some(place) = self.processes.iter().position(|process| process.name == *name) else {
+            return Some(self.come(service));
+        };
+        let process = self.processes.get(place)?;
+        match process.bundle() {
+            None => Some(Err(taken(name))),
+            Some(bundle) if bundle.leave.is_some() => {
+                self.package.waits = Some(Waits::Room(Box::new(service)));
+                None
+            }
+            Some(_) => Some(self.renew(place, service)),
+        }
+    }
+
+    /// Is this an order, and would it be refused?
+    fn judge_order(&self, service: &Service) -> Result<(), Reason> {
+        if !self.package.said_all {
+            return Ok(());
+        }
+        let name = &service.manifest.name;
+        self.would_admit(&service.manifest).map_err(|why| format!("{name}: {why}"))
+    }
+
+    /// A service that is new here.
+    fn come(&mut self, service: Service) -> Result<(), Reason> {
+        let name = service.manifest.name.clone();
+        let is_daemon = DAEMONS.iter().any(|daemon| daemon.name == name.as_str());
+        if is_daemon || RESERVED.contains(&name.as_str()) {
+            return Err(taken(&name));
+        }
+        self.judge_order(&service)?;
+        let taken = |slot: &u8| self.processes.iter().any(|process| process.slot() == Some(*slot));
+        let slots = (0_u8..).take(SERVICES);
+        let Some(slot) = slots.into_iter().find(|slot| !taken(slot)) else {
+            return Err(format!("{name}: there are {SERVICES} services already"));
+        };
+        let version = service.version;
+        let failed = |error: crate::Error| format!("{name}: {error}");
+        let wanted = service.manifest.autostart;
+        let tenant = Tenant::of_bundle(service, slot).map_err(failed)?;
+        let what = What::Tenant(Box::new(tenant));
+        let mut process = Process::new(name.clone(), what, &self.keep).map_err(failed)?;
+        process.record.wanted = wanted;
+        process.write_record();
+        if let Some(bundle) = process.bundle_mut() {
+            bundle.named = true;
+        }
+        // From here on a next life adopts it; before, it is a stray there.
+        if !process.write_bundle() {
+            self.drop_labels(&name);
+            return Err(format!("{name}: it cannot be kept: no memory"));
+        }
+        info!("{name}: version {version} is installed");
+        self.processes.push(process);
+        self.tell(self.processes.len() - 1);
+        Ok(())
+    }
+
+    /// A service that is known: the same again, or another version, which takes its place once it has ended.
+    fn renew(&mut self, place: usize, service: Service) -> Result<(), Reason> {
+        let Some(process) = self.processes.get_mut(place) else { return Ok(()) };
+        let What::Tenant(tenant) = &mut process.what else { return Ok(()) };
+        let Some(bundle) = &mut tenant.bundle else { return Ok(()) };
+        bundle.named = true;
+        let autostart = service.manifest.autostart;
+        let known = match &mut bundle.next {
+            Some(next) => (&mut next.manifest, next.image, next.version),
+            None => (&mut tenant.manifest, bundle.image, bundle.version),
+        };
+        let (manifest, image, version) = known;
+        let was = std::mem::replace(&mut manifest.autostart, autostart);
+        if (image, version) == (service.image, service.version) && *manifest == service.manifest {
+            if was != autostart {
+                let _ = process.write_bundle(); // It was written once, and is as large as it was.
+                self.tell(place);
+            }
+            return Ok(());
+        }
+        manifest.autostart = was;
+        let name = service.manifest.name.clone();
+        if tenant.manifest.provider != service.manifest.provider {
+            let provider = &tenant.manifest.provider;
+            return Err(format!("{name}: it is a service of {provider}"));
+        }
+        Plan::new(&service.manifest, tenant.slot).map_err(|error| format!("{name}: {error}"))?;
+        self.judge_order(&service)?;
+        info!("{name}: version {} takes the place of version {version}", service.version);
+        self.swap(place, service);
+        Ok(())
+    }
+
+    /// First it is written down that the old one ends, then what comes after it: so no life takes the old one for the new one.
+    fn swap(&mut self, place: usize, service: Service) {
+        if self.processes.get(place).is_some_and(|process| process.record.wanted) {
+            self.want(place, true); // What went wrong with the old one does not count.
+        }
+        self.happen(place, Event::Unwant);
+        let Some(process) = self.processes.get_mut(place) else { return };
+        if let Some(bundle) = process.bundle_mut() {
+            bundle.next = Some(Box::new(service));
+        }
+        if !process.write_bundle() {
+            warn!("{}: its new version is not kept over a life of ours", process.name);
+        }
+        if process.record.pid.is_none() {
+            process.record.reason = Text::default();
+            if let What::Tenant(tenant) = &mut process.what {
+                tenant.renew();
+            }
+        }
+        self.tell(place);
+    }
+}
+
+fn taken(name: &Name) -> Reason {
+    format!("{name}: the gateway has something of this name already")
+}

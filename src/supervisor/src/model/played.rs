@@ -1,0 +1,105 @@
+//! Who is played: storage and network, services, the kernel's part of a start.
+
+use std::cell::Cell;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use contract::Name;
+use contract::installed::Service;
+use contract::layer::Layers;
+use contract::manifest::{Manifest, Ready, Restart};
+use contract::wires::Wire;
+use sandbox::Network;
+use wire::{Connection, Listener, Received};
+
+use crate::house::House;
+use crate::process::What;
+use crate::{Error, catalogue, start};
+
+/// Numbers of processes from here on: no kernel gives them. Source: `PID_MAX_LIMIT` in include/linux/threads.h, Linux 6.12.
+const PID_MIN: i32 = 1 << 23;
+
+thread_local! {
+    static NEXT_PID: Cell<i32> = const { Cell::new(PID_MIN) };
+}
+
+/// A daemon that is played: it listens, and may have one connection.
+pub(super) struct Played {
+    pub(super) listener: Listener,
+    pub(super) connection: Option<Connection>,
+}
+
+impl Played {
+    pub(super) fn hear<T: serde::de::DeserializeOwned>(&mut self) -> Option<(T, Option<OwnedFd>)> {
+        while let Some(newer) = self.listener.accept() {
+            self.connection = Some(newer);
+        }
+        match self.connection.as_ref()?.receive() {
+            Received::Message(ask, [first, ..]) => Some((ask, first)),
+            Received::Nothing => None,
+            Received::Gone => {
+                self.connection = None;
+                None
+            }
+        }
+    }
+
+    pub(super) fn say<T: serde::Serialize>(&self, answer: &T, gift: Option<&OwnedFd>) {
+        let gifts: Vec<_> = gift.iter().map(|gift| gift.as_fd()).collect();
+        let _ = self.connection.as_ref().unwrap().send(answer, &gifts);
+    }
+}
+
+pub(super) fn wire_at(wire: Wire, folder: &Path) -> Wire {
+    let path = folder.join(wire.name).to_str().unwrap().to_owned();
+    let clients = vec![nix::unistd::geteuid().as_raw()];
+    Wire { path: Box::leak(path.into_boxed_str()), clients: Box::leak(clients.into_boxed_slice()), ..wire }
+}
+
+pub(super) fn manifest(name: &str) -> Manifest {
+    let hello = catalogue::entries().next().unwrap().manifest;
+    let mut manifest = Manifest {
+        name: Name::new(name).unwrap(),
+        autostart: true,
+        ready: Ready::Running,
+        restart: Restart::Always,
+        health: None,
+        serves: heapless::Vec::new(),
+        ..hello
+    };
+    manifest.cpu.floor_permille = if name == "big" { 2_000 } else { 1 };
+    manifest.memory.floor_mib = 0;
+    (manifest.uplink.floor_kbit_s, manifest.downlink.floor_kbit_s) = (0, 0);
+    manifest
+}
+
+pub(super) fn service(name: &str, version: u8) -> Service {
+    let mut manifest = manifest(name);
+    // So one sees which version a link was made for.
+    manifest.uplink.ceiling_kbit_s = version.into();
+    Service { manifest, image: [version; 32], version: version.into() }
+}
+
+pub(super) fn no_network() -> Result<Network, sandbox::Error> {
+    let file = || sys::seqpacket::memory_file(c"no-network").unwrap();
+    Ok(Network { namespace: file(), netlink: file() })
+}
+
+/// Notes a process as [`House::start_tenant`] does, and looks whether its root is that of the version that is to run.
+pub(super) fn no_start(house: &mut House, place: usize) -> Result<(), Error> {
+    NEXT_PID.set(NEXT_PID.get() + 1);
+    let House { processes, keep, .. } = house;
+    let process = &mut processes[place];
+    let What::Tenant(tenant) = &mut process.what else { panic!("a daemon") };
+    let root = tenant.root.take().expect("it is prepared");
+    if let Some(bundle) = &tenant.bundle {
+        let mut image = [0; 32];
+        assert_eq!(nix::sys::uio::pread(&root, &mut image, 0), Ok(32));
+        assert_eq!(image, bundle.image, "{}: the root of another version", process.name);
+    }
+    start::born(process, keep, NEXT_PID.get(), &root);
+    process.ours = false;
+    process.record.layers = Layers::all();
+    process.write_record();
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! What package is refused and told, and what becomes of what does not fit: one rule a test.
+
+use contract::control::State;
+use contract::installed::{Answer, Ask, Service};
+use contract::limit::SERVICES;
+use contract::manifest::{Cpu, Manifest, Memory, Ready};
+use contract::slice::{Part, Slice};
+use contract::{Name, control};
+use wire::Client;
+
+use super::{DAMAGED, H, World, manifest, service};
+use crate::life::Event;
+
+fn name(name: &str) -> Name {
+    Name::new(name).unwrap()
+}
+
+fn of(manifest: Manifest) -> Ask {
+    Ask::Service(Service { manifest, image: [1; 32], version: 1 })
+}
+
+impl World {
+    /// Says `asks` on a new connection of package, turns the house, and returns all that it is answered.
+    fn talk(&mut self, asks: &[Ask]) -> Vec<Answer> {
+        let client = Client::dial_at(self.hands.installed, self.hands.installed.path.as_ref()).unwrap();
+        asks.iter().for_each(|ask| client.send(ask, &[]).unwrap());
+        self.package = None;
+        for _ in 0..3 {
+            self.rest();
+        }
+        let answers = std::iter::from_fn(|| client.receive().unwrap().map(|(answer, _)| answer)).collect();
+        self.other = Some(client);
+        answers
+    }
+
+    /// As [`World::settle`], with a connection of package that a test holds.
+    fn rest(&mut self) {
+        for _ in 0..20 {
+            self.storage_answers();
+            self.network_answers();
+            self.bury_those_told();
+            self.turn();
+            self.times_are_over();
+        }
+    }
+
+    fn state(&self, name: &str) -> (State, String) {
+        let record = &self.house.processes[self.place(name).unwrap()].record;
+        (record.state, record.reason.to_string())
+    }
+}
+
+#[test]
+fn what_does_not_fit_after_a_boot_is_listed_as_failed_and_is_refused_later() {
+    let mut world = World::new();
+    let nobodys = of(Manifest { provider: name("nobody"), ..manifest("b") });
+    let answers = world.talk(&[Ask::Service(service("big", 1)), nobodys.clone(), Ask::All]);
+    assert_eq!(answers, [Answer::Done], "only the end is answered");
+    for (of, words) in [("big", "short of"), ("b", "nobody rents no slice")] {
+        let (state, reason) = world.state(of);
+        assert!(state == State::Failed && reason.contains(words), "{of}: {state:?}: {reason}");
+    }
+    assert_eq!(world.talk(&[Ask::All]), [Answer::Done]);
+    assert!(world.place("big").is_none() && world.place("b").is_none(), "not named, not kept");
+    let [Answer::Done, Answer::Refused(big), Answer::Refused(b)] =
+        &world.talk(&[Ask::All, Ask::Service(service("big", 1)), nobodys])[..]
+    else {
+        panic!("both are refused")
+    };
+    assert!(big.contains("big: not admitted") && b.contains("rents no slice"), "{big}; {b}");
+    assert!(world.place("big").is_none() && world.place("b").is_none(), "nothing of it stays");
+}
+
+#[test]
+fn a_name_that_is_the_gateways_is_refused() {
+    let mut world = World::new();
+    for taken in ["hello", "storage", "voice", "supervisor", "init"] {
+        let before = world.house.processes.len();
+        let answers = world.talk(&[Ask::All, of(manifest(taken))]);
+        assert!(
+            matches!(&answers[..], [Answer::Done, Answer::Refused(why)] if why.contains("already")),
+            "{taken}"
+        );
+        assert_eq!(world.house.processes.len(), before, "{taken}");
+    }
+    let answers = world.talk(&[Ask::All, Ask::Forget(name("hello"))]);
+    assert!(matches!(&answers[..], [Answer::Done, Answer::Refused(_)]), "what comes with the image stays");
+    assert_eq!(world.talk(&[Ask::All, Ask::Forget(name("nobody"))]), [Answer::Done, Answer::Done]);
+}
+
+#[test]
+fn there_are_so_many_services_and_no_more() {
+    let mut world = World::new();
+    // `autostart` off: their floors do not matter.
+    let idle = |number: usize| of(Manifest { autostart: false, ..manifest(&format!("idle-{number}")) });
+    let room = SERVICES - crate::catalogue::entries().count();
+    let all: Vec<Ask> = std::iter::once(Ask::All).chain((0..=room).map(idle)).collect();
+    let answers = world.talk(&all);
+    assert_eq!(answers.iter().filter(|answer| **answer == Answer::Done).count(), room + 1);
+    assert!(matches!(answers.last(), Some(Answer::Refused(why)) if why.contains("services already")));
+    assert!(
+        world
+            .house
+            .processes
+            .iter()
+            .all(|process| process.bundle().is_none() || process.record.pid.is_none())
+    );
+}
+
+#[test]
+fn an_image_that_is_refused_again_and_again_fails_and_a_sound_one_takes_its_place() {
+    let mut world = World::new();
+    world.talk(&[Ask::All, Ask::Service(service("a", DAMAGED))]);
+    assert_eq!(world.state("a"), (State::Failed, "the image is damaged".to_owned()));
+    world.happen(H::Life(None));
+    world.talk(&[Ask::Service(service("a", DAMAGED)), Ask::All]);
+    assert_eq!(world.state("a").0, State::Failed, "a next life does not try it again");
+    world.talk(&[Ask::Service(service("a", DAMAGED)), Ask::All, Ask::Service(service("a", 1))]);
+    assert_eq!(world.state("a"), (State::Up, String::new()));
+}
+
+#[test]
+fn a_version_that_is_never_ready_fails_with_its_reason() {
+    let mut world = World::new();
+    world.talk(&[Ask::All, Ask::Service(service("a", 1))]);
+    assert_eq!(world.state("a").0, State::Up);
+    let silent = Manifest { ready: Ready::Notify, start_deadline_ms: 7, ..manifest("a") };
+    let next = Ask::Service(Service { manifest: silent, image: [2; 32], version: 2 });
+    world.talk(&[Ask::Service(service("a", 1)), Ask::All, next]);
+    for _ in 0..3 {
+        let place = world.place("a").unwrap();
+        assert_eq!(world.state("a").0, State::Starting);
+        let event = world.house.late(place);
+        world.house.happen(place, event);
+        world.rest();
+    }
+    assert_eq!(world.state("a"), (State::Failed, "not ready within 7 ms".to_owned()));
+    let place = world.place("a").unwrap();
+    world.house.happen(place, Event::Finished);
+    assert_eq!(world.state("a").0, State::Failed, "it stays so");
+}
+
+#[test]
+fn autostart_is_for_the_next_boot_and_the_same_word_again_changes_nothing() {
+    let mut world = World::new();
+    let a = service("a", 1);
+    let off = Ask::Service(Service { manifest: Manifest { autostart: false, ..a.manifest.clone() }, ..a });
+    world.talk(&[Ask::All, Ask::Service(service("a", 1))]);
+    let pid = world.pid("a");
+    assert!(pid.is_some());
+    assert_eq!(
+        world.talk(&[Ask::Service(service("a", 1)), Ask::All, off.clone()]),
+        [Answer::Done, Answer::Done]
+    );
+    assert_eq!(world.pid("a"), pid, "an order is for a boot, this is for the next");
+    assert!(!world.house.processes[world.place("a").unwrap()].row().autostart);
+    world.happen(H::Life(None));
+    assert!(!world.house.processes[world.place("a").unwrap()].row().autostart, "it is kept");
+    assert_eq!(world.pid("a"), pid, "nothing was restarted");
+    world.talk(&[off, Ask::All, Ask::Forget(name("a"))]);
+    world.talk(&[Ask::All, of(Manifest { autostart: false, ..manifest("a") })]);
+    assert_eq!(world.state("a").0, State::Down, "it does not start by itself");
+}
+
+#[test]
+fn who_follows_hears_that_a_service_is_gone() {
+    let mut world = World::new();
+    world.talk(&[Ask::All, Ask::Service(service("a", 1))]);
+    let client = Client::dial_at(world.hands.control, world.hands.control.path.as_ref()).unwrap();
+    client.send(&control::Ask::Follow, &[]).unwrap();
+    world.rest();
+    world.talk(&[Ask::All]);
+    let mut heard = Vec::new();
+    while let Some((answer, _)) = client.receive::<control::Answer>().unwrap() {
+        heard.push(answer);
+    }
+    assert_eq!(heard.first(), Some(&control::Answer::Done));
+    assert_eq!(heard.last(), Some(&control::Answer::Gone(name("a"))), "{heard:?}");
+}
+
+fn slice(cpu: u32) -> Slice {
+    Slice {
+        name: name("barn"),
+        cpu: Cpu { floor_permille: cpu, ceiling_permille: 1_000 },
+        memory: Memory { floor_mib: 1, high_mib: 0, ceiling_mib: 2 },
+        uplink: Part::default(),
+        downlink: Part::default(),
+    }
+}
+
+#[test]
+fn a_slice_outlives_a_boot_and_an_order_counts_more_than_what_was_kept() {
+    let mut world = World::new();
+    let rented = |world: &World| world.house.books.slice("barn").map(|floors| floors.cpu_permille());
+    world.house.lines.known = None;
+    assert_eq!(world.talk(&[Ask::Slice(slice(7)), Ask::All]), [Answer::Done]);
+    assert_eq!((rented(&world), world.house.held.len()), (None, 1), "nobody knows yet what fits");
+    world.house.lines.known = Some([0; 2]);
+    world.house.rent_all();
+    assert_eq!(rented(&world), Some(7));
+    assert!(world.order(&control::Ask::Rent(slice(5))));
+    let said = |world: &World| world.other.as_ref().unwrap().receive().unwrap().map(|(answer, _)| answer);
+    assert_eq!(said(&world), Some(Answer::Rented(slice(5))));
+    // package was away, or did not write it down: it is told again, in this life and the next.
+    for _ in 0..2 {
+        assert_eq!(world.talk(&[Ask::Slice(slice(7)), Ask::All]), [Answer::Done, Answer::Rented(slice(5))]);
+        assert_eq!(rented(&world), Some(5));
+        world.happen(H::Life(None));
+        world.house.rent_all();
+    }
+    let its = of(Manifest { provider: name("barn"), ..manifest("a") });
+    world.talk(&[Ask::All, its]);
+    assert!(!world.order(&control::Ask::Release(name("barn"))), "there is a service in it");
+    assert!(!world.order(&control::Ask::Rent(slice(0))), "it has more");
+    world.talk(&[Ask::All]);
+    assert!(world.order(&control::Ask::Release(name("barn"))));
+    assert_eq!(said(&world), Some(Answer::Released(name("barn"))));
+    assert_eq!(world.talk(&[Ask::Slice(slice(7)), Ask::All]), [Answer::Done, Answer::Released(name("barn"))]);
+    assert_eq!(rented(&world), None, "given back is given back");
+    assert!(!world.order(&control::Ask::Release(name("demo"))), "it comes with the image");
+    assert!(!world.order(&control::Ask::Release(name("nobody"))));
+}
