@@ -13,11 +13,14 @@ mod act;
 mod read;
 mod write;
 
+pub(crate) use act::REQUEST_MS;
+
 use usp::message::{BodyKind, ErrorBody, Msg, MsgType, ParamError, RequestKind, ResponseKind};
 use usp::{Code, VERSIONS};
 
 use crate::access::Access;
 use crate::model::Order;
+use crate::settings::Settings;
 use crate::world::World;
 
 /// What came of a message.
@@ -27,6 +30,8 @@ pub struct Outcome {
     pub answer: Option<Msg<'static>>,
     /// What other rooms shall do, each with the row of the request that waits for it.
     pub orders: Vec<(Option<u32>, Order)>,
+    /// What other rooms have to do before the answer is true; and the settings, should they not.
+    pub first: Option<(Vec<Order>, Settings)>,
     /// A controller says that it has this news: the number of its message.
     pub delivered: Option<String>,
     /// The settings are others now.
@@ -123,7 +128,12 @@ fn respond(
         }
         RequestKind::Set(set) => {
             outcome.changed = true;
-            ResponseKind::Set(write::set(world, row, set)?)
+            let before = world.settings.clone();
+            let (response, orders) = write::set(world, row, set)?;
+            if !orders.is_empty() {
+                outcome.first = Some((orders, before));
+            }
+            ResponseKind::Set(response)
         }
         RequestKind::Add(add) => {
             outcome.changed = true;
@@ -145,6 +155,13 @@ fn respond(
         }
     };
     Ok(Some(response))
+}
+
+/// What a Set is answered whose order another room has refused.
+#[must_use]
+pub fn refused(message: &Msg<'_>, why: &str) -> Msg<'static> {
+    let id = message.header.as_ref().map(|header| header.msg_id.clone().into_owned()).unwrap_or_default();
+    error(id, &Refusal::new(Code::REQUEST_DENIED, why))
 }
 
 fn error(id: String, refusal: &Refusal) -> Msg<'static> {

@@ -11,8 +11,12 @@
 #![forbid(unsafe_code)]
 
 pub mod configuration;
+pub mod rows;
 pub mod settings;
+pub mod uuid;
 pub mod world;
+
+pub mod job;
 
 pub mod model;
 
@@ -28,7 +32,10 @@ pub mod peer;
 pub mod stream;
 
 pub mod machine;
+pub mod packages;
 pub mod rooms;
+
+pub mod journal;
 
 pub mod room;
 

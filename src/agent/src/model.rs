@@ -8,12 +8,19 @@
 
 mod agent;
 mod device;
-mod software;
 mod trust;
+
+mod software;
+
+mod deployment;
+mod environment;
+
+mod guarantee;
 
 use usp::Code;
 use usp::message::read::{CommandType, ObjectAccess, ValueType};
 
+use crate::job::{End, Job};
 use crate::settings::Settings;
 use crate::world::World;
 
@@ -45,7 +52,16 @@ pub type Make = fn(&World, &[u32], Argument<'_>) -> Result<Order, Code>;
 /// How a parameter is read.
 pub type Get = fn(&World, &[u32]) -> Option<String>;
 /// How it is set.
-pub type Set = fn(&mut Settings, &[u32], &str) -> Result<(), Code>;
+pub type Say = fn(&mut Settings, &[u32], &str) -> Result<(), Code>;
+
+/// How a parameter is set.
+#[derive(Debug, Clone, Copy)]
+pub enum Set {
+    /// It is ours.
+    Say(Say),
+    /// It is another room's: what that is told. It has to be done before the controller hears that it is.
+    Order(fn(&World, &[u32], &str) -> Result<Order, Code>),
+}
 
 /// A parameter.
 #[derive(Debug)]
@@ -90,6 +106,14 @@ pub enum Order {
     Restart(contract::Name),
     /// A request of ours is taken back.
     Cancel(u32),
+    /// Something is done with a bundle; or it has ended already, and why, in words.
+    Bundle(Box<Job>, Option<(End, &'static str)>),
+    /// A slice is rented, or given another size.
+    Rent(contract::slice::Slice),
+    /// It is given back.
+    Release(contract::Name),
+    /// From now on a service starts by itself, or not.
+    Autostart(contract::Name, bool),
 }
 
 /// An event.
@@ -154,12 +178,34 @@ const fn moving(name: &'static str, kind: ValueType, get: Get) -> Parameter {
 }
 
 /// One that is read and set.
-const fn set(name: &'static str, kind: ValueType, get: Get, set: Set) -> Parameter {
-    Parameter { name, kind, get, set: Some(set), tells: true }
+const fn set(name: &'static str, kind: ValueType, get: Get, set: Say) -> Parameter {
+    Parameter { name, kind, get, set: Some(Set::Say(set)), tells: true }
+}
+
+/// Where a slice is in the tree; empty: it is not.
+#[must_use]
+pub fn environment_path(world: &World, slice: &str) -> String {
+    environment::path(world, slice)
+}
+
+pub(crate) use deployment::{execution_unit, uuid_of};
+
+/// A number of entries.
+fn count(number: usize) -> Option<String> {
+    Some(number.to_string())
 }
 
 /// All objects, each after the one that holds it.
-pub const OBJECTS: &[&[Object]] = &[device::OBJECTS, agent::OBJECTS, trust::OBJECTS, software::OBJECTS];
+pub const OBJECTS: &[&[Object]] = &[
+    device::OBJECTS,
+    agent::OBJECTS,
+    trust::OBJECTS,
+    software::OBJECTS,
+    environment::OBJECTS,
+    deployment::OBJECTS,
+    software::UNITS,
+    guarantee::OBJECTS,
+];
 
 /// Every object.
 pub fn objects() -> impl Iterator<Item = &'static Object> {

@@ -19,6 +19,7 @@ use usp::message::{Entry, Failure, Msg, RequestKind};
 use usp::path::Path;
 
 use crate::access::Access;
+use crate::journal::{Outgoing, endpoint, row};
 use crate::resolve::{parameters, spots};
 use crate::settings::{NotifType, Subscription};
 use crate::world::World;
@@ -38,6 +39,8 @@ struct Pending {
     id: String,
     message: Vec<u8>,
     retry: bool,
+    /// It outlives a restart.
+    lasting: bool,
     tries: u32,
     due_ms: u64,
     until_ms: u64,
@@ -142,7 +145,7 @@ impl News {
         world: &World,
         (object, name): (&str, &str),
         arguments: &[(&str, String)],
-        (only, now_ms): (Option<u32>, u64),
+        (only, lasting, now_ms): (Option<u32>, bool, u64),
     ) {
         let event = Event {
             obj_path: object.to_owned().into(),
@@ -152,7 +155,7 @@ impl News {
         let path = format!("{object}{name}!");
         for subscription in subscribed(world, NotifType::Event, &path) {
             if only.is_none_or(|row| row == subscription.recipient) {
-                self.tell(world, subscription, NotifyKind::Event(event.clone()), now_ms);
+                self.put(world, subscription, NotifyKind::Event(event.clone()), (lasting, now_ms));
             }
         }
     }
@@ -162,13 +165,16 @@ impl News {
         &mut self,
         world: &World,
         (command, key): (&str, &str),
-        failure: Option<(Code, String)>,
-        now_ms: u64,
+        end: Result<&[(&str, String)], (Code, String)>,
+        (lasting, now_ms): (bool, u64),
     ) {
         let (object, name) = command.rsplit_once('.').unwrap_or(("", command));
-        let kind = match failure {
-            None => CompleteKind::Output(OutputArgs::default()),
-            Some((code, words)) => CompleteKind::Failure(Failure::new(code, words)),
+        let kind = match end {
+            Ok(outputs) => {
+                let entries = outputs.iter().map(|(key, value)| Entry::new(key.to_string(), value.clone()));
+                CompleteKind::Output(OutputArgs { output_args: entries.collect() })
+            }
+            Err((code, words)) => CompleteKind::Failure(Failure::new(code, words)),
         };
         let complete = OperationComplete {
             obj_path: format!("{object}.").into(),
@@ -177,11 +183,60 @@ impl News {
             kind: Some(kind),
         };
         for subscription in subscribed(world, NotifType::OperationComplete, command) {
-            self.tell(world, subscription, NotifyKind::OperationComplete(complete.clone()), now_ms);
+            let kind = NotifyKind::OperationComplete(complete.clone());
+            self.put(world, subscription, kind, (lasting, now_ms));
+        }
+    }
+
+    /// What waits and outlives a restart.
+    #[must_use]
+    pub fn outbox(&self, world: &World) -> Vec<Outgoing> {
+        let lasting = self.pending.iter().filter(|one| one.lasting);
+        let outgoing = lasting.filter_map(|one| {
+            Some(Outgoing {
+                controller: endpoint(world, one.controller)?.to_owned(),
+                subscription: one.subscription,
+                id: one.id.clone(),
+                message: one.message.clone(),
+                retry: one.retry,
+            })
+        });
+        outgoing.collect()
+    }
+
+    /// What waited before a restart, with the numbers that it had.
+    pub fn restore(&mut self, world: &World, outbox: Vec<Outgoing>, now_ms: u64) {
+        for one in outbox {
+            let (Some(controller), Some(subscription)) =
+                (row(world, &one.controller), world.settings.subscription(one.subscription))
+            else {
+                continue;
+            };
+            self.pending.push(Pending {
+                controller,
+                subscription: one.subscription,
+                id: one.id,
+                message: one.message,
+                retry: one.retry,
+                lasting: true,
+                tries: 0,
+                due_ms: now_ms,
+                until_ms: until_ms(subscription, now_ms),
+            });
         }
     }
 
     fn tell(&mut self, world: &World, subscription: &Subscription, kind: NotifyKind<'static>, now_ms: u64) {
+        self.put(world, subscription, kind, (false, now_ms));
+    }
+
+    fn put(
+        &mut self,
+        world: &World,
+        subscription: &Subscription,
+        kind: NotifyKind<'static>,
+        (lasting, now_ms): (bool, u64),
+    ) {
         self.next = self.next.saturating_add(1);
         // The boot's time keeps numbers of one life from those of the next.
         let id = format!("NOTIFY@{}-{now_ms}-{}", world.settings.next_subscription, self.next);
@@ -191,7 +246,6 @@ impl News {
             kind: Some(kind),
         };
         let message = Msg::request(id.clone(), RequestKind::Notify(notify)).encode();
-        let expires = u64::from(subscription.expiration_s).saturating_mul(1000);
         let of_one = |one: &&Pending| one.controller == subscription.recipient;
         if self.pending.iter().filter(of_one).count() >= PENDING_OF_ONE_MAX {
             let eldest = self.pending.iter().position(|one| one.controller == subscription.recipient);
@@ -204,9 +258,10 @@ impl News {
             id,
             message,
             retry: subscription.retry,
+            lasting,
             tries: 0,
             due_ms: now_ms,
-            until_ms: if expires == 0 { u64::MAX } else { now_ms.saturating_add(expires) },
+            until_ms: until_ms(subscription, now_ms),
         });
     }
 
@@ -219,7 +274,7 @@ impl News {
         (now_ms, random): (u64, u32),
     ) -> Vec<Vec<u8>> {
         if !is_up {
-            self.pending.retain(|one| one.controller != row || one.retry);
+            self.pending.retain(|one| one.controller != row || one.retry || one.lasting);
             return Vec::new();
         }
         let said =
@@ -253,6 +308,14 @@ impl News {
     /// The controller in `row` has message `id`.
     pub fn delivered(&mut self, row: u32, id: &str) {
         self.pending.retain(|one| one.controller != row || one.id != id);
+    }
+}
+
+/// When news is of no use any more, in milliseconds after boot.
+fn until_ms(subscription: &Subscription, now_ms: u64) -> u64 {
+    match subscription.expiration_s {
+        0 => u64::MAX,
+        seconds => now_ms.saturating_add(u64::from(seconds).saturating_mul(1000)),
     }
 }
 

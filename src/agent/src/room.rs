@@ -10,21 +10,24 @@ use std::path::{Path, PathBuf};
 
 use log::{info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use state::{File, Folder, RETRY_MS};
+use state::Folder;
 use sys::clock::boot_ms;
-use usp::{Code, GATEWAY, Msg};
+use usp::{GATEWAY, Msg};
+
+mod jobs;
+mod kept;
+mod orders;
 
 use crate::Error;
-use crate::answer::{Outcome, answer};
+use crate::answer::{Outcome, answer, refused};
 use crate::configuration::{self, Configuration};
 use crate::machine::{self, Watch};
-use crate::model::Order;
 use crate::news::News;
 use crate::peer::{Heard, Peer};
-use crate::rooms::Rooms;
+use crate::rooms::{Change, Rooms};
 use crate::settings::{self, Settings};
-use crate::world::{Request, World};
-use contract::control::State;
+use crate::world::World;
+use kept::Kept;
 
 /// How old what the supervisor has said may be when somebody asks, in milliseconds.
 const FRESH_MS: u64 = 50;
@@ -68,20 +71,10 @@ pub struct Room {
     periodic_ms: Vec<u64>,
     asked_ms: u64,
     looked_ms: u64,
+    /// When operations that wait are looked at again.
+    look_ms: u64,
     /// Something is other than when news was last looked for.
     stale: bool,
-}
-
-/// What is on the disk.
-#[derive(Debug)]
-struct Kept {
-    settings: File,
-    boot: File,
-    /// What was last kept; `None`: the disk was not there yet.
-    last: Option<Settings>,
-    /// Something may be other than what was kept.
-    dirty: bool,
-    retry_ms: u64,
 }
 
 impl Room {
@@ -95,7 +88,7 @@ impl Room {
             warn!("{error}; nobody is obeyed");
             Configuration::default()
         });
-        let rooms = Rooms::new(places.wires.clone());
+        let rooms = Rooms::new(places.wires.clone(), boot_ms());
         let bell = UnixStream::pair().map_err(|error| Error::System("socketpair", error))?;
         bell.0.set_nonblocking(true).map_err(|error| Error::System("socketpair", error))?;
         let endpoint = loop {
@@ -106,13 +99,7 @@ impl Room {
         };
         let peers = configuration.controllers.iter().map(|one| Peer::new(one.clone(), &endpoint)).collect();
         info!("{endpoint}: {} controllers", configuration.controllers.len());
-        let kept = Kept {
-            settings: places.state.file("settings", settings::BYTES_MAX),
-            boot: places.state.file("boot", 64),
-            last: None,
-            dirty: false,
-            retry_ms: 0,
-        };
+        let kept = Kept::new(&places.state);
         let world = World::new(configuration, endpoint, Settings::default());
         let began_ms = boot_ms();
         let period = |said: &settings::Said| began_ms.saturating_add(u64::from(said.periodic_s) * 1000);
@@ -128,6 +115,7 @@ impl Room {
             began_ms,
             asked_ms: 0,
             looked_ms: 0,
+            look_ms: 0,
             stale: true,
         })
     }
@@ -157,21 +145,28 @@ impl Room {
             self.attend(place, now_ms);
         }
         self.hear_supervisor(now_ms);
+        self.hear_packages(now_ms);
         self.finish_requests(now_ms);
         self.tell_periodic(now_ms);
         self.drop_expired();
         if std::mem::take(&mut self.stale) {
             self.news.look(&self.world, now_ms);
         }
+        self.keep_journal();
+        self.begin_jobs(now_ms);
         self.send_news(now_ms);
         self.keep(now_ms);
     }
 
     /// Each state of a service is told, however short it was.
     fn hear_supervisor(&mut self, now_ms: u64) {
-        let (processes, anew) = self.rooms.heard(now_ms);
-        for process in processes {
-            self.world.hear_process(process);
+        let (changes, anew) = self.rooms.heard(now_ms);
+        for change in changes {
+            match change {
+                Change::Process(process) => self.world.hear_process(process),
+                Change::Gone(name) => self.world.hear_gone(&name),
+                Change::Breach(name, breach) => self.tell_breach(&name, breach, now_ms),
+            }
             self.news.look(&self.world, now_ms);
         }
         if anew {
@@ -205,7 +200,10 @@ impl Room {
             let Ok(message) = Msg::decode(&message, &GATEWAY) else { continue };
             self.refresh(now_ms);
             let outcome = answer(&mut self.world, row, &message, now_ms);
-            let Outcome { answer, orders, delivered, changed, canceled } = outcome;
+            let Outcome { mut answer, orders, first, delivered, changed, canceled } = outcome;
+            if let Some(Err(why)) = first.map(|first| self.give_first(first, now_ms)) {
+                answer = Some(refused(&message, &why));
+            }
             self.stale |= !orders.is_empty();
             if changed || std::mem::take(&mut self.stale) {
                 // A subscription's first look comes before what the next message changes.
@@ -222,14 +220,10 @@ impl Room {
                 self.news.delivered(row, &id);
             }
             for request in canceled {
-                self.end(
-                    request,
-                    Some((Code::COMMAND_CANCELED, "canceled by a controller".to_owned())),
-                    now_ms,
-                );
+                self.cancel(request, now_ms);
             }
             for (request, order) in orders {
-                self.give(request, &order, now_ms);
+                self.give(request, order, now_ms);
             }
         }
         if let (Some(peer), Some(link)) = (self.peers.get(place), self.world.links.get_mut(place)) {
@@ -237,34 +231,6 @@ impl Room {
             self.stale |= *link != now;
             *link = now;
         }
-    }
-
-    fn give(&mut self, request: Option<u32>, order: &Order, now_ms: u64) {
-        let outcome = self.rooms.give(order, now_ms);
-        let Some(row) = request else {
-            if let Err(reason) = outcome {
-                warn!("an order was not taken: {reason}");
-            }
-            return;
-        };
-        match outcome {
-            Ok(()) => {
-                let requests = self.world.requests.iter_mut().filter(|request| request.row == row);
-                requests.for_each(|request| request.begun = true);
-                // It may be there already.
-                self.asked_ms = 0;
-                self.refresh(now_ms);
-            }
-            Err(reason) => self.end(row, Some((Code::COMMAND_FAILURE, reason)), now_ms),
-        }
-    }
-
-    /// A command that took its time has ended.
-    fn end(&mut self, row: u32, failure: Option<(Code, String)>, now_ms: u64) {
-        let Some(place) = self.world.requests.iter().position(|request| request.row == row) else { return };
-        let request = self.world.requests.remove(place);
-        self.stale = true;
-        self.news.complete(&self.world, (&request.command, &request.key), failure, now_ms);
     }
 
     /// Asks the supervisor, unless it was asked just now.
@@ -277,31 +243,13 @@ impl Room {
             self.stale |= self.world.facts.processes != processes;
             self.world.hear_processes(processes);
         }
-    }
-
-    fn finish_requests(&mut self, now_ms: u64) {
-        let ended: Vec<(u32, Option<(Code, String)>)> =
-            self.world.requests.iter().filter_map(|one| Some((one.row, self.ended(one, now_ms)?))).collect();
-        for (row, failure) in ended {
-            self.end(row, failure, now_ms);
+        if let Some(slices) = self.rooms.slices(now_ms) {
+            self.stale |= self.world.facts.promised != slices;
+            self.world.hear_slices(slices);
         }
-    }
-
-    /// Whether a command has ended, and how.
-    fn ended(&self, request: &Request, now_ms: u64) -> Option<Option<(Code, String)>> {
-        let (name, wanted) = request.unit.as_ref().filter(|_| request.begun)?;
-        let process = self.world.facts.processes.iter().find(|process| process.name == *name);
-        match (process.map(|process| process.state), wanted) {
-            (Some(State::Up), true) | (Some(State::Down), false) => Some(None),
-            (Some(State::Failed), true) => {
-                let reason = process.map(|process| process.reason.to_string()).unwrap_or_default();
-                Some(Some((Code::COMMAND_FAILURE, format!("{name}: {reason}"))))
-            }
-            (None, _) => Some(Some((Code::COMMAND_FAILURE, format!("{name}: it is not there any more")))),
-            (Some(_), _) if now_ms >= request.until_ms => {
-                Some(Some((Code::COMMAND_FAILURE, format!("{name}: not within a minute"))))
-            }
-            (Some(_), _) => None,
+        if let Some(compliance) = self.rooms.compliance(now_ms) {
+            self.stale |= self.world.facts.compliance.len() != compliance.len();
+            self.world.facts.compliance = compliance;
         }
     }
 
@@ -313,7 +261,8 @@ impl Room {
             if now_ms >= *due_ms {
                 *due_ms = now_ms.saturating_add(period_ms);
                 let row = u32::try_from(place).unwrap_or(0).saturating_add(1);
-                self.news.happen(&self.world, ("Device.LocalAgent.", "Periodic"), &[], (Some(row), now_ms));
+                let event = ("Device.LocalAgent.", "Periodic");
+                self.news.happen(&self.world, event, &[], (Some(row), false, now_ms));
             }
         }
     }
@@ -345,81 +294,22 @@ impl Room {
         }
     }
 
-    /// What was kept, once the disk is there.
-    fn load(&mut self, now_ms: u64) {
-        if self.kept.last.is_some() || now_ms < self.kept.retry_ms {
-            return;
-        }
-        self.kept.retry_ms = now_ms.saturating_add(RETRY_MS);
-        let found = match self.kept.settings.load() {
-            Ok(found) => found,
-            Err(state::Error::Absent) => return,
-            Err(error) => {
-                warn!("{error}");
-                None
-            }
-        };
-        let found = found.filter(|kept| kept.version == settings::VERSION);
-        let found = found.and_then(|kept| Settings::read(&kept.bytes)).unwrap_or_default();
-        self.kept.last = Some(found.clone());
-        let made_meanwhile = std::mem::take(&mut self.world.settings);
-        let mut merged = World::new(self.world.configuration.clone(), String::new(), found).settings;
-        for mut one in made_meanwhile.subscriptions {
-            one.row = merged.next_subscription;
-            merged.next_subscription = merged.next_subscription.saturating_add(1);
-            merged.subscriptions.push(one);
-        }
-        self.world.settings = merged;
-        self.kept.dirty = true;
-        self.news.look(&self.world, now_ms);
-        let this = machine::boot_id();
-        let before = self.kept.boot.load().ok().flatten().map(|kept| kept.bytes);
-        if before.as_ref() != Some(&this) && self.kept.boot.save(1, &this).is_ok() {
-            let cause = if before.is_none() { "FirstUse" } else { "LocalReboot" };
-            let arguments =
-                [("CommandKey", ""), ("Cause", cause), ("FirmwareUpdated", "false"), ("ParameterMap", "{}")];
-            let arguments = arguments.map(|(key, value)| (key, value.to_owned()));
-            self.news.happen(&self.world, ("Device.", "Boot"), &arguments, (None, now_ms));
-        }
-    }
-
-    fn keep(&mut self, now_ms: u64) {
-        if !self.kept.dirty || now_ms < self.kept.retry_ms {
-            return;
-        }
-        let Some(last) = &self.kept.last else { return };
-        let now = self.world.settings.kept();
-        self.kept.dirty = *last != now;
-        if !self.kept.dirty {
-            return;
-        }
-        let Some(bytes) = now.write() else {
-            warn!("settings: too many to be kept");
-            self.kept.dirty = false;
-            return;
-        };
-        match self.kept.settings.save(settings::VERSION, &bytes) {
-            Ok(()) => {
-                self.kept.last = Some(now);
-                self.kept.dirty = false;
-            }
-            Err(error) => {
-                warn!("{error}");
-                self.kept.retry_ms = now_ms.saturating_add(RETRY_MS);
-            }
-        }
-    }
-
     /// When there is something to do, in milliseconds after boot.
     fn due_ms(&self) -> Option<u64> {
         let peers = self.peers.iter().filter_map(Peer::due_ms);
         let up = (1..).zip(&self.peers).filter(|(_, peer)| peer.is_up());
         let news = up.filter_map(|(row, _)| self.news.due_ms(row));
         let requests = self.world.requests.iter().map(|request| request.until_ms);
-        let disk = self.kept.last.is_none() || self.kept.dirty;
-        let disk = disk.then_some(self.kept.retry_ms);
+        let disk = self.kept.due_ms();
         let periodic = self.periodic_ms.iter().copied();
-        peers.chain(news).chain(requests).chain(self.rooms.due_ms()).chain(disk).chain(periodic).min()
+        peers
+            .chain(news)
+            .chain(requests)
+            .chain(self.rooms.due_ms())
+            .chain(disk)
+            .chain(periodic)
+            .chain(self.jobs_due_ms())
+            .min()
     }
 
     fn wait(&self) -> Result<(), Error> {
@@ -430,7 +320,7 @@ impl Room {
             Some(left) => PollTimeout::try_from(left.min(3_600_000)).unwrap_or(PollTimeout::MAX),
         };
         let mut wanted = vec![PollFd::new(self.bell.0.as_fd(), PollFlags::POLLIN)];
-        wanted.extend(self.rooms.descriptor().map(|one| PollFd::new(one, PollFlags::POLLIN)));
+        wanted.extend(self.rooms.descriptors().map(|one| PollFd::new(one, PollFlags::POLLIN)));
         wanted.extend(self.watch.descriptor().map(|one| PollFd::new(one, PollFlags::POLLIN)));
         for (descriptor, writes) in self.peers.iter().filter_map(Peer::descriptor) {
             let write = if writes { PollFlags::POLLOUT } else { PollFlags::empty() };

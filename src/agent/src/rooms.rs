@@ -1,4 +1,4 @@
-//! The other rooms, asked over their wires: `control` (processes, orders), `identify` (who we are).
+//! The other rooms, asked over their wires: `control` (processes, slices, promises, orders), `identify` (who we are).
 //!
 //! In:  questions. Out: answers, within [`PATIENCE_MS`]; a room that does not answer in time is dialled again later, and meanwhile has
 //! nothing to say.
@@ -6,13 +6,17 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 
-use contract::control::{Answer, Ask, Process};
+use contract::Name;
+use contract::control::{Answer, Ask, Process, Promised};
 use contract::identify;
+use contract::packages;
+use contract::sla::{Breach, Compliance, Event, What};
 use contract::wires::{CONTROL, IDENTIFY, Wire};
 use log::warn;
 use wire::Client;
 
 use crate::model::Order;
+use crate::packages::Packages;
 
 /// How long one answer is waited for, in milliseconds: these rooms answer from memory, in one turn.
 const PATIENCE_MS: u16 = 500;
@@ -21,9 +25,22 @@ const DIAL_EVERY_MS: u64 = 1_000;
 /// Frames of one answer.
 const FRAMES_MAX: usize = 256;
 
+/// What the supervisor says by itself.
+#[derive(Debug)]
+pub enum Change {
+    /// A process has come into another state.
+    Process(Process),
+    /// It is there no more.
+    Gone(Name),
+    /// A promise to a service was not kept.
+    Breach(Name, Breach),
+}
+
 /// The wires.
 #[derive(Debug)]
 pub struct Rooms {
+    /// Bundles.
+    pub packages: Packages,
     /// Where the sockets are.
     folder: PathBuf,
     control: Option<Client>,
@@ -31,14 +48,28 @@ pub struct Rooms {
     /// It tells of processes by itself.
     watch: Option<Client>,
     watch_ms: u64,
+    /// It tells of breaches by itself.
+    events: Option<Client>,
+    /// The last event that we have heard: when, and its number. What was before our own time was told, or to nobody.
+    heard: (u64, u64),
     said: bool,
 }
 
 impl Rooms {
     /// Their sockets are in `folder`: `/run/wire`, but in tests.
     #[must_use]
-    pub fn new(folder: PathBuf) -> Self {
-        Self { folder, control: None, dial_ms: 0, watch: None, watch_ms: 0, said: false }
+    pub fn new(folder: PathBuf, now_ms: u64) -> Self {
+        Self {
+            packages: Packages::new(folder.clone()),
+            folder,
+            control: None,
+            dial_ms: 0,
+            watch: None,
+            watch_ms: 0,
+            events: None,
+            heard: (now_ms, 0),
+            said: false,
+        }
     }
 
     fn dial(&self, wire: Wire) -> Result<Client, wire::Error> {
@@ -57,35 +88,84 @@ impl Rooms {
     }
 
     /// What it waits for.
-    #[must_use]
-    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.watch.as_ref().map(AsFd::as_fd)
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.watch.iter().chain(&self.events).map(AsFd::as_fd).chain(self.packages.descriptors())
     }
 
     /// When the watch is to be begun again, in milliseconds after boot.
     #[must_use]
     pub fn due_ms(&self) -> Option<u64> {
-        self.watch.is_none().then_some(self.watch_ms)
+        let watch = (self.watch.is_none() || self.events.is_none()).then_some(self.watch_ms);
+        watch.into_iter().chain(self.packages.due_ms()).min()
     }
 
-    /// Processes that have come into another state, in order; and whether the watch has begun just now: then any may have.
-    pub fn heard(&mut self, now_ms: u64) -> (Vec<Process>, bool) {
+    /// What has changed, in order; and whether the watch has begun just now: then anything may have.
+    pub fn heard(&mut self, now_ms: u64) -> (Vec<Change>, bool) {
         let (mut heard, mut anew) = (Vec::new(), false);
-        if self.watch.is_none() && self.watch_ms <= now_ms {
+        if self.watch_ms <= now_ms && (self.watch.is_none() || self.events.is_none()) {
             self.watch_ms = now_ms.saturating_add(DIAL_EVERY_MS);
-            let watch = self.dial(CONTROL).ok().filter(|client| client.send(&Ask::Follow, &[]).is_ok());
-            self.watch = watch.filter(|client| next::<Answer>(client) == Ok(Answer::Done));
-            anew = self.watch.is_some();
+            if self.watch.is_none() {
+                let watch = self.dial(CONTROL).ok().filter(|client| client.send(&Ask::Follow, &[]).is_ok());
+                self.watch = watch.filter(|client| next::<Answer>(client) == Ok(Answer::Done));
+                anew = self.watch.is_some();
+            }
+            if self.events.is_none() {
+                self.events = self.dial(CONTROL).ok().filter(|client| client.send(&Ask::Watch, &[]).is_ok());
+            }
         }
         for _ in 0..FRAMES_MAX {
             match self.watch.as_ref().map(Client::receive::<Answer>) {
-                Some(Ok(Some((Answer::Process(process), _)))) => heard.push(process),
+                Some(Ok(Some((Answer::Process(process), _)))) => heard.push(Change::Process(process)),
+                Some(Ok(Some((Answer::Gone(name), _)))) => heard.push(Change::Gone(name)),
                 Some(Ok(Some(_))) => {}
                 Some(Err(_)) => self.watch = None,
                 Some(Ok(None)) | None => break,
             }
         }
+        for _ in 0..FRAMES_MAX {
+            match self.events.as_ref().map(Client::receive::<Answer>) {
+                Some(Ok(Some((Answer::Event(event), _)))) => heard.extend(self.breach(event)),
+                Some(Ok(Some(_))) => {}
+                Some(Err(_)) => self.events = None,
+                Some(Ok(None)) | None => break,
+            }
+        }
         (heard, anew)
+    }
+
+    /// A breach that we have not heard of: who begins to watch is told the last ones again.
+    fn breach(&mut self, event: Event) -> Option<Change> {
+        let place = (event.at_ms, event.number);
+        if place <= self.heard {
+            return None;
+        }
+        self.heard = place;
+        match event.what {
+            What::Breach(breach) => Some(Change::Breach(event.who, breach)),
+            What::State(_) => None,
+        }
+    }
+
+    /// What the supervisor says of slices; `None`: nothing.
+    pub fn slices(&mut self, now_ms: u64) -> Option<Vec<Promised>> {
+        let mut slices = Vec::new();
+        let end = self.ask(&Ask::Slices, now_ms, |answer| {
+            if let Answer::Promised(promised) = answer {
+                slices.push(promised);
+            }
+        });
+        (end == Ok(Answer::Done)).then_some(slices)
+    }
+
+    /// What it says of promises that were kept, or not; `None`: nothing.
+    pub fn compliance(&mut self, now_ms: u64) -> Option<Vec<Compliance>> {
+        let mut rows = Vec::new();
+        let end = self.ask(&Ask::Compliance, now_ms, |answer| {
+            if let Answer::Compliance(one) = answer {
+                rows.push(one);
+            }
+        });
+        (end == Ok(Answer::Done)).then_some(rows)
     }
 
     /// What the supervisor says of processes; `None`: nothing.
@@ -112,7 +192,13 @@ impl Rooms {
             Order::Start(name) => Ask::Start(name.clone()),
             Order::Stop(name) => Ask::Stop(name.clone()),
             Order::Restart(name) => Ask::Restart(name.clone()),
-            Order::Cancel(_) => return Ok(()),
+            Order::Rent(slice) => Ask::Rent(slice.clone()),
+            Order::Release(name) => Ask::Release(name.clone()),
+            Order::Autostart(service, starts) => {
+                let ask = packages::Ask::Autostart { service: service.clone(), starts: *starts };
+                return self.packages.at_once(&ask);
+            }
+            Order::Cancel(_) | Order::Bundle(..) => return Ok(()),
         };
         match self.ask(&ask, now_ms, |_| ())? {
             Answer::Refused(reason) => Err(reason.to_string()),

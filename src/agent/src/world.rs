@@ -7,13 +7,15 @@
 //! Not here: what of it stands where in the tree (`model.rs`).
 
 use contract::Name;
-use contract::control::{Kind, Process};
+use contract::control::{Kind, Process, Promised};
+use contract::packages::Unit;
+use contract::sla::Compliance;
+use serde::{Deserialize, Serialize};
 
 use crate::configuration::Configuration;
+use crate::job::{Job, Phase};
+use crate::rows::Rows;
 use crate::settings::{Said, Settings};
-
-/// Services that get a row.
-pub const UNITS_MAX: usize = 64;
 
 /// All of it.
 #[derive(Debug, Clone, Default)]
@@ -32,8 +34,19 @@ pub struct World {
     pub next_request: u32,
     /// What the machine and other rooms say.
     pub facts: Facts,
-    /// Services, each with the row that it has kept since we have first heard of it.
-    pub units: Vec<(u32, Name)>,
+    /// Rows that have come by themselves.
+    pub tables: Tables,
+}
+
+/// Rows that come and go by themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tables {
+    /// Services: `ExecutionUnit`.
+    pub services: Rows,
+    /// Bundles: `DeploymentUnit`.
+    pub bundles: Rows,
+    /// Slices: `ExecEnv`.
+    pub slices: Rows,
 }
 
 /// How it stands with a controller.
@@ -68,6 +81,12 @@ pub struct Request {
     pub until_ms: u64,
     /// It was begun: what it is to change may be looked at.
     pub begun: bool,
+    /// The operation on a bundle, and how far it is.
+    pub job: Option<(Job, Phase)>,
+    /// Bytes that have come, and all of them, where that is known.
+    pub progress: (u64, u64),
+    /// A controller has taken it back.
+    pub canceled: bool,
 }
 
 /// What the machine and other rooms say.
@@ -85,6 +104,12 @@ pub struct Facts {
     pub now_s: Option<i64>,
     /// What the supervisor says of processes.
     pub processes: Vec<Process>,
+    /// And of slices; the gateway itself among them.
+    pub promised: Vec<Promised>,
+    /// And of promises that were kept, or not.
+    pub compliance: Vec<Compliance>,
+    /// What `package` says of bundles.
+    pub bundles: Vec<Unit>,
 }
 
 impl World {
@@ -107,14 +132,8 @@ impl World {
 
     /// Takes what the supervisor says; new services get rows.
     pub fn hear_processes(&mut self, processes: Vec<Process>) {
-        for process in processes.iter().filter(|process| process.kind == Kind::Tenant) {
-            let known = self.units.iter().any(|(_, name)| *name == process.name);
-            if !known && self.units.len() < UNITS_MAX {
-                let row = self.units.iter().map(|(row, _)| *row).max().unwrap_or(0).saturating_add(1);
-                self.units.push((row, process.name.clone()));
-            }
-        }
-        self.units.retain(|(_, name)| processes.iter().any(|process| process.name == *name));
+        let tenants = processes.iter().filter(|process| process.kind == Kind::Tenant);
+        self.tables.services.keep(tenants.map(|process| &process.name));
         self.facts.processes = processes;
     }
 
@@ -129,11 +148,61 @@ impl World {
         self.hear_processes(all);
     }
 
+    /// A process is there no more.
+    pub fn hear_gone(&mut self, name: &Name) {
+        let mut all = std::mem::take(&mut self.facts.processes);
+        all.retain(|process| process.name != *name);
+        self.hear_processes(all);
+    }
+
+    /// Takes what the supervisor says of slices; new ones get rows.
+    pub fn hear_slices(&mut self, promised: Vec<Promised>) {
+        self.tables.slices.keep(promised.iter().filter_map(|one| one.slice.as_ref()));
+        self.facts.promised = promised;
+    }
+
+    /// Takes what `package` says; new bundles get rows.
+    pub fn hear_bundles(&mut self, bundles: Vec<Unit>) {
+        self.tables.bundles.keep(bundles.iter().map(|unit| &unit.name));
+        self.facts.bundles = bundles;
+    }
+
     /// The service in `row`.
     #[must_use]
-    pub fn unit(&self, row: u32) -> Option<&Process> {
-        let (_, name) = self.units.iter().find(|(one, _)| *one == row)?;
+    pub fn service(&self, row: u32) -> Option<&Process> {
+        let name = self.tables.services.name(row)?;
         self.facts.processes.iter().find(|process| process.name == *name)
+    }
+
+    /// The bundle in `row`.
+    #[must_use]
+    pub fn bundle(&self, row: u32) -> Option<&Unit> {
+        let name = self.tables.bundles.name(row)?;
+        self.facts.bundles.iter().find(|unit| unit.name == *name)
+    }
+
+    /// The slice in `row`.
+    #[must_use]
+    pub fn slice(&self, row: u32) -> Option<&Promised> {
+        let name = self.tables.slices.name(row);
+        self.facts.promised.iter().find(|one| one.slice.is_some() && one.slice.as_ref() == name)
+    }
+
+    /// What was promised to a service, and what it got.
+    #[must_use]
+    pub fn compliance(&self, service: &str) -> Option<&Compliance> {
+        self.facts.compliance.iter().find(|one| one.service.as_str() == service)
+    }
+
+    /// The request in `row`.
+    #[must_use]
+    pub fn request(&self, row: u32) -> Option<&Request> {
+        self.requests.iter().find(|request| request.row == row)
+    }
+
+    /// The request in `row`, to be changed.
+    pub fn request_mut(&mut self, row: u32) -> Option<&mut Request> {
+        self.requests.iter_mut().find(|request| request.row == row)
     }
 }
 

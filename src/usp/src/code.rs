@@ -1,6 +1,6 @@
 //! Error codes, and what they are called.
 //!
-//! Source: TR-369 §7.8 (7000 to 7031), §4.3 (7100 to 7106); TR-181 2.19.1, `Device.SoftwareModules` (72xx).
+//! Source: TR-369 §7.8 (7000 to 7031), §4.3 (7100 to 7106); TR-181 2.19.1, `Device.SoftwareModules.DUStateChange!` (7032 to 7037, 72xx).
 
 use std::fmt;
 
@@ -61,6 +61,12 @@ codes! {
     7029 ALREADY_IN_USE "path already in use",
     7030 DEREGISTER_FAILURE "deregister failure",
     7031 REGISTERED_BY_ANOTHER "path registered by another agent",
+    7032 UNAVAILABLE_ROLE "unavailable role",
+    7033 SERVER_UNREACHABLE "server unreachable",
+    7034 SERVER_INSECURE "server insecure",
+    7035 CORRUPT_DATA "corrupt data",
+    7036 BAD_SIGNATURE "bad signature",
+    7037 UNAVAILABLE_USER_ROLE "unavailable user role",
     7100 RECORD_NOT_PARSED "record could not be parsed",
     7101 SECURE_SESSION_REQUIRED "secure session required",
     7102 SECURE_SESSION_NOT_SUPPORTED "secure session not supported",
@@ -80,7 +86,7 @@ impl Code {
     /// What a peer has sent; `None`: no code of USP's.
     #[must_use]
     pub fn new(number: u32) -> Option<Self> {
-        matches!(number, 7000..=7031 | 7100..=7106 | 7200..=7299 | 7800..=7999).then_some(Self(number))
+        matches!(number, 7000..=7037 | 7100..=7106 | 7200..=7299 | 7800..=7999).then_some(Self(number))
     }
 
     /// Its number.
@@ -111,13 +117,13 @@ mod tests {
 
     #[test]
     fn every_code_has_words_and_no_other_number_is_one() {
-        for number in (7000..=7031).chain(7100..=7106) {
+        for number in (7000..=7037).chain(7100..=7106) {
             assert!(NAMED.contains(&number), "{number}");
         }
         for number in NAMED {
             assert!(Code::new(*number).is_some_and(|code| !code.words().is_empty()), "{number}");
         }
-        for number in [0, 1, 6999, 7032, 7099, 7107, 7300, 7799, 8000, u32::MAX] {
+        for number in [0, 1, 6999, 7038, 7099, 7107, 7300, 7799, 8000, u32::MAX] {
             assert_eq!(Code::new(number), None, "{number}");
         }
         assert_eq!(Code::PERMISSION_DENIED.to_string(), "permission denied (7006)");

@@ -10,6 +10,7 @@ use usp::path::{Leaf, Path};
 
 use super::{Outcome, Refusal};
 use crate::access::Access;
+use crate::job::{LONGEST_S, Phase};
 use crate::model::{Command, Order};
 use crate::resolve::{Place, spots};
 use crate::world::{Request, World};
@@ -83,7 +84,23 @@ fn begin(
     let unit = match &order {
         Order::Start(name) | Order::Restart(name) => Some((name.clone(), true)),
         Order::Stop(name) => Some((name.clone(), false)),
-        Order::Reboot | Order::Cancel(_) => None,
+        Order::Reboot
+        | Order::Cancel(_)
+        | Order::Bundle(..)
+        | Order::Rent(_)
+        | Order::Release(_)
+        | Order::Autostart(..) => None,
+    };
+    let job = match &order {
+        Order::Bundle(job, _) => Some((job.as_ref().clone(), Phase::Waiting)),
+        Order::Reboot
+        | Order::Cancel(_)
+        | Order::Start(_)
+        | Order::Stop(_)
+        | Order::Restart(_)
+        | Order::Rent(_)
+        | Order::Release(_)
+        | Order::Autostart(..) => None,
     };
     world.requests.push(Request {
         row: number,
@@ -91,8 +108,11 @@ fn begin(
         command: executed.to_owned(),
         key: operate.command_key.clone().into_owned(),
         unit,
-        until_ms: now_ms.saturating_add(REQUEST_MS),
+        until_ms: now_ms.saturating_add(if job.is_some() { LONGEST_S * 1000 } else { REQUEST_MS }),
         begun: false,
+        job,
+        progress: (0, 0),
+        canceled: false,
     });
     outcome.orders.push((Some(number), order));
     Ok(OperationKind::Request(format!("Device.LocalAgent.Request.{number}.").into()))

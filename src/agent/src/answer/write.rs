@@ -9,8 +9,8 @@ use usp::Code;
 use usp::message::read::ObjectAccess;
 use usp::message::write::{
     Add, AddResp, Created, CreatedKind, CreatedObject, CreatedStatus, Delete, DeleteResp, Deleted,
-    DeletedKind, DeletedObject, DeletedStatus, InstanceFailure, NotUpdated, ParamSetting, Set, SetResp,
-    Updated, UpdatedInstance, UpdatedKind, UpdatedObject, UpdatedStatus,
+    DeletedKind, DeletedObject, DeletedStatus, InstanceFailure, NotUpdated, ParamSetting, SetResp, Updated,
+    UpdatedInstance, UpdatedKind, UpdatedObject, UpdatedStatus,
 };
 use usp::message::{Entry, Failure, ParamError};
 use usp::path::{Leaf, Path};
@@ -18,7 +18,7 @@ use usp::path::{Leaf, Path};
 use super::Refusal;
 use super::read::instance;
 use crate::access::Access;
-use crate::model::Object;
+use crate::model::{Object, Order, Set};
 use crate::resolve::{Place, Spot, spots};
 use crate::settings::{SUBSCRIPTIONS_MAX, SUBSCRIPTIONS_OF_ONE_MAX, Settings, Subscription};
 use crate::world::World;
@@ -33,6 +33,8 @@ struct Changed {
     bad: Vec<ParamError<'static>>,
     /// One of the bad ones was required.
     failed: bool,
+    /// What other rooms have to do.
+    orders: Vec<Order>,
 }
 
 fn failed_at<T>(code: Code, at: &str, words: &str) -> Result<T, Refusal> {
@@ -48,10 +50,10 @@ fn objects_at(world: &World, text: &str) -> Result<Vec<Spot>, Code> {
 }
 
 fn change(
+    world: &World,
     settings: &mut Settings,
     access: Access<'_>,
-    place: &Place,
-    wishes: &[ParamSetting<'_>],
+    (place, wishes): (&Place, &[ParamSetting<'_>]),
 ) -> Changed {
     let at = place.path();
     let mut changed = Changed::default();
@@ -62,7 +64,10 @@ fn change(
             Some(_) if !access.at(&path).write => Err(Code::PERMISSION_DENIED),
             Some(parameter) => match parameter.set {
                 None => Err(Code::NOT_WRITEABLE),
-                Some(set) => set(settings, &place.rows, &wish.value),
+                Some(Set::Say(set)) => set(settings, &place.rows, &wish.value),
+                Some(Set::Order(order)) => {
+                    order(world, &place.rows, &wish.value).map(|order| changed.orders.push(order))
+                }
             },
         };
         match outcome {
@@ -90,18 +95,24 @@ fn whole(at: &str, errors: &[ParamError<'static>]) -> Vec<ParamError<'static>> {
     errors.iter().map(whole).collect()
 }
 
-pub(super) fn set(world: &mut World, row: u32, set: &Set<'_>) -> Result<SetResp<'static>, Refusal> {
+/// The answer, and what other rooms have to do before it is true.
+pub(super) fn set(
+    world: &mut World,
+    row: u32,
+    set: &usp::message::write::Set<'_>,
+) -> Result<(SetResp<'static>, Vec<Order>), Refusal> {
     if set.update_objs.len() > OBJECTS_MAX {
         return Err(Refusal::new(Code::RESOURCES_EXCEEDED, "too many objects"));
     }
     let mut draft = world.settings.clone();
-    let mut results = Vec::new();
+    let (mut results, mut orders) = (Vec::new(), Vec::new());
     for update in &set.update_objs {
         let text = update.obj_path.as_ref();
         let mut attempt = draft.clone();
         let kind = match set_one(world, row, (text, &update.param_settings), &mut attempt) {
-            Ok(updated) => {
+            Ok((updated, more)) => {
                 draft = attempt;
+                orders.extend(more);
                 UpdatedKind::Success(updated)
             }
             Err((code, failures)) if set.allow_partial => UpdatedKind::Failure(NotUpdated {
@@ -119,7 +130,7 @@ pub(super) fn set(world: &mut World, row: u32, set: &Set<'_>) -> Result<SetResp<
         results.push(UpdatedObject { requested_path: text.to_owned().into(), oper_status });
     }
     world.settings = draft;
-    Ok(SetResp { updated_obj_results: results })
+    Ok((SetResp { updated_obj_results: results }, orders))
 }
 
 fn set_one(
@@ -127,13 +138,14 @@ fn set_one(
     row: u32,
     (text, wishes): (&str, &[ParamSetting<'_>]),
     draft: &mut Settings,
-) -> Result<Updated<'static>, (Code, Vec<InstanceFailure<'static>>)> {
+) -> Result<(Updated<'static>, Vec<Order>), (Code, Vec<InstanceFailure<'static>>)> {
     let access = Access::of(world, row);
-    let (mut done, mut failures) = (Vec::new(), Vec::new());
+    let (mut done, mut failures, mut orders) = (Vec::new(), Vec::new(), Vec::new());
     for spot in objects_at(world, text).map_err(|code| (code, Vec::new()))? {
         let object = spot.object().ok_or((Code::INVALID_PATH, Vec::new()))?;
         let place = Place { object, rows: spot.rows };
-        let changed = change(draft, access, &place, wishes);
+        let changed = change(world, draft, access, (&place, wishes));
+        orders.extend(changed.orders);
         let affected_path = place.path().into();
         if changed.failed {
             failures.push(InstanceFailure { affected_path, param_errs: changed.bad });
@@ -146,7 +158,7 @@ fn set_one(
         }
     }
     if failures.is_empty() {
-        Ok(Updated { updated_inst_results: done })
+        Ok((Updated { updated_inst_results: done }, orders))
     } else {
         Err((Code::REQUIRED_PARAMETER_FAILED, failures))
     }
@@ -220,7 +232,7 @@ fn add_one(
         ..Subscription::default()
     });
     let place = Place { object: table, rows: vec![number] };
-    let changed = change(&mut draft, Access::of(world, row), &place, wishes);
+    let changed = change(world, &mut draft, Access::of(world, row), (&place, wishes));
     if changed.failed {
         return Err((Code::REQUIRED_PARAMETER_FAILED, changed.bad));
     }

@@ -5,7 +5,8 @@ use usp::message::read::CommandType;
 use usp::message::read::{ObjectAccess, ValueType as T};
 use usp::path::Path;
 
-use super::{Command, Event, Object, Order, boolean, moving, number, read, set, text};
+use super::{Command, Event, Object, Order, boolean, count, moving, number, read, set, text};
+use crate::job::What;
 use crate::settings::{NotifType, Settings, Subscription};
 use crate::world::{World, date};
 
@@ -16,10 +17,6 @@ const ID_MAX: usize = 256;
 /// References of one subscription, and letters of all of them.
 const REFERENCES_MAX: usize = 16;
 const REFERENCE_LETTERS_MAX: usize = 1024;
-
-fn count(number: usize) -> Option<String> {
-    Some(number.to_string())
-}
 
 fn place(rows: &[u32]) -> Option<usize> {
     usize::try_from(rows.first()?.checked_sub(1)?).ok()
@@ -64,8 +61,7 @@ fn change(settings: &mut Settings, rows: &[u32], change: impl FnOnce(&mut Subscr
 }
 
 fn requested(world: &World, rows: &[u32], get: fn(&crate::world::Request) -> String) -> Option<String> {
-    let row = *rows.first()?;
-    world.requests.iter().find(|request| request.row == row).map(get)
+    world.request(*rows.first()?).map(get)
 }
 
 /// Paths, between commas.
@@ -263,7 +259,16 @@ pub(super) const OBJECTS: &[Object] = &[
             }),
             read("Command", T::String, |world, rows| requested(world, rows, |one| one.command.clone())),
             read("CommandKey", T::String, |world, rows| requested(world, rows, |one| one.key.clone())),
-            read("Status", T::String, |world, rows| requested(world, rows, |_| "Active".to_owned())),
+            read("Status", T::String, |world, rows| {
+                requested(world, rows, |one| if one.canceled { "Canceling" } else { "Active" }.to_owned())
+            }),
+            // Of a bundle on its way, in bytes; 0: it is not known yet.
+            moving("X_SHG_BytesReceived", T::UnsignedLong, |world, rows| {
+                requested(world, rows, |one| one.progress.0.to_string())
+            }),
+            moving("X_SHG_BytesTotal", T::UnsignedLong, |world, rows| {
+                requested(world, rows, |one| one.progress.1.to_string())
+            }),
         ],
     )
     .with(&[Command {
@@ -271,7 +276,15 @@ pub(super) const OBJECTS: &[Object] = &[
         kind: CommandType::Sync,
         inputs: &[],
         outputs: &[],
-        order: |_, rows, _| rows.first().map(|row| Order::Cancel(*row)).ok_or(Code::OBJECT_DOES_NOT_EXIST),
+        order: |world, rows, _| {
+            let request =
+                rows.first().and_then(|row| world.request(*row)).ok_or(Code::OBJECT_DOES_NOT_EXIST)?;
+            // What is being taken away cannot be put back.
+            match &request.job {
+                Some((job, _)) if job.what == What::Uninstall => Err(Code::COMMAND_FAILURE),
+                Some(_) | None => Ok(Order::Cancel(request.row)),
+            }
+        },
     }]),
 ];
 

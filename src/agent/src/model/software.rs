@@ -1,13 +1,13 @@
-//! `Device.SoftwareModules.`: services, as the supervisor knows them. An ExecutionUnit is a service.
+//! `Device.SoftwareModules.`: bundles come here; and services, as the supervisor knows them. An ExecutionUnit is a service.
 //!
-//! Not here yet: deployment units and execution environments, which come with bundles.
+//! Not here: bundles that are there (`deployment.rs`), slices (`environment.rs`), what is promised and kept (`guarantee.rs`).
 
-use contract::control::State;
+use contract::control::{Process, State};
 use usp::Code;
 use usp::message::read::CommandType;
 use usp::message::read::ValueType as T;
 
-use super::{Command, Object, Order, moving, read};
+use super::{Command, Event, Object, Order, Parameter, Set, boolean, count, moving, read};
 use crate::world::World;
 
 fn status(state: State) -> &'static str {
@@ -31,41 +31,84 @@ fn fault(state: State, ready: bool) -> &'static str {
 }
 
 fn name(world: &World, rows: &[u32]) -> Result<contract::Name, Code> {
-    let unit = rows.first().and_then(|row| world.unit(*row));
+    let unit = rows.first().and_then(|row| world.service(*row));
     unit.map(|unit| unit.name.clone()).ok_or(Code::OBJECT_DOES_NOT_EXIST)
 }
 
-fn unit(world: &World, rows: &[u32], get: fn(&contract::control::Process) -> String) -> Option<String> {
-    world.unit(*rows.first()?).map(get)
+fn unit(world: &World, rows: &[u32], get: fn(&Process) -> String) -> Option<String> {
+    world.service(*rows.first()?).map(get)
 }
 
-pub(super) const OBJECTS: &[Object] = &[
-    Object::single(
+/// What its bundle says; nothing where the service is part of the image.
+fn bundle(world: &World, rows: &[u32], get: fn(&contract::packages::Unit) -> String) -> Option<String> {
+    let service = world.service(*rows.first()?)?;
+    let unit = world.facts.bundles.iter().find(|unit| unit.name == service.name);
+    Some(unit.map(get).unwrap_or_default())
+}
+
+/// Its slice; nothing where nobody says it.
+fn slice(world: &World, rows: &[u32]) -> Option<contract::Name> {
+    let service = world.service(*rows.first()?)?;
+    world.compliance(&service.name).map(|one| one.slice.clone())
+}
+
+/// `part` of `whole`, in per cent; -1: it is not known.
+pub(super) fn percent(part: u64, whole: u64) -> String {
+    part.saturating_mul(100).checked_div(whole).map_or_else(|| "-1".to_owned(), |part| part.to_string())
+}
+
+/// What a service has had of the processor in the last minute, in thousandths of a hardware thread.
+pub(super) fn permille_in_use(one: &contract::sla::Compliance) -> u64 {
+    let [minute, ..] = &one.windows;
+    if minute.span_ms == 0 { 0 } else { minute.cpu_us / u64::from(minute.span_ms) }
+}
+
+pub(super) const OBJECTS: &[Object] = &[Object {
+    commands: &[Command {
+        name: "InstallDU",
+        kind: CommandType::Async,
+        inputs: &["*URL", "UUID", "Username", "Password", "ExecutionEnvRef"],
+        outputs: &["UUID", "Version", "ExecEnvRef"],
+        order: |world, _, argument| super::deployment::install(world, argument),
+    }],
+    events: &[Event {
+        name: "DUStateChange",
+        arguments: &[
+            "UUID",
+            "DeploymentUnitRef",
+            "Version",
+            "CurrentState",
+            "Resolved",
+            "ExecutionUnitRefList",
+            "StartTime",
+            "CompleteTime",
+            "OperationPerformed",
+            "Fault.FaultCode",
+            "Fault.FaultString",
+            "X_SHG_Reason",
+        ],
+    }],
+    ..Object::single(
         "Device.SoftwareModules.",
-        &[read("ExecutionUnitNumberOfEntries", T::UnsignedInt, |world, _| {
-            Some(world.units.len().to_string())
-        })],
-    ),
+        &[
+            read("ExecEnvClassNumberOfEntries", T::UnsignedInt, |_, _| count(1)),
+            read("ExecEnvNumberOfEntries", T::UnsignedInt, |world, _| count(world.tables.slices.all().len())),
+            read("DeploymentUnitNumberOfEntries", T::UnsignedInt, |world, _| {
+                count(world.tables.bundles.all().len())
+            }),
+            read("ExecutionUnitNumberOfEntries", T::UnsignedInt, |world, _| {
+                count(world.tables.services.all().len())
+            }),
+        ],
+    )
+}];
+
+pub(super) const UNITS: &[Object] = &[
     Object::table(
         "Device.SoftwareModules.ExecutionUnit.{i}.",
         &[&["EUID"], &["Alias"]],
-        |world, _| world.units.iter().map(|(row, _)| *row).collect(),
-        &[
-            read("EUID", T::String, |world, rows| unit(world, rows, |one| one.name.to_string())),
-            read("Alias", T::String, |_, rows| rows.first().map(|row| format!("cpe-{row}"))),
-            read("Name", T::String, |world, rows| unit(world, rows, |one| one.name.to_string())),
-            read("Status", T::String, |world, rows| unit(world, rows, |one| status(one.state).to_owned())),
-            read("ExecutionFaultCode", T::String, |world, rows| {
-                unit(world, rows, |one| fault(one.state, one.ready_ms.is_some()).to_owned())
-            }),
-            read("ExecutionFaultMessage", T::String, |world, rows| {
-                unit(world, rows, |one| one.reason.to_string())
-            }),
-            // KiB; 0 while it does not run.
-            moving("MemoryInUse", T::Int, |world, rows| {
-                unit(world, rows, |one| (one.memory_bytes.unwrap_or(0) / 1024).to_string())
-            }),
-        ],
+        |world, _| world.tables.services.all(),
+        PARAMETERS,
     )
     .with(&[
         Command {
@@ -90,4 +133,74 @@ pub(super) const OBJECTS: &[Object] = &[
             order: |world, rows, _| name(world, rows).map(Order::Restart),
         },
     ]),
+    Object::single(
+        "Device.SoftwareModules.ExecutionUnit.{i}.AutoRestart.",
+        &[moving("RetryCount", T::UnsignedInt, |world, rows| {
+            unit(world, rows, |one| one.restarts.to_string())
+        })],
+    ),
+];
+
+const PARAMETERS: &[Parameter] = &[
+    read("EUID", T::String, |world, rows| unit(world, rows, |one| one.name.to_string())),
+    read("Alias", T::String, |_, rows| rows.first().map(|row| format!("cpe-{row}"))),
+    read("Name", T::String, |world, rows| unit(world, rows, |one| one.name.to_string())),
+    read("Status", T::String, |world, rows| unit(world, rows, |one| status(one.state).to_owned())),
+    read("ExecutionFaultCode", T::String, |world, rows| {
+        unit(world, rows, |one| fault(one.state, one.ready_ms.is_some()).to_owned())
+    }),
+    read("ExecutionFaultMessage", T::String, |world, rows| unit(world, rows, |one| one.reason.to_string())),
+    Parameter {
+        name: "AutoStart",
+        kind: T::Boolean,
+        get: |world, rows| {
+            let service = world.service(*rows.first()?)?;
+            let unit = world.facts.bundles.iter().find(|unit| unit.name == service.name);
+            Some(unit.map_or(service.autostart, |unit| unit.autostart).to_string())
+        },
+        // A service of the image starts as the image says.
+        set: Some(Set::Order(|world, rows, value| {
+            let (name, starts) = (name(world, rows)?, boolean(value)?);
+            let installed = world.facts.bundles.iter().any(|unit| unit.name == name);
+            if installed { Ok(Order::Autostart(name, starts)) } else { Err(Code::NOT_WRITEABLE) }
+        })),
+        tells: true,
+    },
+    read("Vendor", T::String, |world, rows| {
+        Some(slice(world, rows).map(|one| one.to_string()).unwrap_or_default())
+    }),
+    read("Version", T::String, |world, rows| bundle(world, rows, |one| one.version.to_string())),
+    read("Description", T::String, |world, rows| bundle(world, rows, |one| one.summary.to_string())),
+    read("Privileged", T::Boolean, |_, _| Some("false".to_owned())),
+    // KiB.
+    read("AllocatedMemory", T::Int, |world, rows| {
+        let service = world.service(*rows.first()?)?;
+        let [_, ceiling_mib, ..] = world.compliance(&service.name).map(|one| one.ceilings)?;
+        Some(u64::from(ceiling_mib).saturating_mul(1024).to_string())
+    }),
+    // KiB; 0 while it does not run.
+    moving("MemoryInUse", T::Int, |world, rows| {
+        unit(world, rows, |one| (one.memory_bytes.unwrap_or(0) / 1024).to_string())
+    }),
+    // Of what its slice may have.
+    read("AllocatedCPUPercent", T::Int, |world, rows| {
+        let service = world.service(*rows.first()?)?;
+        let [permille, ..] = world.compliance(&service.name).map(|one| one.ceilings)?;
+        Some(percent(u64::from(permille), super::environment::permille(world, slice(world, rows).as_ref())))
+    }),
+    moving("CPUPercentInUse", T::Int, |world, rows| {
+        let service = world.service(*rows.first()?)?;
+        let used = world.compliance(&service.name).map_or(0, permille_in_use);
+        Some(percent(used, super::environment::permille(world, slice(world, rows).as_ref())))
+    }),
+    moving("Uptime", T::UnsignedInt, |world, rows| {
+        let service = world.service(*rows.first()?)?;
+        let since_s = service.since_ms / 1000;
+        let up = if service.state == State::Up { world.facts.uptime_s.saturating_sub(since_s) } else { 0 };
+        Some(up.to_string())
+    }),
+    read("ExecutionEnvRef", T::String, |world, rows| {
+        let slice = slice(world, rows);
+        Some(slice.map(|slice| super::environment::path(world, &slice)).unwrap_or_default())
+    }),
 ];

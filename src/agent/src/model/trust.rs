@@ -3,15 +3,11 @@
 use usp::message::read::ValueType as T;
 use usp::permission::{May, Rule};
 
-use super::{Object, read};
+use super::{Object, count, read};
 use crate::backoff;
 use crate::configuration::{Controller, Role};
 use crate::mqtt::packet::Version;
 use crate::world::World;
-
-fn count(number: usize) -> Option<String> {
-    Some(number.to_string())
-}
 
 fn place(row: Option<&u32>) -> Option<usize> {
     usize::try_from(row?.checked_sub(1)?).ok()

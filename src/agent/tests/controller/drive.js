@@ -9,10 +9,18 @@ const say = (what) => process.stdout.write(JSON.stringify(what) + "\n");
 const words = (error) => (error instanceof Error ? { errMsg: error.message } : error);
 
 const kept = {};
+let orders = 0;
 
 async function main() {
   const usp = await connect(JSON.parse(options), { onError: (error) => say({ trouble: String(error) }) });
   say({ good: "connected" });
+  // News of subscriptions that were added by hand: as they were sent. They are answered where that is wanted.
+  usp.on(/./, (_, message) => {
+    const notify = message && message.body && message.body.request && message.body.request.notify;
+    if (!notify || notify.subscriptionId.includes("@")) return;
+    say({ notice: notify.event || notify.operComplete || notify, of: notify.subscriptionId });
+    if (notify.sendResp) usp._notifyResp(notify.subscriptionId, message.header.msgId).catch(() => {});
+  });
   const calls = {
     // A subscription's function that ends it is kept under its id.
     subscribe: async (wish) => {
@@ -26,6 +34,11 @@ async function main() {
       const result = await run(input);
       await clean();
       return result;
+    },
+    // A command, its answer alone: where its request is, or what it gave. Its end is a notice.
+    order: async (path, key, input) => {
+      const result = await usp._operate(path, `OPERATE@${++orders}`, true, input, key);
+      return (result && result.reqObjPath) || result;
     },
     bye: async () => {
       await usp.disconnect();

@@ -1,25 +1,23 @@
-//! A broker (mosquitto), a controller that we did not write (usp-js), the real daemon; and a supervisor and an `identity` that a test plays.
+//! A broker (mosquitto), a controller that we did not write (usp-js), the real daemon; and rooms that a test plays (`house.rs`, `package.rs`).
 //!
 //! In:  the operator's word. Out: what the controller is answered, and what it hears.
 //!
 //! Source: mosquitto.conf(5); usp-js 0.5.1, which src/lab/setup/controller.sh puts into the cache.
 #![allow(dead_code, clippy::panic, reason = "each suite takes what it needs, and fails by panicking")]
 
+pub(crate) mod house;
+pub(crate) mod package;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use contract::control::{Answer, Ask, Kind, Process, State};
-use contract::identify;
-use contract::layer::Layers;
-use contract::wires::{CONTROL, IDENTIFY, Wire};
+pub(crate) use house::House;
 use serde_json::{Value, json};
 pub(crate) use testbed::{Program, run, until};
-use wire::{Connection, Listener, Received};
 
 /// Who we are.
 pub(crate) const ENDPOINT: &str = "os::00D09E-4711";
@@ -79,121 +77,41 @@ pub(crate) fn word(more: &str) -> String {
     )
 }
 
-/// A supervisor with one service, `hello`, and an `identity`.
-#[derive(Clone)]
-pub(crate) struct House {
-    pub(crate) hello: Arc<Mutex<Process>>,
-    pub(crate) orders: Arc<Mutex<Vec<Ask>>>,
-}
-
-impl House {
-    /// Serves both wires.
-    pub(crate) fn begin() -> Self {
-        let hello = Process {
-            name: contract::Name::new("hello").unwrap(),
-            kind: Kind::Tenant,
-            state: State::Up,
-            pid: Some(77),
-            since_ms: 5_000,
-            ready_ms: Some(5_100),
-            restarts: 0,
-            exit: None,
-            memory_bytes: Some(1 << 20),
-            address: None,
-            layers: Layers::all(),
-            reason: "".into(),
-            autostart: true,
-        };
-        let house = Self { hello: Arc::new(Mutex::new(hello)), orders: Arc::default() };
-        let listener = |wire: Wire| {
-            let wire = Wire { clients: &[0], ..wire };
-            Listener::new(wire, sys::seqpacket::listen(Path::new(wire.path)).unwrap())
-        };
-        let (control, identify) = (listener(CONTROL), listener(IDENTIFY));
-        let served = house.clone();
-        std::thread::spawn(move || served.serve(&control, &identify));
-        house
-    }
-
-    fn serve(&self, control: &Listener, identity: &Listener) {
-        let (mut askers, mut others): (Vec<Connection>, Vec<Connection>) = (Vec::new(), Vec::new());
-        let mut watchers: Vec<Connection> = Vec::new();
-        let mut last = State::Up;
-        loop {
-            askers.extend(control.accept());
-            others.extend(identity.accept());
-            for client in std::mem::take(&mut askers) {
-                match client.receive::<Ask>() {
-                    Received::Message(Ask::Follow, _) if self.answer(&client, Ask::Follow) => {
-                        watchers.push(client)
-                    }
-                    Received::Message(ask, _) if self.answer(&client, ask.clone()) => askers.push(client),
-                    Received::Nothing => askers.push(client),
-                    Received::Message(..) | Received::Gone => {}
-                }
-            }
-            let now = self.hello.lock().unwrap().clone();
-            if now.state != last {
-                last = now.state;
-                watchers.retain(|client| client.send(&Answer::Process(now.clone()), &[]).is_ok());
-            }
-            others.retain(|client| match client.receive::<identify::Ask>() {
-                Received::Message(_, _) => {
-                    let who = identify::Who {
-                        endpoint: ENDPOINT.into(),
-                        kept: true,
-                        reason: "".into(),
-                        public_key: heapless::Vec::new(),
-                        certificate: heapless::Vec::new(),
-                    };
-                    client.send(&identify::Answer::Who(who), &[]).is_ok()
-                }
-                Received::Nothing => true,
-                Received::Gone => false,
-            });
-            std::thread::sleep(Duration::from_millis(1)); // a step of a wait with a limit: the test ends and takes us along
-        }
-    }
-
-    fn answer(&self, client: &Connection, ask: Ask) -> bool {
-        let mut hello = self.hello.lock().unwrap();
-        match &ask {
-            Ask::Status => drop(client.send(&Answer::Process(hello.clone()), &[])),
-            Ask::Stop(_) => hello.state = State::Ending,
-            Ask::Start(_) => hello.state = State::Starting,
-            Ask::Restart(_) => hello.state = State::Returning,
-            Ask::Follow
-            | Ask::Facts
-            | Ask::Log { .. }
-            | Ask::Verify(_)
-            | Ask::Slices
-            | Ask::Rent(_)
-            | Ask::Release(_)
-            | Ask::Compliance
-            | Ask::Events
-            | Ask::Watch
-            | Ask::Reboot
-            | Ask::PowerOff => {}
-        }
-        if !matches!(ask, Ask::Status | Ask::Follow) {
-            self.orders.lock().unwrap().push(ask);
-        }
-        client.send(&Answer::Done, &[]).is_ok()
-    }
-
-    /// The service is in another state from now on.
-    pub(crate) fn becomes(&self, state: State) {
-        self.hello.lock().unwrap().state = state;
-    }
-}
-
 /// Starts the daemon, as its own user has no more rights than it; what it says is in `log` of its folder.
 pub(crate) fn daemon(word: &str) -> Program {
     fs::write("/etc/shg/agent.toml", word).unwrap();
     let log = testbed::folder("agent").join("log");
     let program = std::env::var("SHG_AGENT").unwrap_or_else(|_| env!("CARGO_BIN_EXE_agent").to_owned());
-    let words = ["setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", program.as_str()];
+    let root = inside("root").display().to_string();
+    let mut words =
+        vec!["setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", program.as_str()];
+    if Path::new(&root).exists() {
+        words.splice(0..0, ["chroot", root.as_str()]);
+    }
     Program::start("", &words, Some(&log))
+}
+
+fn inside(name: &str) -> PathBuf {
+    PathBuf::from(std::env::var_os("SHG_TESTBED_INSIDE").unwrap()).join(name)
+}
+
+/// A data disk: daemons from now on see all that we see, and `/data` beside it. Where the agent keeps what it keeps.
+pub(crate) fn disk() -> PathBuf {
+    let root = testbed::folder("root");
+    run(&["mount", "-t", "tmpfs", "tmpfs", root.to_str().unwrap()]);
+    for entry in fs::read_dir("/").unwrap().map(Result::unwrap) {
+        let (from, to) = (entry.path(), root.join(entry.file_name()));
+        let kind = entry.file_type().unwrap();
+        if kind.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(&from).unwrap(), &to).unwrap();
+        } else if kind.is_dir() {
+            fs::create_dir(&to).unwrap();
+            run(&["mount", "--rbind", from.to_str().unwrap(), to.to_str().unwrap()]);
+        }
+    }
+    let kept = root.join("data/state/agent");
+    fs::create_dir_all(&kept).unwrap();
+    kept
 }
 
 /// The same, and the broker has let it in.
@@ -205,8 +123,7 @@ pub(crate) fn connected(word: &str) -> Program {
 
 /// What the daemon has said.
 pub(crate) fn daemon_said() -> String {
-    let folder = PathBuf::from(std::env::var_os("SHG_TESTBED_INSIDE").unwrap());
-    fs::read_to_string(folder.join("agent/log")).unwrap_or_default()
+    fs::read_to_string(inside("agent/log")).unwrap_or_default()
 }
 
 /// A controller that we did not write.
@@ -214,6 +131,7 @@ pub(crate) struct Desk {
     child: Child,
     lines: Receiver<Value>,
     news: Vec<Value>,
+    notices: std::collections::VecDeque<Value>,
 }
 
 impl Desk {
@@ -238,7 +156,7 @@ impl Desk {
                 .map_while(Result::ok)
                 .try_for_each(|line| sender.send(serde_json::from_str(&line).unwrap()))
         });
-        let mut desk = Self { child, lines, news: Vec::new() };
+        let mut desk = Self { child, lines, news: Vec::new(), notices: std::collections::VecDeque::new() };
         assert_eq!(desk.next(), json!({"good": "connected"}));
         desk
     }
@@ -250,11 +168,30 @@ impl Desk {
             let line = line
                 .unwrap_or_else(|_| panic!("the controller is silent; the agent said: {}", daemon_said()));
             assert!(line.get("trouble").is_none(), "{line}; the agent said: {}", daemon_said());
-            if line.get("news").is_none() {
+            if line.get("notice").is_some() {
+                self.notices.push_back(line);
+            } else if line.get("news").is_some() {
+                self.news.push(line);
+            } else {
                 return line;
             }
-            self.news.push(line);
         }
+    }
+
+    /// The next notice: news of a subscription that was added by hand.
+    pub(crate) fn notice(&mut self) -> Value {
+        until("a notice", 15, || {
+            for line in self.lines.try_iter() {
+                assert!(line.get("trouble").is_none(), "{line}; the agent said: {}", daemon_said());
+                if line.get("notice").is_some() { self.notices.push_back(line) } else { self.news.push(line) }
+            }
+            self.notices.pop_front()
+        })
+    }
+
+    /// Notices that have come and were not looked at.
+    pub(crate) fn notices(&mut self) -> usize {
+        self.notices.len()
     }
 
     /// Calls a function of usp-js; what it gave.

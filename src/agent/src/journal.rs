@@ -1,0 +1,213 @@
+//! What of commands outlives a restart: those under way, news of those that have ended, the rows that controllers know.
+//!
+//! In:  the world, news that waits. Out: bytes for the disk; and a world again. It is written before another room is asked for an operation
+//! (`job.rs`), and before news of its end is sent, so both are told once: whatever is sent again after a crash has the number that it had.
+//!
+//! Not here: when it is written (`room/kept.rs`).
+
+use contract::Name;
+use serde::{Deserialize, Serialize};
+
+use crate::job::{Job, Phase};
+use crate::world::{Request, Tables, World};
+
+/// The form of the file.
+pub const VERSION: u16 = 1;
+/// Its bytes: every request with the longest of names, and news.
+pub const BYTES_MAX: usize = 256 * 1024;
+
+/// All of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Journal {
+    next_request: u32,
+    tables: Tables,
+    requests: Vec<Kept>,
+    outbox: Vec<Outgoing>,
+}
+
+/// A command that is under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Kept {
+    row: u32,
+    /// The controller's endpoint: its row may be another one by then.
+    originator: String,
+    command: String,
+    key: String,
+    unit: Option<(Name, bool)>,
+    begun: bool,
+    job: Option<Job>,
+}
+
+/// A piece of news that waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outgoing {
+    /// The endpoint of its controller.
+    pub controller: String,
+    /// The row of the subscription.
+    pub subscription: u32,
+    /// The number of the message.
+    pub id: String,
+    /// The message.
+    pub message: Vec<u8>,
+    /// It is sent again until it is answered.
+    pub retry: bool,
+}
+
+impl Journal {
+    /// Of `world`, and news that waits.
+    #[must_use]
+    pub fn of(world: &World, outbox: Vec<Outgoing>) -> Self {
+        let requests = world.requests.iter().filter_map(|request| {
+            Some(Kept {
+                row: request.row,
+                originator: endpoint(world, request.originator)?.to_owned(),
+                command: request.command.clone(),
+                key: request.key.clone(),
+                unit: request.unit.clone(),
+                begun: request.begun,
+                job: request.job.as_ref().map(|(job, _)| Job {
+                    username: String::new(),
+                    password: String::new(),
+                    ..job.clone()
+                }),
+            })
+        });
+        Self {
+            next_request: world.next_request,
+            tables: world.tables.clone(),
+            requests: requests.collect(),
+            outbox,
+        }
+    }
+
+    /// As bytes; `None`: too many.
+    #[must_use]
+    pub fn write(&self) -> Option<Vec<u8>> {
+        let mut buffer = vec![0; BYTES_MAX];
+        postcard::to_slice(self, &mut buffer).ok().map(|used| used.to_vec())
+    }
+
+    /// From bytes.
+    #[must_use]
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        postcard::from_bytes(bytes).ok()
+    }
+
+    /// Puts it into `world`, where a command may have begun before the disk was there. A command that waits for a state of a service has
+    /// until `until_ms`; an operation has what is left of its day.
+    #[must_use]
+    pub fn restore(self, world: &mut World, until_ms: u64, now_ms: u64) -> Vec<Outgoing> {
+        world.tables = self.tables;
+        let begun_since = std::mem::take(&mut world.requests);
+        world.next_request = self.next_request.max(1);
+        for kept in self.requests {
+            let Some(originator) = row(world, &kept.originator) else { continue };
+            let job_until_ms =
+                kept.job.as_ref().map(|job| now_ms.saturating_add(left_ms(job, world.facts.now_s)));
+            world.requests.push(Request {
+                row: kept.row,
+                originator,
+                command: kept.command,
+                key: kept.key,
+                unit: kept.unit,
+                until_ms: job_until_ms.unwrap_or(until_ms),
+                begun: kept.begun,
+                job: kept.job.map(|job| (job, Phase::default())),
+                progress: (0, 0),
+                canceled: false,
+            });
+        }
+        for mut request in begun_since {
+            request.row = world.next_request;
+            world.next_request = world.next_request.saturating_add(1);
+            world.requests.push(request);
+        }
+        self.outbox
+    }
+}
+
+fn left_ms(job: &Job, now_s: Option<i64>) -> u64 {
+    let now_s = now_s.and_then(|now_s| u64::try_from(now_s).ok()).filter(|_| job.begun_s > 0);
+    let gone_s = now_s.map_or(0, |now_s| now_s.saturating_sub(job.begun_s));
+    crate::job::LONGEST_S.saturating_sub(gone_s).saturating_mul(1000)
+}
+
+/// The endpoint of the controller in `row`.
+#[must_use]
+pub fn endpoint(world: &World, row: u32) -> Option<&str> {
+    let place = usize::try_from(row.checked_sub(1)?).ok()?;
+    world.settings.controllers.get(place).map(|said| said.endpoint.as_str())
+}
+
+/// The row of the controller with this endpoint id.
+#[must_use]
+pub fn row(world: &World, endpoint: &str) -> Option<u32> {
+    let place = world.settings.controllers.iter().position(|said| said.endpoint == endpoint)?;
+    u32::try_from(place).ok()?.checked_add(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Journal, Outgoing};
+    use crate::job::{Job, Phase, What};
+    use crate::testing::world;
+    use crate::world::Request;
+
+    fn request(row: u32, job: Option<Job>) -> Request {
+        Request {
+            row,
+            originator: 2,
+            command: "Device.SoftwareModules.InstallDU()".to_owned(),
+            key: "k".to_owned(),
+            unit: None,
+            until_ms: 7,
+            begun: true,
+            job: job.map(|job| (job, Phase::Asked)),
+            progress: (1, 2),
+            canceled: false,
+        }
+    }
+
+    #[test]
+    fn what_is_under_way_is_taken_up_again_without_secrets() {
+        let mut before = world();
+        let job = Job {
+            what: What::Install,
+            service: None,
+            uuid: "u".to_owned(),
+            tag: "t".to_owned(),
+            url: "https://r/x:1".to_owned(),
+            username: "who".to_owned(),
+            password: "secret-word".to_owned(),
+            slice: None,
+            drop_data: false,
+            image: [0; 32],
+            version: 0,
+            begun_s: 100,
+        };
+        before.next_request = 6;
+        before.requests = vec![request(5, Some(job.clone()))];
+        let outgoing = Outgoing {
+            controller: "self::b".to_owned(),
+            subscription: 3,
+            id: "n".to_owned(),
+            message: vec![1],
+            retry: true,
+        };
+        let bytes = Journal::of(&before, vec![outgoing.clone()]).write().unwrap();
+        assert!(!bytes.windows(11).any(|piece| piece == b"secret-word"), "the word is nowhere");
+        let mut after = world();
+        after.next_request = 2;
+        after.requests = vec![request(1, None)];
+        after.facts.now_s = Some(1_100);
+        let outbox = Journal::read(&bytes).unwrap().restore(&mut after, 60, 1_000_000);
+        assert_eq!(outbox, [outgoing]);
+        let rows: Vec<u32> = after.requests.iter().map(|request| request.row).collect();
+        assert_eq!((rows, after.next_request), (vec![5, 6], 7), "no row comes twice");
+        let kept = &after.requests[0];
+        assert_eq!(kept.until_ms, 1_000_000 + (86_400 - 1_000) * 1_000, "what is left of the day");
+        let job = Job { username: String::new(), password: String::new(), ..job };
+        assert_eq!(kept.job, Some((job, Phase::Lost)));
+        assert!(Journal::read(b"\xff\xff\xff\xff\xff\xff").is_none());
+    }
+}

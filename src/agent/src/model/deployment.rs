@@ -1,0 +1,216 @@
+//! `Device.SoftwareModules.DeploymentUnit.{i}.`: bundles that are installed; and orders about them.
+//!
+//! A unit is there once it is installed: what fails leaves none. What an order says that cannot be is told as its end, with TR-181's fault,
+//! where the standard has one; an argument that is none is refused at once (7027).
+
+use contract::limit::SOURCE_BYTES;
+use contract::packages::{State, Unit};
+use usp::Code;
+use usp::message::read::CommandType;
+use usp::message::read::ValueType as T;
+
+use super::environment::{path, referenced};
+use super::{Argument, Command, Object, Order, boolean, read};
+use crate::job::{End, Job, What};
+use crate::uuid;
+use crate::world::{World, date};
+
+/// How an order has ended before it begins, and why, in words.
+type Fault = (End, &'static str);
+
+/// Letters of a name, and of a word, that may fetch. Source: `contract::packages::Install`.
+const USERNAME_MAX: usize = 64;
+const PASSWORD_MAX: usize = 128;
+
+fn unit(world: &World, rows: &[u32], get: fn(&Unit) -> String) -> Option<String> {
+    world.bundle(*rows.first()?).map(get)
+}
+
+/// What a unit is called everywhere: as its operator has said, or as its name says.
+pub(crate) fn uuid_of(unit: &Unit) -> String {
+    uuid::read(&unit.tag).unwrap_or_else(|| uuid::of(&unit.name, &unit.provider))
+}
+
+/// A time of `package`'s.
+fn time(seconds: u64) -> String {
+    date(i64::try_from(seconds).ok())
+}
+
+fn now_s(world: &World) -> u64 {
+    world.facts.now_s.and_then(|now_s| u64::try_from(now_s).ok()).unwrap_or(0)
+}
+
+/// An order without anything said.
+fn blank(world: &World, what: What) -> Job {
+    Job {
+        what,
+        service: None,
+        uuid: String::new(),
+        tag: String::new(),
+        url: String::new(),
+        username: String::new(),
+        password: String::new(),
+        slice: None,
+        drop_data: false,
+        image: [0; 32],
+        version: 0,
+        begun_s: now_s(world),
+    }
+}
+
+/// Where a bundle is, and who may fetch it.
+fn source(job: &mut Job, argument: Argument<'_>) -> Result<Option<Fault>, Code> {
+    let said = |name: &str, most: usize| {
+        let text = argument(name).unwrap_or_default();
+        super::text(&text, most).map_err(|_| Code::INVALID_COMMAND_ARGUMENTS)
+    };
+    (job.username, job.password) = (said("Username", USERNAME_MAX)?, said("Password", PASSWORD_MAX)?);
+    let url = said("URL", SOURCE_BYTES)?;
+    if !url.is_empty() {
+        job.url = url;
+    }
+    let host = job.url.split_once("://").map_or(job.url.as_str(), |(_, rest)| rest);
+    let named = host.split(['/', '?', '#']).next().is_some_and(|host| host.contains('@'));
+    let fault = (End::Nonsense(Code::INVALID_ARGUMENTS.number()), "URL: it may not say who fetches");
+    // Not even in a list of what was asked.
+    if named {
+        job.url = String::new();
+    }
+    Ok(named.then_some(fault))
+}
+
+/// Another operation on the same unit is under way.
+fn is_busy(world: &World, tag: &str) -> bool {
+    let mut jobs = world.requests.iter().filter_map(|request| request.job.as_ref());
+    !tag.is_empty() && jobs.any(|(job, _)| job.tag == tag)
+}
+
+/// `InstallDU()`.
+pub(super) fn install(world: &World, argument: Argument<'_>) -> Result<Order, Code> {
+    let mut job = blank(world, What::Install);
+    let mut fault = source(&mut job, argument)?;
+    if let Some(said) = argument("UUID").filter(|said| !said.is_empty()) {
+        job.uuid = uuid::read(&said).ok_or(Code::INVALID_COMMAND_ARGUMENTS)?;
+        job.tag.clone_from(&job.uuid);
+        if world.facts.bundles.iter().any(|unit| uuid_of(unit) == job.uuid) {
+            let code = Code::DUPLICATE_UNIT.number();
+            fault = fault.or(Some((End::Nonsense(code), "UUID: this unit is installed already")));
+        }
+    } else {
+        job.tag = format!("request-{}-{}", world.next_request, job.begun_s);
+    }
+    if let Some(said) = argument("ExecutionEnvRef").filter(|said| !said.is_empty()) {
+        job.slice = referenced(world, &said);
+        if job.slice.is_none() {
+            let code = Code::UNKNOWN_EXEC_ENV.number();
+            fault = fault.or(Some((End::Nonsense(code), "ExecutionEnvRef: there is no such environment")));
+        }
+    }
+    if is_busy(world, &job.tag) {
+        fault = fault.or(Some(busy()));
+    }
+    Ok(Order::Bundle(Box::new(job), fault))
+}
+
+fn busy() -> Fault {
+    (End::Nonsense(Code::INVALID_UNIT_STATE.number()), "another operation on this unit is under way")
+}
+
+/// What is done with the unit in a row.
+fn about(world: &World, rows: &[u32], what: What) -> Result<(Job, Option<Fault>), Code> {
+    let unit = rows.first().and_then(|row| world.bundle(*row)).ok_or(Code::OBJECT_DOES_NOT_EXIST)?;
+    let uuid = uuid_of(unit);
+    let under_way = is_busy(world, &uuid) || unit.state != State::Installed;
+    let job = Job {
+        service: Some(unit.name.clone()),
+        tag: uuid.clone(),
+        uuid,
+        url: unit.source.to_string(),
+        image: unit.image,
+        version: unit.version,
+        ..blank(world, what)
+    };
+    Ok((job, under_way.then(busy)))
+}
+
+pub(super) const OBJECTS: &[Object] = &[Object::table(
+    "Device.SoftwareModules.DeploymentUnit.{i}.",
+    &[&["UUID", "Version", "ExecutionEnvRef"], &["DUID"], &["Alias"]],
+    |world, _| world.tables.bundles.all(),
+    &[
+        read("UUID", T::String, |world, rows| unit(world, rows, uuid_of)),
+        read("DUID", T::String, |world, rows| unit(world, rows, |one| one.name.to_string())),
+        read("Alias", T::String, |_, rows| rows.first().map(|row| format!("cpe-{row}"))),
+        read("Name", T::String, |world, rows| unit(world, rows, |one| one.name.to_string())),
+        read("Status", T::String, |world, rows| {
+            unit(world, rows, |one| {
+                match one.state {
+                    State::Installed => "Installed",
+                    State::Updating => "Updating",
+                    State::Removing => "Uninstalling",
+                }
+                .to_owned()
+            })
+        }),
+        // A bundle has all that it needs in it.
+        read("Resolved", T::Boolean, |_, _| Some("true".to_owned())),
+        read("URL", T::String, |world, rows| unit(world, rows, |one| one.source.to_string())),
+        read("Description", T::String, |world, rows| unit(world, rows, |one| one.summary.to_string())),
+        read("Vendor", T::String, |world, rows| unit(world, rows, |one| one.provider.to_string())),
+        read("Version", T::String, |world, rows| unit(world, rows, |one| one.version.to_string())),
+        read("ExecutionUnitList", T::String, |world, rows| {
+            Some(execution_unit(world, &world.bundle(*rows.first()?)?.name))
+        }),
+        read("ExecutionEnvRef", T::String, |world, rows| {
+            Some(path(world, &world.bundle(*rows.first()?)?.provider))
+        }),
+        read("Installed", T::DateTime, |world, rows| unit(world, rows, |one| time(first(one.installed_s)))),
+        read("LastUpdate", T::DateTime, |world, rows| unit(world, rows, |one| time(last(one.installed_s)))),
+        // Of the image's sealed file, in KiB, and what it is.
+        read("X_SHG_DiskSpaceInUse", T::UnsignedInt, |world, rows| {
+            unit(world, rows, |one| (one.image_bytes / 1024).to_string())
+        }),
+        read("X_SHG_Image", T::HexBinary, |world, rows| {
+            unit(world, rows, |one| one.image.iter().map(|byte| format!("{byte:02x}")).collect())
+        }),
+    ],
+)
+.with(&[
+    Command {
+        name: "Update",
+        kind: CommandType::Async,
+        inputs: &["URL", "Username", "Password"],
+        outputs: &[],
+        order: |world, rows, argument| {
+            let (mut job, fault) = about(world, rows, What::Update)?;
+            let wrong = source(&mut job, argument)?;
+            Ok(Order::Bundle(Box::new(job), wrong.or(fault)))
+        },
+    },
+    Command {
+        name: "Uninstall",
+        kind: CommandType::Async,
+        inputs: &["RetainData"],
+        outputs: &[],
+        order: |world, rows, argument| {
+            let (mut job, fault) = about(world, rows, What::Uninstall)?;
+            let retain = argument("RetainData").map_or(Ok(false), |said| boolean(&said));
+            job.drop_data = !retain.map_err(|_| Code::INVALID_COMMAND_ARGUMENTS)?;
+            Ok(Order::Bundle(Box::new(job), fault))
+        },
+    },
+])];
+
+fn first([installed_s, _]: [u64; 2]) -> u64 {
+    installed_s
+}
+
+fn last([_, updated_s]: [u64; 2]) -> u64 {
+    updated_s
+}
+
+/// The service of a bundle in the tree; empty: the supervisor does not say it.
+pub(crate) fn execution_unit(world: &World, service: &str) -> String {
+    let row = world.tables.services.row(service);
+    row.map(|row| format!("Device.SoftwareModules.ExecutionUnit.{row}")).unwrap_or_default()
+}

@@ -1,0 +1,251 @@
+//! `Device.SoftwareModules.ExecEnvClass.{i}.`, `ExecEnv.{i}.`: a slice is an execution environment, and there is one class of them.
+//!
+//! `Allocated…` are a slice's ceilings; its floors, which the standard has no word for, are in `X_SHG_Guarantee.` (`guarantee.rs`).
+//!
+//! Not here: whether something fits (`supervisor`).
+
+use contract::Name;
+use contract::control::Promised;
+use contract::manifest::{Cpu, Memory};
+use contract::slice::{Part, Slice};
+use usp::Code;
+use usp::message::read::CommandType;
+use usp::message::read::ValueType as T;
+
+use super::software::{percent, permille_in_use};
+use super::{Argument, Command, Object, Order, count, moving, number, read};
+use crate::world::World;
+
+/// What a controller may say about a slice's size, beside its name.
+const SIZES: [&str; 7] = [
+    "AllocatedMemory",
+    "AllocatedCPUPercent",
+    "X_SHG_CPUCeiling",
+    "X_SHG_CPUFloor",
+    "X_SHG_MemoryFloor",
+    "X_SHG_UplinkFloor",
+    "X_SHG_DownlinkFloor",
+];
+
+fn promised(world: &World, rows: &[u32], get: fn(&Slice) -> String) -> Option<String> {
+    world.slice(*rows.first()?)?.rented.as_ref().map(get)
+}
+
+/// What the gateway has for all slices together: thousandths of a hardware thread, MiB, kbit/s up, kbit/s down.
+pub(super) fn capacity(world: &World) -> Option<&Promised> {
+    world.facts.promised.iter().find(|one| one.slice.is_none())
+}
+
+/// What a slice may have of the processor, in thousandths of a hardware thread; 0: it is not known.
+pub(super) fn permille(world: &World, slice: Option<&Name>) -> u64 {
+    let rented = world.facts.promised.iter().find(|one| one.slice.is_some() && one.slice.as_ref() == slice);
+    rented.and_then(|one| one.rented.as_ref()).map_or(0, |slice| u64::from(slice.cpu.ceiling_permille))
+}
+
+/// Where a slice is in the tree; empty: it is not.
+pub(super) fn path(world: &World, slice: &str) -> String {
+    world
+        .tables
+        .slices
+        .row(slice)
+        .map(|row| format!("Device.SoftwareModules.ExecEnv.{row}"))
+        .unwrap_or_default()
+}
+
+/// The slice that a reference leads to.
+pub(super) fn referenced(world: &World, reference: &str) -> Option<Name> {
+    let row = reference.trim_end_matches('.').strip_prefix("Device.SoftwareModules.ExecEnv.")?;
+    world.slice(row.parse().ok()?)?.slice.clone()
+}
+
+/// Memory that services of a slice have, in KiB.
+fn memory_in_use(world: &World, slice: &Slice) -> u64 {
+    let its = world.facts.compliance.iter().filter(|one| one.slice == slice.name);
+    let processes =
+        its.filter_map(|one| world.facts.processes.iter().find(|process| process.name == one.service));
+    processes.filter_map(|process| process.memory_bytes).sum::<u64>() / 1024
+}
+
+fn active(world: &World, rows: &[u32]) -> Option<String> {
+    let slice = world.slice(*rows.first()?)?.slice.clone();
+    let its = world.facts.compliance.iter().filter(|one| Some(&one.slice) == slice.as_ref());
+    let up = |name: &Name| {
+        let process = world.facts.processes.iter().find(|process| process.name == *name);
+        process.is_some_and(|process| process.state == contract::control::State::Up)
+    };
+    let rows = its.filter(|one| up(&one.service)).filter_map(|one| world.tables.services.row(&one.service));
+    let paths: Vec<String> = rows.map(|row| format!("Device.SoftwareModules.ExecutionUnit.{row}")).collect();
+    Some(paths.join(","))
+}
+
+/// Gives `slice` the sizes that were said. -1: what the gateway has.
+fn resize(world: &World, slice: &mut Slice, argument: Argument<'_>) -> Result<(), Code> {
+    let [all_permille, all_mib, ..] = capacity(world).map(|one| one.all).ok_or(Code::INTERNAL)?;
+    let said = |name: &str| match argument(name).as_deref() {
+        None | Some("-1") => Ok(None),
+        Some(text) => number::<u32>(text, 0, u32::MAX).map(Some).map_err(|_| Code::INVALID_COMMAND_ARGUMENTS),
+    };
+    let everything = |name: &str| argument(name).as_deref() == Some("-1");
+    if everything("AllocatedMemory") {
+        slice.memory.ceiling_mib = all_mib;
+    }
+    if everything("AllocatedCPUPercent") {
+        slice.cpu.ceiling_permille = all_permille;
+    }
+    let [memory_kib, percent, permille, floor_permille, floor_kib, uplink, downlink] = SIZES.map(said);
+    let set = |place: &mut u32, value: Option<u32>| {
+        if let Some(value) = value {
+            *place = value;
+        }
+    };
+    set(&mut slice.memory.ceiling_mib, memory_kib?.map(|kib| kib.div_ceil(1024)));
+    let of_all = |percent: u32| u64::from(percent).saturating_mul(u64::from(all_permille)) / 100;
+    set(
+        &mut slice.cpu.ceiling_permille,
+        percent?.map(|percent| u32::try_from(of_all(percent)).unwrap_or(u32::MAX)),
+    );
+    set(&mut slice.cpu.ceiling_permille, permille?);
+    set(&mut slice.cpu.floor_permille, floor_permille?);
+    set(&mut slice.memory.floor_mib, floor_kib?.map(|kib| kib.div_ceil(1024)));
+    set(&mut slice.uplink.floor_kbit_s, uplink?);
+    set(&mut slice.downlink.floor_kbit_s, downlink?);
+    if slice.fault().is_some() { Err(Code::INVALID_COMMAND_ARGUMENTS) } else { Ok(()) }
+}
+
+fn rent(world: &World, argument: Argument<'_>) -> Result<Order, Code> {
+    let name = argument("Name").unwrap_or_default();
+    let name = Name::new(&name).map_err(|_| Code::INVALID_COMMAND_ARGUMENTS)?;
+    if world.tables.slices.row(&name).is_some() {
+        return Err(Code::COMMAND_FAILURE);
+    }
+    // There is none above a slice.
+    if argument("ParentExecEnv").is_some_and(|parent| !parent.is_empty()) {
+        return Err(Code::UNKNOWN_EXEC_ENV);
+    }
+    let [permille, mib, ..] = capacity(world).map(|one| one.all).ok_or(Code::INTERNAL)?;
+    let mut slice = Slice {
+        name,
+        cpu: Cpu { floor_permille: 10, ceiling_permille: permille },
+        memory: Memory { floor_mib: 0, high_mib: 0, ceiling_mib: mib },
+        uplink: Part::default(),
+        downlink: Part::default(),
+    };
+    resize(world, &mut slice, argument)?;
+    Ok(Order::Rent(slice))
+}
+
+fn modify(world: &World, rows: &[u32], argument: Argument<'_>) -> Result<Order, Code> {
+    let rented = rows.first().and_then(|row| world.slice(*row)).and_then(|one| one.rented.clone());
+    let mut slice = rented.ok_or(Code::OBJECT_DOES_NOT_EXIST)?;
+    resize(world, &mut slice, argument)?;
+    // Source: TR-181, `ModifyConstraints()`: without force it is refused.
+    if u64::from(slice.memory.ceiling_mib).saturating_mul(1024) < memory_in_use(world, &slice) {
+        return Err(Code::COMMAND_FAILURE);
+    }
+    Ok(Order::Rent(slice))
+}
+
+pub(super) const OBJECTS: &[Object] = &[
+    Object::table(
+        "Device.SoftwareModules.ExecEnvClass.{i}.",
+        &[&["Name"], &["Alias"]],
+        |_, _| vec![1],
+        &[
+            read("Alias", T::String, |_, _| Some("cpe-1".to_owned())),
+            read("Name", T::String, |_, _| Some("slice".to_owned())),
+            read("Vendor", T::String, |_, _| Some("Service Hosting Gateway".to_owned())),
+            read("Version", T::String, |_, _| Some(env!("CARGO_PKG_VERSION").to_owned())),
+            read("CapabilityNumberOfEntries", T::UnsignedInt, |_, _| count(1)),
+        ],
+    )
+    .with(&[Command {
+        name: "AddExecEnv",
+        kind: CommandType::Async,
+        inputs: &[
+            "*Name",
+            "ParentExecEnv",
+            "AllocatedMemory",
+            "AllocatedCPUPercent",
+            "X_SHG_CPUCeiling",
+            "X_SHG_CPUFloor",
+            "X_SHG_MemoryFloor",
+            "X_SHG_UplinkFloor",
+            "X_SHG_DownlinkFloor",
+        ],
+        outputs: &["ExecEnvRef"],
+        order: |world, _, argument| rent(world, argument),
+    }]),
+    Object::table(
+        "Device.SoftwareModules.ExecEnvClass.{i}.Capability.{i}.",
+        &[&["Specification"]],
+        |_, _| vec![1],
+        &[
+            read("Specification", T::String, |_, _| Some("X_SHG_Bundle".to_owned())),
+            read("SpecificationVersion", T::String, |_, _| Some(contract::manifest::VERSION.to_string())),
+        ],
+    ),
+    Object::table(
+        "Device.SoftwareModules.ExecEnv.{i}.",
+        &[&["Name"], &["Alias"]],
+        |world, _| world.tables.slices.all(),
+        &[
+            read("Enable", T::Boolean, |_, _| Some("true".to_owned())),
+            read("Status", T::String, |_, _| Some("Up".to_owned())),
+            read("Alias", T::String, |_, rows| rows.first().map(|row| format!("cpe-{row}"))),
+            read("Name", T::String, |world, rows| promised(world, rows, |one| one.name.to_string())),
+            read("Type", T::String, |_, _| Some("slice".to_owned())),
+            // There are none.
+            read("CurrentRunLevel", T::Int, |_, _| Some("-1".to_owned())),
+            read("Vendor", T::String, |_, _| Some("Service Hosting Gateway".to_owned())),
+            read("Version", T::String, |_, _| Some(env!("CARGO_PKG_VERSION").to_owned())),
+            read("ParentExecEnv", T::String, |_, _| Some(String::new())),
+            read("ExecEnvClassRef", T::String, |_, _| {
+                Some("Device.SoftwareModules.ExecEnvClass.1".to_owned())
+            }),
+            // KiB.
+            read("AllocatedMemory", T::Int, |world, rows| {
+                promised(world, rows, |one| {
+                    u64::from(one.memory.ceiling_mib).saturating_mul(1024).to_string()
+                })
+            }),
+            moving("AvailableMemory", T::Int, |world, rows| {
+                let slice = world.slice(*rows.first()?)?.rented.as_ref()?;
+                let all = u64::from(slice.memory.ceiling_mib).saturating_mul(1024);
+                Some(all.saturating_sub(memory_in_use(world, slice)).to_string())
+            }),
+            // Of what the gateway has for all slices.
+            read("AllocatedCPUPercent", T::Int, |world, rows| {
+                let slice = world.slice(*rows.first()?)?.rented.as_ref()?;
+                let [all, ..] = capacity(world)?.all;
+                Some(percent(u64::from(slice.cpu.ceiling_permille), u64::from(all)))
+            }),
+            moving("AvailableCPUPercent", T::Int, |world, rows| {
+                let slice = world.slice(*rows.first()?)?.rented.as_ref()?;
+                let [all, ..] = capacity(world)?.all;
+                let its = world.facts.compliance.iter().filter(|one| one.slice == slice.name);
+                let used: u64 = its.map(permille_in_use).sum();
+                Some(percent(u64::from(slice.cpu.ceiling_permille).saturating_sub(used), u64::from(all)))
+            }),
+            read("ActiveExecutionUnits", T::String, active),
+        ],
+    )
+    .with(&[
+        Command {
+            name: "ModifyConstraints",
+            kind: CommandType::Async,
+            inputs: &SIZES,
+            outputs: &[],
+            order: modify,
+        },
+        Command {
+            name: "Remove",
+            kind: CommandType::Async,
+            inputs: &[],
+            outputs: &[],
+            order: |world, rows, _| {
+                let slice = rows.first().and_then(|row| world.slice(*row)).and_then(|one| one.slice.clone());
+                slice.map(Order::Release).ok_or(Code::OBJECT_DOES_NOT_EXIST)
+            },
+        },
+    ]),
+];

@@ -1,0 +1,118 @@
+//! Orders to other rooms, and the ends of commands that took their time.
+//!
+//! Not here: operations on bundles (`jobs.rs`).
+
+use contract::control::State;
+use log::warn;
+use usp::Code;
+
+use super::Room;
+use crate::model::{Order, environment_path};
+use crate::settings::Settings;
+use crate::world::Request;
+
+/// How a command has ended: what it says, or why it is not done.
+pub(super) type Ended = Result<Vec<(&'static str, String)>, (Code, String)>;
+
+impl Room {
+    /// Orders that have to be carried out before a controller hears that they are.
+    pub(super) fn give_first(&mut self, first: (Vec<Order>, Settings), now_ms: u64) -> Result<(), String> {
+        let (orders, before) = first;
+        let mut done = orders.iter().map(|order| self.rooms.give(order, now_ms));
+        let outcome = done.find(Result::is_err).unwrap_or(Ok(()));
+        if outcome.is_err() {
+            self.world.settings = before;
+        }
+        outcome
+    }
+
+    pub(super) fn give(&mut self, request: Option<u32>, order: Order, now_ms: u64) {
+        if let (Some(row), Order::Bundle(_, fault)) = (request, &order) {
+            if let Some((end, words)) = fault {
+                self.end_job(row, *end, (*words).to_owned(), now_ms);
+            }
+            return;
+        }
+        let outcome = self.rooms.give(&order, now_ms);
+        let Some(row) = request else {
+            if let Err(reason) = outcome {
+                warn!("an order was not taken: {reason}");
+            }
+            return;
+        };
+        if let Err(reason) = outcome {
+            self.end(row, Err((Code::COMMAND_FAILURE, reason)), now_ms);
+            return;
+        }
+        if let Some(request) = self.world.request_mut(row) {
+            request.begun = true;
+        }
+        // It may be there already.
+        self.asked_ms = 0;
+        self.refresh(now_ms);
+        match order {
+            Order::Rent(slice) => {
+                let outputs = vec![("ExecEnvRef", environment_path(&self.world, &slice.name))];
+                self.end(row, Ok(outputs), now_ms);
+            }
+            Order::Release(_) => self.end(row, Ok(Vec::new()), now_ms),
+            Order::Reboot
+            | Order::Start(_)
+            | Order::Stop(_)
+            | Order::Restart(_)
+            | Order::Cancel(_)
+            | Order::Bundle(..)
+            | Order::Autostart(..) => {}
+        }
+    }
+
+    /// A controller takes a command back.
+    pub(super) fn cancel(&mut self, row: u32, now_ms: u64) {
+        if self.world.request(row).is_some_and(|request| request.job.is_some()) {
+            self.cancel_job(row, now_ms);
+        } else {
+            self.end(row, Err((Code::COMMAND_CANCELED, "canceled by a controller".to_owned())), now_ms);
+        }
+    }
+
+    /// A command that took its time has ended.
+    pub(super) fn end(&mut self, row: u32, end: Ended, now_ms: u64) {
+        let Some(place) = self.world.requests.iter().position(|request| request.row == row) else { return };
+        let request = self.world.requests.remove(place);
+        self.stale = true;
+        let end = end.as_ref().map(Vec::as_slice).map_err(Clone::clone);
+        self.news.complete(&self.world, (&request.command, &request.key), end, (true, now_ms));
+    }
+
+    pub(super) fn finish_requests(&mut self, now_ms: u64) {
+        let all = self.world.requests.iter().filter(|request| request.job.is_none());
+        let ended: Vec<(u32, Ended)> =
+            all.filter_map(|one| Some((one.row, self.ended(one, now_ms)?))).collect();
+        for (row, end) in ended {
+            self.end(row, end, now_ms);
+        }
+    }
+
+    /// Whether a command has ended, and how.
+    fn ended(&self, request: &Request, now_ms: u64) -> Option<Ended> {
+        let fail = |words: String| Some(Err((Code::COMMAND_FAILURE, words)));
+        let Some((name, wanted)) = request.unit.as_ref().filter(|_| request.begun) else {
+            // It was cut off before it was given, or before its end was told.
+            return (now_ms >= request.until_ms)
+                .then(|| Err((Code::COMMAND_FAILURE, "it was interrupted".to_owned())));
+        };
+        let process = self.world.facts.processes.iter().find(|process| process.name == *name);
+        match (process.map(|process| process.state), wanted) {
+            (Some(State::Up), true) | (Some(State::Down), false) => Some(Ok(Vec::new())),
+            (Some(State::Failed), true) => {
+                let reason = process.map(|process| process.reason.to_string()).unwrap_or_default();
+                fail(format!("{name}: {reason}"))
+            }
+            // Before the first answer nothing is known.
+            (None, _) if self.world.facts.processes.is_empty() && now_ms < request.until_ms => None,
+            (None, _) => fail(format!("{name}: it is not there any more")),
+            (Some(_), _) if now_ms >= request.until_ms => fail(format!("{name}: not within a minute")),
+            (Some(_), _) => None,
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! A supervisor and an `identity` that a test plays: one service, `hello`, in the slice `demo`, and what bundles bring.
+//!
+//! In:  what the daemon asks. Out: what they would answer, in their order.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use contract::Name;
+use contract::control::{Answer, Ask, Kind, Process, Promised, State};
+use contract::identify;
+use contract::layer::Layers;
+use contract::manifest::{Cpu, Memory};
+use contract::sla::{Breach, Compliance, Event, What, Window};
+use contract::slice::{Part, Slice};
+use contract::wires::{CONTROL, IDENTIFY, Wire};
+use wire::{Connection, Listener, Received};
+
+use super::ENDPOINT;
+
+/// What there is for slices.
+const CAPACITY: [u32; 4] = [1600, 512, 10_000, 50_000];
+
+/// A wire that a test serves.
+pub(crate) fn listener(wire: Wire) -> Listener {
+    let wire = Wire { clients: &[0], ..wire };
+    let _ = std::fs::remove_file(wire.path);
+    Listener::new(wire, sys::seqpacket::listen(Path::new(wire.path)).unwrap())
+}
+
+/// A name.
+pub(crate) fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+/// A service that runs.
+pub(crate) fn process(service: &str) -> Process {
+    Process {
+        name: name(service),
+        kind: Kind::Tenant,
+        state: State::Up,
+        pid: Some(77),
+        since_ms: 5_000,
+        ready_ms: Some(5_100),
+        restarts: 0,
+        exit: None,
+        memory_bytes: Some(1 << 20),
+        address: None,
+        layers: Layers::all(),
+        reason: "".into(),
+        autostart: true,
+    }
+}
+
+fn slice(slice: &str) -> Slice {
+    Slice {
+        name: name(slice),
+        cpu: Cpu { floor_permille: 100, ceiling_permille: 800 },
+        memory: Memory { floor_mib: 32, high_mib: 0, ceiling_mib: 128 },
+        uplink: Part { floor_kbit_s: 1_000 },
+        downlink: Part { floor_kbit_s: 2_000 },
+    }
+}
+
+/// A supervisor with one service, `hello`, and an `identity`.
+#[derive(Clone)]
+pub(crate) struct House {
+    pub(crate) hello: Arc<Mutex<Process>>,
+    pub(crate) orders: Arc<Mutex<Vec<Ask>>>,
+    /// Services of bundles.
+    pub(crate) more: Arc<Mutex<Vec<Process>>>,
+    pub(crate) slices: Arc<Mutex<Vec<Slice>>>,
+    breaches: Arc<Mutex<Vec<Event>>>,
+}
+
+/// Who is told something by itself.
+#[derive(Default)]
+struct Told {
+    followers: Vec<Connection>,
+    watchers: Vec<Connection>,
+    processes: Vec<Process>,
+    breaches: usize,
+}
+
+impl House {
+    /// Serves both wires.
+    pub(crate) fn begin() -> Self {
+        let house = Self {
+            hello: Arc::new(Mutex::new(process("hello"))),
+            orders: Arc::default(),
+            more: Arc::default(),
+            slices: Arc::new(Mutex::new(vec![slice("demo")])),
+            breaches: Arc::default(),
+        };
+        let (control, identify) = (listener(CONTROL), listener(IDENTIFY));
+        let served = house.clone();
+        std::thread::spawn(move || served.serve(&control, &identify));
+        house
+    }
+
+    fn processes(&self) -> Vec<Process> {
+        let mut all = vec![self.hello.lock().unwrap().clone()];
+        all.extend(self.more.lock().unwrap().iter().cloned());
+        all
+    }
+
+    fn serve(&self, control: &Listener, identity: &Listener) {
+        let (mut askers, mut others): (Vec<Connection>, Vec<Connection>) = (Vec::new(), Vec::new());
+        let mut told = Told { processes: self.processes(), ..Told::default() };
+        loop {
+            askers.extend(control.accept());
+            others.extend(identity.accept());
+            for client in std::mem::take(&mut askers) {
+                match client.receive::<Ask>() {
+                    Received::Message(Ask::Follow, _) if client.send(&Answer::Done, &[]).is_ok() => {
+                        told.followers.push(client);
+                    }
+                    Received::Message(Ask::Watch, _) => {
+                        let last = self.breaches.lock().unwrap();
+                        let sent = last.iter().map(|event| client.send(&Answer::Event(event.clone()), &[]));
+                        if sent.filter(Result::is_ok).count() == last.len() {
+                            told.watchers.push(client);
+                        }
+                    }
+                    Received::Message(ask, _) if self.answer(&client, ask.clone()) => askers.push(client),
+                    Received::Nothing => askers.push(client),
+                    Received::Message(..) | Received::Gone => {}
+                }
+            }
+            self.tell(&mut told);
+            others.retain(|client| match client.receive::<identify::Ask>() {
+                Received::Message(_, _) => {
+                    let who = identify::Who {
+                        endpoint: ENDPOINT.into(),
+                        kept: true,
+                        reason: "".into(),
+                        public_key: heapless::Vec::new(),
+                        certificate: heapless::Vec::new(),
+                    };
+                    client.send(&identify::Answer::Who(who), &[]).is_ok()
+                }
+                Received::Nothing => true,
+                Received::Gone => false,
+            });
+            std::thread::sleep(Duration::from_millis(1)); // a step of a wait with a limit: the test ends and takes us along
+        }
+    }
+
+    fn tell(&self, told: &mut Told) {
+        let now = self.processes();
+        let before = std::mem::replace(&mut told.processes, now.clone());
+        let mut rows: Vec<Answer> =
+            now.iter().filter(|one| !before.contains(one)).cloned().map(Answer::Process).collect();
+        let there = |one: &&Process| !now.iter().any(|other| other.name == one.name);
+        rows.extend(before.iter().filter(there).map(|one| Answer::Gone(one.name.clone())));
+        for row in &rows {
+            told.followers.retain(|client| client.send(row, &[]).is_ok());
+        }
+        let breaches = self.breaches.lock().unwrap();
+        for event in breaches.iter().skip(told.breaches) {
+            told.watchers.retain(|client| client.send(&Answer::Event(event.clone()), &[]).is_ok());
+        }
+        told.breaches = breaches.len();
+    }
+
+    fn answer(&self, client: &Connection, ask: Ask) -> bool {
+        let (named, state) = match &ask {
+            Ask::Stop(name) => (Some(name), State::Ending),
+            Ask::Start(name) => (Some(name), State::Starting),
+            Ask::Restart(name) => (Some(name), State::Returning),
+            Ask::Status
+            | Ask::Follow
+            | Ask::Facts
+            | Ask::Log { .. }
+            | Ask::Verify(_)
+            | Ask::Slices
+            | Ask::Rent(_)
+            | Ask::Release(_)
+            | Ask::Compliance
+            | Ask::Events
+            | Ask::Watch
+            | Ask::Reboot
+            | Ask::PowerOff => (None, State::Up),
+        };
+        let (rows, refused) = self.say(&ask);
+        let last = refused.unwrap_or(Answer::Done);
+        for row in rows {
+            let _ = client.send(&row, &[]);
+        }
+        if let Some(named) = named {
+            let mut hello = self.hello.lock().unwrap();
+            if hello.name == *named {
+                hello.state = state;
+            } else {
+                let mut more = self.more.lock().unwrap();
+                more.iter_mut().filter(|one| one.name == *named).for_each(|one| one.state = state);
+            }
+        }
+        if !matches!(ask, Ask::Status | Ask::Slices | Ask::Compliance) {
+            self.orders.lock().unwrap().push(ask);
+        }
+        client.send(&last, &[]).is_ok()
+    }
+
+    /// Rows for who asks; and a refusal.
+    fn say(&self, ask: &Ask) -> (Vec<Answer>, Option<Answer>) {
+        let mut refused = None;
+        let rows = match ask {
+            Ask::Status => self.processes().into_iter().map(Answer::Process).collect(),
+            Ask::Slices => self.promised().into_iter().map(Answer::Promised).collect(),
+            Ask::Compliance => self.compliance().into_iter().map(Answer::Compliance).collect(),
+            Ask::Rent(slice) if slice.cpu.floor_permille > CAPACITY[0] => {
+                let words = format!("slice {} does not fit: the gateway is short of cpu", slice.name);
+                refused = Some(Answer::Refused(words.as_str().into()));
+                Vec::new()
+            }
+            Ask::Rent(slice) => {
+                let mut slices = self.slices.lock().unwrap();
+                slices.retain(|one| one.name != slice.name);
+                slices.push(slice.clone());
+                Vec::new()
+            }
+            Ask::Release(slice) if slice.as_str() == "demo" => {
+                refused = Some(Answer::Refused("slice demo: hello is in it".into()));
+                Vec::new()
+            }
+            Ask::Release(slice) => {
+                self.slices.lock().unwrap().retain(|one| one.name != *slice);
+                Vec::new()
+            }
+            Ask::Follow
+            | Ask::Facts
+            | Ask::Log { .. }
+            | Ask::Verify(_)
+            | Ask::Start(_)
+            | Ask::Stop(_)
+            | Ask::Restart(_)
+            | Ask::Events
+            | Ask::Watch
+            | Ask::Reboot
+            | Ask::PowerOff => Vec::new(),
+        };
+        (rows, refused)
+    }
+
+    fn promised(&self) -> Vec<Promised> {
+        let slices = self.slices.lock().unwrap();
+        let floors = |one: &Slice| {
+            [one.cpu.floor_permille, one.memory.floor_mib, one.uplink.floor_kbit_s, one.downlink.floor_kbit_s]
+        };
+        let mut sum = [0; 4];
+        for one in slices.iter() {
+            sum.iter_mut().zip(floors(one)).for_each(|(sum, more)| *sum += more);
+        }
+        let gateway = Promised { slice: None, all: CAPACITY, promised: sum, rented: None };
+        let rows = slices.iter().map(|one| Promised {
+            slice: Some(one.name.clone()),
+            all: floors(one),
+            promised: [50, 8, 0, 0],
+            rented: Some(one.clone()),
+        });
+        std::iter::once(gateway).chain(rows).collect()
+    }
+
+    fn compliance(&self) -> Vec<Compliance> {
+        let window = Window {
+            span_ms: 60_000,
+            wanted_ms: 60_000,
+            up_ms: 59_000,
+            cpu_us: 6_000_000,
+            ..Window::default()
+        };
+        let row = |process: Process| Compliance {
+            service: process.name,
+            slice: name("demo"),
+            promised: [50, 8, 100, 200],
+            ceilings: [400, 16, 5_000, 0],
+            windows: [window; 3],
+            breaches: 0,
+            last: None,
+        };
+        self.processes().into_iter().map(row).collect()
+    }
+
+    /// The service is in another state from now on.
+    pub(crate) fn becomes(&self, state: State) {
+        self.hello.lock().unwrap().state = state;
+    }
+
+    /// A promise to `hello` was not kept.
+    pub(crate) fn breaks(&self, breach: Breach) {
+        let mut breaches = self.breaches.lock().unwrap();
+        let number = u64::try_from(breaches.len()).unwrap() + 1;
+        breaches.push(Event { number, at_ms: breach.at_ms, who: name("hello"), what: What::Breach(breach) });
+    }
+}
