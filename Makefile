@@ -11,7 +11,7 @@ TARGET := i686-unknown-linux-musl
 FIRMWARE := init supervisor storage network lease names multicast time identity voice agent ctl reaper hello
 # What only tests put into a root: a supervisor with tenants for rehearsals, two of these tenants, an init with a fault, a door that knows
 # more, and the bare one that boots are compared with.
-REHEARSAL := -p supervisor -p init -p chatter -p hostile -p porter -p lab --features supervisor/rehearsal,init/rehearsal \
+REHEARSAL := -p supervisor -p init -p chatter -p hostile -p porter --features supervisor/rehearsal,init/rehearsal \
 	--bin rehearsal --bin panic --bin chatter --bin hostile --bin porter --bin bare
 CROSS = $(HOST) . '$(CACHE)/firmware.env' && cargo build --locked --profile firmware --target $(TARGET) --target-dir target/firmware
 LAB := cargo run --locked -p lab --

@@ -44,6 +44,7 @@
 
 pub mod command;
 
+pub mod controller;
 pub mod guest;
 pub mod operator;
 pub mod provider;

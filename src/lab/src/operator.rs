@@ -28,7 +28,7 @@ const REGISTRY_PORT: u16 = 5000;
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// The controller's endpoint id, and the topics on both sides.
 pub const CONTROLLER: &str = "self::desk";
-const TOPICS: (&str, &str) = ("/usp/controller", "/usp/agent");
+pub(crate) const TOPICS: (&str, &str) = ("/usp/controller", "/usp/agent");
 /// Whose keys: the operator's, and the provider's of the first service.
 const KEYS: [&str; 2] = ["root", "demo"];
 
@@ -39,6 +39,19 @@ pub struct Operator {
     broker_port: u16,
     registry_port: u16,
     _programs: [Bound; 2],
+}
+
+/// A release of a service: one program at the top of its root.
+#[derive(Debug, Clone, Copy)]
+pub struct Release<'r> {
+    /// The service's name, and the repository's.
+    pub name: &'r str,
+    /// Its number, and its tag.
+    pub version: u64,
+    /// Its manifest.
+    pub manifest: &'r str,
+    /// Its program.
+    pub program: &'r Path,
 }
 
 impl Operator {
@@ -66,6 +79,12 @@ impl Operator {
             begin(&folder, ("docker-registry", &["serve"]), ("registry.yml", &registry), registry_port)?,
         ];
         Ok(Self { folder, broker_port, registry_port, _programs: programs })
+    }
+
+    /// The broker's port.
+    #[must_use]
+    pub fn broker_port(&self) -> u16 {
+        self.broker_port
     }
 
     /// A file of its folder.
@@ -98,63 +117,67 @@ impl Operator {
         ])
     }
 
-    /// Makes a bundle of the firmware's `hello`, signs it and puts it into the registry, unless that was done: where it is, for a gateway
-    /// that sees this desk at `address`.
+    /// Makes a release of the firmware's `hello`, unless that was done: where it is, for a gateway that sees this desk at `address`.
     ///
     /// # Errors
-    /// [`Error::Missing`]: the firmware is not built. [`Error::Tool`]: `shg`'s words.
+    /// As [`Operator::publish`].
     pub fn deliver(&self, address: &str) -> Result<String, Error> {
-        let program = house::firmware().join("hello");
-        let bytes = fs::read(&program).map_err(|_| Error::Missing {
-            what: program.display().to_string(),
-            remedy: "make firmware builds it".to_owned(),
-        })?;
-        let manifest = house::top().join("src/services/hello/manifest.toml");
+        let (program, manifest) =
+            (house::firmware().join("hello"), house::top().join("src/services/hello/manifest.toml"));
+        let manifest = fs::read_to_string(&manifest).map_err(Error::path(&manifest))?;
         // A release is what its bytes are; its number is the time at which they were first seen.
-        let said = fs::read_to_string(self.file("release")).unwrap_or_default();
-        let last = said.trim().parse::<u64>().ok();
-        let files = self.file("files");
-        let known = last.filter(|version| {
-            let same = |path: &Path, bytes: &[u8]| fs::read(path).is_ok_and(|had| had == bytes);
-            let text = fs::read(&manifest).unwrap_or_default();
-            same(&files.join("hello"), &bytes)
-                && same(&self.file("service.toml"), &text)
-                && self.file(&format!("hello-{version}")).exists()
+        let number = self.file("release");
+        let last = fs::read_to_string(&number).ok().and_then(|said| said.trim().parse::<u64>().ok());
+        let release = |version| Release { name: "hello", version, manifest: &manifest, program: &program };
+        let known = last.filter(|version| self.is_made(release(*version)));
+        let version = known.unwrap_or_else(|| {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+            now.max(last.unwrap_or(0) + 1)
         });
-        let version = match known {
-            Some(version) => version,
-            None => self.release(last.unwrap_or(0), &program, &manifest)?,
-        };
-        let name = format!("demo/hello:{version}");
-        let bundle = self.file(&format!("hello-{version}")).display().to_string();
-        shg(&[
-            "bundle",
-            "push",
-            &bundle,
-            &format!("127.0.0.1:{}/{name}", self.registry_port),
-            "--plain-http",
-        ])?;
-        Ok(format!("http://{address}:{}/{name}", self.registry_port))
+        let source = self.publish(release(version), address)?;
+        fs::write(&number, version.to_string()).map_err(Error::path(&number))?;
+        Ok(source)
     }
 
-    fn release(&self, last: u64, program: &Path, manifest: &Path) -> Result<u64, Error> {
-        let files = self.file("files");
-        house::make_folder(&files)?;
-        for (from, to) in [(program, files.join("hello")), (manifest, self.file("service.toml"))] {
-            fs::copy(from, &to).map_err(Error::path(from))?;
+    /// Makes a bundle with one program at its top, signed by `demo`, unless it is there, and puts it into the registry: where it is, for a
+    /// gateway that sees this desk at `address`.
+    ///
+    /// # Errors
+    /// [`Error::Missing`]: the program is not built. [`Error::Tool`]: `shg`'s words.
+    pub fn publish(&self, release: Release<'_>, address: &str) -> Result<String, Error> {
+        let Release { name, version, manifest, program } = release;
+        let path = |what: &str| self.release_file(release, what).display().to_string();
+        if !self.is_made(release) {
+            let files = self.release_file(release, "files");
+            house::make_folder(&files)?;
+            let file = program.file_name().unwrap_or_default();
+            fs::copy(program, files.join(file)).map_err(|_| Error::Missing {
+                what: program.display().to_string(),
+                remedy: "make firmware rehearsal builds it".to_owned(),
+            })?;
+            let text = self.release_file(release, "service.toml");
+            fs::write(&text, manifest).map_err(Error::path(&text))?;
+            let (manifest, number, bundle) = (path("service.toml"), version.to_string(), path("bundle"));
+            let words = ["bundle", "build", &path("files"), "--manifest", &manifest, "--version", &number];
+            shg(&[&words[..], &["--output", &bundle]].concat())?;
+            shg(&["bundle", "sign", &bundle, "--key", &self.file("demo.secret").display().to_string()])?;
         }
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let number = now.max(last + 1);
-        let (version, bundle) =
-            (number.to_string(), self.file(&format!("hello-{number}")).display().to_string());
-        let path = |name: &str| self.file(name).display().to_string();
-        let (files, manifest, key) = (path("files"), path("service.toml"), path("demo.secret"));
-        let words = ["bundle", "build", &files, "--manifest", &manifest, "--version", &version];
-        shg(&[&words[..], &["--output", &bundle]].concat())?;
-        shg(&["bundle", "sign", &bundle, "--key", &key])?;
-        let release = self.file("release");
-        fs::write(&release, version).map_err(Error::path(&release))?;
-        Ok(number)
+        let (port, place) = (self.registry_port, format!("demo/{name}:{version}"));
+        shg(&["bundle", "push", &path("bundle"), &format!("127.0.0.1:{port}/{place}"), "--plain-http"])?;
+        Ok(format!("http://{address}:{port}/{place}"))
+    }
+
+    fn release_file(&self, Release { name, version, .. }: Release<'_>, what: &str) -> PathBuf {
+        self.folder.join("releases").join(format!("{name}-{version}")).join(what)
+    }
+
+    /// Is this what was made under that number?
+    fn is_made(&self, release: Release<'_>) -> bool {
+        let file = |what: &str| self.release_file(release, what);
+        let had = file("files").join(release.program.file_name().unwrap_or_default());
+        let same = fs::read(had).is_ok_and(|bytes| fs::read(release.program).is_ok_and(|is| is == bytes));
+        let text = fs::read_to_string(file("service.toml")).unwrap_or_default();
+        file("bundle").exists() && text == release.manifest && same
     }
 }
 
@@ -237,7 +260,7 @@ mod tests {
         )
         .unwrap();
         // Another program is another release.
-        std::fs::write(again.file("files/hello"), "other").unwrap();
-        assert_ne!(again.deliver(DESK).unwrap(), first);
+        std::fs::write(folder.join(format!("releases/hello-{version}/files/hello")), "other").unwrap();
+        assert_ne!(tag(&again.deliver(DESK).unwrap()), tag(&first));
     }
 }
