@@ -5,8 +5,8 @@
 use std::io::Write;
 
 use crate::{
-    Error, calls, clock, gateway, identity, leases, machine, multicast, names, network, processes, sla,
-    slices, verify,
+    Error, calls, clock, gateway, identity, leases, machine, multicast, names, network, packages, processes,
+    sla, slices, verify,
 };
 
 /// Whom a command writes to.
@@ -76,6 +76,49 @@ const COMMANDS: &[Command] = &[
         arguments: "[--json]",
         about: "Show the last events: states of processes, promises that were not kept",
         run: sla::events,
+    },
+    Command {
+        name: "packages",
+        arguments: "[--json]",
+        about: "Show the services whose bundles are installed",
+        run: packages::packages,
+    },
+    Command {
+        name: "install",
+        arguments: "SOURCE [--tag TAG] [--slice SLICE] [--json]",
+        about: "Fetch a bundle, check it and install it: HOST[:PORT]/NAME:TAG, or …@sha256:DIGEST; a registry that asks who we are \
+                gets SHG_REGISTRY_USER and SHG_REGISTRY_PASSWORD",
+        run: packages::install,
+    },
+    Command {
+        name: "update",
+        arguments: "NAME SOURCE [--tag TAG] [--json]",
+        about: "Put a newer bundle in the place of a service's",
+        run: packages::update,
+    },
+    Command {
+        name: "remove",
+        arguments: "NAME [--drop-data]",
+        about: "Stop a service and take its bundle away, and what it has kept",
+        run: packages::remove,
+    },
+    Command {
+        name: "cancel",
+        arguments: "[TAG]",
+        about: "Give up the installation or update with this tag; what was fetched goes on next time",
+        run: packages::cancel,
+    },
+    Command {
+        name: "autostart",
+        arguments: "NAME on|off",
+        about: "Start a service by itself at boot, or not",
+        run: packages::autostart,
+    },
+    Command {
+        name: "keyring",
+        arguments: "FILE",
+        about: "Take a newer list of keys, which says whose bundles count",
+        run: packages::keyring,
     },
     Command {
         name: "network",
@@ -166,9 +209,12 @@ pub(crate) struct Words<'w> {
     words: Vec<&'w str>,
     /// `--json` was among them.
     pub(crate) json: bool,
-    /// What stood behind `--confirm`.
-    confirm: Option<&'w str>,
+    /// Options, and what stood behind those that take a word.
+    options: Vec<(&'w str, &'w str)>,
 }
+
+/// Options behind which a word stands.
+const WITH_A_WORD: [&str; 3] = ["--confirm", "--tag", "--slice"];
 
 impl Words<'_> {
     /// There are none but options.
@@ -183,7 +229,12 @@ impl Words<'_> {
 
     /// The seconds behind `--confirm`; without it none.
     pub(crate) fn confirm_s(&self) -> Result<u32, Error> {
-        self.confirm.map_or(Ok(0), |word| word.parse().map_err(|_| self.wrong()))
+        self.option("--confirm").map_or(Ok(0), |word| word.parse().map_err(|_| self.wrong()))
+    }
+
+    /// What stands behind `option`, if it was said; of one that takes no word: nothing.
+    pub(crate) fn option(&self, option: &str) -> Option<&str> {
+        self.options.iter().find(|(name, _)| *name == option).map(|(_, word)| *word)
     }
 
     /// There is one, and it is a process's name.
@@ -226,26 +277,22 @@ pub fn run(words: &[String], out: Out<'_>) -> Result<(), Error> {
         )));
     };
     let usage = format!("ctl {} {}", command.name, command.arguments).trim_end().to_owned();
-    let (mut options, mut plain, mut confirm) = (Vec::new(), Vec::new(), None);
+    let (mut options, mut plain) = (Vec::new(), Vec::new());
     let mut rest = rest.iter().map(String::as_str);
     while let Some(word) = rest.next() {
-        match word {
-            "--confirm" if command.arguments.contains(word) => {
-                confirm = Some(rest.next().ok_or_else(|| Error::Usage(usage.clone()))?);
-            }
-            option if option.starts_with('-') => options.push(option),
-            word => plain.push(word),
+        if ["-h", "--help"].contains(&word) {
+            return Ok(writeln!(out, "{usage}\n{}", command.about)?);
         }
+        if !word.starts_with('-') {
+            plain.push(word);
+            continue;
+        }
+        let known = command.arguments.split([' ', '[', ']']).any(|known| known == word);
+        let behind = if WITH_A_WORD.contains(&word) { rest.next() } else { Some("") };
+        options.push((word, behind.filter(|_| known).ok_or_else(|| Error::Usage(usage.clone()))?));
     }
-    if options.iter().any(|option| ["-h", "--help"].contains(option)) {
-        return Ok(writeln!(out, "{usage}\n{}", command.about)?);
-    }
-    let takes_json = command.arguments.contains("--json");
-    let json = options.contains(&"--json");
-    if options.iter().any(|option| *option != "--json") || (json && !takes_json) {
-        return Err(Error::Usage(usage));
-    }
-    (command.run)(&Words { usage, words: plain, json, confirm }, out)
+    let json = options.iter().any(|(option, _)| *option == "--json");
+    (command.run)(&Words { usage, words: plain, json, options }, out)
 }
 
 fn help(out: Out<'_>) -> Result<(), Error> {
@@ -295,6 +342,14 @@ mod tests {
             (&["network", "apply", "a", "--confirm"], "ctl network [apply FILE"),
             (&["network", "apply", "a", "--confirm", "soon"], "ctl network [apply FILE"),
             (&["network", "confirm", "--confirm", "7"], "ctl network [apply FILE"),
+            (&["install"], "ctl install SOURCE"),
+            (&["install", "a/b", "--tag"], "ctl install SOURCE"),
+            (&["install", "a/b", "--slice", "Upper"], "ctl install SOURCE"),
+            (&["update", "hello"], "ctl update NAME SOURCE"),
+            (&["update", "hello", "a/b", "--slice", "x"], "ctl update NAME SOURCE"),
+            (&["remove", "hello", "--drop"], "ctl remove NAME"),
+            (&["autostart", "hello", "maybe"], "ctl autostart NAME on|off"),
+            (&["keyring"], "ctl keyring FILE"),
         ];
         for (words, wanted) in table {
             let (text, code) = said(words);

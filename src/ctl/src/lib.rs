@@ -19,6 +19,7 @@ mod machine;
 mod multicast;
 mod names;
 mod network;
+mod packages;
 mod processes;
 mod six;
 mod sla;

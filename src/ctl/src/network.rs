@@ -36,7 +36,7 @@ pub(crate) fn network(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
 /// Gives an order, with a file's text where it needs one, and says what still differs.
 fn order(ask: &show::Ask, path: Option<&str>, words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
     let failed = |error| Error::Wire(SHOW.server, error);
-    let text = path.map(sealed).transpose()?;
+    let text = path.map(|path| sealed(path, WANTED_BYTES)).transpose()?;
     let client = dial(SHOW)?;
     let along: Vec<_> = text.iter().map(AsFd::as_fd).collect();
     client.send(ask, &along).map_err(failed)?;
@@ -68,18 +68,18 @@ fn order(ask: &show::Ask, path: Option<&str>, words: &Words<'_>, out: Out<'_>) -
     Ok(writeln!(out, "{done}")?)
 }
 
-/// The text in a file, in a memory file that nobody can change any more.
-fn sealed(path: &str) -> Result<OwnedFd, Error> {
+/// The bytes of a file, at most so many, in a memory file that nobody can change any more.
+pub(crate) fn sealed(path: &str, bytes_max: usize) -> Result<OwnedFd, Error> {
     let unread = |error| Error::Refused(format!("{path}: {error}"));
-    let limit = u64::try_from(WANTED_BYTES).unwrap_or(u64::MAX);
+    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX);
     let mut bytes = Vec::new();
     let file = fs::File::open(path).map_err(unread)?;
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(unread)?;
-    if bytes.len() > WANTED_BYTES {
-        return Err(Error::Refused(format!("{path}: more than {WANTED_BYTES} bytes")));
+    if bytes.len() > bytes_max {
+        return Err(Error::Refused(format!("{path}: more than {bytes_max} bytes")));
     }
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-    let memory = memfd_create(c"network.toml", flags).map_err(|errno| unread(errno.into()))?;
+    let memory = memfd_create(c"order", flags).map_err(|errno| unread(errno.into()))?;
     let mut memory = fs::File::from(memory);
     memory.write_all(&bytes).map_err(unread)?;
     let seals =
