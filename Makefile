@@ -8,7 +8,7 @@ endif
 SETUP := src/lab/setup
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/shg
 TARGET := i686-unknown-linux-musl
-FIRMWARE := init supervisor storage network lease names multicast time identity voice agent ctl reaper hello
+FIRMWARE := init supervisor storage network lease names multicast time identity voice agent package ctl reaper hello
 # What only tests put into a root: a supervisor with tenants for rehearsals, two of these tenants, an init with a fault, a door that knows
 # more, and the bare one that boots are compared with.
 REHEARSAL := -p supervisor -p init -p chatter -p hostile -p porter --features supervisor/rehearsal,init/rehearsal \

@@ -24,6 +24,7 @@ SHG_PROGRAMS = \
 	identity:/sbin/identity \
 	voice:/sbin/voice \
 	agent:/sbin/agent \
+	package:/sbin/package \
 	ctl:/bin/ctl \
 	reaper:/usr/lib/shg/reaper
 

@@ -15,7 +15,7 @@ use crate::root::{self, Variant};
 use crate::{facts, house};
 
 /// Programs of the firmware, stripped: name and limit in bytes.
-const PROGRAMS: [(&str, u64); 14] = [
+const PROGRAMS: [(&str, u64); 15] = [
     ("init", 700_000),
     ("supervisor", 900_000),
     ("storage", 900_000),
@@ -27,6 +27,7 @@ const PROGRAMS: [(&str, u64); 14] = [
     ("identity", 1_500_000),
     ("voice", 1_500_000),
     ("agent", 4_000_000),
+    ("package", 3_000_000),
     ("ctl", 900_000),
     // It lies beside each service in memory.
     ("reaper", 64 * 1024),
@@ -37,7 +38,7 @@ const ROOT_BYTES_MAX: u64 = 12_000_000;
 /// The board kernel's image, in bytes.
 const KERNEL_BYTES_MAX: u64 = 5_000_000;
 /// Resident in the guest, with ten services: name and limit in KiB.
-const RESIDENT: [(&str, u64); 11] = [
+const RESIDENT: [(&str, u64); 12] = [
     ("init", 614),
     ("supervisor", 1228),
     ("storage", 1024),
@@ -49,6 +50,7 @@ const RESIDENT: [(&str, u64); 11] = [
     ("identity", 2048),
     ("voice", 2048),
     ("agent", 6144),
+    ("package", 3072),
 ];
 
 /// Services that run while that is measured.

@@ -54,7 +54,7 @@ pub struct Root {
 }
 
 /// Programs of the firmware and their places.
-pub const PROGRAMS: [(&str, &str); 13] = [
+pub const PROGRAMS: [(&str, &str); 14] = [
     ("init", "sbin/init"),
     ("supervisor", "sbin/supervisor"),
     ("storage", "sbin/storage"),
@@ -66,6 +66,7 @@ pub const PROGRAMS: [(&str, &str); 13] = [
     ("identity", "sbin/identity"),
     ("voice", "sbin/voice"),
     ("agent", "sbin/agent"),
+    ("package", "sbin/package"),
     ("ctl", "bin/ctl"),
     ("reaper", "usr/lib/shg/reaper"),
 ];
