@@ -12,6 +12,7 @@ mod bundle;
 mod lease;
 mod multicast;
 mod names;
+mod package;
 mod ppp;
 mod six;
 mod time;
