@@ -19,7 +19,7 @@ use bundle::tree::{Content, Owner, Tree};
 use contract::Name;
 use lab::house::Scratch;
 use package::disk::{Disk, Folder, Place};
-use package::store::{Offer, Store};
+use package::store::{Checked, Offer, Store};
 use package::{Error, RESERVE_BYTES};
 
 use tape::Tape;
@@ -77,6 +77,23 @@ fn install<D: Disk>(store: &mut Store<D>, (bundle, record): &(Bundle, Record)) -
         store.take(record, piece)?;
     }
     store.install(record.clone())
+}
+
+/// Fetches what is missing, and checks it.
+fn fetched<D: Disk>(store: &mut Store<D>, (bundle, record): &(Bundle, Record)) -> Checked {
+    let (candidate, from) = store.candidate(record).unwrap();
+    for piece in bundle.layer[usize::try_from(from).unwrap()..].chunks(PIECE) {
+        store.take(record, piece).unwrap();
+    }
+    store.check(candidate).unwrap()
+}
+
+/// Puts hello 2, which the supervisor then does not take.
+fn put_and_take_back<D: Disk>(store: &mut Store<D>) {
+    let checked = fetched(store, &hello(2));
+    let replaced = store.put(checked).unwrap();
+    assert_eq!(replaced.old().map(|old| old.statement.version), Some(1));
+    store.take_back(replaced).unwrap();
 }
 
 /// The versions of hello that may be there: 0 is none.
@@ -157,6 +174,17 @@ fn the_power_goes_at_any_step() {
     let apart = with(&[bundle_of("other", "other", 9, 2), hello(1)]);
     let remove = |store: &mut Store<Tape>| store.remove(&Name::new("hello").unwrap()).unwrap();
     let removal = cut(&one, &[0, 1], remove) + cut(&apart, &[0, 1], remove);
+    let back = cut(&one, &[1, 2], |store| {
+        put_and_take_back(store);
+        assert_eq!(version(store), 1);
+    });
+    let none = cut(&shared, &[0, 1], |store| {
+        let checked = fetched(store, &hello(1));
+        let replaced = store.put(checked).unwrap();
+        store.take_back(replaced).unwrap();
+        assert_eq!(version(store), 0);
+    });
+    assert!(back > 50 && none > 30, "{back} and {none} states of what was refused");
     println!("states looked at: {} installing, {update} updating, {removal} removing", fresh + second);
     assert!(fresh > 50 && second > 30 && update > 50 && removal > 20, "there was something to look at");
 }

@@ -214,9 +214,17 @@ impl<D: Disk> Store<D> {
             return Ok(());
         }
         let candidate = Candidate { found: believe(record, &self.keyring)? };
-        let checked = candidate.check(&mut self.disk)?;
+        let checked = self.check(candidate)?;
         self.put(checked)?;
         self.tidy()
+    }
+
+    /// As [`Candidate::check`], for who has nothing else to do meanwhile.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check(&mut self, candidate: Candidate) -> Result<Checked, Error> {
+        candidate.check(&mut self.disk)
     }
 
     /// Puts a bundle in its place. What it replaced is still there: [`Store::settle`] lets it go, [`Store::take_back`] brings it back.
