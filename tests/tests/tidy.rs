@@ -19,6 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("trust", &["sys"]), // the wall clock with 64 bits
     ("state", &[]),
     ("usp", &[]),
+    ("mqtt", &["usp"]),
     ("bundle", &["contract"]),
     ("sandbox", &["contract", "sys"]),
     ("init", &["contract", "sys"]), // `contract::keep` only: docs/decisions/0002-init-and-supervisor.md
@@ -31,7 +32,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("time", &["contract", "sys", "wire", "trust", "state", "testbed"]),
     ("identity", &["contract", "sys", "wire", "state"]),
     ("voice", &["contract", "sys", "wire", "testbed"]),
-    ("agent", &["contract", "sys", "wire", "trust", "state", "usp", "testbed"]),
+    // The desk's command for a test only: the two speak with each other.
+    ("agent", &["contract", "sys", "wire", "trust", "state", "usp", "mqtt", "testbed", "shg"]),
     ("package", &["contract", "sys", "wire", "trust", "state", "bundle", "testbed"]),
     ("ctl", &["contract", "sys", "wire"]),
     ("porter", &["contract", "ctl", "wire"]), // in roots for tests only: the door of `ctl` with more verbs
@@ -40,7 +42,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("services/chatter", &[]),
     ("services/hostile", &[]),
     ("testbed", &["contract", "sys"]), // tests only: no program of the firmware depends on it
-    ("shg", &["contract", "bundle"]),
+    ("shg", &["contract", "bundle", "usp", "mqtt"]),
     ("lab", &["contract", "shg"]),
 ];
 

@@ -30,7 +30,7 @@ use std::path::Path;
 use serde::Deserialize;
 use usp::permission::{May, Rule};
 
-use crate::mqtt::packet::Version;
+use mqtt::packet::Version;
 
 /// The image's.
 pub const SHIPPED: &str = "/etc/shg/agent.toml";
@@ -282,7 +282,7 @@ fn role(text: RoleText) -> Result<Role, Error> {
 #[cfg(test)]
 mod tests {
     use super::parse;
-    use crate::mqtt::packet::Version;
+    use mqtt::packet::Version;
 
     const GOOD: &str = "[[controller]]\nendpoint = 'self::c'\nbroker = '192.0.2.1'\ntopic = '/c'\n";
 

@@ -27,7 +27,6 @@ pub mod answer;
 pub mod news;
 
 pub mod backoff;
-pub mod mqtt;
 pub mod peer;
 pub mod stream;
 

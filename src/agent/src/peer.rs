@@ -7,6 +7,7 @@
 //!
 //! Source: TR-369 §4 (R-MTP), §5 (records).
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
@@ -19,10 +20,13 @@ use usp::{Code, GATEWAY, Record, VERSIONS};
 
 use crate::backoff;
 use crate::configuration::Controller;
-use crate::mqtt::client::{Client, News};
-use crate::mqtt::packet::{self, Hello, Version};
 use crate::settings::Said;
 use crate::stream::{Dial, Stream};
+use mqtt::client::{Client, News};
+use mqtt::packet::{self, Hello, Version};
+
+/// Questions that are answered in one turn: the rest waits for the others' turns, and no more is read before.
+const QUESTIONS_A_TURN: usize = 4;
 
 /// A connection's life.
 #[derive(Debug)]
@@ -62,6 +66,8 @@ pub struct Peer {
     reason: String,
     assigned: String,
     session: Option<Session>,
+    /// Questions that wait.
+    waiting: VecDeque<Heard>,
     /// The version in which the controller speaks.
     version: &'static str,
 }
@@ -84,6 +90,7 @@ impl Peer {
             reason: "not tried yet".to_owned(),
             assigned: String::new(),
             session: None,
+            waiting: VecDeque::new(),
             version: VERSIONS.last().copied().unwrap_or("1.4"),
         }
     }
@@ -114,6 +121,8 @@ impl Peer {
     #[must_use]
     pub fn descriptor(&self) -> Option<(BorrowedFd<'_>, bool)> {
         match &self.line {
+            // Before what waits is answered nothing is read.
+            Line::Up(_, _) if !self.waiting.is_empty() => None,
             Line::Up(stream, _) => Some((stream.as_fd(), stream.wants_to_write())),
             Line::Down(_) | Line::Dialling(_) => None,
         }
@@ -123,6 +132,7 @@ impl Peer {
     #[must_use]
     pub fn due_ms(&self) -> Option<u64> {
         match &self.line {
+            Line::Up(..) if !self.waiting.is_empty() => Some(0),
             Line::Down(at) => Some(*at),
             Line::Dialling(_) => None,
             Line::Up(_, client) => Some(client.due_ms()),
@@ -152,6 +162,7 @@ impl Peer {
         }
         self.reason = why.to_owned();
         self.session = None;
+        self.waiting.clear();
         self.line = Line::Down(now_ms.saturating_add(wait));
     }
 
@@ -208,22 +219,30 @@ impl Peer {
                 Ok(Vec::new())
             }
             Line::Up(stream, client) => {
+                if !self.waiting.is_empty() {
+                    return Ok(self.some_that_wait());
+                }
                 let bytes = stream.read().map_err(|gone| gone.to_string())?;
                 let news = client.hear(&bytes, now_ms).map_err(|gone| gone.to_string())?;
                 client.tick(now_ms).map_err(|gone| gone.to_string())?;
                 if let Some(assigned) = client.assigned() {
                     assigned.clone_into(&mut self.assigned);
                 }
-                let mut heard = Vec::new();
                 for one in news {
                     if let News::Record(bytes, topic) = one {
-                        heard.extend(self.record(&bytes, topic, said));
+                        let heard = self.record(&bytes, topic, said);
+                        self.waiting.extend(heard);
                     }
                 }
                 self.flush(now_ms)?;
-                Ok(heard)
+                Ok(self.some_that_wait())
             }
         }
+    }
+
+    fn some_that_wait(&mut self) -> Vec<Heard> {
+        let some = self.waiting.len().min(QUESTIONS_A_TURN);
+        self.waiting.drain(..some).collect()
     }
 
     /// Hands to the connection what the client has for it.

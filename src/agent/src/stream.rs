@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use trust::rustls::ClientConnection;
 
-use crate::mqtt::packet::PACKET_BYTES_MAX;
+use mqtt::packet::PACKET_BYTES_MAX;
 
 /// How long one address is tried.
 const CONNECT: Duration = Duration::from_secs(10);

@@ -13,8 +13,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
-use agent::mqtt::client::{Client, News};
-use agent::mqtt::packet::{Hello, Version};
+use mqtt::client::{Client, News};
+use mqtt::packet::{Hello, Version};
 use stage::{ENDPOINT, House, broker, connected, enter, until};
 use usp::message::read::{Get, GetSupportedDm};
 use usp::message::write::{Add, CreateObject, ParamSetting, Set, UpdateObject};

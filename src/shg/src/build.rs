@@ -52,6 +52,7 @@ pub(crate) fn build(options: &Options) -> Result<Answer, Error> {
     let digest = parts.manifest.to_string();
     let bytes = u64::from(parts.image_blocks) * u64::try_from(BLOCK_BYTES).unwrap_or(0);
     Ok(Answer {
+        failed: None,
         text: format!(
             "{}: version {version} for {}, image {bytes} bytes, not signed yet\n{digest}\n",
             output.display(),
@@ -76,6 +77,7 @@ pub(crate) fn sign(options: &Options) -> Result<Answer, Error> {
     let id = secret.public().map_err(Error::refused(name))?.id().to_string();
     let digest = Digest::of(&bundle.manifest).to_string();
     Ok(Answer {
+        failed: None,
         text: format!("{name}: signed by key {id}\n{digest}\n"),
         value: json!({ "bundle": name, "digest": digest, "key": id }),
     })

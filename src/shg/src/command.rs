@@ -10,15 +10,35 @@ use crate::error::Error;
 use crate::options::{Known, Options};
 use crate::{build, keys, look, transfer};
 
+mod fleet;
+
 /// What a verb answers: lines for a person, and the same for a program.
 pub struct Answer {
     /// For a person.
     pub text: String,
     /// For a program (`--json`).
     pub value: Value,
+    /// Part of it was not done, and why; the rest is said first.
+    pub failed: Option<String>,
 }
 
-/// One verb of `shg bundle`.
+/// How a verb is carried out.
+enum Run {
+    /// With one answer.
+    Once(fn(&Options) -> Result<Answer, Error>),
+    /// With lines, as they come.
+    Lines(fn(&Options, &mut dyn Write) -> Result<(), Error>),
+}
+
+/// What `shg` can be told about.
+struct Topic {
+    name: &'static str,
+    head: &'static str,
+    tail: &'static str,
+    verbs: &'static [Verb],
+}
+
+/// One verb.
 struct Verb {
     name: &'static str,
     arguments: &'static str,
@@ -26,7 +46,7 @@ struct Verb {
     /// How many words it takes.
     words: std::ops::RangeInclusive<usize>,
     options: &'static [Known],
-    run: fn(&Options) -> Result<Answer, Error>,
+    run: Run,
 }
 
 const JSON: Known = Known { name: "json", value: "", about: "Answer with one JSON value" };
@@ -46,14 +66,14 @@ const KEYRING: Known = Known {
 const ROOT: Known =
     Known { name: "root", value: "FILE", about: "The root's public key, which signed the list" };
 
-const VERBS: [Verb; 8] = [
+const BUNDLE: &[Verb] = &[
     Verb {
         name: "keygen",
         arguments: "NAME",
         about: "Make a key: NAME.secret (for you alone) and NAME.public",
         words: 1..=1,
         options: &[JSON],
-        run: keys::generate,
+        run: Run::Once(keys::generate),
     },
     Verb {
         name: "keyring",
@@ -70,7 +90,7 @@ const VERBS: [Verb; 8] = [
             },
             JSON,
         ],
-        run: keys::ring,
+        run: Run::Once(keys::ring),
     },
     Verb {
         name: "build",
@@ -95,7 +115,7 @@ const VERBS: [Verb; 8] = [
             ROOTS,
             JSON,
         ],
-        run: build::build,
+        run: Run::Once(build::build),
     },
     Verb {
         name: "sign",
@@ -103,7 +123,7 @@ const VERBS: [Verb; 8] = [
         about: "Sign the bundle in FOLDER",
         words: 1..=1,
         options: &[Known { name: "key", value: "FILE", about: "The secret key" }, JSON],
-        run: build::sign,
+        run: Run::Once(build::sign),
     },
     Verb {
         name: "verify",
@@ -111,7 +131,7 @@ const VERBS: [Verb; 8] = [
         about: "Check every byte of a bundle and its signature, as a gateway does, and more",
         words: 1..=1,
         options: &[KEY, KEYRING, ROOT, PLAIN, ROOTS, JSON],
-        run: look::verify,
+        run: Run::Once(look::verify),
     },
     Verb {
         name: "inspect",
@@ -119,7 +139,7 @@ const VERBS: [Verb; 8] = [
         about: "Show what a bundle says of itself; nothing is believed or checked but digests",
         words: 1..=1,
         options: &[PLAIN, ROOTS, JSON],
-        run: look::inspect,
+        run: Run::Once(look::inspect),
     },
     Verb {
         name: "push",
@@ -127,7 +147,7 @@ const VERBS: [Verb; 8] = [
         about: "Copy the bundle and its signature to a registry",
         words: 2..=2,
         options: &[PLAIN, ROOTS, JSON],
-        run: transfer::push,
+        run: Run::Once(transfer::push),
     },
     Verb {
         name: "pull",
@@ -135,23 +155,37 @@ const VERBS: [Verb; 8] = [
         about: "Copy a bundle and its signature from a registry",
         words: 2..=2,
         options: &[PLAIN, ROOTS, JSON],
-        run: transfer::pull,
+        run: Run::Once(transfer::pull),
     },
 ];
 
-const HEAD: &str = "\
-shg bundle: makes, signs, checks and moves bundles of services
+const TOPICS: [Topic; 3] = [
+    Topic {
+        name: "bundle",
+        head: "makes, signs, checks and moves bundles of services",
+        tail: "A BUNDLE is a folder or a REFERENCE: HOST[:PORT]/NAME[:TAG|@DIGEST]. For a registry that asks who you are, set \
+            SHG_REGISTRY_USER and\nSHG_REGISTRY_PASSWORD.",
+        verbs: BUNDLE,
+    },
+    Topic {
+        name: "gateway",
+        head: "reads, sets and watches gateways of the fleet, as a USP controller",
+        tail: fleet::TAIL,
+        verbs: fleet::GATEWAY,
+    },
+    Topic {
+        name: "service",
+        head: "installs, starts, stops, updates and removes services on gateways",
+        tail: fleet::TAIL,
+        verbs: fleet::SERVICE,
+    },
+];
 
-usage: shg bundle VERB [OPTIONS] ...   (shg bundle VERB --help says more)
-";
-const TAIL: &str = "
-A BUNDLE is a folder or a REFERENCE: HOST[:PORT]/NAME[:TAG|@DIGEST]. For a registry that asks who you are, set SHG_REGISTRY_USER and
-SHG_REGISTRY_PASSWORD. Exit status: 0 done, 1 failed or refused, 2 wrong usage.
-";
+const STATUS: &str = "Exit status: 0 done, 1 failed or refused, 2 wrong usage.\n";
 
-fn help_of(verb: &Verb) -> String {
+fn help_of(topic: &Topic, verb: &Verb) -> String {
     let mut text =
-        format!("usage: shg bundle {} [OPTIONS] {}\n\n{}\n\n", verb.name, verb.arguments, verb.about);
+        format!("usage: shg {} {} [OPTIONS] {}\n\n{}\n\n", topic.name, verb.name, verb.arguments, verb.about);
     for option in verb.options {
         let left = format!("--{} {}", option.name, option.value);
         text.push_str(&format!("  {left:<22} {}\n", option.about));
@@ -159,12 +193,22 @@ fn help_of(verb: &Verb) -> String {
     text
 }
 
-fn help() -> String {
-    let mut text = format!("{HEAD}\n");
-    for verb in &VERBS {
+fn help_about(topic: &Topic) -> String {
+    let name = topic.name;
+    let mut text = format!("shg {name}: {}\n\nusage: shg {name} VERB [OPTIONS] ...   ", topic.head);
+    text.push_str(&format!("(shg {name} VERB --help says more)\n\n"));
+    for verb in topic.verbs {
         text.push_str(&format!("  {:<34} {}\n", format!("{} {}", verb.name, verb.arguments), verb.about));
     }
-    text + TAIL
+    format!("{text}\n{} {STATUS}", topic.tail)
+}
+
+fn help() -> String {
+    let mut text = "usage: shg TOPIC VERB [OPTIONS] ...   (shg TOPIC --help says more)\n\n".to_owned();
+    for topic in &TOPICS {
+        text.push_str(&format!("  {:<10} {}\n", topic.name, topic.head));
+    }
+    text
 }
 
 /// Carries out a command line; `out` gets the answer.
@@ -173,33 +217,36 @@ fn help() -> String {
 /// What the verb says; [`Error::Usage`] for a line that makes no sense.
 pub fn run(words: &[String], out: &mut dyn Write) -> Result<(), Error> {
     let asks = |word: &String| ["--help", "-h", "help"].contains(&word.as_str());
-    let (topic, rest) = words.split_first().ok_or_else(|| Error::Usage(help()))?;
-    if asks(topic) {
-        return Ok(out.write_all(help().as_bytes())?);
-    }
-    if topic != "bundle" {
-        return Err(Error::Usage(format!("{topic}: not known; there is `bundle`. See shg --help")));
-    }
-    let (name, rest) = rest.split_first().ok_or_else(|| Error::Usage(help()))?;
+    let (name, rest) = words.split_first().ok_or_else(|| Error::Usage(help()))?;
     if asks(name) {
         return Ok(out.write_all(help().as_bytes())?);
     }
-    let unknown = || Error::Usage(format!("bundle {name}: no such verb; see shg bundle --help"));
-    let verb = VERBS.iter().find(|verb| verb.name == *name).ok_or_else(unknown)?;
+    let unknown = || Error::Usage(format!("{name}: not known; see shg --help"));
+    let topic = TOPICS.iter().find(|topic| topic.name == *name).ok_or_else(unknown)?;
+    let (name, rest) = rest.split_first().ok_or_else(|| Error::Usage(help_about(topic)))?;
+    if asks(name) {
+        return Ok(out.write_all(help_about(topic).as_bytes())?);
+    }
+    let unknown =
+        || Error::Usage(format!("{} {name}: no such verb; see shg {} --help", topic.name, topic.name));
+    let verb = topic.verbs.iter().find(|verb| verb.name == *name).ok_or_else(unknown)?;
     if rest.iter().any(asks) {
-        return Ok(out.write_all(help_of(verb).as_bytes())?);
+        return Ok(out.write_all(help_of(topic, verb).as_bytes())?);
     }
     let options = Options::read(verb.options, rest)?;
     if !verb.words.contains(&options.words.len()) {
-        return Err(Error::Usage(format!("bundle {name}: it takes {}; see --help", verb.arguments)));
+        return Err(Error::Usage(format!("{} {name}: it takes {}; see --help", topic.name, verb.arguments)));
     }
-    let answer = (verb.run)(&options)?;
+    let answer = match verb.run {
+        Run::Once(run) => run(&options)?,
+        Run::Lines(run) => return run(&options, out),
+    };
     if options.has("json") {
         writeln!(out, "{}", answer.value)?
     } else {
         write!(out, "{}", answer.text)?
     }
-    Ok(())
+    answer.failed.map_or(Ok(()), |why| Err(Error::Refused(why)))
 }
 
 #[cfg(test)]
@@ -215,13 +262,28 @@ mod tests {
 
     #[test]
     fn help_is_an_answer_and_nonsense_is_not() {
-        for line in ["--help", "bundle --help", "bundle build --help", "bundle push a b -h"] {
+        for line in [
+            "--help",
+            "bundle --help",
+            "bundle build --help",
+            "bundle push a b -h",
+            "gateway --help",
+            "service install -h",
+        ] {
             let (outcome, said) = say(line);
-            assert!(outcome.is_ok() && said.contains("usage: shg bundle"), "{line}");
+            assert!(outcome.is_ok() && said.contains("usage: shg"), "{line}");
         }
-        for line in
-            ["", "bundle", "bnudle", "bundle biuld", "bundle build", "bundle push a", "bundle sign a --kye b"]
-        {
+        for line in [
+            "",
+            "bundle",
+            "bnudle",
+            "bundle biuld",
+            "bundle build",
+            "bundle push a",
+            "bundle sign a --kye b",
+            "gateway get",
+            "service start",
+        ] {
             assert!(matches!(say(line), (Err(Error::Usage(_)), _)), "{line}");
         }
     }

@@ -79,6 +79,7 @@ pub(crate) fn generate(options: &Options) -> Result<Answer, Error> {
     let id = public.id().to_string();
     let (secret_path, public_path) = (secret_path.display().to_string(), public_path.display().to_string());
     Ok(Answer {
+        failed: None,
         text: format!(
             "key {id}\n{secret_path}: for you alone; whoever has it signs in your name\n{public_path}: for everybody\n"
         ),
@@ -107,6 +108,7 @@ pub(crate) fn ring(options: &Options) -> Result<Answer, Error> {
         .map(|entry| json!({ "provider": entry.provider.as_str(), "id": entry.key.id().to_string() }))
         .collect();
     Ok(Answer {
+        failed: None,
         text: format!("{file}: list {serial} with {} keys\n", keys.len()),
         value: json!({ "file": file, "serial": serial, "keys": keys }),
     })

@@ -29,6 +29,7 @@ pub(crate) fn verify(options: &Options) -> Result<Answer, Error> {
     }
     let Statement { manifest, root, version, architecture, name: service, provider, .. } = said;
     Ok(Answer {
+        failed: None,
         text: format!(
             "{name}: good: {service} of {provider}, version {version}, {architecture}\n{manifest}\n"
         ),
@@ -51,6 +52,7 @@ pub(crate) fn inspect(options: &Options) -> Result<Answer, Error> {
         signer.map_or_else(|| "no".to_owned(), |id| format!("it says by key {id} (`verify` checks it)"));
     let words: Vec<&str> = service.command.iter().map(|word| word.as_str()).collect();
     Ok(Answer {
+        failed: None,
         text: format!(
             "digest        {}\nservice       {} of {}\nsummary       {}\nversion       {}\narchitecture  {}\ncommand       {}\nlayer         {} bytes, {} of it the image's blocks\nroot hash     {}\nsigned        {signed}\n",
             parts.manifest,

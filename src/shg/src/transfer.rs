@@ -86,6 +86,7 @@ pub(crate) fn push(options: &Options) -> Result<Answer, Error> {
     registry.put_manifest(&form::signature_tag(&digest), MANIFEST_TYPE, &signed)?;
     registry.put_manifest(tag, MANIFEST_TYPE, &bundle.manifest)?;
     Ok(Answer {
+        failed: None,
         text: format!("{reference}: pushed\n{digest}\n"),
         value: json!({ "reference": reference.to_string(), "digest": digest.to_string() }),
     })
@@ -103,6 +104,7 @@ pub(crate) fn pull(options: &Options) -> Result<Answer, Error> {
     let digest = Digest::of(&bundle.manifest).to_string();
     let signed = if signature.is_some() { "with a signature, not checked yet" } else { "not signed" };
     Ok(Answer {
+        failed: None,
         text: format!("{folder}: pulled, {signed}\n{digest}\n"),
         value: json!({ "bundle": folder, "digest": digest, "signed": signature.is_some() }),
     })

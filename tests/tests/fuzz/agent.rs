@@ -1,7 +1,7 @@
 //! What a broker sends to the agent, and the operator's word.
 
-use agent::mqtt::client::Client;
-use agent::mqtt::packet::{self, Hello, Version};
+use mqtt::client::Client;
+use mqtt::packet::{self, Hello, Version};
 use tests::fuzz::run;
 
 const CONNACK: [u8; 11] = [0x20, 9, 0, 0, 6, 0x22, 0, 10, 0x21, 0, 20];

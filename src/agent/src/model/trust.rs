@@ -6,8 +6,8 @@ use usp::permission::{May, Rule};
 use super::{Object, count, read};
 use crate::backoff;
 use crate::configuration::{Controller, Role};
-use crate::mqtt::packet::Version;
 use crate::world::World;
+use mqtt::packet::Version;
 
 fn place(row: Option<&u32>) -> Option<usize> {
     usize::try_from(row?.checked_sub(1)?).ok()

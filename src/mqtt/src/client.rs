@@ -14,7 +14,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use super::packet::{self, Hello, Packet, Version};
+use crate::packet::{self, Hello, Packet, Version};
 
 /// Messages under way at a time.
 const WINDOW: usize = 8;
@@ -303,7 +303,7 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::{Client, Gone, News, WAITING_MAX, WINDOW};
-    use crate::mqtt::packet::{self, Hello, Version};
+    use crate::packet::{self, Hello, Version};
 
     fn client() -> Client {
         let hello = Hello { keep_alive_s: 60, ..Hello::default() };

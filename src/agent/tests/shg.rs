@@ -1,0 +1,160 @@
+//! `shg` as a controller, against the real daemon, by a broker that we did not write.
+//!
+//! In:  command lines of `shg`. Out: what it says, and what became of it on the gateway.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod stage;
+
+use std::fs;
+
+use contract::control::{Ask, State};
+use serde_json::{Value, json};
+use shg::error::Error;
+use stage::house::name;
+use stage::package::Package;
+use stage::{CONTROLLER, ENDPOINT, House, broker, connected, enter, until, word};
+
+const FILE: &str = "/etc/shg/controller.toml";
+
+/// What `shg` says to a line; and why it has failed.
+fn shg(line: &str) -> (String, Option<Error>) {
+    let words: Vec<String> = line.split_whitespace().chain(["--config", FILE]).map(str::to_owned).collect();
+    let mut out = Vec::new();
+    let outcome = shg::command::run(&words, &mut out);
+    (String::from_utf8(out).unwrap(), outcome.err())
+}
+
+/// The same, where it has to be done.
+fn done(line: &str) -> String {
+    let (said, why) = shg(line);
+    assert!(why.is_none(), "{line}: {} {said}; the agent said: {}", why.unwrap(), stage::daemon_said());
+    said
+}
+
+/// The same, where it has to fail: why.
+fn fails(line: &str) -> String {
+    let (said, why) = shg(line);
+    why.unwrap_or_else(|| panic!("{line}: {said}")).to_string()
+}
+
+/// Two gateways: one is there, one is not.
+fn fleet(more: &str) {
+    let text = format!(
+        "endpoint = '{CONTROLLER}'\ntopic = '/usp/controller'\n\
+         [[broker]]\nhost = '127.0.0.1'\nport = 1883\ntls = false\n{more}\
+         [[gateway]]\nendpoint = '{ENDPOINT}'\ntopic = '/usp/agent'\nlabels = {{ site = 'lab' }}\n\
+         [[gateway]]\nendpoint = 'os::00D09E-none'\ntopic = '/usp/none'\nlabels = {{ site = 'attic' }}\n"
+    );
+    fs::write(FILE, text).unwrap();
+}
+
+#[test]
+fn gateways_are_read_and_set() {
+    if !enter("gateways_are_read_and_set") {
+        return;
+    }
+    let (_broker, _house, _daemon) = (broker(""), House::begin(), connected(&word("")));
+    fleet("");
+    let list = done("gateway list --timeout 1");
+    assert!(list.lines().any(|line| line.contains(ENDPOINT) && line.contains("site=lab")), "{list}");
+    let absent = list.lines().find(|line| line.contains("os::00D09E-none")).unwrap();
+    assert!(absent.contains("no answer within 1 s"), "{list}");
+    let list: Value = serde_json::from_str(&done("gateway list --timeout 1 --json")).unwrap();
+    assert_eq!((&list[0]["answers"], &list[0]["services"]), (&json!(true), &json!(1)), "{list}");
+    let period = "Device.LocalAgent.Controller.1.PeriodicNotifInterval";
+    let lab = "--labels site=lab";
+    assert_eq!(done(&format!("gateway set {period}=3600 {lab}")), format!("{period} = 3600\n"));
+    assert_eq!(done(&format!("gateway get {period} {lab}")), format!("{period} = 3600\n"));
+    // One of two has no answer: the other's is said all the same.
+    let (said, why) = shg(&format!("gateway get {period} --all --timeout 1"));
+    assert_eq!(said, format!("{ENDPOINT}: {period} = 3600\n"));
+    assert!(why.unwrap().to_string().contains("os::00D09E-none: no answer within 1 s"));
+    // Errors are words.
+    for (line, words) in [
+        (format!("gateway get Device.Nothing. {lab}"), "invalid path (7026)"),
+        (format!("gateway set Device.LocalAgent.EndpointID=x {lab}"), "not writeable (7013)"),
+        (format!("gateway set {period}=0 {lab}"), "invalid value (7012)"),
+        (format!("gateway get {period} --gateway os::x"), "not there"),
+        (format!("gateway get {period}"), "which gateway?"),
+    ] {
+        let why = fails(&line);
+        assert!(why.contains(words), "{line}: {why}");
+    }
+    let count = "Device.LocalAgent.SubscriptionNumberOfEntries";
+    assert_eq!(done(&format!("gateway get {count} {lab}")), format!("{count} = 0\n"), "none is left");
+}
+
+#[test]
+fn news_is_shown_as_it_comes() {
+    if !enter("news_is_shown_as_it_comes") {
+        return;
+    }
+    let (_broker, house, _daemon) = (broker(""), House::begin(), connected(&word("mqtt = '3.1.1'\n")));
+    fleet("mqtt = '3.1.1'\n");
+    let status = "Device.SoftwareModules.ExecutionUnit.1.Status";
+    let line = format!("gateway watch {status} --count 2 --seconds 20 --gateway {ENDPOINT}");
+    let watch = std::thread::spawn(move || done(&line));
+    let count = format!("gateway get Device.LocalAgent.SubscriptionNumberOfEntries --gateway {ENDPOINT}");
+    until("it is subscribed", 10, || done(&count).ends_with("= 1\n").then_some(()));
+    house.becomes(State::Failed);
+    let value = format!("gateway get {status} --gateway {ENDPOINT}");
+    until("it is told", 5, || done(&value).contains("Idle").then_some(()));
+    house.becomes(State::Up);
+    assert_eq!(watch.join().unwrap(), format!("{status} = Idle\n{status} = Active\n"));
+    until("the subscription is gone", 5, || done(&count).ends_with("= 0\n").then_some(()));
+}
+
+#[test]
+fn a_service_is_managed_from_a_desk() {
+    if !enter("a_service_is_managed_from_a_desk") {
+        return;
+    }
+    let (_broker, house) = (broker(""), House::begin());
+    let package = Package::begin(&house);
+    let _daemon = connected(&word(""));
+    fleet("");
+    let on = |line: &str| format!("{line} --gateway {ENDPOINT}");
+    let url = "https://registry.example/cam";
+    let said = done(&on(&format!("service install {url}:1 --slice demo")));
+    assert!(said.contains("done (version 1, uuid "), "{said}");
+    let why = fails(&on(&format!("service install {url}:1")));
+    assert!(why.contains("duplicate deployment unit (7226)"), "{why}");
+    let why = fails(&on("service install https://registry.example/large:1"));
+    assert!(why.contains("system resources exceeded (7227)") && why.contains("32 MiB memory"), "{why}");
+    let why = fails(&on(&format!("service install {url}:1 --slice none")));
+    assert!(why.contains("slice none: not there"), "{why}");
+    let status: Value = serde_json::from_str(&done(&on("service status cam --json"))).unwrap();
+    let unit = &status[0]["result"][0];
+    assert_eq!(
+        (&unit["unit"]["Status"], &unit["bundle"]["Version"]),
+        (&json!("Active"), &json!("1")),
+        "{status}"
+    );
+    let table = done(&on("service status"));
+    assert!(table.contains("hello") && table.contains("cam"), "{table}");
+    // Its end is waited for.
+    let cam = || house.more.lock().unwrap()[0].state;
+    let line = on("service stop cam");
+    let stop = std::thread::spawn(move || done(&line));
+    until("it is told to end", 10, || (cam() == State::Ending).then_some(()));
+    house.more.lock().unwrap()[0].state = State::Down;
+    assert_eq!(stop.join().unwrap(), "cam: done\n");
+    assert!(house.orders.lock().unwrap().contains(&Ask::Stop(name("cam"))));
+    // It is not waited for for ever.
+    let why = fails(&on("service start cam --wait 1"));
+    assert!(why.contains("not within 1 s; it goes on (Device.LocalAgent.Request."), "{why}");
+    let said = done(&on(&format!("service update cam {url}:2")));
+    assert!(said.contains("cam: done (version 2"), "{said}");
+    let why = fails(&on("service update cam"));
+    assert!(why.contains("7226"), "as new: {why}");
+    done(&on("service remove cam --keep-data"));
+    assert!(package.units().is_empty());
+    for (line, words) in [
+        ("service start cam", "there is no such thing"),
+        ("service remove cam", "there is no such thing"),
+        ("service stop Cam", "only a-z"),
+    ] {
+        let why = fails(&on(line));
+        assert!(why.contains(words), "{line}: {why}");
+    }
+}
