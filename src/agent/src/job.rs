@@ -180,7 +180,8 @@ pub fn next(what: What, phase: Phase, event: Event) -> (Phase, Act) {
         }
         (P::Looking { done: false }, E::Rows(Found::Before)) => (phase, A::End(End::Interrupted)),
         (P::Looking { done: false }, E::Rows(Found::Between)) => (P::Lost, A::Rest),
-        // Somebody else's operation may have come meanwhile; ours was done.
+        // Before its disk is there `package` knows nothing of what is on it.
+        (P::Looking { done: false }, E::Refused(Fault::Disk)) => (P::Lost, A::Rest),
         (P::Looking { done }, E::Refused(_)) => {
             (phase, A::End(if done { End::Good } else { End::Interrupted }))
         }

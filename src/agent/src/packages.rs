@@ -19,8 +19,8 @@ const DIAL_EVERY_MS: u64 = 1_000;
 const FRAMES_A_TURN: usize = 64;
 /// How long an answer from memory, or of one small file, is waited for, in milliseconds.
 const PATIENCE_MS: u16 = 1_000;
-/// Operations at a time: with the connection that follows and the one that asks at once they are as many as a wire takes clients.
-pub const JOBS_MAX: usize = 2;
+/// Operations at a time: `package` does one, and who comes meanwhile is refused.
+pub const JOBS_MAX: usize = 1;
 
 /// What was said to an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,6 +29,7 @@ enum Answer {
     Canceled,
     Absent,
     Rows(bool, bool),
+    NoDisk,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,6 +54,7 @@ struct World {
     told: Vec<Told>,
     may_crash: [u8; 2],
     may_cancel: bool,
+    may_lack_disk: bool,
 }
 
 impl World {
@@ -71,6 +73,7 @@ impl World {
             told: Vec::new(),
             may_crash: [CRASHES; 2],
             may_cancel: true,
+            may_lack_disk: true,
         }
     }
 
@@ -145,6 +148,7 @@ impl World {
             Answer::Form => Event::Refused(Fault::Form),
             Answer::Canceled => Event::Refused(Fault::Canceled),
             Answer::Absent => Event::Refused(Fault::Absent),
+            Answer::NoDisk => Event::Refused(Fault::Disk),
             Answer::Rows(true, _) => Event::Rows(Found::Wanted),
             Answer::Rows(false, true) if world.what == What::Uninstall => Event::Rows(Found::Between),
             Answer::Rows(false, _) => Event::Rows(Found::Before),
@@ -176,6 +180,16 @@ impl World {
             let mut world = self.clone();
             world.may_cancel = false;
             turns.push(world.happen(Event::Cancel));
+        }
+        // It has just come, and its disk has not.
+        if let Some(Frame::List(connection)) =
+            self.inbox.front().filter(|_| self.may_lack_disk && !self.doing)
+        {
+            let (mut world, connection) = (self.clone(), *connection);
+            world.may_lack_disk = false;
+            world.inbox.pop_front();
+            world.answer(connection, Answer::NoDisk);
+            turns.push(world);
         }
         if self.may_crash[0] > 0 {
             let mut world = self.clone();
