@@ -66,7 +66,7 @@ struct Bench {
 }
 
 /// Every bench; another room's is one row more.
-const BENCHES: [Bench; 9] = [
+const BENCHES: [Bench; 10] = [
     Bench { name: "boot", measure: boot },
     Bench { name: "dns", measure: dns },
     Bench { name: "dhcp", measure: dhcp },
@@ -75,6 +75,7 @@ const BENCHES: [Bench; 9] = [
     Bench { name: "sandbox", measure: sandbox },
     Bench { name: "cost", measure: cost },
     Bench { name: "usp", measure: usp },
+    Bench { name: "install", measure: install },
     Bench { name: "supervisor", measure: crate::supervisors::measure },
 ];
 
@@ -125,6 +126,11 @@ fn nat(kernel: Kernel) -> Result<Vec<Figure>, Error> {
 /// A Get against a bare echo by the same broker, news, the whole model, memory, with the firmware's own program.
 fn usp(_: Kernel) -> Result<Vec<Figure>, Error> {
     crate::room_bench::run("agent", "bench", "SHG_AGENT")
+}
+
+/// A bundle of 20 MB: `src/package/tests/bench.rs`.
+fn install(_: Kernel) -> Result<Vec<Figure>, Error> {
+    crate::room_bench::run("package", "bench", "SHG_PACKAGE")
 }
 
 /// A start of a sandbox against crun, bwrap and the kernel's own steps.

@@ -264,7 +264,11 @@ impl Room {
 
 /// Which kind the supervisor's words are of.
 fn fault_of(words: &str) -> Fault {
-    if words.contains("rents no slice") { Fault::Slice } else { Fault::Resources }
+    match words {
+        _ if words.contains("rents no slice") => Fault::Slice,
+        _ if words.contains("of this name") || words.contains("it is a service of") => Fault::Foreign,
+        _ => Fault::Resources,
+    }
 }
 
 /// Seconds after 1970; 0: the clock is not believed.

@@ -4,8 +4,9 @@
 //!
 //! Source: docs/keys.md, docs/state.md.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -77,6 +78,13 @@ pub struct Keep {
     shipped: Keyring,
     /// Whose keys count.
     keyring: Keyring,
+    /// Which file system it is: another disk is another one.
+    device: u64,
+}
+
+/// Source: stat(2), `st_dev`.
+fn device(path: &Path) -> Option<u64> {
+    fs::metadata(path).ok().filter(fs::Metadata::is_dir).map(|found| found.dev())
 }
 
 fn disk(error: &dyn std::fmt::Display) -> Failure {
@@ -89,12 +97,9 @@ impl Keep {
     /// # Errors
     /// [`Fault::Disk`]: it is not there (yet): try again. [`Fault::Signature`]: the image has no root key, so nobody's bundles count.
     pub fn open(places: &Places) -> Result<Self, Failure> {
-        if !places.state.is_there() || !places.bundles.is_dir() {
-            return Err(Failure::new(
-                Fault::Disk,
-                "there is no data disk, so nothing can be installed; see ctl disk",
-            ));
-        }
+        let device = device(&places.bundles).filter(|_| places.state.is_there());
+        let none = "there is no data disk, so nothing can be installed; see ctl disk";
+        let device = device.ok_or_else(|| Failure::new(Fault::Disk, none))?;
         let shipped = shipped(&places.keys)?;
         let (book_file, list_file) =
             (places.state.file("book", book::BYTES_MAX), places.state.file(LIST, envelope::BYTES_MAX));
@@ -116,7 +121,13 @@ impl Keep {
         let records = store.records()?;
         book.retain(|name| records.iter().any(|record| record == name.as_str()));
         let store = Arc::new(Mutex::new(store));
-        Ok(Self { store, book, book_file, list_file, shipped, keyring })
+        Ok(Self { store, book, book_file, list_file, shipped, keyring, device })
+    }
+
+    /// Is it still the disk that was opened?
+    #[must_use]
+    pub fn is_there(&self, places: &Places) -> bool {
+        device(&places.bundles) == Some(self.device) && places.state.is_there()
     }
 
     /// The store.

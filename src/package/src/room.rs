@@ -23,7 +23,7 @@ use contract::installed;
 use contract::packages::{Answer, Ask, Fault, State, Unit};
 use log::{info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use state::RETRY_MS;
+use state::{Mounts, RETRY_MS};
 use sys::Errno;
 use sys::clock::boot_ms;
 use sys::seqpacket::Descriptors;
@@ -53,6 +53,10 @@ pub struct Room {
     pub(crate) act: Option<Under>,
     /// The other thread rings here.
     pub(crate) bell: (UnixStream, UnixStream),
+    /// News of mounts: the disk may have gone.
+    mounts: Option<Mounts>,
+    /// There was such news.
+    is_doubted: bool,
     /// When the disk is looked for again, in milliseconds after boot.
     retry_ms: u64,
     /// What followers were told last.
@@ -75,6 +79,8 @@ impl Room {
             work: None,
             act: None,
             bell,
+            mounts: Mounts::watch().ok(),
+            is_doubted: false,
             retry_ms: 0,
             told: Vec::new(),
         })
@@ -121,6 +127,15 @@ impl Room {
     }
 
     fn look_for_the_disk(&mut self, now_ms: u64) {
+        if std::mem::take(&mut self.is_doubted)
+            && self.keep.as_ref().is_ok_and(|keep| !keep.is_there(&self.places))
+        {
+            // Whoever runs from it goes on as he can; what is on the next disk is said from its beginning.
+            self.keep = Err(Failure::new(Fault::Disk, "the data disk is gone; see ctl disk"));
+            self.work.iter().for_each(Work::give_up);
+            self.supervisor.hang_up("the data disk is gone");
+            self.retry_ms = 0;
+        }
         if self.keep.is_ok() || now_ms < self.retry_ms {
             return;
         }
@@ -285,7 +300,7 @@ impl Room {
         }
     }
 
-    fn wait(&self) -> Result<(), RoomError> {
+    fn wait(&mut self) -> Result<(), RoomError> {
         let now_ms = boot_ms();
         let dues = [
             self.keep.is_err().then_some(self.retry_ms),
@@ -297,9 +312,13 @@ impl Room {
             None => PollTimeout::NONE,
         };
         let ours = [self.bell.0.as_fd()].into_iter().chain(self.supervisor.descriptor());
-        let all = ours.chain(self.asked.descriptors());
-        let mut wanted: Vec<PollFd<'_>> = all.map(|one| PollFd::new(one, PollFlags::POLLIN)).collect();
-        match poll(&mut wanted, limit) {
+        let all = ours.chain(self.asked.descriptors()).map(|one| PollFd::new(one, PollFlags::POLLIN));
+        let mounts = self.mounts.iter().map(|one| PollFd::new(one.as_fd(), PollFlags::POLLPRI));
+        let mut wanted: Vec<PollFd<'_>> = mounts.chain(all).collect();
+        let outcome = poll(&mut wanted, limit);
+        let has_news = |one: &PollFd<'_>| one.any().unwrap_or(true);
+        self.is_doubted = self.mounts.is_some() && wanted.first().is_some_and(has_news);
+        match outcome {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(errno) => Err(RoomError::Poll(errno)),
         }

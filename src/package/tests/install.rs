@@ -290,6 +290,18 @@ fn without_a_disk_everything_is_refused_until_there_is_one() {
     until("the disk is found", 10, || (stage.order(&Ask::List).1 == Answer::Done).then_some(()));
     stage.does(&install(&shop.source("1")));
 
+    // The disk goes, and comes back: the supervisor is told nothing, and then all of it.
+    let (disk, away) = (stage.disk.to_str().unwrap(), stage.disk.with_file_name("away"));
+    fs::create_dir_all(&away).unwrap();
+    stage.heard.words();
+    testbed::run(&["mount", "--move", disk, away.to_str().unwrap()]);
+    until("the disk is missed", 10, || (stage.order(&Ask::List).1 != Answer::Done).then_some(()));
+    assert_eq!(stage.heard.words(), Vec::<String>::new());
+    testbed::run(&["mount", "--move", away.to_str().unwrap(), disk]);
+    until("the disk is found again", 10, || (stage.order(&Ask::List).1 == Answer::Done).then_some(()));
+    heard(&stage, 2);
+    assert_eq!(stage.heard.words(), ["service hello 1", "all"]);
+
     // A root without keys: nobody's bundles count.
     fs::remove_file("/etc/shg/keys/root.public").unwrap();
     stage.start();

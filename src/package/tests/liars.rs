@@ -46,7 +46,7 @@ const LIES: &[Row] = &[
         "a flipped bit in the image",
         |asked, stream, wares| {
             is_image(asked, wares) && {
-                let mut bent = wares[&asked.path].clone();
+                let mut bent = wares[&asked.path].to_vec();
                 bent[100_000] ^= 1;
                 say(stream, &format!("200 OK\r\nContent-Length: {}", bent.len()), &bent);
                 true

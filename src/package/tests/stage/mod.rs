@@ -169,8 +169,10 @@ impl Stage {
     /// Starts the daemon; one that runs is killed first.
     pub(crate) fn start(&mut self) {
         self.daemon = None;
-        let program = env!("CARGO_BIN_EXE_package");
-        self.daemon = Some(testbed::daemon(program, &PACKAGES, "", &[self.disk.to_str().unwrap()]));
+        // A bench takes the firmware's.
+        let program =
+            std::env::var("SHG_PACKAGE").unwrap_or_else(|_| env!("CARGO_BIN_EXE_package").to_owned());
+        self.daemon = Some(testbed::daemon(&program, &PACKAGES, "", &[self.disk.to_str().unwrap()]));
     }
 
     /// Gives an order, and returns the connection.

@@ -38,7 +38,7 @@ impl Asked {
 }
 
 /// What is there, by path.
-pub(crate) type Wares = BTreeMap<String, Vec<u8>>;
+pub(crate) type Wares = BTreeMap<String, Arc<Vec<u8>>>;
 
 /// What is done in place of an answer as it should be. `false`: nothing, answer as you should.
 pub(crate) type Lie = fn(&Asked, &mut TcpStream, &Wares) -> bool;
@@ -93,11 +93,15 @@ impl Shop {
     pub(crate) fn put(&self, tag: &str, made: &Made) {
         let mut wares = self.wares.lock().unwrap();
         let manifest = |which: &str| format!("/v2/demo/hello/manifests/{which}");
-        wares.insert(manifest(tag), made.bundle.manifest.clone());
-        wares.insert(manifest(&made.digest().to_string()), made.bundle.manifest.clone());
-        wares.insert(manifest(&made.signature_tag()), made.signature_manifest.clone());
+        for (which, bytes) in [
+            (tag.to_owned(), &made.bundle.manifest),
+            (made.digest().to_string(), &made.bundle.manifest),
+            (made.signature_tag(), &made.signature_manifest),
+        ] {
+            wares.insert(manifest(&which), Arc::new(bytes.clone()));
+        }
         for blob in made.blobs() {
-            wares.insert(format!("/v2/demo/hello/blobs/{}", Digest::of(blob)), blob.to_vec());
+            wares.insert(format!("/v2/demo/hello/blobs/{}", Digest::of(blob)), Arc::new(blob.to_vec()));
         }
     }
 
@@ -167,7 +171,8 @@ pub(crate) fn answer(asked: &Asked, stream: &mut TcpStream, wares: &Wares) {
 
 /// A head and a body.
 pub(crate) fn say(stream: &mut TcpStream, head: &str, body: &[u8]) {
-    let _ = stream.write_all(&[format!("HTTP/1.1 {head}\r\n\r\n").as_bytes(), body].concat());
+    let _ = stream.write_all(format!("HTTP/1.1 {head}\r\n\r\n").as_bytes());
+    let _ = stream.write_all(body);
 }
 
 /// Is the image asked for?
