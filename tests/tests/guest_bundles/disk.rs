@@ -25,6 +25,9 @@ pub(crate) const DAMAGED: usize = 200;
 /// What the program says.
 pub(crate) const WORD: &str = "it runs\n";
 
+/// Bytes of the program's heads: of the file, and of its one segment.
+const HEADS: usize = 52 + 32;
+
 /// The folder of a data disk, and keys.
 pub(crate) struct Desk {
     scratch: Scratch,
@@ -38,11 +41,10 @@ fn secret(byte: u8) -> Secret {
 /// A static program for i386 that writes [`WORD`] and ends. Source: elf(5); syscalls `write` (4) and `exit` (1).
 fn program() -> Vec<u8> {
     const AT: u32 = 0x0804_8000;
-    const HEADS: u32 = 52 + 32;
     const CODE: u32 = 31;
-    let length = u32::try_from(WORD.len()).unwrap();
-    let all = HEADS + CODE + length;
-    let head: [u32; 9] = [0x464c_457f, 0x0001_0101, 0, 0, 0x0003_0002, 1, AT + HEADS, 52, 0];
+    let (heads, length) = (u32::try_from(HEADS).unwrap(), u32::try_from(WORD.len()).unwrap());
+    let all = heads + CODE + length;
+    let head: [u32; 9] = [0x464c_457f, 0x0001_0101, 0, 0, 0x0003_0002, 1, AT + heads, 52, 0];
     // No flags behind; sizes of the heads: 52, 32, and one of these.
     let rest: [u32; 4] = [0, 52 | 32 << 16, 1, 0];
     // PT_LOAD, readable and executable.
@@ -55,7 +57,7 @@ fn program() -> Vec<u8> {
     };
     load(0xb8, 4);
     load(0xbb, 1);
-    load(0xb9, AT + HEADS + CODE);
+    load(0xb9, AT + heads + CODE);
     load(0xba, length);
     bytes.extend([0xcd, 0x80, 0xb8, 1, 0, 0, 0, 0x31, 0xdb, 0xcd, 0x80]);
     bytes.extend(WORD.bytes());
@@ -81,11 +83,32 @@ pub(crate) fn sum(bytes: &[u8], without: Option<usize>) -> String {
     format!("{hash:016x}")
 }
 
+/// A static program for i386 that waits until it is killed. Source: syscall `pause` (29).
+fn waits() -> Vec<u8> {
+    let mut bytes = program();
+    let code = [0xb8, 29, 0, 0, 0, 0xcd, 0x80, 0xeb, 0xf7]; // mov $29, %eax; int $0x80; jmp to the begin
+    bytes.splice(HEADS..HEADS + code.len(), code);
+    bytes
+}
+
+/// What `hello` is, under another name. It offers nothing, and does not start by itself.
+pub(crate) fn manifest(name: &str) -> String {
+    let (all, _) = SERVICE.split_once("[[serves]]").unwrap();
+    all.replace("\"hello\"", &format!("\"{name}\"")).replace("autostart = true", "autostart = false")
+}
+
 fn made(name: &str) -> Bundle {
+    of(name, &manifest(name), program())
+}
+
+fn of(name: &str, manifest: &str, program: Vec<u8>) -> Bundle {
     let mut tree = Tree::default();
-    tree.put(b"hello", Owner::root(0o755), Content::File(program())).unwrap();
+    tree.put(b"hello", Owner::root(0o755), Content::File(program)).unwrap();
     tree.put(b"data", Owner::new(0o644, 1000, 7).unwrap(), Content::File(data(name))).unwrap();
-    make::make(tree, &SERVICE.replace("\"hello\"", &format!("\"{name}\"")), 1, None).unwrap()
+    for folder in ["proc", "dev", "tmp"] {
+        tree.put(folder.as_bytes(), Owner::root(0o755), Content::Folder(BTreeMap::new())).unwrap();
+    }
+    make::make(tree, manifest, 1, None).unwrap()
 }
 
 fn record(bundle: &Bundle, key: u8) -> Record {
@@ -126,8 +149,16 @@ impl Desk {
 
     /// Installs the service `name`, as the gateway does.
     pub(crate) fn install(&mut self, name: &'static str) {
-        let bundle = made(name);
-        let record = record(&bundle, 1);
+        self.install_bundle(name, &made(name));
+    }
+
+    /// Installs the service `name`, which waits until it is killed, with this manifest.
+    pub(crate) fn install_waiting(&mut self, name: &'static str, manifest: &str) {
+        self.install_bundle(name, &of(name, manifest, waits()));
+    }
+
+    fn install_bundle(&mut self, name: &'static str, bundle: &Bundle) {
+        let record = record(bundle, 1);
         let folder = Folder::new(&self.data().join("bundles")).unwrap();
         let keyring = Keyring { entries: vec![Self::entry()], ..Keyring::new(secret(9).public().unwrap()) };
         let mut store = Store::open(folder, keyring, Architecture::I386).unwrap();
