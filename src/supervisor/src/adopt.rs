@@ -162,7 +162,8 @@ pub fn processes(store: &mut Store, keep: &Keep) -> Result<(Vec<Process>, Vec<En
 /// Services of bundles. One that is not whole was never started, or was gone: it stays a stray, and package says which there are.
 fn of_bundles(store: &mut Store, processes: &mut Vec<Process>, corpses: &mut Vec<Ended>) {
     let records = store.0.iter().filter(|back| back.label.parts().0 == label::RECORD);
-    let kept: Vec<Kept> = records.filter_map(|back| record::read_bundle(&back.descriptor)).collect();
+    let mut kept: Vec<Kept> = records.filter_map(|back| record::read_bundle(&back.descriptor)).collect();
+    kept.sort_by_key(|kept| kept.slot);
     for Kept { slot, leaves, service } in kept {
         let name = service.manifest.name.clone();
         if processes.iter().any(|other| other.name == name || other.slot() == Some(slot)) {

@@ -202,8 +202,11 @@ impl House {
             return Err(format!("{name}: it cannot be kept: no memory"));
         }
         info!("{name}: version {version} is installed");
-        self.processes.push(process);
-        self.tell(self.processes.len() - 1);
+        // In the order of slots, as a next life has them. Nobody holds a place meanwhile.
+        let after = |other: &Process| other.slot().is_some_and(|other| other > slot);
+        let place = self.processes.iter().position(after).unwrap_or(self.processes.len());
+        self.processes.insert(place, process);
+        self.tell(place);
         Ok(())
     }
 

@@ -25,7 +25,7 @@ impl World {
         assert_eq!(bundles, wanted, "{story:?}");
         let mut slots: Vec<u8> = house.processes.iter().filter_map(Process::slot).collect();
         let count = slots.len();
-        slots.sort_unstable();
+        assert!(slots.is_sorted(), "{story:?}: {slots:?}");
         slots.dedup();
         assert_eq!(slots.len(), count, "{story:?}: a slot twice");
         let mut labels: Vec<String> = self.store.keys().cloned().collect();
