@@ -27,6 +27,7 @@ pub mod loop_device;
 pub mod mount;
 pub mod pidfd;
 pub mod privilege;
+pub mod quota;
 pub mod uevent;
 pub mod userns;
 pub mod wait;
