@@ -26,6 +26,25 @@ pub enum Ask {
         /// Whose.
         service: Name,
     },
+    /// Open the service's volume, made if it is not there: a folder on the data disk that it may write to, detached, its owner 0 shown as
+    /// `uid_base`. The limits count from now on.
+    Volume {
+        /// Whose.
+        service: Name,
+        /// The first uid (and gid) of the service's range.
+        uid_base: u32,
+        /// How many there are.
+        uid_count: u32,
+        /// What may be in it, in bytes.
+        bytes: u64,
+        /// Files, folders and links that may be in it.
+        inodes: u64,
+    },
+    /// The service's volume goes, and all that is in it.
+    Drop {
+        /// Whose.
+        service: Name,
+    },
     /// The data disk's state.
     Disk,
     /// Let go of every disk: the machine ends.

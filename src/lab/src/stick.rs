@@ -14,6 +14,8 @@ use crate::{house, tool};
 
 /// The label by which `storage` finds its disk.
 const LABEL: &str = "SHG-DATA";
+/// It keeps an account of projects: services' volumes are limited by that.
+const EXTENDED: &str = "root_owner=0:0,quotatype=prjquota";
 /// Large enough for what is stored now; the file is sparse.
 const SIZE: &str = "256M";
 
@@ -45,7 +47,7 @@ fn make_of(path: &Path, contents: Option<&Path>) -> Result<(), Error> {
     let name = beside.display().to_string();
     let contents = contents.map(|folder| folder.display().to_string());
     let contents = contents.as_ref().map_or_else(Vec::new, |folder| vec!["-d", folder]);
-    let words = ["-q", "-F", "-t", "ext4", "-L", LABEL, "-E", "root_owner=0:0"];
+    let words = ["-q", "-F", "-t", "ext4", "-L", LABEL, "-O", "project,quota", "-E", EXTENDED];
     tool::run("mke2fs", &[&words, contents.as_slice(), &[&name, SIZE]].concat())?;
     fs::rename(&beside, path).map_err(Error::path(path))
 }
@@ -72,7 +74,7 @@ pub fn take_kept() -> Result<Option<Flock<File>>, Error> {
 /// # Errors
 /// As [`make`].
 pub fn fresh(path: &Path) -> Result<(), Error> {
-    let template = house::built().join("empty-stick.img");
+    let template = house::built().join("empty-data-stick.img");
     make(&template)?;
     tool::run("cp", &["--sparse=always", &template.display().to_string(), &path.display().to_string()])
         .map(drop)

@@ -25,6 +25,8 @@ const STATE_ERRORS: u16 = 2;
 const HAS_JOURNAL: u32 = 0x4;
 /// Read-only compatible feature: checksums of the metadata, this block's too.
 const METADATA_CHECKSUM: u32 = 0x400;
+/// Read-only compatible features: it keeps accounts in itself, and of projects.
+const PROJECTS: u32 = 0x100 | 0x2000;
 /// Incompatible feature: block numbers have 64 bits.
 const WIDE: u32 = 0x80;
 /// Incompatible features that a data disk may have: file types, a journal to replay, extents, 64 bits, flexible groups, a checksum
@@ -40,6 +42,8 @@ pub struct Superblock {
     pub size_bytes: u64,
     /// The kernel saw errors in it, and nobody has repaired it since.
     pub damaged: bool,
+    /// It keeps an account of projects: what volumes are limited by.
+    pub counts_projects: bool,
 }
 
 /// Why a device is no data disk that can be used.
@@ -118,7 +122,9 @@ pub fn parse(bytes: &[u8], label: &[u8], device_bytes: u64) -> Result<Superblock
     }
     // `s_error_count` outlives the flag when a disk is mounted again without a check.
     let damaged = half(bytes, 58) & STATE_ERRORS != 0 || word(bytes, 404) != 0;
-    Ok(Superblock { size_bytes, damaged })
+    // `s_prj_quota_inum`.
+    let counts_projects = read_only & PROJECTS == PROJECTS && word(bytes, 620) != 0;
+    Ok(Superblock { size_bytes, damaged, counts_projects })
 }
 
 /// The 16 bits at `offset`, which is a constant below [`BYTES`].
@@ -162,12 +168,14 @@ mod tests {
 
     #[test]
     fn what_mke2fs_writes_is_read() {
-        let whole = Superblock { size_bytes: SIZE, damaged: false };
+        let whole = Superblock { size_bytes: SIZE, damaged: false, counts_projects: false };
         let damaged = Superblock { damaged: true, ..whole };
+        let projects = Superblock { counts_projects: true, ..whole };
         let table: &[(&str, &[u8], Result<Superblock, Fault>)] = &[
             ("clean", CLEAN, Ok(whole)),
             ("damaged", include_bytes!("../tests/data/damaged.ext4"), Ok(damaged)),
             ("to be replayed", include_bytes!("../tests/data/recover.ext4"), Ok(whole)),
+            ("counts projects", include_bytes!("../tests/data/projects.ext4"), Ok(projects)),
             ("label", include_bytes!("../tests/data/other-label.ext4"), Err(Fault::Label)),
             ("ext2", include_bytes!("../tests/data/no-journal.ext2"), Err(Fault::NoJournal)),
             ("erofs", include_bytes!("../tests/data/hello.erofs"), Err(Fault::Foreign)),

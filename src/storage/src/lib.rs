@@ -26,8 +26,10 @@ pub mod installed;
 pub mod keys;
 pub mod plain;
 
+pub mod folder;
 pub mod image;
 pub mod owner;
+pub mod services;
 pub mod shelf;
 pub mod verity;
 
@@ -86,6 +88,16 @@ pub enum Error {
         /// What is wrong with it.
         fault: installed::Fault,
     },
+    /// Limits of a volume that are none.
+    Limits {
+        /// Whose.
+        service: Name,
+    },
+    /// The data disk cannot limit a volume.
+    Quota {
+        /// Whose.
+        service: Name,
+    },
     /// More images than we keep open.
     Full {
         /// The one that was not opened.
@@ -124,6 +136,13 @@ impl fmt::Display for Error {
             ),
             Self::Image { image, fault } => write!(f, "image {image}: {fault}"),
             Self::Bundle { service, fault } => write!(f, "bundle {service}: {fault}"),
+            Self::Limits { service } => {
+                write!(f, "volume {service}: it needs a limit for bytes and for files")
+            }
+            Self::Quota { service } => write!(
+                f,
+                "volume {service}: the data disk keeps no account of projects; make it with mke2fs -O project,quota"
+            ),
             Self::Full { image } => write!(f, "image {image}: {IMAGES_MAX} images are open, no more"),
             Self::System { what, step, errno } => write!(f, "{what}: {step}: {}", errno.desc()),
         }

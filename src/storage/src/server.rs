@@ -7,6 +7,7 @@
 
 use std::convert::Infallible;
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use contract::Name;
 use contract::mount::{Answer, Ask, Image};
@@ -19,10 +20,11 @@ use crate::block::Places;
 use crate::disk::Disk;
 use crate::installed::Installed;
 use crate::owner::Owners;
+use crate::services::{Limits, Volumes};
 use crate::shelf::Shelf;
 use crate::uevent::Events;
 use crate::volume::Volume;
-use crate::{CLIENTS_MAX, Error, IMAGES, verity};
+use crate::{CLIENTS_MAX, DATA, Error, IMAGES, verity};
 
 /// Everything that the daemon holds.
 #[derive(Debug)]
@@ -32,6 +34,7 @@ pub struct Server {
     events: Option<Events>,
     disk: Disk<Volume>,
     shelf: Shelf,
+    volumes: Volumes,
 }
 
 /// What a client gets: an answer, perhaps with a mount.
@@ -52,6 +55,7 @@ impl Server {
             events: events.ok(),
             disk: Disk::new(Places::default(), Volume),
             shelf: Shelf::new(IMAGES.into(), Installed::default()),
+            volumes: Volumes::new(Path::new(DATA)),
         }
     }
 
@@ -64,10 +68,15 @@ impl Server {
         self.serve();
         self.disk.begin();
         loop {
-            self.wait(PollTimeout::NONE)?;
+            let limit = if self.volumes.has_dropped() { PollTimeout::ZERO } else { PollTimeout::NONE };
+            self.wait(limit)?;
             self.serve();
             if let Some(event) = self.events.as_ref().and_then(Events::next) {
                 self.disk.hear(&event);
+                self.volumes.look_again();
+            }
+            if self.volumes.has_dropped() {
+                self.volumes.tidy();
             }
         }
     }
@@ -122,6 +131,12 @@ impl Server {
                 self.shelf.release(&service);
                 Ok((Answer::Done, None))
             }
+            Ask::Volume { service, uid_base, uid_count, bytes, inodes } => {
+                let owners = Owners::new(uid_base, uid_count)?;
+                let volume = self.volumes.open(&service, owners, Limits { bytes, inodes })?;
+                Ok((Answer::Mounted, Some(volume)))
+            }
+            Ask::Drop { service } => self.volumes.drop(&service).map(|()| (Answer::Done, None)),
             Ask::Disk => Ok((Answer::Disk(self.disk.state()), None)),
             Ask::Finish => {
                 info!("the machine ends");

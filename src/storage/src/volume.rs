@@ -14,6 +14,7 @@ use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
+use crate::block::{Look, Places};
 use crate::disk::{Mounts, Space};
 use crate::uevent::{self, Device};
 use crate::{DATA, Error, folders, seed};
@@ -22,6 +23,8 @@ use crate::{DATA, Error, folders, seed};
 const PLAIN: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
 /// Data reach the disk before the metadata that name them; after an error nothing more is written.
 const OPTIONS: &str = "data=ordered,errors=remount-ro";
+/// The same, and projects' limits are kept.
+const WITH_PROJECTS: &str = "data=ordered,errors=remount-ro,prjquota";
 /// The kernel's mounts.
 #[derive(Debug)]
 pub struct Volume;
@@ -35,7 +38,9 @@ impl Mounts for Volume {
     fn mount(&self, device: &Device, read_only: bool) -> Result<(), Error> {
         let path = format!("/dev/{device}");
         let flags = if read_only { PLAIN | MsFlags::MS_RDONLY } else { PLAIN };
-        mount(Some(path.as_str()), DATA, Some("ext4"), flags, Some(OPTIONS))
+        let counts = matches!(Places::default().look(device), Look::Ours(found) if found.counts_projects);
+        let options = if counts && !read_only { WITH_PROJECTS } else { OPTIONS };
+        mount(Some(path.as_str()), DATA, Some("ext4"), flags, Some(options))
             .map_err(|errno| Error::system("file system", "cannot be mounted", errno))?;
         let settled = self.settle(read_only);
         if settled.is_err() {

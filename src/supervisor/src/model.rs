@@ -278,7 +278,12 @@ impl World {
                     self.mounted.remove(service.as_str());
                     self.storage.say(&mount::Answer::Done, None);
                 }
-                mount::Ask::Disk | mount::Ask::Finish => panic!("{ask:?}"),
+                mount::Ask::Volume { .. }
+                | mount::Ask::Drop { .. }
+                | mount::Ask::Disk
+                | mount::Ask::Finish => {
+                    panic!("{ask:?}")
+                }
             }
         }
     }
