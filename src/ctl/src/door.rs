@@ -13,9 +13,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::OFlag;
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 
 use crate::Error;
@@ -33,7 +35,9 @@ const REQUEST_BYTES: u64 = 1024;
 /// # Errors
 /// The port cannot be opened, or does not take what is written.
 pub fn serve(run: impl Fn(&[String], Out<'_>) -> Result<(), Error>) -> io::Result<()> {
-    let port = OpenOptions::new().read(true).write(true).open(PORT)?;
+    // Not as our terminal: the kernel would write of quotas that are reached into what we say.
+    let flags = OFlag::O_NOCTTY.bits();
+    let port = OpenOptions::new().read(true).write(true).custom_flags(flags).open(PORT)?;
     let mut settings = tcgetattr(&port)?;
     cfmakeraw(&mut settings);
     tcsetattr(&port, SetArg::TCSANOW, &settings)?;

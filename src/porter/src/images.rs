@@ -19,6 +19,7 @@ use ctl::Error;
 use ctl::command::Out;
 use wire::Client;
 
+use crate::cut;
 use crate::live::usage;
 
 /// What is read at once: a page, and a block of the image.
@@ -30,7 +31,7 @@ const FILE_BYTES_MAX: u64 = 64 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Images(RefCell<BTreeMap<String, OwnedFd>>);
 
-fn name(word: &str) -> Result<Name, Error> {
+pub(crate) fn name(word: &str) -> Result<Name, Error> {
     Name::new(word).map_err(|_| usage("a service's name"))
 }
 
@@ -44,7 +45,19 @@ fn digest(word: &str) -> Result<[u8; 32], Error> {
     Ok(bytes)
 }
 
-fn ask(ask: &Ask) -> Result<Option<OwnedFd>, Error> {
+/// The wish for a mount of the bundle of `service` whose image is `hex`.
+fn wish(service: &str, hex: &str) -> Result<Ask, Error> {
+    // The last tenant's range: nobody has it while fewer services run than there is room for.
+    let last = u32::try_from(SERVICES - 1).unwrap_or(0);
+    Ok(Ask::Mount {
+        service: name(service)?,
+        image: Image::Bundle(digest(hex)?),
+        uid_base: TENANT_UID_BASE + last * TENANT_UID_COUNT,
+        uid_count: TENANT_UID_COUNT,
+    })
+}
+
+pub(crate) fn ask(ask: &Ask) -> Result<Option<OwnedFd>, Error> {
     let failed = |error| Error::Wire("storage", error);
     let client = Client::dial(MOUNT).map_err(failed)?;
     let (answer, descriptors) = client.call::<Ask, Answer>(ask, &[]).map_err(failed)?;
@@ -63,23 +76,21 @@ impl Images {
             ["read", service, path] => self.read(service, path, out),
             ["run", service, path] => self.run(service, path, out),
             ["release", service] => self.release(service, out),
-            _ => {
-                Err(usage("image mount SERVICE DIGEST, read SERVICE PATH, run SERVICE PATH, release SERVICE"))
+            ["devices"] => devices(out),
+            ["cut", service, digest, ioctls] => {
+                let ioctls = ioctls.parse().map_err(|_| usage("a number of calls"))?;
+                cut::after(&wish(service, digest)?, ioctls, out)
             }
+            _ => Err(usage(
+                "image mount SERVICE DIGEST, read or run SERVICE PATH, release SERVICE, cut SERVICE DIGEST CALLS",
+            )),
         }
     }
 
     /// Asks for a mount of the bundle of `service` whose image is `hex`, and holds it.
     fn mount(&self, service: &str, hex: &str, out: Out<'_>) -> Result<(), Error> {
-        // The last tenant's range: nobody has it while fewer services run than there is room for.
-        let last = u32::try_from(SERVICES - 1).unwrap_or(0);
-        let wish = Ask::Mount {
-            service: name(service)?,
-            image: Image::Bundle(digest(hex)?),
-            uid_base: TENANT_UID_BASE + last * TENANT_UID_COUNT,
-            uid_count: TENANT_UID_COUNT,
-        };
-        let mount = ask(&wish)?.ok_or_else(|| Error::Refused("no mount came along".to_owned()))?;
+        let mount =
+            ask(&wish(service, hex)?)?.ok_or_else(|| Error::Refused("no mount came along".to_owned()))?;
         self.0.borrow_mut().insert(service.to_owned(), mount);
         Ok(writeln!(out, "mounted")?)
     }

@@ -7,12 +7,14 @@ use std::process::ExitCode;
 
 use ctl::{command, door};
 
+mod cut;
 mod images;
 mod live;
 mod state;
+mod volumes;
 
 fn main() -> ExitCode {
-    let images = images::Images::default();
+    let (images, volumes) = (images::Images::default(), volumes::Volumes::default());
     let run = |words: &[String], out: command::Out<'_>| {
         let plain: Vec<&str> = words.iter().map(String::as_str).collect();
         match plain.as_slice() {
@@ -24,7 +26,7 @@ fn main() -> ExitCode {
             ["ends"] => live::ends(out),
             ["tree", name, grace_ms] => live::tree(name, grace_ms, out),
             ["image", rest @ ..] => images.say(rest, out),
-            ["devices"] => images::devices(out),
+            ["volume", rest @ ..] => volumes.say(rest, out),
             _ => command::run(words, out),
         }
     };

@@ -154,7 +154,13 @@ pub const DAEMONS: &[Daemon] = &[
         name: "door",
         program: c"/sbin/door",
         uid: uid::ROOT,
-        capabilities: &[Capability::CAP_KILL, Capability::CAP_SYS_PTRACE],
+        // To kill and to follow daemons; to write as a tenant would.
+        capabilities: &[
+            Capability::CAP_KILL,
+            Capability::CAP_SYS_PTRACE,
+            Capability::CAP_SETUID,
+            Capability::CAP_SETGID,
+        ],
         wires: &[],
         after: &[],
         memory_mib: 24,
