@@ -16,8 +16,12 @@ const WORD: &str = "[[controller]]\nendpoint = 'self::desk'\nbroker = '203.0.113
 const BROKER: &str = "listener 1883\nallow_anonymous true\nuser root\nset_tcp_nodelay true\n";
 const STATUS: &str = "Device.SoftwareModules.ExecutionUnit.1.Status";
 
-/// What the controller is told to do: a service is watched, stopped, started.
+/// What the controller is told to do: a bundle that is none is asked for, a service is looked at, watched, stopped, started.
 const LINES: &str = r#"{"call": "get", "with": ["Device.SoftwareModules.ExecutionUnit.1.Name"]}
+{"call": "add", "with": ["Device.LocalAgent.Subscription.", {"ID": "change", "NotifType": "Event", "ReferenceList": "Device.SoftwareModules.DUStateChange!", "Enable": "true"}]}
+{"call": "order", "with": ["Device.SoftwareModules.InstallDU()", "key", {"URL": "ftp://203.0.113.1/x:1"}]}
+{"call": "get", "with": ["Device.SoftwareModules.ExecutionUnit.1.ExecutionEnvRef+.AllocatedMemory"]}
+{"call": "get", "with": ["Device.SoftwareModules.ExecutionUnit.1.X_SHG_Guarantee.MemoryFloor"]}
 {"call": "subscribe", "with": [{"id": "unit", "notif": "ValueChange", "reference": "STATUS"}]}
 {"call": "operate", "with": ["Device.SoftwareModules.ExecutionUnit.1.SetRequestedState()", {"RequestedState": "Idle"}]}
 {"call": "get", "with": ["STATUS"]}
@@ -64,12 +68,19 @@ fn a_controller_stops_and_starts_a_service() {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(LINES.replace("STATUS", STATUS).as_bytes()).unwrap();
     let said = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
-    let (news, lines): (Vec<&str>, Vec<&str>) = said.lines().partition(|line| line.contains("\"news\""));
+    let (news, lines): (Vec<&str>, Vec<&str>) =
+        said.lines().partition(|line| line.contains("\"news\"") || line.contains("\"notice\""));
     let line = |place: usize| lines.get(place).copied().unwrap_or_else(|| panic!("{said}"));
     assert_eq!(line(1), r#"{"good":"hello"}"#, "{said}");
-    assert!(line(3).contains("good"), "{said}");
+    // Each room has answered: package what it thinks of such a source, the supervisor what is promised.
+    assert_eq!(line(3), r#"{"good":"Device.LocalAgent.Request.1."}"#, "{said}");
+    let change = news.iter().find(|line| line.contains("\"DUStateChange!\"")).copied().unwrap_or_default();
+    assert!(change.contains(r#""CurrentState":"Failed""#) && !change.contains("interrupted"), "{said}");
+    assert!(line(4).contains("AllocatedMemory") || line(4).starts_with(r#"{"good":""#), "{said}");
+    assert!(line(5).starts_with(r#"{"good":""#), "{said}");
+    assert!(line(7).contains("good"), "{said}");
     assert_eq!(
-        (line(4), line(6), line(7)),
+        (line(8), line(10), line(11)),
         (r#"{"good":"Idle"}"#, r#"{"good":"Active"}"#, r#"{"good":"0"}"#),
         "{said}"
     );
