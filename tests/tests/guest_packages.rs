@@ -1,0 +1,147 @@
+//! A bundle goes from a registry onto the gateway, runs, is updated, outlives deaths and a boot, and goes; all by `ctl`.
+//!
+//! In:  the test root with an operator's keys, a registry on this machine's loopback. Out: passed, failed, or `skipped: ` and why.
+//!
+//! Not here: what registries and bundles may not do (`src/package/tests`), what is mounted (`guest_bundles.rs`).
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use lab::error::Error;
+use lab::guest::{Around, Guest, Options, UP_LIMIT};
+use lab::house::Scratch;
+use lab::operator::{DESK, Operator, Release};
+use lab::root::Variant;
+use lab::{facts, house::firmware};
+
+const MANIFEST: &str = include_str!("../../src/services/hello/manifest.toml");
+
+/// hello under another name, which offers nothing.
+fn manifest() -> String {
+    let (head, _) = MANIFEST.split_once("[[serves]]").unwrap();
+    head.replace("name = \"hello\"", "name = \"greeter\"")
+}
+
+fn publish(operator: &Operator, version: u64, manifest: &str) -> Result<String, Error> {
+    operator.publish(Release { name: "greeter", version, manifest, program: &firmware().join("hello") }, DESK)
+}
+
+/// What is installed: name and version of each.
+fn installed(guest: &mut Guest) -> Vec<String> {
+    let said = guest.json("packages --json").unwrap();
+    let row = |row: &serde_json::Value| format!("{} {}", row["name"].as_str().unwrap(), row["version"]);
+    said.as_array().unwrap().iter().map(row).collect()
+}
+
+fn wait_state(guest: &mut Guest, state: &str) {
+    let seen = guest.until("greeter", UP_LIMIT, |guest| {
+        Ok((facts::process(guest, "greeter").is_ok_and(|one| one.state == state)).then_some(()))
+    });
+    assert!(
+        seen.is_ok(),
+        "{state} is wanted:\n{}\n{:#?}",
+        guest.door("status").unwrap(),
+        facts::log(guest, "supervisor")
+    );
+}
+
+/// Waits until package serves and has read the disk.
+fn wait_served(guest: &mut Guest) {
+    let served =
+        |guest: &mut Guest| Ok(guest.ask("packages").is_ok_and(|answer| answer.exit == 0).then_some(()));
+    let seen = guest.until("package serves", UP_LIMIT, served);
+    assert!(seen.is_ok(), "{:#?}", facts::log(guest, "package"));
+}
+
+fn order(guest: &mut Guest, words: &str) {
+    let said = guest.door(words);
+    assert!(said.is_ok(), "{words}: {said:?}\n{:#?}", facts::log(guest, "package"));
+}
+
+fn refused(guest: &mut Guest, words: &str, why: &str) {
+    let answer = guest.ask(words).unwrap();
+    println!("{words}: {}", answer.text.trim_end());
+    assert!(answer.exit == 1 && answer.text.contains(why), "{words}: {}", answer.text);
+}
+
+/// Four releases: two that are as they should be, one that wants too much, one that wants less.
+fn releases(operator: &Operator) -> Result<[String; 4], Error> {
+    let large = manifest().replace("floor_mib = 4", "floor_mib = 1000");
+    let large = large.replace("ceiling_mib = 16", "ceiling_mib = 1000");
+    let small = manifest().replace("floor_permille = 20", "floor_permille = 10");
+    let mut version = 0;
+    let all = [manifest(), manifest(), large, small].map(|manifest| {
+        version += 1;
+        publish(operator, version, &manifest)
+    });
+    let [first, second, third, fourth] = all;
+    Ok([first?, second?, third?, fourth?])
+}
+
+fn boot(operator: &Operator) -> Option<Guest> {
+    let files = operator.texts(DESK).unwrap().into_iter().map(|(path, bytes)| (path.to_owned(), bytes));
+    let options = Options {
+        variant: Variant::Test,
+        around: Around::Emulated,
+        files: files.collect(),
+        ..Options::usual().unwrap()
+    };
+    let mut guest = Guest::boot(&options).unwrap()?;
+    facts::wait_all_up(&mut guest).unwrap();
+    wait_served(&mut guest);
+    guest.until("a WAN", UP_LIMIT, |guest| Ok(facts::wan(guest)?.map(drop))).unwrap();
+    Some(guest)
+}
+
+#[test]
+fn a_bundle_comes_runs_and_goes() {
+    let scratch = Scratch::new().unwrap();
+    let started = Operator::start(&scratch.file("operator"));
+    let (operator, [first, second, third, fourth]) =
+        match started.and_then(|operator| releases(&operator).map(|all| (operator, all))) {
+            Err(why @ Error::Missing { .. }) => return println!("skipped: {why}"),
+            other => other.unwrap(),
+        };
+    let Some(mut guest) = boot(&operator) else { return };
+    assert_eq!(installed(&mut guest), Vec::<String>::new());
+
+    order(&mut guest, &format!("install {first} --tag first --slice demo --json"));
+    wait_state(&mut guest, "up");
+    assert_eq!(installed(&mut guest), ["greeter 1"]);
+    let resident = facts::resident(&mut guest).unwrap();
+    let package = resident.iter().find(|(name, _)| name == "package").unwrap().1;
+    println!("figure of memory: package {package} KiB resident");
+    assert!(package <= 3072, "{package} KiB");
+
+    // What does not fit is not kept, and the one that is there runs on.
+    refused(&mut guest, &format!("update greeter {third}"), "short of");
+    refused(&mut guest, &format!("install {second}"), "ask for an update");
+    assert_eq!(installed(&mut guest), ["greeter 1"]);
+    wait_state(&mut guest, "up");
+    order(&mut guest, &format!("update greeter {second}"));
+    wait_state(&mut guest, "up");
+    assert_eq!(installed(&mut guest), ["greeter 2"]);
+
+    // package dies: nothing else does.
+    let before = facts::process(&mut guest, "greeter").unwrap();
+    order(&mut guest, "kill package");
+    wait_served(&mut guest);
+    assert_eq!(installed(&mut guest), ["greeter 2"]);
+    let after = facts::process(&mut guest, "greeter").unwrap();
+    assert_eq!((after.pid, after.restarts), (before.pid, before.restarts));
+
+    // It outlives a boot, and starts by itself; or not, if somebody says so.
+    guest.reset().unwrap();
+    guest.wait_ready(UP_LIMIT).unwrap();
+    wait_served(&mut guest);
+    wait_state(&mut guest, "up");
+    assert_eq!(installed(&mut guest), ["greeter 2"]);
+    order(&mut guest, "autostart greeter off");
+    order(&mut guest, &format!("update greeter {fourth}"));
+    assert_eq!(installed(&mut guest), ["greeter 4"]);
+    assert_eq!(guest.json("packages --json").unwrap()[0]["autostart"], false);
+
+    order(&mut guest, "remove greeter");
+    assert_eq!(installed(&mut guest), Vec::<String>::new());
+    assert!(facts::process(&mut guest, "greeter").is_err(), "{}", guest.door("status").unwrap());
+    refused(&mut guest, "remove greeter", "no such service");
+}
