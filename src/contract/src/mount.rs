@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::limit::{PATH_BYTES, REASON_BYTES};
 use crate::name::{Name, Text};
 
+/// Where sealed images lie in the root.
+pub const ROOT_IMAGES: &str = "/usr/lib/shg/services";
+
 /// What may be asked of storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {
@@ -54,7 +57,7 @@ pub enum Ask {
 /// Where a sealed image is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Image {
-    /// In the root: the file's name under `/usr/lib/shg/services`. The root is believed.
+    /// In the root: the file's name under [`ROOT_IMAGES`]. The root is believed.
     Root(Text<PATH_BYTES>),
     /// On the data disk, by its SHA-256. The service's signed statement is read beside it, and names the root hash: nothing else is mounted.
     Bundle([u8; 32]),

@@ -7,9 +7,9 @@ set -eu
 # shellcheck source=src/lab/setup/cache.sh
 . "$(dirname -- "$0")/cache.sh"
 
-# To boot the gateway: the emulator, the sealed images, the data disk, a linker that also compiles what ring has in C; kmod orders modules, zstd packs the root; Cargo fetches
+# To boot the gateway: the emulator, the sealed images, the data disk, its operator's broker and registry, a linker that also compiles what ring has in C; kmod orders modules, zstd packs the root; Cargo fetches
 # crates by HTTPS.
-RUN='ca-certificates gcc libc6-dev qemu-system-x86 erofs-utils e2fsprogs kmod zstd curl'
+RUN='ca-certificates gcc libc6-dev qemu-system-x86 erofs-utils e2fsprogs kmod zstd curl mosquitto docker-registry'
 # To prove it: the peers at both ends, and the oracles.
 TEST="$RUN iproute2 nftables dnsmasq-base busybox udhcpc isc-dhcp-client ethtool python3 util-linux shellcheck procps netbase bind9-dnsutils knot-dnsutils dnsperf openssl chrony sip-tester baresip-core coturn ffmpeg smcroute"
 # Clients and servers of addresses and ports.
@@ -18,10 +18,9 @@ TEST="$TEST dhcpcd-base natpmpc kea-admin kea-dhcp4-server kea-dhcp6-server ndis
 TEST="$TEST crun bubblewrap"
 # Strangers with their tools.
 TEST="$TEST nmap thc-ipv6"
-# Bundles: makers of images, a registry, somebody else's trees of hashes.
-TEST="$TEST umoci buildah skopeo docker-registry cryptsetup-bin"
-# A broker, and what runs a controller that we did not write (controller.sh); a Node.js that did not come from Debian will do.
-TEST="$TEST mosquitto"
+# Bundles: makers of images, somebody else's trees of hashes.
+TEST="$TEST umoci buildah skopeo cryptsetup-bin"
+# What runs a controller that we did not write (controller.sh); a Node.js that did not come from Debian will do.
 command -v npm >/dev/null || TEST="$TEST nodejs npm"
 # To build the board kernel.
 KERNEL='make gcc flex bison bc libelf-dev libssl-dev xz-utils'

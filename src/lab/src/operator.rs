@@ -26,9 +26,14 @@ const BROKER_PORT: u16 = 1883;
 const REGISTRY_PORT: u16 = 5000;
 /// From the start of a program to its first answer.
 const START_LIMIT: Duration = Duration::from_secs(20);
+/// Who the emulated gateway of a desk is, by `device.toml`, so that a controller knows it before it has spoken.
+pub const GATEWAY: &str = "os::525400-desk";
+const DEVICE: &str = "oui = '525400'\nserial = 'desk'\n";
 /// The controller's endpoint id, and the topics on both sides.
 pub const CONTROLLER: &str = "self::desk";
 pub(crate) const TOPICS: (&str, &str) = ("/usp/controller", "/usp/agent");
+/// What `shg` has to know to speak with the gateway: a file of the operator's folder.
+pub const CONFIGURATION: &str = "controller.toml";
 /// Whose keys: the operator's, and the provider's of the first service.
 const KEYS: [&str; 2] = ["root", "demo"];
 
@@ -81,6 +86,12 @@ impl Operator {
         Ok(Self { folder, broker_port, registry_port, _programs: programs })
     }
 
+    /// Its controller.
+    #[must_use]
+    pub fn desk(&self) -> Desk {
+        Desk { configuration: self.file(CONFIGURATION).display().to_string() }
+    }
+
     /// The broker's port.
     #[must_use]
     pub fn broker_port(&self) -> u16 {
@@ -93,7 +104,8 @@ impl Operator {
         self.folder.join(name)
     }
 
-    /// What a gateway has to know that sees this desk at `address`: whom it obeys, from where it fetches, whose keys count.
+    /// What a gateway has to know that sees this desk at `address`: whom it obeys, from where it fetches, whose keys count, who it is. For the
+    /// desk's own controller the same is in [`CONFIGURATION`].
     ///
     /// # Errors
     /// [`Error::Io`]: a key cannot be read.
@@ -104,6 +116,13 @@ impl Operator {
              topic = '{}'\nagent_topic = '{}'\n",
             TOPICS.0, TOPICS.1
         );
+        let controller = format!(
+            "endpoint = '{CONTROLLER}'\ntopic = '{}'\n\n[[broker]]\nhost = '127.0.0.1'\nport = {broker}\ntls = false\n\n\
+             [[gateway]]\nendpoint = '{GATEWAY}'\ntopic = '{}'\n",
+            TOPICS.0, TOPICS.1
+        );
+        let place = self.file(CONFIGURATION);
+        fs::write(&place, controller).map_err(Error::path(&place))?;
         let package = format!("plain_http = ['{address}:{registry}']\n");
         let read = |name: &str| {
             let path = self.file(name);
@@ -112,6 +131,7 @@ impl Operator {
         Ok(vec![
             (root::AGENT, agent.into_bytes()),
             (root::PACKAGE, package.into_bytes()),
+            (root::DEVICE, DEVICE.as_bytes().to_vec()),
             (root::ROOT_KEY, read("root.public")?),
             (root::KEYRING, read("keyring")?),
         ])
@@ -192,13 +212,54 @@ fn make_keys(folder: &Path) -> Result<(), Error> {
     }
     let demo = format!("demo={}", path("demo.public"));
     shg(&["bundle", "keyring", &path("keyring"), &demo, "--root", &path("root.secret"), "--serial", "1"])
+        .map(drop)
 }
 
-/// `shg`, as it is typed.
-fn shg(words: &[&str]) -> Result<(), Error> {
+/// `shg`, as it is typed: what it says.
+fn shg(words: &[&str]) -> Result<String, Error> {
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     let failed = |why: String| Error::Tool { program: format!("shg {}", words.join(" ")), why };
-    shg::command::run(&words, &mut Vec::new()).map_err(|error| failed(error.to_string()))
+    let mut out = Vec::new();
+    shg::command::run(&words, &mut out).map_err(|error| failed(error.to_string()))?;
+    Ok(String::from_utf8_lossy(&out).into_owned())
+}
+
+/// The desk's controller, for whoever has no hold of the operator's programs.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    configuration: String,
+}
+
+impl Desk {
+    /// Does the gateway answer?
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        self.say(&["gateway", "get", "Device.DeviceInfo.UpTime", "--timeout", "3"]).is_ok()
+    }
+
+    /// Installs the service at `source`, or puts it into the place of another version of `name`: what was done, in words.
+    ///
+    /// # Errors
+    /// [`Error::Tool`]: the gateway's words.
+    pub fn bring(&self, name: &str, source: &str) -> Result<String, Error> {
+        let version = source.rsplit(':').next().unwrap_or_default();
+        let status = self.say(&["service", "status", name, "--json"]).unwrap_or_default();
+        if status.contains(&format!("\"{version}\"")) {
+            return Ok(format!("{name} {version} is installed already"));
+        }
+        let known = status.contains(&format!("\"{name}\""));
+        let (verb, words): (_, &[&str]) = if known {
+            ("updated to", &["service", "update", name, source])
+        } else {
+            ("installed as", &["service", "install", source])
+        };
+        self.say(words)?;
+        Ok(format!("{name} was {verb} version {version}"))
+    }
+
+    fn say(&self, words: &[&str]) -> Result<String, Error> {
+        shg(&[words, &["--config", &self.configuration]].concat())
+    }
 }
 
 /// Starts a program with a configuration, and waits until it listens at its port of the loopback.

@@ -23,6 +23,8 @@ use crate::{seal, tool};
 pub enum Variant {
     /// As it goes to a home.
     Shipped,
+    /// As [`Variant::Shipped`], without a service: an operator delivers them.
+    Bare,
     /// With `/sbin/door`: `ctl` bound to the second serial port.
     Test,
     /// As [`Variant::Shipped`], with a supervisor that runs and never says a word: what its watchdog is for.
@@ -39,7 +41,7 @@ impl Variant {
     pub fn has_door(self) -> bool {
         match self {
             Self::Test | Self::Rehearsal | Self::Floors => true,
-            Self::Shipped | Self::Silent => false,
+            Self::Shipped | Self::Bare | Self::Silent => false,
         }
     }
 }
@@ -88,6 +90,8 @@ const MOUNT_POINTS: [&str; 6] = ["proc", "sys", "dev", "run", "data", "tmp"];
 pub const NETWORK: &str = "etc/shg/network.toml";
 /// Whom the gateway obeys.
 pub const AGENT: &str = "etc/shg/agent.toml";
+/// Who the gateway is, where its hardware does not say it.
+pub const DEVICE: &str = "etc/shg/device.toml";
 /// From where bundles are fetched.
 pub const PACKAGE: &str = "etc/shg/package.toml";
 /// Who says whose bundles count, and the list.
@@ -259,6 +263,7 @@ fn gateway(kernel: Kernel, variant: Variant) -> Result<Tree, Error> {
     // A later one takes the place of an earlier one.
     let (more, manifests): (&[_], &[_]) = match variant {
         Variant::Shipped => (&[], &["manifest.toml"]),
+        Variant::Bare => (&[], &[]),
         Variant::Silent => (&[SILENT], &["manifest.toml"]),
         Variant::Test => (&[DOOR], &["manifest.toml"]),
         Variant::Rehearsal | Variant::Floors => (&[PORTER, REHEARSAL], &["manifest.toml", "rehearsal.toml"]),
@@ -363,9 +368,15 @@ mod tests {
 
     #[test]
     fn the_door_is_in_roots_for_tests_only() {
-        for variant in [Variant::Shipped, Variant::Silent, Variant::Test, Variant::Rehearsal, Variant::Floors]
-        {
-            let wanted = !matches!(variant, Variant::Shipped | Variant::Silent);
+        for variant in [
+            Variant::Shipped,
+            Variant::Bare,
+            Variant::Silent,
+            Variant::Test,
+            Variant::Rehearsal,
+            Variant::Floors,
+        ] {
+            let wanted = !matches!(variant, Variant::Shipped | Variant::Bare | Variant::Silent);
             assert_eq!(variant.has_door(), wanted, "{variant:?}");
             match paths(Kernel::Board, variant) {
                 Err(why @ Error::Missing { .. }) => return println!("skipped: {why}"),

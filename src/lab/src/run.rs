@@ -1,4 +1,4 @@
-//! `lab run`: a gateway to look at. Its console is here, its page at a port of this host's loopback.
+//! `lab run`: a gateway to look at, and its operator. Its console is here, its page at a port of this host's loopback.
 //!
 //! In:  keys, signals. Out: the console, and notices. Ctrl-C presses the power button; again, it pulls the plug.
 //!
@@ -18,8 +18,9 @@ use crate::board::{Board, Console, EMULATOR, PACKAGE, Port};
 use crate::command::{Words, with_keys};
 use crate::error::Error;
 use crate::guest::free_port;
-use crate::house::Scratch;
+use crate::house::{self, Scratch};
 use crate::monitor::Monitor;
+use crate::operator::{CONFIGURATION, DESK, Desk, Operator};
 use crate::root::Variant;
 use crate::stick;
 use crate::terminal::{LEAVE, Raw, Screen};
@@ -46,6 +47,8 @@ enum Event {
     Leave,
     /// The page has answered.
     Ready,
+    /// The operator has something to say.
+    Operator(String),
 }
 
 /// Boots and stays until the gateway is off, or somebody leaves.
@@ -80,7 +83,9 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
     let banner = format!(
         "The Service Hosting Gateway on an emulated Atom: 2 threads, 1 GiB, kernel {kernel}.\n\
          \n    page    {page}  (a few seconds after the boot)\
-         \n    leave   Ctrl-C  (the power button; once more pulls the plug)\n"
+         \n    leave   Ctrl-C  (the power button; once more pulls the plug)\
+         \n    manage  shg service status --config {}  (in another terminal)\n",
+        operator.file(CONFIGURATION).display()
     );
     writeln!(out, "{banner}").map_err(Error::io("output"))?;
     if lock.is_none() {
@@ -106,6 +111,9 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
         read_keys(sender.clone());
     }
     wait_for_signal(signals, sender.clone());
+    if !words.test_root {
+        deliver(operator.desk(), operator.deliver(DESK)?, sender.clone());
+    }
     wait_for_page(page_port, sender);
     let session = Session { events, keys, monitor, began, page, ending: None };
     let outcome = session.stay();
@@ -143,6 +151,7 @@ impl Session {
                     );
                     screen.notice(&text).map_err(lost())?;
                 }
+                Ok(Event::Operator(text)) => screen.notice(&text).map_err(lost())?,
                 Ok(Event::Keys(bytes)) if !bytes.contains(&LEAVE) => {
                     if let Some(keys) = &mut self.keys {
                         let _ = keys.write_all(&bytes).and_then(|()| keys.flush());
@@ -196,6 +205,23 @@ fn read_keys(events: Sender<Event>) {
 
 fn wait_for_signal(signals: SigSet, events: Sender<Event>) {
     thread::spawn(move || while signals.wait().is_ok() && events.send(Event::Leave).is_ok() {});
+}
+
+/// Lets the operator bring the first service, once the gateway obeys him.
+fn deliver(desk: Desk, source: String, events: Sender<Event>) {
+    let tell = move |text: String| events.send(Event::Operator(text)).is_ok();
+    thread::spawn(move || {
+        while !desk.answers() {
+            thread::sleep(PAGE_STEP);
+        }
+        if !tell(format!("The gateway obeys its operator, who brings {source}")) {
+            return;
+        }
+        tell(match desk.bring("hello", &source) {
+            Ok(done) => format!("{done}."),
+            Err(error) => format!("The service was not installed: {error}"),
+        })
+    });
 }
 
 /// Says so when the page answers for the first time.

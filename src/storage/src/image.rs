@@ -1,6 +1,6 @@
 //! One sealed image: of the root, opened safely and put behind a loop device; of whatever device, mounted for one tenant.
 //!
-//! In:  a name below [`crate::IMAGES`]; a block device. Out: a detached mount, read-only, whose owner 0 is shown as the tenant's.
+//! In:  a name below [`contract::mount::ROOT_IMAGES`]; a block device. Out: a detached mount, read-only, whose owner 0 is shown as the tenant's.
 //!
 //! Images in the root are sealed with it and believed.
 //!

@@ -46,8 +46,6 @@ use sys::Errno;
 pub const DATA: &str = "/data";
 /// The label of a data disk: what makes a file system ours. At most 16 bytes, as ext4 has them.
 pub const DATA_LABEL: &[u8] = b"SHG-DATA";
-/// Where the sealed images of the root lie.
-pub const IMAGES: &str = "/usr/lib/shg/services";
 /// Where the root's public key and its list of keys are.
 pub const KEYS: &str = "/etc/shg/keys";
 /// The largest sealed image, in bytes: a quarter of the machine's memory, more than any service of the portfolio.

@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use contract::Name;
-use contract::mount::{Answer, Ask, Image};
+use contract::mount::{Answer, Ask, Image, ROOT_IMAGES};
 use log::{info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use sys::Errno;
@@ -24,7 +24,7 @@ use crate::services::{Limits, Volumes};
 use crate::shelf::Shelf;
 use crate::uevent::Events;
 use crate::volume::Volume;
-use crate::{CLIENTS_MAX, DATA, Error, IMAGES, verity};
+use crate::{CLIENTS_MAX, DATA, Error, verity};
 
 /// Everything that the daemon holds.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Server {
             clients: Vec::with_capacity(CLIENTS_MAX),
             events: events.ok(),
             disk: Disk::new(Places::default(), Volume),
-            shelf: Shelf::new(IMAGES.into(), Installed::default()),
+            shelf: Shelf::new(ROOT_IMAGES.into(), Installed::default()),
             volumes: Volumes::new(Path::new(DATA)),
         }
     }

@@ -126,11 +126,15 @@ pub fn slices(store: &mut Store, keep: &Keep) -> Result<(Rented, OwnedFd), Error
 /// A process that ended while there was no supervisor: its place, and its wait status.
 pub type Ended = (usize, i32);
 
-/// Every process, daemons first, and those of them that ended while there was no supervisor, with their status.
+/// Every process, daemons first, then services of the image as far as they are `shipped`, and those of them that ended while there was no supervisor, with their status.
 ///
 /// # Errors
 /// What making a new one says.
-pub fn processes(store: &mut Store, keep: &Keep) -> Result<(Vec<Process>, Vec<Ended>), Error> {
+pub fn processes(
+    store: &mut Store,
+    keep: &Keep,
+    shipped: fn(&catalogue::Entry) -> bool,
+) -> Result<(Vec<Process>, Vec<Ended>), Error> {
     let daemons = DAEMONS.iter().filter(|daemon| is_there(daemon));
     let mut kinds: Vec<(Name, What)> = Vec::new();
     for daemon in daemons {
@@ -139,7 +143,7 @@ pub fn processes(store: &mut Store, keep: &Keep) -> Result<(Vec<Process>, Vec<En
             kinds.push((name, What::Daemon(daemon)));
         }
     }
-    for (slot, entry) in (0_u8..).zip(catalogue::entries().take(SERVICES)) {
+    for (slot, entry) in (0_u8..).zip(catalogue::entries().filter(shipped).take(SERVICES)) {
         kinds.push((entry.manifest.name.clone(), What::Tenant(Box::new(Tenant::new(entry, slot)?))));
     }
     let (mut processes, mut corpses) = (Vec::new(), Vec::new());

@@ -1,12 +1,13 @@
 //! The services that come with the image: their manifests, parsed when this program was built.
 //!
-//! Out: checked manifests. Bundles that are installed later will come over a wire.
+//! Out: checked manifests. Those of bundles come over a wire (`installed.rs`).
 //!
 //! With the feature `rehearsal`, which the firmware is built without, there are more (`catalogue/rehearsal.rs`).
 
 use contract::frame;
 use contract::layer::Layers;
 use contract::manifest::Manifest;
+use contract::mount::ROOT_IMAGES;
 use contract::slice::{Slice, Slices};
 
 include!(concat!(env!("OUT_DIR"), "/manifests.rs"));
@@ -28,6 +29,11 @@ pub fn entries() -> impl Iterator<Item = Entry> {
     #[cfg(feature = "rehearsal")]
     let built_in = rehearsal::entries(built_in);
     built_in
+}
+
+/// Is its image in this root? A root without it leaves the name to a bundle.
+pub fn is_there(entry: &Entry) -> bool {
+    std::path::Path::new(ROOT_IMAGES).join(entry.manifest.image.as_str()).exists()
 }
 
 /// Every slice, in the order in which they are rented.

@@ -29,7 +29,7 @@ use crate::process::{Process, What};
 use crate::record::{self, Rented};
 use crate::slices::{divide, measure};
 use crate::turn::exit_of;
-use crate::{Error, slices, start};
+use crate::{Error, catalogue, slices, start};
 
 /// How long each part of the end may take, in milliseconds: tenants, the disk, daemons. Together less than PID 1's patience.
 const ENDING_MS: [u64; 3] = [6_000, 3_000, 3_000];
@@ -61,6 +61,7 @@ pub(crate) struct Hands {
     pub(crate) installed: Wire,
     pub(crate) mount: Wire,
     pub(crate) attach: Wire,
+    pub(crate) shipped: fn(&catalogue::Entry) -> bool,
     pub(crate) settle: fn(&str, &[Setting]),
     pub(crate) network: fn() -> Result<Network, sandbox::Error>,
     pub(crate) start: fn(&mut House, usize) -> Result<(), Error>,
@@ -72,6 +73,7 @@ impl Hands {
         installed: wires::INSTALLED,
         mount: wires::MOUNT,
         attach: wires::ATTACH,
+        shipped: catalogue::is_there,
         settle: slices::write,
         network: Network::create,
         start: House::start_tenant,
@@ -138,7 +140,7 @@ impl House {
     ) -> Result<Self, Error> {
         let (facts, facts_file) = adopt::facts(store, &keep)?;
         let (rented, slices_file) = adopt::slices(store, &keep)?;
-        let (processes, corpses) = adopt::processes(store, &keep)?;
+        let (processes, corpses) = adopt::processes(store, &keep, hands.shipped)?;
         let control = own(&wires, hands.control)?;
         let installed = own(&wires, hands.installed)?;
         let mut house = Self {

@@ -137,6 +137,7 @@ impl World {
             installed: at(wires::INSTALLED),
             mount: at(wires::MOUNT),
             attach: at(wires::ATTACH),
+            shipped: |_| true,
             settle: |_, _| {},
             network: no_network,
             start: no_start,
