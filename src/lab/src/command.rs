@@ -155,20 +155,24 @@ fn help(verb: Option<&Verb>, out: &mut dyn Write) -> std::io::Result<()> {
     }
     writeln!(out, "\n  --kernel quick|board  which kernel boots (or {}=…; quick)", kernel::VARIABLE)?;
     writeln!(out, "  --test-root           root: the one with a door for tests")?;
-    writeln!(out, "  --keys FOLDER         run, root: root.public and keyring of those whose bundles count")?;
+    writeln!(
+        out,
+        "  --keys FOLDER         run, root: root.public and keyring of those whose bundles count (run: the desk's)"
+    )?;
     writeln!(out, "\nExit code: 0 done, 1 failed, 2 wrong usage. The front door is `make`; see make help.")
 }
 
-/// The root, with the keys that the command line names.
-pub(crate) fn with_keys(words: &Words, variant: Variant) -> Result<Root, Error> {
+/// The root, with `more` files, and with the keys that the command line names.
+pub(crate) fn with_keys(words: &Words, variant: Variant, more: &[(&str, Vec<u8>)]) -> Result<Root, Error> {
     let keys = words.keys.as_deref().map(root::keys).transpose()?.unwrap_or_default();
-    let files: Vec<(&str, &[u8])> = keys.iter().map(|(place, bytes)| (*place, bytes.as_slice())).collect();
+    let files = more.iter().chain(&keys).map(|(place, bytes)| (*place, bytes.as_slice()));
+    let files: Vec<(&str, &[u8])> = files.collect();
     root::assemble_with(words.kernel, variant, &files)
 }
 
 fn assemble(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
     let variant = if words.test_root { Variant::Test } else { Variant::Shipped };
-    let root = with_keys(words, variant)?;
+    let root = with_keys(words, variant, &[])?;
     writeln!(out, "{} {} bytes", root.path.display(), root.bytes).map_err(Error::io("output"))
 }
 

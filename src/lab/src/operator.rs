@@ -124,17 +124,13 @@ impl Operator {
         let place = self.file(CONFIGURATION);
         fs::write(&place, controller).map_err(Error::path(&place))?;
         let package = format!("plain_http = ['{address}:{registry}']\n");
-        let read = |name: &str| {
-            let path = self.file(name);
-            fs::read(&path).map_err(Error::path(&path))
-        };
-        Ok(vec![
+        let mut files = vec![
             (root::AGENT, agent.into_bytes()),
             (root::PACKAGE, package.into_bytes()),
             (root::DEVICE, DEVICE.as_bytes().to_vec()),
-            (root::ROOT_KEY, read("root.public")?),
-            (root::KEYRING, read("keyring")?),
-        ])
+        ];
+        files.extend(root::keys(&self.folder)?);
+        Ok(files)
     }
 
     /// Makes a release of the firmware's `hello`, unless that was done: where it is, for a gateway that sees this desk at `address`.

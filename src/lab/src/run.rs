@@ -19,6 +19,7 @@ use crate::command::{Words, with_keys};
 use crate::error::Error;
 use crate::guest::free_port;
 use crate::house::{self, Scratch};
+use crate::kernel::Kernel;
 use crate::monitor::Monitor;
 use crate::operator::{CONFIGURATION, DESK, Desk, Operator};
 use crate::root::Variant;
@@ -57,12 +58,15 @@ enum Event {
 /// [`Error::Missing`]: something is not built or not installed. [`Error::Tool`]: the emulator.
 pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
     tool::need(EMULATOR, PACKAGE)?;
-    let variant = if words.test_root { Variant::Test } else { Variant::Shipped };
-    let root = with_keys(words, variant)?;
     let scratch = Scratch::new()?;
     let page_port = free_port(PAGE_PORT)?;
     let lock = stick::take_kept()?;
     let stick = if lock.is_some() { stick::kept() } else { scratch.file("stick.img") };
+    // What the stick has was signed with the keys that lie beside it.
+    let folder = if lock.is_some() { house::cache().join("operator") } else { scratch.file("operator") };
+    let operator = Operator::start(&folder)?;
+    let variant = if words.test_root { Variant::Test } else { Variant::Bare };
+    let root = with_keys(words, variant, &operator.texts(DESK)?)?;
     if lock.is_none() {
         stick::fresh(&stick)?;
     }
@@ -79,19 +83,8 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
         monitor: scratch.file("monitor"),
     };
     let page = format!("http://127.0.0.1:{page_port}/");
-    let kernel = words.kernel.word();
-    let banner = format!(
-        "The Service Hosting Gateway on an emulated Atom: 2 threads, 1 GiB, kernel {kernel}.\n\
-         \n    page    {page}  (a few seconds after the boot)\
-         \n    leave   Ctrl-C  (the power button; once more pulls the plug)\
-         \n    manage  shg service status --config {}  (in another terminal)\n",
-        operator.file(CONFIGURATION).display()
-    );
-    writeln!(out, "{banner}").map_err(Error::io("output"))?;
-    if lock.is_none() {
-        let other = "    Another gateway has the kept USB stick; this one has an empty one, for as long as it runs.\n";
-        writeln!(out, "{other}").map_err(Error::io("output"))?;
-    }
+    let text = welcome(words.kernel, &page, &operator, lock.is_none());
+    writeln!(out, "{text}").map_err(Error::io("output"))?;
 
     // Blocked before any thread starts, so that only the one that waits for them gets them.
     let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
@@ -119,6 +112,24 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
     let outcome = session.stay();
     drop(terminal);
     outcome
+}
+
+/// What a person should know.
+fn welcome(kernel: Kernel, page: &str, operator: &Operator, stick_is_new: bool) -> String {
+    let (kernel, configuration) = (kernel.word(), operator.file(CONFIGURATION));
+    let mut text = format!(
+        "The Service Hosting Gateway on an emulated Atom: 2 threads, 1 GiB, kernel {kernel}; its operator on this desk.\n\
+         \n    page    {page}  (once the operator has brought the service)\
+         \n    leave   Ctrl-C  (the power button; once more pulls the plug)\
+         \n    manage  cargo run -q -p shg -- service status --config {}\n",
+        configuration.display()
+    );
+    if stick_is_new {
+        text.push_str(
+            "\n    Another gateway has the kept USB stick; this one has an empty one, for as long as it runs.\n",
+        );
+    }
+    text
 }
 
 /// What a running gateway is to us.
@@ -217,10 +228,8 @@ fn deliver(desk: Desk, source: String, events: Sender<Event>) {
         if !tell(format!("The gateway obeys its operator, who brings {source}")) {
             return;
         }
-        tell(match desk.bring("hello", &source) {
-            Ok(done) => format!("{done}."),
-            Err(error) => format!("The service was not installed: {error}"),
-        })
+        let done = desk.bring("hello", &source).map(|done| format!("{done}."));
+        tell(done.unwrap_or_else(|error| format!("The service was not installed: {error}")));
     });
 }
 
