@@ -211,10 +211,10 @@ fn nothing_is_left_wherever_storage_is_killed() {
         devices_become(&mut guest, 0);
     }
     assert!(left > 0, "no cut was where a device stays until the next life");
-    // These were all; but for a loop device that was taken when it should be configured: then another is looked for.
+    // A mount makes no fewer. Right after its start storage may make one for itself meanwhile: it feeds the seed to the kernel's pool.
     let said = guest.door(&format!("image cut hello {} {}", desk.hex("hello"), 10 * CALLS)).unwrap();
     let calls = said.trim_end().strip_prefix("Mounted after ").and_then(|calls| calls.parse::<usize>().ok());
-    assert!(calls.is_some_and(|calls| calls >= CALLS && (calls - CALLS).is_multiple_of(2)), "{said}");
+    assert!(calls.is_some_and(|calls| calls >= CALLS), "{said}");
     mount(&mut guest, &desk, "hello");
     read(&mut guest, "hello", None);
     devices_become(&mut guest, 1);
