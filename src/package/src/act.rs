@@ -256,7 +256,7 @@ impl Room {
         lock(keep.store()).remove(service)?;
         keep.write(|book| book.forget(service))?;
         if drop_data {
-            info!("{service}: it has no volumes that could be dropped");
+            info!("{service}: its volumes stay: nobody is told to drop them yet");
         }
         Ok(())
     }
