@@ -215,6 +215,7 @@ fn make_keys(folder: &Path) -> Result<(), Error> {
 fn shg(words: &[&str]) -> Result<String, Error> {
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     let failed = |why: String| Error::Tool { program: format!("shg {}", words.join(" ")), why };
+    shg::progress::hush();
     let mut out = Vec::new();
     shg::command::run(&words, &mut out).map_err(|error| failed(error.to_string()))?;
     Ok(String::from_utf8_lossy(&out).into_owned())

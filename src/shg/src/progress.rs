@@ -1,12 +1,20 @@
 //! A bar on the terminal while something takes long. Nothing where standard error is no terminal.
 
 use std::io::{IsTerminal, Read, Result, Write, stderr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// The bar's length, in letters.
 const BAR: u64 = 24;
 /// How often it is drawn.
 const EVERY: Duration = Duration::from_millis(100);
+
+static HUSHED: AtomicBool = AtomicBool::new(false);
+
+/// From now on nothing is drawn: for a program that has the terminal for something else.
+pub fn hush() {
+    HUSHED.store(true, Ordering::Relaxed);
+}
 
 /// A bar.
 #[derive(Debug)]
@@ -22,7 +30,13 @@ impl Bar {
     /// Of `total` units (bytes, layers).
     #[must_use]
     pub fn new(what: &str, total: u64) -> Self {
-        Self { what: what.to_owned(), total, done: 0, drawn: None, shown: stderr().is_terminal() }
+        Self {
+            what: what.to_owned(),
+            total,
+            done: 0,
+            drawn: None,
+            shown: !HUSHED.load(Ordering::Relaxed) && stderr().is_terminal(),
+        }
     }
 
     /// So much is done.
