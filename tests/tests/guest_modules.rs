@@ -93,7 +93,7 @@ fn here<T>(made: Result<T, Error>) -> Option<T> {
 }
 
 #[test]
-fn a_service_comes_runs_and_goes() {
+fn modules_come_run_and_go() {
     let scratch = Scratch::new().unwrap();
     let Some(operator) = here(Operator::start(&scratch.file("operator"))) else { return };
     let (manifest, program) = (manifest(), house::firmware().join("hello"));

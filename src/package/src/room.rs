@@ -280,17 +280,15 @@ impl Room {
         let mut rings = [0; 64];
         while self.bell.0.read(&mut rings).is_ok_and(|count| count > 0) {}
         let Some(work) = &mut self.work else { return };
-        let said = work.hear();
-        let progress = work.progress();
         let waiters = work.waiters.clone();
+        let mut said = work.hear();
+        while let Said::Progress = said {
+            let (bytes, of) = work.progress();
+            waiters.iter().for_each(|id| self.asked.rows(*id, [Answer::Progress { bytes, of }].into_iter()));
+            said = work.hear();
+        }
         match said {
-            Said::Nothing => {}
-            Said::Progress => {
-                let (bytes, of) = progress;
-                waiters
-                    .iter()
-                    .for_each(|id| self.asked.rows(*id, [Answer::Progress { bytes, of }].into_iter()));
-            }
+            Said::Nothing | Said::Progress => {}
             Said::End(Err(failure)) => {
                 info!("{}: {failure}", work.install.source);
                 waiters.iter().for_each(|id| self.asked.end(*id, &Err(failure.clone())));

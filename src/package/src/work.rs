@@ -123,7 +123,7 @@ impl Work {
         self.put.is_some()
     }
 
-    /// What was said since the last time, the end before anything else.
+    /// What was said since the last time: of progress the last word, and then the end.
     pub(crate) fn hear(&mut self) -> Said {
         if let Some(put) = self.put.take() {
             return Said::Put(put);
@@ -133,7 +133,12 @@ impl Work {
             match self.lines.try_recv() {
                 Ok(Line::News(News::Known(service))) => self.service = Some(service),
                 Ok(Line::News(News::Progress(bytes, of))) => self.progress = (bytes, of),
-                Ok(Line::End(Ok(put))) => return Said::Put(put),
+                Ok(Line::End(Ok(put))) if self.progress == before => return Said::Put(put),
+                // How far it came is said first.
+                Ok(Line::End(Ok(put))) => {
+                    self.put = Some(put);
+                    return Said::Progress;
+                }
                 Ok(Line::End(Err(failure))) => return Said::End(Err(failure)),
                 Err(TryRecvError::Empty) if self.progress == before => return Said::Nothing,
                 Err(TryRecvError::Empty) => return Said::Progress,
