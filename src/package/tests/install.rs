@@ -92,7 +92,7 @@ fn what_was_ordered_outlives_the_daemon() {
         cpu: Cpu { floor_permille: 10, ceiling_permille: 500 },
         memory: Memory { floor_mib: 8, high_mib: 0, ceiling_mib: 32 },
         uplink: Part::default(),
-        downlink: Part { floor_kbit_s: 77 },
+        downlink: Part { floor_kbit_s: 987_654 },
     };
     let gone = Slice { name: name("gone"), ..slice.clone() };
     stage.heard.says.lock().unwrap().extend([
@@ -103,7 +103,7 @@ fn what_was_ordered_outlives_the_daemon() {
     until("the slice is on the disk", 10, || {
         let book = fs::read(stage.disk.join("state/package/book")).unwrap_or_default();
         let book = String::from_utf8_lossy(&book).into_owned();
-        (book.contains("77") && !book.contains("gone")).then_some(())
+        (book.contains("987654") && !book.contains("gone")).then_some(())
     });
     stage.start();
     heard(&stage, 3);
@@ -275,6 +275,7 @@ fn without_a_disk_everything_is_refused_until_there_is_one() {
     let shop = Shop::open();
     shop.put("1", &hello(1));
     let mut stage = Stage::new(&shop.word(), 64);
+    until("the supervisor is told", 10, || (stage.heard.words() == ["all"]).then_some(()));
     stage.daemon = None;
     for folder in ["bundles", "state"] {
         fs::remove_dir_all(stage.disk.join(folder)).unwrap();

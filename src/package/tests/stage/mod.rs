@@ -85,11 +85,11 @@ impl Heard {
                 clients.clear();
             }
             let is_silent = *self.is_silent.lock().unwrap();
-            for (client, _) in &clients {
-                for answer in self.says.lock().unwrap().drain(..) {
-                    client.send(&answer, &[]).unwrap();
-                }
-            }
+            // A connection whose daemon has just been killed takes nothing: the next one gets it.
+            let takes = |answer: &installed::Answer| {
+                clients.iter().any(|(client, _)| client.send(answer, &[]).is_ok())
+            };
+            self.says.lock().unwrap().retain(|answer| !takes(answer));
             clients.retain_mut(|(client, has_all)| {
                 if is_silent {
                     return true;
