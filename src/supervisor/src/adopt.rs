@@ -126,7 +126,8 @@ pub fn slices(store: &mut Store, keep: &Keep) -> Result<(Rented, OwnedFd), Error
 /// A process that ended while there was no supervisor: its place, and its wait status.
 pub type Ended = (usize, i32);
 
-/// Every process, daemons first, then services of the image as far as they are `shipped`, and those of them that ended while there was no supervisor, with their status.
+/// Every process: daemons first, then services of the image as far as they are `shipped`; and those of them that ended while there was no
+/// supervisor, with their status.
 ///
 /// # Errors
 /// What making a new one says.
