@@ -27,9 +27,12 @@ fn it_ends_as_the_service_ended() {
 fn a_signal_is_passed_on() {
     let mut command = reaper("trap 'exit 42' TERM; echo ready; read line; exit 1");
     let mut child = command.stdout(Stdio::piped()).stdin(Stdio::piped()).spawn().unwrap();
+    // Held until the end: waiting would close it, and the script would read its end before the signal came.
+    let input = child.stdin.take();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let stop = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(stop.success());
     assert_eq!(child.wait().unwrap().code(), Some(42));
+    drop(input);
 }
