@@ -1,4 +1,4 @@
-//! The wire `clock`: ctl → time.
+//! The wire `clock`: ctl, agent → time.
 //!
 //! One [`Ask`] a frame; the answer is [`Answer::Clock`], a row for each source, and then [`Answer::Done`].
 //!

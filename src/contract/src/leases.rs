@@ -1,4 +1,4 @@
-//! The wire `leases`: ctl → lease.
+//! The wire `leases`: ctl, agent → lease.
 //!
 //! One [`Ask`] a frame; the answer is any number of rows and then [`Answer::Done`].
 

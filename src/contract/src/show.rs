@@ -1,6 +1,9 @@
-//! The wire `show`: ctl → network.
+//! The wire `show`: ctl, agent → network; supervisor → network: what classes carry.
 //!
-//! One [`Ask`] a frame; the answer is any number of rows and then [`Answer::Done`] or [`Answer::Refused`].
+//! One [`Ask`] a frame; the answer is any number of rows and then [`Answer::Done`] or [`Answer::Refused`]. `network` refuses
+//! [`Ask::Apply`] of `agent`: what a controller changes is always on trial first.
+
+use core::net::IpAddr;
 
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
@@ -8,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::learn::Lease;
 use crate::limit::{FLOWS, NAME_BYTES, REASON_BYTES};
 use crate::name::Text;
+use crate::prefix::Prefix;
 use crate::wanted::LinkName;
 
 /// What may be asked.
@@ -21,6 +25,16 @@ pub enum Ask {
     /// unless it is confirmed in time, whatever happens meanwhile; 0: it is kept at once. The answer is what still differs, a row each.
     Apply {
         /// Within so many seconds.
+        confirm_within_s: u32,
+    },
+    /// What is wanted, as data: [`Answer::Wanted`].
+    Wanted,
+    /// Links, addresses and routes that are there, a row each.
+    Found,
+    /// As [`Ask::Apply`], but the memory file holds a [`crate::wanted::Wanted`] as `postcard` writes it. A secret that is empty in it stays
+    /// as it is.
+    Change {
+        /// Within so many seconds: one at least.
         confirm_within_s: u32,
     },
     /// What was taken is kept.
@@ -46,12 +60,64 @@ pub enum Answer {
         /// When the address was first set.
         applied_ms: u64,
     },
+    /// What is wanted. The frame carries a [`crate::wanted::Wanted`] as `postcard` writes it, in a sealed memory file; its secrets are empty.
+    Wanted {
+        /// It is on trial, and is taken back after so many seconds; 0: it is not.
+        trial_s: u32,
+    },
+    /// A link that is there.
+    Link(Link),
+    /// An address that a link has.
+    Address(Address),
+    /// A route that is ours: one that was set, or that a lease brought.
+    Route(Route),
     /// What classes of links have carried: so many at a time, for a frame takes as much of a queue as a page.
     Traffic(Vec<Traffic, FLOWS>),
     /// That was all.
     Done,
     /// Not done, and why.
     Refused(Text<REASON_BYTES>),
+}
+
+/// A link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Its name.
+    pub name: LinkName,
+    /// It is up (administratively; what the cable says is another matter).
+    pub up: bool,
+    /// The bridge whose port it is; empty: none.
+    pub bridge: LinkName,
+    /// The largest packet, in bytes.
+    pub mtu: u32,
+}
+
+/// An address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// Its link.
+    pub link: LinkName,
+    /// The address.
+    pub address: IpAddr,
+    /// The length of its prefix, in bits.
+    pub length: u8,
+    /// How long it is preferred, and valid, in seconds; `u32::MAX`: for ever.
+    pub life_s: [u32; 2],
+}
+
+/// A route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Which play's table: 0 the Internet's, which is the main one; 1 voice's; 2 TV's.
+    pub play: u8,
+    /// Where to.
+    pub to: Prefix,
+    /// By which link; empty: nowhere (unreachable).
+    pub link: LinkName,
+    /// By which router; `None`: it is on the link.
+    pub via: Option<IpAddr>,
+    /// Of two the lower one holds.
+    pub metric: u32,
 }
 
 /// What one class of a link has carried since the class was made.

@@ -12,14 +12,13 @@ use core::net::Ipv4Addr;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::limit::{BRIDGE_PORTS, FORWARDS, PINHOLES, RESERVATIONS};
+use crate::limit::{BRIDGE_PORTS, FORWARDS, PINHOLES, PLAYS, RESERVATIONS};
 use crate::name::Text;
 
 pub mod access;
 pub mod reach;
 pub mod traffic;
 
-#[cfg(feature = "text")]
 mod check;
 
 pub use access::{Access, Profile, Proxy, Tv, Voice, WanIpv4, WanIpv6};
@@ -188,6 +187,46 @@ pub fn contains(prefix: Ipv4Addr, length: u8, address: Ipv4Addr) -> bool {
 }
 
 impl Wanted {
+    /// The first rule that it breaks beyond its types: the key, and what it may be.
+    #[must_use]
+    pub fn fault(&self) -> Option<&'static str> {
+        check::check(self)
+    }
+
+    /// How each play comes in, in the order Internet, voice, TV.
+    #[must_use]
+    pub fn accesses(&self) -> [Option<&Access>; PLAYS] {
+        let (voice, tv) = (self.voice.as_ref(), self.tv.as_ref());
+        [Some(&self.internet), voice.map(|voice| &voice.access), tv.map(|tv| &tv.access)]
+    }
+
+    /// The same, to be changed.
+    pub fn accesses_mut(&mut self) -> [Option<&mut Access>; PLAYS] {
+        let (voice, tv) = (self.voice.as_mut(), self.tv.as_mut());
+        [Some(&mut self.internet), voice.map(|voice| &mut voice.access), tv.map(|tv| &mut tv.access)]
+    }
+
+    /// The same without its secrets.
+    #[must_use]
+    pub fn without_secrets(mut self) -> Self {
+        let sessions = self.accesses_mut().into_iter().flatten().filter_map(|access| access.pppoe.as_mut());
+        sessions.for_each(|session| session.password = Text::default());
+        self
+    }
+
+    /// Each secret that is empty is the one that the same play has in `before`.
+    #[must_use]
+    pub fn with_secrets_of(mut self, before: &Self) -> Self {
+        for (access, old) in self.accesses_mut().into_iter().zip(before.accesses()) {
+            let session =
+                access.and_then(|access| access.pppoe.as_mut()).filter(|one| one.password.is_empty());
+            if let Some((session, old)) = session.zip(old.and_then(|old| old.pppoe.as_ref())) {
+                session.password = old.password.clone();
+            }
+        }
+        self
+    }
+
     /// The link that carries a play's frames: the WAN link, or its VLAN.
     #[must_use]
     pub fn frame_link(&self, access: &Access) -> LinkName {
@@ -217,4 +256,11 @@ pub use crate::text::Error;
 #[cfg(feature = "text")]
 pub fn parse(text: &str) -> Result<Wanted, Error> {
     crate::text::parse("network.toml", crate::limit::WANTED_BYTES, text, check::check)
+}
+
+/// Writes it, so that [`parse`] reads the same; `None`: it is too long.
+#[cfg(feature = "write")]
+#[must_use]
+pub fn write(wanted: &Wanted) -> Option<std::string::String> {
+    toml::to_string(wanted).ok().filter(|text| text.len() <= crate::limit::WANTED_BYTES)
 }

@@ -63,12 +63,12 @@ pub const ATTACH: Wire =
 /// lease → network: what is wanted of leases; what was learned.
 pub const LEARN: Wire =
     Wire { name: "learn", server: "network", clients: &[uid::LEASE], path: "/run/wire/learn" };
-/// ctl, supervisor → network: what classes carry; ctl: show; another wanted network, confirmed or taken back.
+/// ctl, supervisor, agent → network: what classes carry; ctl, agent: show; another wanted network, confirmed or taken back.
 pub const SHOW: Wire =
-    Wire { name: "show", server: "network", clients: &[uid::ROOT], path: "/run/wire/show" };
-/// ctl → lease: show.
+    Wire { name: "show", server: "network", clients: &[uid::ROOT, uid::AGENT], path: "/run/wire/show" };
+/// ctl, agent → lease: show.
 pub const LEASES: Wire =
-    Wire { name: "leases", server: "lease", clients: &[uid::ROOT], path: "/run/wire/leases" };
+    Wire { name: "leases", server: "lease", clients: &[uid::ROOT, uid::AGENT], path: "/run/wire/leases" };
 
 /// names, voice, time, multicast → network: what each is told.
 pub const TOLD: Wire = Wire {
@@ -87,9 +87,9 @@ pub const GROUPS: Wire =
 pub const CALLS: Wire =
     Wire { name: "calls", server: "voice", clients: &[uid::ROOT], path: "/run/wire/calls" };
 
-/// ctl → time: what the clock says, and who says so.
+/// ctl, agent → time: what the clock says, and who says so.
 pub const CLOCK: Wire =
-    Wire { name: "clock", server: "time", clients: &[uid::ROOT], path: "/run/wire/clock" };
+    Wire { name: "clock", server: "time", clients: &[uid::ROOT, uid::AGENT], path: "/run/wire/clock" };
 /// ctl, agent → identity: who this gateway is; its signature.
 pub const IDENTIFY: Wire = Wire {
     name: "identify",

@@ -46,7 +46,12 @@ fn order(ask: &show::Ask, path: Option<&str>, words: &Words<'_>, out: Out<'_>) -
             show::Answer::Row { text, .. } => differs.push(text.to_string()),
             show::Answer::Refused(why) => return Err(Error::Refused(why.to_string())),
             show::Answer::Done => break,
-            show::Answer::Wan { .. } | show::Answer::Traffic(_) => {}
+            show::Answer::Wan { .. }
+            | show::Answer::Traffic(_)
+            | show::Answer::Wanted { .. }
+            | show::Answer::Link(_)
+            | show::Answer::Address(_)
+            | show::Answer::Route(_) => {}
         }
     }
     if words.json {
@@ -63,7 +68,11 @@ fn order(ask: &show::Ask, path: Option<&str>, words: &Words<'_>, out: Out<'_>) -
         }
         show::Ask::Confirm => "kept".to_owned(),
         show::Ask::Revert => "taken back".to_owned(),
-        show::Ask::Network | show::Ask::Traffic => String::new(),
+        show::Ask::Network
+        | show::Ask::Traffic
+        | show::Ask::Wanted
+        | show::Ask::Found
+        | show::Ask::Change { .. } => String::new(),
     };
     Ok(writeln!(out, "{done}")?)
 }
@@ -101,6 +110,10 @@ fn tell(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
             show::Answer::Row { part: Part::Differs, text } => differs.push(text.to_string()),
             show::Answer::Wan { lease, applied_ms } => wan = Some((lease, applied_ms)),
             show::Answer::Traffic(some) => flows.extend(some),
+            show::Answer::Wanted { .. }
+            | show::Answer::Link(_)
+            | show::Answer::Address(_)
+            | show::Answer::Route(_) => {}
             show::Answer::Refused(why) => return Err(Error::Refused(why.to_string())),
             show::Answer::Done => break,
         }

@@ -248,7 +248,7 @@ impl Room {
         let mut orders = false;
         for client in std::mem::take(&mut self.show.clients) {
             let alive = hear(&client, |ask, along| {
-                orders |= !matches!(ask, contract::show::Ask::Network | contract::show::Ask::Traffic);
+                orders |= show::changes(&ask);
                 show::answer(&mut self.gateway, &client, &ask, along)
             });
             if alive {

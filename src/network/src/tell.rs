@@ -6,14 +6,15 @@
 
 use contract::Text;
 use contract::limit::FLOWS;
-use contract::show::{Answer, Part, Traffic};
+use contract::show::{self, Answer, Part, Traffic};
 use contract::wanted::{Access, WanIpv4, Wanted};
 use sys::clock;
 
 use crate::gateway::Gateway;
 use crate::observed::Observed;
 use crate::plan::plan;
-use crate::target::{Attachment, GUEST_BRIDGE, Target, service_address, service_link};
+use crate::target::{self, Attachment, GUEST_BRIDGE, Target, service_address, service_link, slot_of, table};
+use crate::view::Which;
 use crate::{Error, filter};
 
 /// Everything.
@@ -53,6 +54,41 @@ pub fn traffic(gateway: &mut Gateway) -> Result<Vec<Answer>, Error> {
     let Some(wanted) = gateway.configuration.shared() else { return Ok(Vec::new()) };
     let observed = gateway.observe()?;
     Ok(some_at_a_time(&gateway.traffic(&wanted, &observed)?).collect())
+}
+
+/// Links, addresses and routes, as data; services' own links are theirs.
+///
+/// # Errors
+/// [`Error::Kernel`]: it does not say.
+pub fn found(gateway: &mut Gateway) -> Result<Vec<Answer>, Error> {
+    let observed = gateway.observe()?;
+    let links = observed.links.iter().filter(|link| slot_of(&link.name).is_none()).map(|link| {
+        let bridge = observed.links.iter().find(|other| Some(other.index) == link.bridge);
+        let bridge = bridge.map(|bridge| bridge.name.as_str().into()).unwrap_or_default();
+        Answer::Link(show::Link { name: link.name.as_str().into(), up: link.up, bridge, mtu: link.mtu })
+    });
+    let own = |link: &str| slot_of(link).is_none();
+    let addresses = observed.addresses.iter().filter(|one| own(&one.link) && !one.is_kernels());
+    let addresses = addresses.map(|one| {
+        Answer::Address(show::Address {
+            link: one.link.as_str().into(),
+            address: one.address,
+            length: one.length,
+            life_s: [one.life.preferred_s, one.life.valid_s],
+        })
+    });
+    let routes = observed.routes.iter().filter(|route| route.link().is_none_or(|link| own(link)));
+    let routes = routes.filter_map(|route| {
+        let play = [Which::Internet, Which::Voice, Which::Tv].into_iter().zip(0..);
+        let (_, play) = play.into_iter().find(|(which, _)| table(*which) == route.table)?;
+        let via = match &route.way {
+            target::Way::By(_, via) => *via,
+            target::Way::Unreachable => None,
+        };
+        let link = route.link().map(|link| link.as_str().into()).unwrap_or_default();
+        Some(Answer::Route(show::Route { play, to: route.to, link, via, metric: route.metric }))
+    });
+    Ok(links.chain(addresses).chain(routes).collect())
 }
 
 fn wishes(wanted: &Wanted, services: &[Attachment]) -> Vec<String> {

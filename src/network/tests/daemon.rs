@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "daemon/orders.rs"]
+mod orders;
 mod stage;
 
 use std::fs;
@@ -112,7 +114,11 @@ impl Life {
                 show::Answer::Row { .. } | show::Answer::Traffic(_) => {}
                 show::Answer::Wan { lease, .. } => address = Some(lease.address.to_string()),
                 show::Answer::Done => return (rows, address),
-                show::Answer::Refused(why) => panic!("{why}"),
+                other @ (show::Answer::Refused(_)
+                | show::Answer::Wanted { .. }
+                | show::Answer::Link(_)
+                | show::Answer::Address(_)
+                | show::Answer::Route(_)) => panic!("{other:?}"),
             }
         }
     }
@@ -413,66 +419,6 @@ fn faults_killed_under_traffic_no_packet_is_lost() {
     println!("| {} kills: {sent:?} packets sent, {heard:?} came", kills());
     assert!(sent.iter().all(|sent| *sent > 100), "{sent:?}");
     assert_eq!(heard, sent, "out and in");
-}
-
-/// Orders, and how it ended.
-fn order(life: &Life, ask: &show::Ask, text: Option<&str>) -> show::Answer {
-    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
-    use nix::sys::memfd::{MFdFlags, memfd_create};
-    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-    let mut memory = fs::File::from(memfd_create(c"text", flags).unwrap());
-    memory.write_all(text.unwrap_or_default().as_bytes()).unwrap();
-    let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK;
-    fcntl(&memory, FcntlArg::F_ADD_SEALS(seals)).unwrap();
-    let client = dial(&life.folder, SHOW);
-    let along = text.map(|_| memory.as_fd());
-    client.send(ask, along.as_slice()).unwrap();
-    let end = client.wait::<show::Answer>().unwrap().0;
-    assert!(!matches!(end, show::Answer::Row { .. }), "it differs: {end:?}");
-    end
-}
-
-#[test]
-fn what_is_ordered_is_on_trial_until_it_is_confirmed() {
-    if !enter("what_is_ordered_is_on_trial_until_it_is_confirmed") {
-        return;
-    }
-    let folder = scene("trial");
-    fs::create_dir(folder.join("kept")).unwrap();
-    fs::create_dir(folder.join("run")).unwrap();
-    let other = |last: u8| CONFIGURATION.replace("\"192.168.1.1\"", &format!("\"192.168.1.{last}\""));
-    let has = |last: u8| run("ip -4 address show br-lan").contains(&format!("192.168.1.{last}/24"));
-    let apply = |confirm_within_s| show::Ask::Apply { confirm_within_s };
-    let mut life = Life::begin(&folder);
-    assert_eq!(order(&life, &apply(600), Some(&other(2))), show::Answer::Done);
-    assert!(has(2) && !has(1));
-    assert_eq!(order(&life, &show::Ask::Revert, None), show::Answer::Done);
-    assert!(has(1) && !has(2));
-
-    // Nobody confirms, and it is killed meanwhile.
-    assert_eq!(order(&life, &apply(2), Some(&other(3))), show::Answer::Done);
-    assert!(has(3));
-    life.child.kill().unwrap();
-    life.child.wait().unwrap();
-    life = Life::begin(&folder);
-    until("it is taken back", || has(1).then_some(()));
-
-    // Somebody does, and another life keeps it.
-    assert_eq!(order(&life, &apply(600), Some(&other(4))), show::Answer::Done);
-    assert!(life.show(Part::Wanted).0.iter().any(|row| row.starts_with("on trial")));
-    assert_eq!(order(&life, &show::Ask::Confirm, None), show::Answer::Done);
-    life.child.kill().unwrap();
-    life.child.wait().unwrap();
-    life = Life::begin(&folder);
-    until("it is up", || life.show(Part::Wanted).0.first().cloned());
-    assert!(has(4));
-
-    // What is wrong changes nothing, and is said with its line.
-    let wrong = other(5).replace("lease_s = 43200", "lease_s = 1");
-    let show::Answer::Refused(why) = order(&life, &apply(600), Some(&wrong)) else { panic!() };
-    assert!(why.contains("line 15: lan.dhcp.lease_s"), "{why}");
-    assert!(matches!(order(&life, &apply(600), None), show::Answer::Refused(_)), "without a text");
-    assert!(has(4));
 }
 
 #[test]

@@ -71,7 +71,15 @@ impl Lines {
                         }
                     }
                 }
-                Ok(Some((Answer::Row { .. } | Answer::Wan { .. }, _))) => {}
+                Ok(Some((
+                    Answer::Row { .. }
+                    | Answer::Wan { .. }
+                    | Answer::Wanted { .. }
+                    | Answer::Link(_)
+                    | Answer::Address(_)
+                    | Answer::Route(_),
+                    _,
+                ))) => {}
                 Ok(Some((Answer::Refused(_), _))) => self.asked_ms = None,
                 Ok(Some((Answer::Done, _))) => {
                     self.asked_ms = None;

@@ -65,6 +65,8 @@ pub fn enter(name: &str, programs: &[&str], trial: &str) -> bool {
     // What it says inside is said here only where it matters: a suite's words twice would be counted twice.
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success(), "{name}: inside:\n{text}");
+    // A test in a module has the module's name before its own.
+    assert!(text.contains("running 1 test"), "{name}: there is no such test inside:\n{text}");
     let told = |line: &&str| RETOLD.iter().any(|word| line.starts_with(word));
     text.lines().filter(told).for_each(|line| println!("{line}"));
     false

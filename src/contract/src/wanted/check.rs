@@ -283,6 +283,19 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "write")]
+    fn what_is_written_is_read() {
+        for text in [PLAIN, WHOLE] {
+            let wanted = parse(text).unwrap();
+            let written = crate::wanted::write(&wanted).unwrap();
+            assert_eq!(parse(&written).as_ref(), Ok(&wanted), "{written}");
+            let silent = wanted.clone().without_secrets();
+            assert!(!crate::wanted::write(&silent).unwrap().contains("hidden"));
+            assert_eq!(silent.with_secrets_of(&wanted), wanted);
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let swap = |from: &str, to: &str| {
             assert!(PLAIN.contains(from), "{from}");
