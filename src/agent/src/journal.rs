@@ -9,6 +9,7 @@ use contract::Name;
 use serde::{Deserialize, Serialize};
 
 use crate::job::{Job, Phase};
+use crate::kept_form;
 use crate::world::{Request, Tables, World};
 
 /// The form of the file.
@@ -83,14 +84,13 @@ impl Journal {
     /// As bytes; `None`: too many.
     #[must_use]
     pub fn write(&self) -> Option<Vec<u8>> {
-        let mut buffer = vec![0; BYTES_MAX];
-        postcard::to_slice(self, &mut buffer).ok().map(|used| used.to_vec())
+        kept_form::write(self, BYTES_MAX)
     }
 
     /// From bytes.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        postcard::from_bytes(bytes).ok()
+        kept_form::read(bytes)
     }
 
     /// Puts it into `world`, where a command may have begun before the disk was there. A command that waits for a state of a service has

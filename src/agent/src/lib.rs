@@ -33,6 +33,9 @@ pub mod stream;
 pub mod machine;
 pub mod packages;
 pub mod rooms;
+pub mod tenants;
+
+pub mod kept_form;
 
 pub mod journal;
 

@@ -3,13 +3,15 @@
 
 use std::process::ExitCode;
 
-use agent::room::{Places, Room};
+use agent::room::{Doors, Places, Room};
+use contract::wires::{LOCAL, TENANT};
 use log::error;
 
 fn main() -> ExitCode {
+    let doors = Doors { tenant: wire::take_stream(TENANT), local: wire::take_stream(LOCAL) };
     sys::logger::to_stderr("agent");
     wire::notify_ready();
-    match Room::open(&Places::default()).and_then(|mut room| room.run()) {
+    match Room::open(&Places::default(), doors).and_then(|mut room| room.run()) {
         Ok(never) => match never {},
         Err(error) => {
             error!("{error}");

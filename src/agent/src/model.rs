@@ -17,6 +17,8 @@ mod environment;
 
 mod guarantee;
 
+mod service;
+
 use usp::Code;
 use usp::message::read::{CommandType, ObjectAccess, ValueType};
 
@@ -41,6 +43,19 @@ pub struct Object {
     pub commands: &'static [Command],
     /// What happens to it.
     pub events: &'static [Event],
+    /// How a controller makes and removes rows, where it can.
+    pub made: Option<Made>,
+}
+
+/// How a controller makes and removes rows. Rows of the tables above are in `&[u32]`; where a row is there, it is the last.
+#[derive(Debug, Clone, Copy)]
+pub struct Made {
+    /// Makes one for the controller in the row that comes last; its number.
+    pub add: fn(&World, &mut Settings, &[u32], u32) -> Result<u32, Code>,
+    /// Is it known by what another is known by?
+    pub is_twin: fn(&Settings, &[u32]) -> bool,
+    /// It goes.
+    pub remove: fn(&mut Settings, &[u32]),
 }
 
 /// The rows that a table has.
@@ -54,11 +69,18 @@ pub type Get = fn(&World, &[u32]) -> Option<String>;
 /// How it is set.
 pub type Say = fn(&mut Settings, &[u32], &str) -> Result<(), Code>;
 
+/// How it is set, where the world has to be asked.
+pub type Own = fn(&World, &mut Settings, &[u32], &str) -> Result<(), Code>;
+
 /// How a parameter is set.
 #[derive(Debug, Clone, Copy)]
 pub enum Set {
     /// It is ours.
     Say(Say),
+    /// It is ours, and whose it is the world knows.
+    Own(Own),
+    /// The same, and nobody reads it back.
+    Secret(Own),
     /// It is another room's: what that is told. It has to be done before the controller hears that it is.
     Order(fn(&World, &[u32], &str) -> Result<Order, Code>),
 }
@@ -76,6 +98,14 @@ pub struct Parameter {
     pub set: Option<Set>,
     /// Its change can be told.
     pub tells: bool,
+}
+
+impl Parameter {
+    /// Nobody reads it back.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        matches!(self.set, Some(Set::Secret(_)))
+    }
 }
 
 /// A command.
@@ -129,7 +159,7 @@ impl Object {
     /// An object that is there once.
     const fn single(path: &'static str, parameters: &'static [Parameter]) -> Self {
         let (access, keys): (_, &[&[&str]]) = (ObjectAccess::ReadOnly, &[]);
-        Self { path, access, keys, rows: None, parameters, commands: &[], events: &[] }
+        Self { path, access, keys, rows: None, parameters, commands: &[], events: &[], made: None }
     }
 
     /// A table whose rows come and go by themselves.
@@ -140,6 +170,11 @@ impl Object {
         parameters: &'static [Parameter],
     ) -> Self {
         Self { keys, rows: Some(rows), ..Self::single(path, parameters) }
+    }
+
+    /// The same, and a controller makes and removes rows.
+    const fn made(self, made: Made) -> Self {
+        Self { made: Some(made), access: ObjectAccess::AddDelete, ..self }
     }
 
     /// The same with commands.
@@ -205,6 +240,7 @@ pub const OBJECTS: &[&[Object]] = &[
     deployment::OBJECTS,
     software::UNITS,
     guarantee::OBJECTS,
+    service::OBJECTS,
 ];
 
 /// Every object.

@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 use std::io::Read;
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use contract::sla::Compliance;
@@ -27,6 +27,7 @@ use crate::news::News;
 use crate::peer::{Heard, Peer};
 use crate::rooms::{Change, Rooms};
 use crate::settings::{self, Settings};
+use crate::tenants::Tenants;
 use crate::world::World;
 use kept::Kept;
 
@@ -56,6 +57,15 @@ impl Default for Places {
     }
 }
 
+/// Sockets of ours that the supervisor has bound; where there is none nobody comes by it.
+#[derive(Debug, Default)]
+pub struct Doors {
+    /// The services'.
+    pub tenant: Option<UnixListener>,
+    /// Controllers' on the box.
+    pub local: Option<UnixListener>,
+}
+
 /// Everything that the daemon holds.
 #[derive(Debug)]
 pub struct Room {
@@ -63,6 +73,7 @@ pub struct Room {
     peers: Vec<Peer>,
     news: News,
     rooms: Rooms,
+    tenants: Tenants,
     watch: Watch,
     /// Threads ring here.
     bell: (UnixStream, UnixStream),
@@ -83,7 +94,7 @@ impl Room {
     ///
     /// # Errors
     /// [`Error::System`]: no descriptors.
-    pub fn open(places: &Places) -> Result<Self, Error> {
+    pub fn open(places: &Places, doors: Doors) -> Result<Self, Error> {
         let paths: Vec<&Path> = places.configuration.iter().map(PathBuf::as_path).collect();
         let configuration = configuration::read(&paths).unwrap_or_else(|error| {
             warn!("{error}; nobody is obeyed");
@@ -110,6 +121,7 @@ impl Room {
             peers,
             news: News::default(),
             rooms,
+            tenants: Tenants::new(doors.tenant),
             watch: Watch::open(),
             bell,
             kept,
@@ -147,6 +159,7 @@ impl Room {
         }
         self.hear_supervisor(now_ms);
         self.hear_packages(now_ms);
+        self.hear_tenants(now_ms);
         self.finish_requests(now_ms);
         self.tell_periodic(now_ms);
         self.drop_expired();
@@ -173,6 +186,15 @@ impl Room {
         if anew {
             self.asked_ms = 0;
             self.refresh(now_ms);
+        }
+    }
+
+    /// What services say of themselves; what happened in them is told.
+    fn hear_tenants(&mut self, now_ms: u64) {
+        let (happened, changed) = self.tenants.turn(&mut self.world, now_ms);
+        self.stale |= changed;
+        for one in happened {
+            self.tell_event(&one, now_ms);
         }
     }
 
@@ -210,6 +232,9 @@ impl Room {
                 // A subscription's first look comes before what the next message changes.
                 self.news.look(&self.world, now_ms);
                 self.kept.dirty |= changed;
+                if changed {
+                    self.tenants.tell(&self.world);
+                }
             }
             if let Some(peer) = self.peers.get_mut(place) {
                 if let Some(answer) = answer {
@@ -310,6 +335,7 @@ impl Room {
             .chain(news)
             .chain(requests)
             .chain(self.rooms.due_ms())
+            .chain(self.tenants.due_ms())
             .chain(disk)
             .chain(periodic)
             .chain(self.jobs_due_ms())
@@ -326,6 +352,7 @@ impl Room {
         let mut wanted = vec![PollFd::new(self.bell.0.as_fd(), PollFlags::POLLIN)];
         wanted.extend(self.rooms.descriptors().map(|one| PollFd::new(one, PollFlags::POLLIN)));
         wanted.extend(self.watch.descriptor().map(|one| PollFd::new(one, PollFlags::POLLIN)));
+        wanted.extend(self.tenants.descriptors().map(|(one, flags)| PollFd::new(one, flags)));
         for (descriptor, writes) in self.peers.iter().filter_map(Peer::descriptor) {
             let write = if writes { PollFlags::POLLOUT } else { PollFlags::empty() };
             wanted.push(PollFd::new(descriptor, PollFlags::POLLIN | write));

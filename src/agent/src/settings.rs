@@ -7,6 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::kept_form;
+
 /// Subscriptions of all controllers.
 pub const SUBSCRIPTIONS_MAX: usize = 256;
 /// Subscriptions of one controller: none can take all.
@@ -122,6 +124,30 @@ impl Said {
     }
 }
 
+/// A value that a service is told, or a secret of its.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Given {
+    /// Its row; rows of one service count on over both kinds, and none comes twice.
+    pub row: u32,
+    /// Whose. It is the service itself, not a row that might be another's some day.
+    pub service: String,
+    /// It is kept and told to the service, and nobody reads it back.
+    pub is_secret: bool,
+    /// Its name; empty: it has none yet, and is told to nobody.
+    pub name: String,
+    /// The value.
+    pub value: String,
+}
+
+/// What services are told. It is a file of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Services {
+    /// Values and secrets of all services.
+    pub given: Vec<Given>,
+    /// The row that the next one gets.
+    pub next: u32,
+}
+
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Settings {
@@ -131,6 +157,9 @@ pub struct Settings {
     pub next_subscription: u32,
     /// In order of the controllers' rows.
     pub controllers: Vec<Said>,
+    /// What services are told. Source: docs/tenant.md.
+    #[serde(skip)]
+    pub services: Services,
 }
 
 impl Settings {
@@ -145,14 +174,24 @@ impl Settings {
     /// As bytes; `None`: too many.
     #[must_use]
     pub fn write(&self) -> Option<Vec<u8>> {
-        let mut buffer = vec![0; BYTES_MAX];
-        postcard::to_slice(self, &mut buffer).ok().map(|used| used.to_vec())
+        kept_form::write(self, BYTES_MAX)
     }
 
     /// From bytes.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        postcard::from_bytes(bytes).ok()
+        kept_form::read(bytes)
+    }
+
+    /// What a service is told in `row`.
+    #[must_use]
+    pub fn given(&self, row: u32) -> Option<&Given> {
+        self.services.given.iter().find(|one| one.row == row)
+    }
+
+    /// What a service is told in `row`, to be changed.
+    pub fn given_mut(&mut self, row: u32) -> Option<&mut Given> {
+        self.services.given.iter_mut().find(|one| one.row == row)
     }
 
     /// Subscription `row`.

@@ -6,6 +6,8 @@
 //!
 //! Not here: what of it stands where in the tree (`model.rs`).
 
+use std::collections::BTreeMap;
+
 use contract::Name;
 use contract::control::{Kind, Process, Promised};
 use contract::packages::Unit;
@@ -16,6 +18,7 @@ use crate::configuration::Configuration;
 use crate::job::{Job, Phase};
 use crate::rows::Rows;
 use crate::settings::{Said, Settings};
+use crate::tenants::report::Report;
 
 /// All of it.
 #[derive(Debug, Clone, Default)]
@@ -110,6 +113,8 @@ pub struct Facts {
     pub compliance: Vec<Compliance>,
     /// What `package` says of bundles.
     pub bundles: Vec<Unit>,
+    /// What services say of themselves.
+    pub reports: BTreeMap<Name, Report>,
 }
 
 impl World {

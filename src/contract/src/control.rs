@@ -110,6 +110,8 @@ pub struct Process {
     pub memory_bytes: Option<u64>,
     /// A tenant's address.
     pub address: Option<Ipv4Addr>,
+    /// The first uid of a tenant's range: who connects with one of them is of this service.
+    pub uid_base: Option<u32>,
     /// The layers that were read back when it was last started (a tenant's).
     pub layers: Layers,
     /// Why it is as it is, where that needs a word.

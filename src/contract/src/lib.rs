@@ -35,11 +35,13 @@ pub mod identify;
 pub mod installed;
 pub mod learn;
 pub mod leases;
+pub mod local;
 pub mod mount;
 pub mod packages;
 pub mod resolve;
 pub mod show;
 pub mod sla;
+pub mod tenant;
 pub mod told;
 
 pub use name::{Name, Text};

@@ -109,8 +109,22 @@ pub const PACKAGES: Wire = Wire {
 pub const INSTALLED: Wire =
     Wire { name: "installed", server: "supervisor", clients: &[uid::PACKAGE], path: "/run/wire/installed" };
 
+/// tenant → agent: metrics, events, health; configuration, secrets.
+pub const TENANT: Wire = Wire { name: "tenant", server: "agent", clients: &[], path: "/run/wire/tenant" };
+/// ctl, tenant → agent: a controller on the box speaks USP (TR-369, Unix domain sockets).
+pub const LOCAL: Wire = Wire { name: "local", server: "agent", clients: &[], path: "/run/wire/local" };
+
+impl Wire {
+    /// Bytes in a row, for programs that are not of this house, in place of frames. Anybody may connect: the server looks who it is
+    /// (`SO_PEERCRED`) and what he may.
+    #[must_use]
+    pub const fn is_stream(&self) -> bool {
+        self.clients.is_empty()
+    }
+}
+
 /// Every wire but `keep`, which is a pair and has no path.
-pub const ALL: [Wire; 14] = [
+pub const ALL: [Wire; 16] = [
     CONTROL, MOUNT, ATTACH, LEARN, SHOW, LEASES, TOLD, RESOLVE, GROUPS, CALLS, CLOCK, IDENTIFY, PACKAGES,
-    INSTALLED,
+    INSTALLED, TENANT, LOCAL,
 ];

@@ -16,6 +16,8 @@ use crate::{Plan, limits};
 const OPEN_MAX: u32 = 3;
 /// What a service finds in `/dev`, each a mount of its own.
 const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+/// And what it may find there: the gateway's sockets for services, which read-only mounts bring in.
+const SOCKETS: [&str; 2] = [contract::tenant::INSIDE, contract::local::INSIDE];
 
 /// One layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,12 +139,13 @@ fn private_proc(seen: &Seen, plan: &Plan) -> Judged {
     (wanted, found, holds && mounts(&seen.mounts).filter(|mount| mount.kind == "proc").count() == 1)
 }
 
-/// A read-only tmpfs at `/dev`, and in it the five harmless devices and nothing else.
+/// A read-only tmpfs at `/dev`, and in it the five harmless devices and nothing else but sockets of the gateway's.
 fn minimal_dev(seen: &Seen) -> Judged {
     let (wanted, found, holds) = mounted(seen, "/dev", Some("tmpfs"), &["ro", "nosuid", "noexec"], &[]);
     let below: Vec<_> =
         mounts(&seen.mounts).map(|mount| mount.place).filter(|place| place.starts_with("/dev/")).collect();
-    let same = below.len() == DEVICES.len() && DEVICES.iter().all(|device| below.contains(device));
+    let devices: Vec<_> = below.iter().filter(|place| !SOCKETS.contains(place)).collect();
+    let same = devices.len() == DEVICES.len() && DEVICES.iter().all(|device| below.contains(device));
     let names = |list: &[&str]| {
         list.iter().map(|name| name.trim_start_matches("/dev/")).collect::<Vec<_>>().join(" ")
     };
@@ -152,9 +155,13 @@ fn minimal_dev(seen: &Seen) -> Judged {
 /// Nothing but what was planned, each as harmless as it can be.
 fn all_mounts(seen: &Seen, plan: &Plan) -> Judged {
     let places = ["/", "/proc", "/dev"].into_iter().chain(plan.tmp_size.as_ref().map(|_| "/tmp"));
-    let places: Vec<&str> = places.chain(DEVICES).collect();
+    let places: Vec<&str> = places.chain(DEVICES).chain(SOCKETS).collect();
     let harmless = |mount: &Mount<'_>| {
-        let flags: &[&str] = if DEVICES.contains(&mount.place) { &["nosuid"] } else { &["nosuid", "nodev"] };
+        let flags: &[&str] = match mount.place {
+            place if DEVICES.contains(&place) => &["nosuid"],
+            place if SOCKETS.contains(&place) => &["ro", "nosuid", "nodev", "noexec"],
+            _ => &["nosuid", "nodev"],
+        };
         places.contains(&mount.place) && mount.has(flags)
     };
     let all: Vec<Mount<'_>> = mounts(&seen.mounts).collect();
@@ -321,6 +328,23 @@ mod tests {
             }
             let found = layers(&seen, &plan);
             assert_eq!(found, Layers::all().without(layer), "{}", layer.word());
+        }
+    }
+
+    #[test]
+    fn the_gateways_sockets_may_be_there_and_nothing_else() {
+        let plan = Plan::new(&manifest(), 0).unwrap();
+        let harmless = "ro,nosuid,nodev,noexec,relatime";
+        let table = [
+            ("/dev/gateway", harmless, Layers::all()),
+            ("/dev/usp", harmless, Layers::all()),
+            ("/dev/gateway", "rw,nosuid,nodev,noexec,relatime", Layers::all().without(Layer::Mounts)),
+            ("/dev/log", harmless, Layers::all().without(Layer::Mounts).without(Layer::MinimalDev)),
+        ];
+        for (place, options, want) in table {
+            let mut seen = whole(&plan);
+            seen.mounts.push_str(&format!("69 63 0:24 /wire/any {place} {options} - tmpfs run rw\n"));
+            assert_eq!(layers(&seen, &plan), want, "{place} {options}");
         }
     }
 

@@ -14,7 +14,7 @@ use contract::slice::{self, Slices};
 use contract::wires;
 use log::{info, warn};
 use sandbox::Network;
-use sys::seqpacket;
+use sys::{seqpacket, stream};
 
 use crate::core::DAEMONS;
 use crate::keep::{Back, Keep};
@@ -76,8 +76,8 @@ pub fn wires(store: &mut Store, keep: &Keep) -> Result<Vec<OwnedFd>, Error> {
         let socket = match store.descriptor(label::WIRE, wire.name) {
             Some(socket) => socket,
             None => {
-                let socket =
-                    seqpacket::listen(Path::new(wire.path)).map_err(|errno| Error::Wire(wire.name, errno))?;
+                let listen = if wire.is_stream() { stream::listen } else { seqpacket::listen };
+                let socket = listen(Path::new(wire.path)).map_err(|errno| Error::Wire(wire.name, errno))?;
                 // Whoever connects is asked who he is (`SO_PEERCRED`); the file's mode is not the lock.
                 let open = std::os::unix::fs::PermissionsExt::from_mode(0o666);
                 if let Err(error) = std::fs::set_permissions(wire.path, open) {

@@ -133,7 +133,7 @@ pub const DAEMONS: &[Daemon] = &[
         uid: uid::AGENT,
         // None: it asks others, by their wires.
         capabilities: &[],
-        wires: &[],
+        wires: &["tenant", "local"],
         after: &["network", "identity"],
         memory_mib: 60,
         optional: true,

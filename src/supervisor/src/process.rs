@@ -387,6 +387,10 @@ impl Process {
             exit: record.exit,
             memory_bytes: record.pid.and_then(|_| cgroup::memory_bytes(&self.cgroup())),
             address: record.address,
+            uid_base: match &self.what {
+                What::Daemon(_) => None,
+                What::Tenant(tenant) => Some(tenant.plan.uid_base),
+            },
             layers: record.layers,
             reason: record.reason.clone(),
             autostart: match &self.what {

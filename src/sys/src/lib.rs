@@ -16,6 +16,7 @@ pub mod mroute;
 pub mod packet;
 pub mod ppp;
 pub mod seqpacket;
+pub mod stream;
 pub mod wall;
 
 pub mod bpf;

@@ -17,7 +17,7 @@ pub use askers::{Askers, CLIENTS_MAX};
 pub use client::Client;
 pub use line::Line;
 pub use server::{Connection, Listener, Received};
-pub use start::{notify_ready, serve, take};
+pub use start::{notify_ready, serve, take, take_stream};
 
 use std::fmt;
 

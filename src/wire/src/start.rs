@@ -8,6 +8,7 @@
 use std::convert::Infallible;
 use std::fmt::Display;
 use std::os::fd::{OwnedFd, RawFd};
+use std::os::unix::net::UnixListener;
 use std::process::ExitCode;
 
 use contract::wires::Wire;
@@ -22,10 +23,20 @@ const FIRST: RawFd = 3;
 /// Takes the listener of `wire` that this process was started with. `None` where it was not. To be called at the head of `main`.
 #[must_use]
 pub fn take(wire: Wire) -> Option<Listener> {
+    socket(wire).map(|socket| Listener::new(wire, socket))
+}
+
+/// The same of a wire whose clients are not of this house ([`Wire::is_stream`]). It does not block.
+#[must_use]
+pub fn take_stream(wire: Wire) -> Option<UnixListener> {
+    socket(wire).map(UnixListener::from)
+}
+
+fn socket(wire: Wire) -> Option<OwnedFd> {
     let names = std::env::var("LISTEN_FDNAMES").ok()?;
     let place = names.split(':').position(|name| name == wire.name)?;
     let number = FIRST.checked_add(RawFd::try_from(place).ok()?)?;
-    descriptor::inherited(number).map(|socket| Listener::new(wire, socket))
+    descriptor::inherited(number)
 }
 
 /// Says once that this process is ready. Without a `NOTIFY_FD` nobody asked.

@@ -45,6 +45,7 @@ fn control_frames() -> Vec<Vec<u8>> {
         exit: Some(control::Exit::Signal(9)),
         memory_bytes: Some(1 << 20),
         address: Some([10, 64, 0, 2].into()),
+        uid_base: Some(contract::wires::TENANT_UID_BASE),
         layers: contract::layer::Layers::all(),
         reason: "".into(),
         autostart: true,

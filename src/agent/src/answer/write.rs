@@ -6,7 +6,6 @@
 //! Source: TR-369 §7.4 (R-ADD, R-SET, R-DEL).
 
 use usp::Code;
-use usp::message::read::ObjectAccess;
 use usp::message::write::{
     Add, AddResp, Created, CreatedKind, CreatedObject, CreatedStatus, Delete, DeleteResp, Deleted,
     DeletedKind, DeletedObject, DeletedStatus, InstanceFailure, NotUpdated, ParamSetting, SetResp, Updated,
@@ -18,9 +17,9 @@ use usp::path::{Leaf, Path};
 use super::Refusal;
 use super::read::instance;
 use crate::access::Access;
-use crate::model::{Object, Order, Set};
+use crate::model::{Object, Order, Parameter, Set};
 use crate::resolve::{Place, Spot, spots};
-use crate::settings::{SUBSCRIPTIONS_MAX, SUBSCRIPTIONS_OF_ONE_MAX, Settings, Subscription};
+use crate::settings::Settings;
 use crate::world::World;
 
 /// Objects of one request.
@@ -65,6 +64,7 @@ fn change(
             Some(parameter) => match parameter.set {
                 None => Err(Code::NOT_WRITEABLE),
                 Some(Set::Say(set)) => set(settings, &place.rows, &wish.value),
+                Some(Set::Own(set) | Set::Secret(set)) => set(world, settings, &place.rows, &wish.value),
                 Some(Set::Order(order)) => {
                     order(world, &place.rows, &wish.value).map(|order| changed.orders.push(order))
                 }
@@ -72,9 +72,9 @@ fn change(
         };
         match outcome {
             Ok(()) if access.at(&path).read => {
-                changed
-                    .good
-                    .push(Entry::new(wish.param.clone().into_owned(), wish.value.clone().into_owned()));
+                let is_secret = place.object.parameter(&wish.param).is_some_and(Parameter::is_secret);
+                let value = if is_secret { String::new() } else { wish.value.clone().into_owned() };
+                changed.good.push(Entry::new(wish.param.clone().into_owned(), value));
             }
             Ok(()) => {}
             Err(code) => {
@@ -179,7 +179,9 @@ pub(super) fn add(world: &mut World, row: u32, add: &Add<'_>) -> Result<AddResp<
         let kinds = match tables {
             Err(code) => vec![Err((code, Vec::new()))],
             Ok(tables) => {
-                let one = |(_, table)| add_one(world, row, text, (table, &create.param_settings));
+                let one = |(spot, table): (Spot, _)| {
+                    add_one(world, row, &spot.rows, (table, &create.param_settings))
+                };
                 tables.into_iter().map(one).collect()
             }
         };
@@ -206,43 +208,25 @@ pub(super) fn add(world: &mut World, row: u32, add: &Add<'_>) -> Result<AddResp<
 fn add_one(
     world: &mut World,
     row: u32,
-    text: &str,
+    above: &[u32],
     (table, wishes): (&'static Object, &[ParamSetting<'_>]),
 ) -> Result<Created<'static>, (Code, Vec<ParamError<'static>>)> {
-    if !matches!(table.access, ObjectAccess::AddDelete | ObjectAccess::AddOnly) {
-        return Err((Code::NOT_CREATABLE, Vec::new()));
+    let fail = |code| (code, Vec::new());
+    let made = table.made.ok_or(fail(Code::NOT_CREATABLE))?;
+    let rows_of = |number: u32| above.iter().copied().chain([number]).collect::<Vec<u32>>();
+    // Of a row that is not there yet only the table is known.
+    if !Access::of(world, row).at(&table.place(above)).write {
+        return Err(fail(Code::PERMISSION_DENIED));
     }
-    if !Access::of(world, row).at(text).write {
-        return Err((Code::PERMISSION_DENIED, Vec::new()));
-    }
-    // The one table that controllers add to.
     let mut draft = world.settings.clone();
-    let of_one = draft.subscriptions.iter().filter(|one| one.recipient == row).count();
-    if draft.subscriptions.len() >= SUBSCRIPTIONS_MAX || of_one >= SUBSCRIPTIONS_OF_ONE_MAX {
-        return Err((Code::RESOURCES_EXCEEDED, Vec::new()));
-    }
-    let number = draft.next_subscription;
-    draft.next_subscription = number.saturating_add(1);
-    draft.subscriptions.push(Subscription {
-        row: number,
-        recipient: row,
-        id: format!("cpe-{number}"),
-        alias: format!("cpe-{number}"),
-        created_s: world.facts.now_s.unwrap_or(0),
-        ..Subscription::default()
-    });
-    let place = Place { object: table, rows: vec![number] };
+    let number = (made.add)(world, &mut draft, above, row).map_err(fail)?;
+    let place = Place { object: table, rows: rows_of(number) };
     let changed = change(world, &mut draft, Access::of(world, row), (&place, wishes));
     if changed.failed {
         return Err((Code::REQUIRED_PARAMETER_FAILED, changed.bad));
     }
-    let new = draft.subscription(number);
-    let twin = |new: &Subscription| {
-        let others = draft.subscriptions.iter().filter(|one| one.row != number);
-        others.into_iter().any(|one| (one.recipient == row && one.id == new.id) || one.alias == new.alias)
-    };
-    if new.is_some_and(twin) {
-        return Err((Code::DUPLICATE_KEY, Vec::new()));
+    if (made.is_twin)(&draft, &place.rows) {
+        return Err(fail(Code::DUPLICATE_KEY));
     }
     world.settings = draft;
     let instance = instance(world, Access::of(world, row), &place);
@@ -288,9 +272,7 @@ fn delete_one(world: &mut World, row: u32, text: &str) -> Result<Deleted<'static
     let mut gone = Vec::new();
     for spot in spots {
         let object = spot.object().filter(|object| object.rows.is_some()).ok_or(Code::NOT_A_TABLE)?;
-        if !matches!(object.access, ObjectAccess::AddDelete | ObjectAccess::DeleteOnly) {
-            return Err(Code::DELETE_FAILURE);
-        }
+        let made = object.made.ok_or(Code::DELETE_FAILURE)?;
         let place = Place { object, rows: spot.rows };
         let access = Access::of(world, row);
         if !access.at(&place.path()).write {
@@ -299,8 +281,10 @@ fn delete_one(world: &mut World, row: u32, text: &str) -> Result<Deleted<'static
         if access.at(&place.path()).read {
             affected.push(place.path().into());
         }
-        gone.extend(place.rows.first().copied());
+        gone.push((made, place.rows));
     }
-    world.settings.subscriptions.retain(|one| !gone.contains(&one.row));
+    for (made, rows) in gone {
+        (made.remove)(&mut world.settings, &rows);
+    }
     Ok(Deleted { affected_paths: affected, unaffected_path_errs: Vec::new() })
 }

@@ -2,12 +2,12 @@
 
 use usp::Code;
 use usp::message::read::CommandType;
-use usp::message::read::{ObjectAccess, ValueType as T};
+use usp::message::read::ValueType as T;
 use usp::path::Path;
 
-use super::{Command, Event, Object, Order, boolean, count, moving, number, read, set, text};
+use super::{Command, Event, Made, Object, Order, boolean, count, moving, number, read, set, text};
 use crate::job::What;
-use crate::settings::{NotifType, Settings, Subscription};
+use crate::settings::{NotifType, SUBSCRIPTIONS_MAX, SUBSCRIPTIONS_OF_ONE_MAX, Settings, Subscription};
 use crate::world::{World, date};
 
 /// Letters of a name that a controller gives.
@@ -62,6 +62,34 @@ fn change(settings: &mut Settings, rows: &[u32], change: impl FnOnce(&mut Subscr
 
 fn requested(world: &World, rows: &[u32], get: fn(&crate::world::Request) -> String) -> Option<String> {
     world.request(*rows.first()?).map(get)
+}
+
+fn subscribe(world: &World, settings: &mut Settings, _: &[u32], recipient: u32) -> Result<u32, Code> {
+    let of_one = settings.subscriptions.iter().filter(|one| one.recipient == recipient).count();
+    if settings.subscriptions.len() >= SUBSCRIPTIONS_MAX || of_one >= SUBSCRIPTIONS_OF_ONE_MAX {
+        return Err(Code::RESOURCES_EXCEEDED);
+    }
+    let row = settings.next_subscription;
+    settings.next_subscription = row.saturating_add(1);
+    settings.subscriptions.push(Subscription {
+        row,
+        recipient,
+        id: format!("cpe-{row}"),
+        alias: format!("cpe-{row}"),
+        created_s: world.facts.now_s.unwrap_or(0),
+        ..Subscription::default()
+    });
+    Ok(row)
+}
+
+fn is_twin(settings: &Settings, rows: &[u32]) -> bool {
+    let Some(new) = rows.last().and_then(|row| settings.subscription(*row)) else { return false };
+    let mut others = settings.subscriptions.iter().filter(|one| one.row != new.row);
+    others.any(|one| (one.recipient == new.recipient && one.id == new.id) || one.alias == new.alias)
+}
+
+fn unsubscribe(settings: &mut Settings, rows: &[u32]) {
+    settings.subscriptions.retain(|one| rows.last() != Some(&one.row));
 }
 
 /// Paths, between commas.
@@ -240,15 +268,13 @@ pub(super) const OBJECTS: &[Object] = &[
             ),
         ],
     ),
-    Object {
-        access: ObjectAccess::AddDelete,
-        ..Object::table(
-            "Device.LocalAgent.Subscription.{i}.",
-            &[&["Recipient", "ID"], &["Alias"]],
-            |world, _| world.settings.subscriptions.iter().map(|one| one.row).collect(),
-            SUBSCRIPTION,
-        )
-    },
+    Object::table(
+        "Device.LocalAgent.Subscription.{i}.",
+        &[&["Recipient", "ID"], &["Alias"]],
+        |world, _| world.settings.subscriptions.iter().map(|one| one.row).collect(),
+        SUBSCRIPTION,
+    )
+    .made(Made { add: subscribe, is_twin, remove: unsubscribe }),
     Object::table(
         "Device.LocalAgent.Request.{i}.",
         &[&["Originator", "Command", "CommandKey"]],

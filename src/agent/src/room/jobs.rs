@@ -14,6 +14,7 @@ use super::orders::Ended;
 use crate::job::{Act, End, Event, Job, Phase, What, found, next};
 use crate::model::{environment_path, execution_unit, uuid_of};
 use crate::packages::Said;
+use crate::tenants::Happened;
 use crate::world::date;
 
 /// How often the list is asked for while a unit is being taken away by somebody who does not say so, in milliseconds.
@@ -186,6 +187,13 @@ impl Room {
         let Some((job, _)) = self.world.request_mut(row).and_then(|request| request.job.take()) else {
             return;
         };
+        if let (End::Good, What::Uninstall, true, Some(service)) =
+            (end, job.what, job.drop_data, &job.service)
+        {
+            // What it was told goes with what it has kept.
+            self.world.settings.services.given.retain(|one| one.service != service.as_str());
+            self.kept.dirty = true;
+        }
         let unit = self.world.facts.bundles.iter().find(|unit| match &job.service {
             Some(service) => unit.name == *service,
             None => unit.tag.as_str() == job.tag,
@@ -264,5 +272,20 @@ impl Room {
         ];
         let object = format!("Device.SoftwareModules.ExecutionUnit.{row}.X_SHG_Compliance.");
         self.news.happen(&self.world, (&object, "Breach"), &arguments, (None, false, now_ms));
+    }
+
+    /// Something happened in a service.
+    pub(super) fn tell_event(&mut self, happened: &Happened, now_ms: u64) {
+        let Some(row) = self.world.tables.services.row(&happened.service) else { return };
+        let data = happened.data.iter().map(|(name, value)| (format!("Data.{name}"), value.clone()));
+        let mut arguments = vec![
+            ("Name".to_owned(), happened.name.clone()),
+            ("Time".to_owned(), date(self.world.facts.now_s)),
+        ];
+        arguments.extend(data);
+        let arguments: Vec<(&str, String)> =
+            arguments.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        let object = format!("Device.SoftwareModules.ExecutionUnit.{row}.X_SHG_Service.");
+        self.news.happen(&self.world, (&object, "Event"), &arguments, (None, false, now_ms));
     }
 }

@@ -8,14 +8,16 @@ use state::{File, Folder, RETRY_MS};
 use super::Room;
 use crate::answer::REQUEST_MS;
 use crate::journal::{self, Journal};
+use crate::kept_form;
 use crate::machine;
-use crate::settings::{self, Settings};
+use crate::settings::{self, Services, Settings};
 use crate::world::World;
 
 /// Files, and what was last written.
 #[derive(Debug)]
 pub(super) struct Kept {
     settings: File,
+    services: File,
     boot: File,
     journal: File,
     /// What was last kept; `None`: the disk was not there yet.
@@ -31,6 +33,8 @@ impl Kept {
     pub(super) fn new(folder: &Folder) -> Self {
         Self {
             settings: folder.file("settings", settings::BYTES_MAX),
+            // A secret that was taken back does not stay behind.
+            services: folder.file("services", settings::BYTES_MAX).without_old(),
             boot: folder.file("boot", 64),
             journal: folder.file("requests", journal::BYTES_MAX),
             last: None,
@@ -63,7 +67,8 @@ impl Room {
             }
         };
         let found = found.filter(|kept| kept.version == settings::VERSION);
-        let found = found.and_then(|kept| Settings::read(&kept.bytes)).unwrap_or_default();
+        let mut found = found.and_then(|kept| Settings::read(&kept.bytes)).unwrap_or_default();
+        found.services = self.load_services();
         self.kept.last = Some(found.clone());
         self.kept.retry_ms = now_ms; // the disk is there
         let made_meanwhile = std::mem::take(&mut self.world.settings);
@@ -73,7 +78,13 @@ impl Room {
             merged.next_subscription = merged.next_subscription.saturating_add(1);
             merged.subscriptions.push(one);
         }
+        for mut one in made_meanwhile.services.given {
+            merged.services.next = merged.services.next.saturating_add(1);
+            one.row = merged.services.next;
+            merged.services.given.push(one);
+        }
         self.world.settings = merged;
+        self.tenants.tell(&self.world);
         self.kept.dirty = true;
         self.load_journal(now_ms);
         self.news.look(&self.world, now_ms);
@@ -86,6 +97,16 @@ impl Room {
             let arguments = arguments.map(|(key, value)| (key, value.to_owned()));
             self.news.happen(&self.world, ("Device.", "Boot"), &arguments, (None, false, now_ms));
         }
+    }
+
+    /// What services are told.
+    fn load_services(&self) -> Services {
+        let found = self.kept.services.load().unwrap_or_else(|error| {
+            warn!("{error}");
+            None
+        });
+        let found = found.filter(|kept| kept.version == settings::VERSION);
+        found.and_then(|kept| kept_form::read(&kept.bytes)).unwrap_or_default()
     }
 
     fn load_journal(&mut self, now_ms: u64) {
@@ -132,12 +153,18 @@ impl Room {
         if !self.kept.dirty {
             return;
         }
-        let Some(bytes) = now.write() else {
+        let services = kept_form::write(&now.services, settings::BYTES_MAX);
+        let (Some(bytes), Some(services)) = (now.write(), services) else {
             warn!("settings: too many to be kept");
             self.kept.dirty = false;
             return;
         };
-        match self.kept.settings.save(settings::VERSION, &bytes) {
+        let told = if last.services == now.services {
+            Ok(())
+        } else {
+            self.kept.services.save(settings::VERSION, &services)
+        };
+        match told.and_then(|()| self.kept.settings.save(settings::VERSION, &bytes)) {
             Ok(()) => {
                 self.kept.last = Some(now);
                 self.kept.dirty = false;

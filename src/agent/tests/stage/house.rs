@@ -13,7 +13,7 @@ use contract::layer::Layers;
 use contract::manifest::{Cpu, Memory};
 use contract::sla::{Breach, Compliance, Event, What, Window};
 use contract::slice::{Part, Slice};
-use contract::wires::{CONTROL, IDENTIFY, Wire};
+use contract::wires::{CONTROL, IDENTIFY, TENANT_UID_BASE, Wire};
 use wire::{Connection, Listener, Received};
 
 use super::ENDPOINT;
@@ -46,6 +46,7 @@ pub(crate) fn process(service: &str) -> Process {
         exit: None,
         memory_bytes: Some(1 << 20),
         address: None,
+        uid_base: Some(TENANT_UID_BASE),
         layers: Layers::all(),
         reason: "".into(),
         autostart: true,

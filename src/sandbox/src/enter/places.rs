@@ -90,6 +90,9 @@ const DEVICES: [(&CStr, &CStr, u64, u64); 5] = [
     (c"/dev/urandom", c"urandom", 1, 9),
 ];
 
+/// The gateway's sockets for services, and their names in a service's `/dev`. Where nobody has bound one there is none.
+const SOCKETS: [(&CStr, &CStr); 2] = [(c"/run/wire/tenant", c"gateway"), (c"/run/wire/local", c"usp")];
+
 fn dev() -> Result<(), Errno> {
     let place = place(c"dev")?;
     let dev = Draft::new(c"tmpfs")?;
@@ -106,6 +109,20 @@ fn dev() -> Result<(), Errno> {
         let new = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
         drop(openat(&dev, name, new, Mode::from_bits_truncate(0o666))?);
         mounts::attach(device.as_fd(), dev.as_fd(), name)?;
+    }
+    for (source, name) in SOCKETS {
+        let socket = match mounts::copy(source) {
+            Err(Errno::ENOENT) => continue,
+            other => other?,
+        };
+        let is_socket = SFlag::from_bits_truncate(fstat(&socket)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFSOCK;
+        if !is_socket {
+            return Err(Errno::ENOTSOCK);
+        }
+        mounts::set_attributes(socket.as_fd(), HARMLESS | attribute::READ_ONLY, None)?;
+        let new = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+        drop(openat(&dev, name, new, Mode::from_bits_truncate(0o666))?);
+        mounts::attach(socket.as_fd(), dev.as_fd(), name)?;
     }
     for (target, name) in [
         (c"/proc/self/fd", c"fd"),
