@@ -1,5 +1,6 @@
 //! What a broker sends to the agent, and the operator's word.
 
+use agent::tenants::word::{self, Word};
 use mqtt::client::Client;
 use mqtt::packet::{self, Hello, Version};
 use tests::fuzz::run;
@@ -23,6 +24,26 @@ fn agent_mqtt() {
                 let _ = client.send("them", b"answer".to_vec());
             }
             assert!(client.take_out(3).len() <= 16 * bytes.len() + 1024, "nothing grows out of little");
+        }
+    });
+}
+
+#[test]
+fn agent_tenant() {
+    let samples: [&[u8]; 4] = [
+        br#"{"metric":"visits","type":"counter","value":17,"id":3}"#,
+        br#"{"event":"door","data":{"open":true,"by":"me","n":7}}"#,
+        br#"{"health":"failing","reason":"no \u00e9 disk"}"#,
+        br#"{"metric":"t","value":-21.5e2}"#,
+    ];
+    run("agent_tenant", &samples, |bytes| {
+        let said = word::read(bytes);
+        let answer = word::answer(said.id, said.word.as_ref().map(|_| ()).map_err(String::as_str));
+        let answer = answer.unwrap_or_default();
+        let ends = answer.iter().filter(|byte| **byte == b'\n').count();
+        assert!(ends == usize::from(!answer.is_empty()), "an answer is one line");
+        if let Ok(Word::Metric { value, .. }) = said.word {
+            assert!(value.len() <= 24 && value.parse::<f64>().is_ok(), "{value}");
         }
     });
 }
