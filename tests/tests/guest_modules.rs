@@ -10,7 +10,7 @@ use lab::error::Error;
 use lab::guest::{BOOT_LIMIT, Guest, Options, UP_LIMIT};
 use lab::house::Scratch;
 use lab::operator::{DESK, Operator, Release};
-use lab::{facts, house, wait};
+use lab::{facts, house, tool, wait};
 use serde_json::{Value, json};
 
 const INSTALL: &str = "Device.SoftwareModules.InstallDU()";
@@ -81,6 +81,34 @@ fn connected(guest: &mut Guest) {
     assert!(told.is_ok(), "{:?}\n{}", facts::log(guest, "agent"), guest.last_lines());
 }
 
+const GREETING: &str = "Good morning to you";
+
+/// The page of `hello` says what it was told.
+fn greeted(guest: &Guest) -> Option<()> {
+    let url = guest.page().unwrap();
+    let words = ["-sS", "--fail", "--noproxy", "*", "--max-time", "10", &url];
+    let output = tool::run("curl", &words).ok()?;
+    String::from_utf8_lossy(&output.stdout).contains(GREETING).then_some(())
+}
+
+/// By its socket a service is told its configuration, and says an event and a metric (docs/tenant.md).
+fn speaks(controller: &mut Controller, guest: &mut Guest) {
+    let hello = row(controller, EU, "Name", "hello").expect("the service of the image");
+    let at = format!("{hello}X_SHG_Service.");
+    let wish = json!({
+        "ID": "visit", "NotifType": "Event", "ReferenceList": format!("{at}Event!"), "Enable": "true",
+    });
+    controller.good("add", &json!(["Device.LocalAgent.Subscription.", wish])).unwrap();
+    let greeting = json!({"Name": "greeting", "Value": GREETING});
+    controller.good("add", &json!([format!("{at}Configuration."), greeting])).unwrap();
+    guest.until("it greets", UP_LIMIT, |guest| Ok(greeted(guest))).unwrap();
+    controller.told("visit", &["visit", "Data.number"], UP_LIMIT).unwrap();
+    assert_eq!(get(controller, &format!("{at}Health")), "Good");
+    let visits = get(controller, &format!("{at}Metric.[Name==\"visits\"].Value"));
+    let visits: u32 = visits[0].as_str().unwrap().parse().unwrap();
+    assert!(visits > 0, "{visits}");
+}
+
 /// What is missing is said; everything else is a failure.
 fn here<T>(made: Result<T, Error>) -> Option<T> {
     match made {
@@ -132,6 +160,8 @@ fn modules_come_run_and_go() {
     };
     assert!(why.to_string().contains("7226"), "a duplicate: {why}");
 
+    speaks(&mut controller, &mut guest);
+
     // Another version takes its place, and an older one does not.
     let update = format!("{du}Update()");
     does(&mut controller, &update, "second", &json!({"URL": second}), &["Update", UUID, "\"2\""]);
@@ -152,6 +182,7 @@ fn modules_come_run_and_go() {
     });
     let du = du.unwrap();
     assert_eq!(get(&mut controller, &format!("{du}Version")), "2");
+    guest.until("it is greeted as before", UP_LIMIT, |guest| Ok(greeted(guest))).unwrap();
 
     // It goes.
     does(&mut controller, &format!("{du}Uninstall()"), "fourth", &json!({}), &["Uninstall", UUID]);

@@ -7,6 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::gateway::Told;
 use crate::kernel::cgroup::{self, Cgroup};
 use crate::kernel::links::{self, Link};
 use crate::kernel::machine::{self, Names, State};
@@ -53,6 +54,8 @@ pub struct Facts {
     pub state: Seen<State>,
     /// What it tried, and the answers.
     pub answers: Seen<Vec<Answer>>,
+    /// What the operator has set for it.
+    pub told: Told,
 }
 
 impl Facts {
@@ -83,6 +86,7 @@ impl Facts {
             names: machine::names(),
             state: machine::state(),
             answers: Ok(Vec::new()),
+            told: Told::default(),
         }
     }
 

@@ -9,6 +9,7 @@
 use std::fmt::{self, Write as _};
 
 use crate::facts::Facts;
+use crate::gateway::Told;
 use crate::kernel::process::{Limit, Range, Status};
 use crate::kernel::{Listed, Seen};
 use crate::probe::Outcome;
@@ -68,6 +69,14 @@ fn quote(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_char('"')
 }
 
+fn told(told: &Told) -> Value {
+    Value::Object(vec![
+        ("connected", Value::Flag(told.connected)),
+        ("greeting", told.greeting.as_ref().map_or(Value::Null, text)),
+        ("secrets", Value::List(told.secrets.iter().map(text).collect())),
+    ])
+}
+
 fn text(value: impl fmt::Display) -> Value {
     Value::Text(value.to_string())
 }
@@ -103,6 +112,7 @@ pub fn of(facts: &Facts) -> String {
         ("peer", text(facts.peer)),
         ("uptime_ms", number(u64::try_from(facts.uptime.as_millis()).ok())),
         ("visits", Value::Number(facts.visits)),
+        ("gateway", told(&facts.told)),
         ("own", seen(&facts.own, status)),
         ("users", seen(&facts.users, |ranges| Value::List(ranges.iter().map(range).collect()))),
         ("groups", seen(&facts.groups, |ranges| Value::List(ranges.iter().map(range).collect()))),

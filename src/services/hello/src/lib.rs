@@ -2,7 +2,8 @@
 //!
 //! In:  requests of HTTP/1.1, one at a time, from anybody in the home. Out: `/` for people, `/facts.json` for programs.
 //!
-//! It knows nothing of the gateway but what any service could: it imports none of its rooms and is given no right. Everything that it
+//! It knows nothing of the gateway but what any service could: it imports none of its rooms, is given no right, and speaks with it by the
+//! socket that each service has. Everything that it
 //! reads is bounded; it keeps nothing.
 //!
 //! Not here: TLS, sessions, scripts. Nothing on the page comes from anywhere else.
@@ -14,6 +15,7 @@ pub mod request;
 pub mod serve;
 
 pub mod facts;
+pub mod gateway;
 pub mod kernel;
 pub mod probe;
 

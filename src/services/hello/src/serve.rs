@@ -10,6 +10,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream}
 use std::time::{Duration, Instant};
 
 use crate::facts::Facts;
+use crate::gateway::{Gateway, PLACE, Told};
 use crate::request::{self, Refusal, Request, Wish};
 use crate::{Error, json, page};
 
@@ -48,12 +49,15 @@ pub fn say_ready() -> Result<(), Error> {
 pub fn forever(listener: &TcpListener) -> ! {
     let started = Instant::now();
     let mut visits = 0_u64;
+    let mut gateway = Gateway::at(PLACE);
+    gateway.greet();
     loop {
         match listener.accept() {
             Ok((stream, _)) => {
                 visits += 1;
                 // What goes wrong here is the visitor's business, or his line's.
-                let _ = visit(&stream, started, visits);
+                let _ = visit(&stream, started, visits, gateway.greet());
+                gateway.tell_visit(visits);
             }
             // A visitor who left again, or no memory for one: take a breath, so that this never becomes a busy loop.
             Err(_) => std::thread::sleep(Duration::from_millis(100)),
@@ -61,7 +65,7 @@ pub fn forever(listener: &TcpListener) -> ! {
     }
 }
 
-fn visit(mut stream: &TcpStream, started: Instant, visits: u64) -> io::Result<()> {
+fn visit(mut stream: &TcpStream, started: Instant, visits: u64, told: &Told) -> io::Result<()> {
     let arrived = Instant::now();
     let deadline = arrived + VISIT;
     stream.set_nodelay(true)?;
@@ -69,6 +73,7 @@ fn visit(mut stream: &TcpStream, started: Instant, visits: u64) -> io::Result<()
         Ok(request) => {
             let (local, peer) = (stream.local_addr()?, stream.peer_addr()?);
             let facts = Facts::look(canonical(local), canonical(peer), started.elapsed(), visits);
+            let facts = Facts { told: told.clone(), ..facts };
             answer(request, &facts)
         }
         Err(refusal) => refuse(refusal),

@@ -81,6 +81,11 @@ fn visit(page: &mut Html, facts: &Facts) {
         pair(page, "You reached it", facts.local);
         pair(page, "It has served", counted(facts.visits, "visit, yours", "visits, yours included"));
         pair(page, "Serving for", duration(facts.uptime));
+        let told = &facts.told;
+        let says = if told.connected { "answers" } else { "does not answer" };
+        pair(page, "Its gateway", says);
+        pair(page, "Greeting that the operator has set", told.greeting.as_deref().unwrap_or("none"));
+        pair(page, "Secrets that it was given", told.secrets.len());
     });
     close(page);
 }
