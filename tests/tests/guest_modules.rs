@@ -93,7 +93,7 @@ fn greeted(guest: &Guest) -> Option<()> {
 
 /// By its socket a service is told its configuration, and says an event and a metric (docs/tenant.md).
 fn speaks(controller: &mut Controller, guest: &mut Guest) {
-    let hello = row(controller, EU, "Name", "hello").expect("the service of the image");
+    let hello = row(controller, EU, "Name", "hello").unwrap();
     let at = format!("{hello}X_SHG_Service.");
     let wish = json!({
         "ID": "visit", "NotifType": "Event", "ReferenceList": format!("{at}Event!"), "Enable": "true",
