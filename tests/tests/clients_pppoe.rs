@@ -83,6 +83,7 @@ fn a_session_comes_up_and_comes_back() {
     let options = Options { around: Around::Provider, network: Some(network()), ..usual };
     let Some(mut guest) = Guest::boot(&options).unwrap() else { return };
     let provider = guest.provider().unwrap();
+    lines_arrive_whole(provider);
     provider.run("/bin/ip link add link eth0 name eth0.10 type vlan id 10").unwrap();
     provider.run("/bin/ip link set eth0.10 up").unwrap();
     provider.run(&format!("/bin/ip addr add {WEB}/32 dev lo")).unwrap();
@@ -106,6 +107,17 @@ fn a_session_comes_up_and_comes_back() {
     the_cable_is_out_and_in(&mut guest);
     the_server_ends_it(&mut guest);
     another_way_and_a_wrong_password(&mut guest);
+}
+
+/// What dies in the provider's guest meanwhile cuts no line that it is told: the ends of sessions are many such deaths.
+fn lines_arrive_whole(provider: &mut Provider) {
+    let die = "( for each in $(seq 400); do ( sleep 0.01 & ) ; done ) >/dev/null 2>&1 &";
+    provider.run(die).unwrap();
+    let word = "0123456789".repeat(40);
+    for line in 0..20 {
+        let said = provider.run(&format!("echo {line} {word}")).unwrap();
+        assert_eq!(said.trim_end(), format!("{line} {word}"), "line {line}");
+    }
 }
 
 /// IPV6CP: what we send by IPv6 (solicitations) comes from the address that was agreed, and passes the PPP link.
