@@ -3,14 +3,15 @@
 //! In:  a packet of a link's multicast group, a moment. Out: does it pass, changed how, to which links.
 //!
 //! Nothing goes from the home to the home, or from a service to a service, and nothing passes twice within a second; so whatever else relays
-//! on these links, there is no loop. IPv4 only. The sockets are in `relay/sockets.rs`.
+//! on these links, there is no loop. What is said in IPv4 is passed on in IPv4, and IPv6 likewise, by the link's own groups. The sockets are
+//! in `relay/sockets.rs`.
 //!
-//! Source: RFC 6762 (mDNS), §5.4 (where answers go); UPnP Device Architecture 2.0 §1 (SSDP).
+//! Source: RFC 6762 (mDNS), §5.4 (where answers go); UPnP Device Architecture 2.0 §1 and its annex A (SSDP, IPv6).
 
 pub mod sockets;
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use contract::told::{Home, Who};
 use heapless::Deque;
@@ -38,16 +39,35 @@ pub enum Protocol {
     Ssdp,
 }
 
-impl Protocol {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Mdns, Self::Ssdp];
+/// The family of addresses by which it is relayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// IPv4.
+    Ipv4,
+    /// IPv6, by link-local addresses.
+    Ipv6,
+}
 
-    /// Its group, its port, and the hops that its packets have.
+/// A protocol in a family: each has a group of its own.
+pub type Part = (Protocol, Family);
+
+impl Protocol {
+    /// Both, in both families.
+    pub const PARTS: [Part; 4] = [
+        (Self::Mdns, Family::Ipv4),
+        (Self::Ssdp, Family::Ipv4),
+        (Self::Mdns, Family::Ipv6),
+        (Self::Ssdp, Family::Ipv6),
+    ];
+
+    /// Its group, its port, and the hops that its packets have. Source: RFC 6762 §3, §11; UPnP Device Architecture 2.0 §1.1.2, §A.2.
     #[must_use]
-    pub fn group(self) -> (Ipv4Addr, u16, u8) {
-        match self {
-            Self::Mdns => (Ipv4Addr::new(224, 0, 0, 251), 5353, 255),
-            Self::Ssdp => (Ipv4Addr::new(239, 255, 255, 250), 1900, 2),
+    pub fn group(self, family: Family) -> (IpAddr, u16, u8) {
+        match (self, family) {
+            (Self::Mdns, Family::Ipv4) => (Ipv4Addr::new(224, 0, 0, 251).into(), 5353, 255),
+            (Self::Ssdp, Family::Ipv4) => (Ipv4Addr::new(239, 255, 255, 250).into(), 1900, 2),
+            (Self::Mdns, Family::Ipv6) => (Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb).into(), 5353, 255),
+            (Self::Ssdp, Family::Ipv6) => (Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xc).into(), 1900, 2),
         }
     }
 }
@@ -152,8 +172,8 @@ pub struct Seen {
 
 impl Seen {
     /// Is it new? From now on it is not.
-    pub fn is_new(&mut self, protocol: Protocol, packet: &[u8], now_ms: u64) -> bool {
-        let hash = self.keys.hash_one((protocol, packet));
+    pub fn is_new(&mut self, part: Part, packet: &[u8], now_ms: u64) -> bool {
+        let hash = self.keys.hash_one((part, packet));
         if self.hashes.iter().any(|(known, since)| *known == hash && since + SEEN_MS > now_ms) {
             return false;
         }
@@ -167,7 +187,7 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
-    use super::{BURST, Bucket, Kind, PER_S, Protocol, Seen, is_needed, mdns, passes, ssdp};
+    use super::{BURST, Bucket, Family, Kind, PER_S, Protocol, Seen, is_needed, mdns, passes, ssdp};
     use contract::Name;
     use contract::told::{Home, Who};
 
@@ -220,8 +240,13 @@ mod tests {
     #[test]
     fn nothing_passes_twice_and_nobody_floods() {
         let (mut seen, mut bucket) = (Seen::default(), Bucket::default());
-        assert!(seen.is_new(Protocol::Mdns, b"a", 0) && !seen.is_new(Protocol::Mdns, b"a", 500));
-        assert!(seen.is_new(Protocol::Ssdp, b"a", 500) && seen.is_new(Protocol::Mdns, b"a", 1_000));
+        let [mdns, ssdp] = [Protocol::Mdns, Protocol::Ssdp].map(|protocol| (protocol, Family::Ipv4));
+        assert!(seen.is_new(mdns, b"a", 0) && !seen.is_new(mdns, b"a", 500));
+        assert!(seen.is_new(ssdp, b"a", 500) && seen.is_new(mdns, b"a", 1_000));
+        assert!(
+            seen.is_new((Protocol::Mdns, Family::Ipv6), b"a", 1_000),
+            "who has both families says it in both"
+        );
         let mut count = |now_ms| (0..1_000).filter(|_| bucket.takes(now_ms)).count();
         assert_eq!((count(0), count(1_000)), (BURST as usize, PER_S as usize));
     }

@@ -23,8 +23,10 @@ fn member(side: &str, words: &[&str]) -> (Program, BufReader<ChildStdout>) {
     (Program(child), lines)
 }
 
-fn say(side: &str, port: &str, text: &str) {
-    assert!(at(side, &["python3", SCRIPT, "say", port, text]).status().unwrap().success());
+/// Says it in the group of `port`; by IPv6 where `six` says `-6`.
+fn say(side: &str, six: Option<&str>, (port, text): (&str, &str)) {
+    let words = ["python3", SCRIPT].into_iter().chain(six).chain(["say", port, text]);
+    assert!(at(side, &words.collect::<Vec<_>>()).status().unwrap().success());
 }
 
 /// The rest of what a member has heard, to its last word.
@@ -72,14 +74,14 @@ fn clients_dns_relay_by_grant() {
         (member("one", &["hear", "5353", "last"]), member("guest", &["hear", "5353", "own"]));
     let other = member("two", &["hear", "5353", "own"]);
     for text in ["printer", "last"] {
-        say("home", "5353", text);
+        say("home", None, ("5353", text));
     }
     let said = heard(service);
     assert_eq!(said.len(), 2, "{said:?}");
     assert!(said[0].starts_with("10.64.0.1:5353 ") && said[0].ends_with("printer"), "{said:?}");
     let home = member("home", &["hear", "1900", "last"]);
-    say("one", "1900", "GET / HTTP/1.1|last");
-    say("one", "1900", "NOTIFY * HTTP/1.1|last");
+    say("one", None, ("1900", "GET / HTTP/1.1|last"));
+    say("one", None, ("1900", "NOTIFY * HTTP/1.1|last"));
     let said = heard(home);
     assert_eq!(said, ["192.168.1.1:1900 NOTIFY * HTTP/1.1 last"]);
     // A search of the service's finds a device at home.
@@ -99,5 +101,38 @@ fn clients_dns_relay_by_grant() {
         run(&word);
         assert_eq!(heard(member).len(), 1, "{side}");
     }
-    assert_eq!(number("relayed"), 5, "printer, last, notify, search, found");
+    by_ipv6(number("relayed"));
+}
+
+/// The same by link-local addresses: from the home to the service, back, and a search with its answer; not to others.
+fn by_ipv6(by_ipv4: u64) {
+    let six = Some("-6");
+    for (side, link) in [("", "lan"), ("", "svc-0"), ("one", "eth0"), ("home", "eth0"), ("two", "eth0")] {
+        until("a link-local address", 10, || {
+            let said =
+                stage::run_at(side, &format!("ip -6 -o address show dev {link} scope link -tentative"));
+            said.contains("fe80::").then_some(())
+        });
+    }
+    let (service, other) =
+        (member("one", &["-6", "hear", "5353", "last"]), member("two", &["-6", "hear", "5353", "own"]));
+    for text in ["printer", "last"] {
+        say("home", six, ("5353", text));
+    }
+    let said = heard(service);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].starts_with("fe80::") && said[0].ends_with("printer"), "{said:?}");
+    let home = member("home", &["-6", "hear", "1900", "last"]);
+    say("one", six, ("1900", "NOTIFY * HTTP/1.1|last"));
+    let said = heard(home);
+    assert!(said.len() == 1 && said[0].ends_with(":1900 NOTIFY * HTTP/1.1 last"), "{said:?}");
+    let _device = member("home", &["-6", "device"]);
+    let found = at("one", &["python3", SCRIPT, "-6", "search"]).output().unwrap();
+    let found = String::from_utf8(found.stdout).unwrap();
+    assert!(found.starts_with("fe80::") && found.contains(":1900 HTTP/1.1 200 OK ST: lamp"), "{found}");
+    let word = "import socket; s=socket.socket(10,2); s.setsockopt(41,17,socket.if_nametoindex('svc-1')); \
+        s.sendto(b'own',('ff02::fb',5353))";
+    run(&["python3", "-c", word]);
+    assert_eq!(heard(other).len(), 1, "who was granted nothing has heard nothing");
+    assert_eq!((by_ipv4, number("relayed")), (5, 10), "printer, last, notify, search, found; and again");
 }

@@ -9,9 +9,9 @@
 mod stage;
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contract::Name;
 use contract::learn::Mapping;
@@ -104,7 +104,7 @@ fn services() -> [Attachment; 2] {
         serve("peer", 9000, Audience::Slice, 0),
     ];
     let home = heapless::Vec::from_iter(["tcp/8883".parse().unwrap()]);
-    let reaches = Reaches { internet: false, home, ..Reaches::default() };
+    let reaches = Reaches { internet: false, home, mdns: true, ..Reaches::default() };
     [service("hello", 0, offers, Reaches::default()), service("camera", 1, Vec::new(), reaches)]
 }
 
@@ -339,6 +339,44 @@ fn a_sender_that_cannot_be_is_not_heard() {
     assert!(!heard, "nobody's here");
     let heard = say("isp", "2001:db8:1::66", "2001:db8:1:ff::2", ("hello", SILENCE));
     assert!(!heard, "ours are not out there");
+}
+
+/// Its link-local address, once the kernel has found that nobody else has it.
+fn link_local(at: &Namespace, link: &str) -> Ipv6Addr {
+    let begun = Instant::now();
+    loop {
+        let said = at.run(&format!("ip -6 -o address show dev {link} scope link -tentative"));
+        if let Some(address) = said.split_whitespace().find_map(|word| word.strip_suffix("/64")) {
+            return address.parse().unwrap();
+        }
+        assert!(begun.elapsed() < LIMIT, "{link} has no link-local address");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn announcements_by_ipv6_are_heard_where_they_were_granted() {
+    if !enter("announcements_by_ipv6_are_heard_where_they_were_granted") {
+        return;
+    }
+    let town = Town::make();
+    let group = "ff02::fb".parse().unwrap();
+    let index = |name: &str| nix::net::if_::if_nametoindex(name).unwrap();
+    let say = |from: &str, link: &str, port: u16, limit: Duration| {
+        let hears = UdpSocket::bind(("::", port)).unwrap();
+        hears.join_multicast_v6(&group, index(link)).unwrap();
+        hears.set_read_timeout(Some(limit)).unwrap();
+        let source = link_local(town.at(from), from);
+        town.at(from).within(|| {
+            let at = |address, port| SocketAddrV6::new(address, port, 0, index(from));
+            UdpSocket::bind(at(source, 0)).unwrap().send_to(b"hello", at(group, port)).unwrap()
+        });
+        hears.recv_from(&mut [0; 8]).ok().map(|(_, peer)| peer.ip())
+    };
+    let heard = say("camera", "svc-1", 5353, LIMIT);
+    assert!(heard.is_some_and(|peer| peer.to_string().starts_with("fe80::")), "granted: {heard:?}");
+    assert_eq!(say("camera", "svc-1", 5355, SILENCE), None, "announcements only");
+    assert_eq!(say("hello", "svc-0", 5353, SILENCE), None, "not granted");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use contract::resolve::{Answer, Ask, Local};
 use contract::told::{Home, Names, Told, Who};
 use contract::wanted::reach::Upstream;
 use contract::wires::{RESOLVE, TOLD, Wire};
-pub(crate) use testbed::{Program, at, has, ip, run, until};
+pub(crate) use testbed::{Program, at, has, ip, run, run_at, until};
 use wire::{Client, Connection, Listener};
 
 /// Programs that a test needs, all of Debian.

@@ -9,11 +9,14 @@
 
 use std::net::Ipv4Addr;
 
+use contract::manifest::Protocol::Udp;
 use contract::prefix::Prefix;
 use contract::wanted::SERVICE_LINK;
 
-use super::{GUARD, House};
+use super::input::of_the_link;
+use super::{GUARD, House, MDNS, SSDP};
 use crate::expression::{Load, Rule};
+use crate::target::{Attachment, service_link};
 
 /// ICMPv6: neighbour solicitation and advertisement. Source: RFC 4861 §4.3, §4.4.
 const NEIGHBOURS6: (u8, u8) = (135, 136);
@@ -44,11 +47,28 @@ pub(super) fn rules(house: &House<'_>) -> Vec<Rule> {
         rules.push(home().not_from(prefix).throw_away().says("nobody else is there"));
         rules.push(home().is_in("martians6", &[Load::From6]).throw_away());
     }
+    for service in house.services {
+        rules.extend(announcers(service));
+    }
     rules.extend([
         rule().is_in("senders", &[Load::LinkIn, Load::From4]).accept(),
         rule().is_in("senders6", &[Load::LinkIn, Load::From6]).accept(),
         rule().comes_by_any(SERVICE_LINK).from_the_link().icmpv6(NEIGHBOURS6.0, NEIGHBOURS6.1).accept(),
         rule().comes_by_any(SERVICE_LINK).throw_away().says("a service has its own addresses only"),
     ]);
+    rules
+}
+
+/// What a service says by IPv6 where announcements are relayed comes from an address of its link (RFC 6762 §11), and goes no further.
+fn announcers(service: &Attachment) -> Vec<Rule> {
+    let by = || Rule::of(GUARD).comes_by(&service_link(service.slot)).from(of_the_link());
+    let mut rules = Vec::new();
+    if service.reaches.mdns {
+        rules.push(by().port(Udp, MDNS).accept().says(&service.service));
+    }
+    if service.reaches.ssdp {
+        rules.push(by().port(Udp, SSDP).accept().says(&service.service));
+        rules.push(by().from_port(SSDP).ports(Udp, 1024, u16::MAX).accept().says(&service.service));
+    }
     rules
 }
