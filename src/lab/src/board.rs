@@ -66,6 +66,8 @@ pub struct Board {
     pub append: String,
     /// The stick's image.
     pub stick: Option<PathBuf>,
+    /// Where everything that is written to the stick is kept, in order (`writes.rs`).
+    pub writes: Option<PathBuf>,
     /// eth0.
     pub wan: Port,
     /// eth1.
@@ -97,7 +99,7 @@ impl Board {
         }
         words.add("-device usb-ehci,id=usb");
         if let Some(stick) = &self.stick {
-            words.pair("-drive", format!("if=none,id=disk,format=raw,file={}", path(stick)));
+            words.stick(stick, self.writes.as_deref());
             words.add(&format!("-device {STICK}"));
         }
         match &self.console {
@@ -167,6 +169,18 @@ impl Words {
         self.0.extend([option.to_owned(), value]);
     }
 
+    /// The block device `disk`.
+    fn stick(&mut self, image: &Path, writes: Option<&Path>) {
+        let Some(writes) = writes else {
+            return self.pair("-drive", format!("if=none,id=disk,format=raw,file={}", path(image)));
+        };
+        for (name, file) in [("image", image), ("writes", writes)] {
+            self.pair("-blockdev", format!("driver=file,node-name={name},filename={}", path(file)));
+        }
+        self.add("-blockdev driver=raw,node-name=bare,file=image");
+        self.add("-blockdev driver=blklogwrites,node-name=disk,file=bare,log=writes");
+    }
+
     fn port(&mut self, name: &str, address: &str, port: &Port) {
         let backend = match port {
             Port::Unplugged => format!("hubport,id={name},hubid={}", if name == "wan" { 1 } else { 2 }),
@@ -202,6 +216,7 @@ mod tests {
             clock: None,
             append: "debug".to_owned(),
             stick: None,
+            writes: None,
             wan: Port::Unplugged,
             lan: Port::Home { page_port: 8080 },
             console: Console::File("/c".into()),

@@ -88,6 +88,14 @@ impl Door {
         }
     }
 
+    /// Asks for `ctl <request>` and waits for no answer: the gateway is to be killed under it.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the emulator is gone.
+    pub fn begin(&mut self, request: &str) -> Result<(), Error> {
+        self.lines.send(request)
+    }
+
     /// Carries out `ctl <request>` on the gateway.
     ///
     /// # Errors

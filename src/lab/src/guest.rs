@@ -35,6 +35,9 @@ pub const UP_LIMIT: Duration = Duration::from_secs(90);
 /// From the power button to the emulator's end: the gateway's own bound, and slack.
 pub const END_LIMIT: Duration = Duration::from_secs(90);
 
+/// The guest's file with all that was written to its stick (`writes.rs`).
+pub const WRITES: &str = "stick.writes";
+
 /// What stands around the guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Around {
@@ -59,6 +62,8 @@ pub struct Options {
     pub around: Around,
     /// With the USB stick?
     pub stick: bool,
+    /// Keep all that is written to the stick, in order, in the guest's file [`WRITES`]?
+    pub records: bool,
     /// What its clock says when it starts, in UTC: `2039-01-01T00:00:00`; `None`: the host's time.
     pub clock: Option<String>,
     /// More words for the kernel's command line.
@@ -90,6 +95,7 @@ impl Options {
             variant: Variant::Test,
             around: Around::Emulated,
             stick: true,
+            records: false,
             clock: None,
             append: String::new(),
             network: None,
@@ -184,6 +190,7 @@ impl Guest {
             clock: options.clock.clone(),
             append: options.append.clone(),
             stick: options.stick.then(|| scratch.file("stick.img")),
+            writes: options.records.then(|| scratch.file(WRITES)),
             wan: provider.as_ref().map_or_else(|| port(Side::Isp, Port::Internet), Provider::port),
             lan: port(Side::Lan, Port::Home { page_port: page_port.unwrap_or_default() }),
             console: Console::File(console.clone()),
@@ -195,6 +202,9 @@ impl Guest {
                 Some(folder) => stick::holding(path, folder)?,
                 None => stick::fresh(path)?,
             }
+        }
+        if let Some(path) = &board.writes {
+            fs::File::create(path).map_err(Error::path(path))?;
         }
         let mut command = tool::bound(EMULATOR);
         let log = scratch.file("emulator.log");
@@ -224,9 +234,21 @@ impl Guest {
     /// # Errors
     /// [`Error::Missing`]: the shipped root has no door. Others as [`Door::ask`].
     pub fn ask(&mut self, request: &str) -> Result<Answer, Error> {
+        self.its_door()?.ask(request)
+    }
+
+    /// Begins `ctl <request>`; what comes next is [`Guest::reset`].
+    ///
+    /// # Errors
+    /// As [`Guest::ask`].
+    pub fn begin(&mut self, request: &str) -> Result<(), Error> {
+        self.its_door()?.begin(request)
+    }
+
+    fn its_door(&mut self) -> Result<&mut Door, Error> {
         let missing =
             || Error::Missing { what: "the door".to_owned(), remedy: "the test root has one".to_owned() };
-        self.door.as_mut().ok_or_else(missing)?.ask(request)
+        self.door.as_mut().ok_or_else(missing)
     }
 
     /// As [`Guest::ask`], and the command has to succeed.

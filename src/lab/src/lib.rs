@@ -84,3 +84,4 @@ pub mod error;
 pub mod house;
 pub mod tool;
 pub mod wait;
+pub mod writes;

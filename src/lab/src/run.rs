@@ -76,6 +76,7 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
         clock: None,
         append: String::new(),
         stick: Some(stick),
+        writes: None,
         wan: Port::Internet,
         lan: Port::Home { page_port },
         console: Console::Standard,
