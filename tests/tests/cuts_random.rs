@@ -19,7 +19,7 @@ use lab::house::Scratch;
 use after::Sticks;
 
 /// How often it is killed, in the short and in the long run. `KILLS` says another number.
-const KILLS: [u64; 2] = [3, 500];
+const KILLS: [u64; 2] = [2, 500];
 
 /// The version that the gateway says is installed: 0 for none.
 fn version(guest: &mut Guest) -> u64 {

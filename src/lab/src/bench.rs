@@ -128,9 +128,11 @@ fn usp(_: Kernel) -> Result<Vec<Figure>, Error> {
     crate::room_bench::run("agent", "bench", "SHG_AGENT")
 }
 
-/// A bundle of 20 MB: `src/package/tests/bench.rs`.
-fn install(_: Kernel) -> Result<Vec<Figure>, Error> {
-    crate::room_bench::run("package", "bench", "SHG_PACKAGE")
+/// A bundle of 20 MB: on this machine (`src/package/tests/bench.rs`), and on the gateway.
+fn install(kernel: Kernel) -> Result<Vec<Figure>, Error> {
+    let mut figures = crate::room_bench::run("package", "bench", "SHG_PACKAGE")?;
+    figures.extend(crate::install_bench::measure(kernel)?);
+    Ok(figures)
 }
 
 /// A start of a sandbox against crun, bwrap and the kernel's own steps.

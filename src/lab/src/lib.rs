@@ -59,6 +59,7 @@ pub mod suite;
 pub mod trace;
 
 pub mod archive;
+pub mod install_bench;
 pub mod kernel;
 pub mod peer;
 pub mod room_bench;
@@ -66,6 +67,7 @@ pub mod root;
 pub mod seal;
 pub mod stick;
 pub mod supervisors;
+pub mod writes;
 
 pub mod board;
 pub mod door;
@@ -84,4 +86,3 @@ pub mod error;
 pub mod house;
 pub mod tool;
 pub mod wait;
-pub mod writes;

@@ -68,12 +68,21 @@ fn retell(text: &str) {
 /// # Errors
 /// [`Error::Short`]: it failed inside; its output stands above.
 pub fn enter(name: &str) -> Result<Option<()>, Error> {
+    enter_with(name, &[])
+}
+
+/// As [`enter`], with more variables in the environment.
+///
+/// # Errors
+/// As [`enter`].
+pub fn enter_with(name: &str, variables: &[(&str, &str)]) -> Result<Option<()>, Error> {
     if inside() {
         return Ok(Some(()));
     }
     let arguments =
         ["--exact", name, "--nocapture", "--test-threads=1", "--include-ignored"].map(OsString::from);
     let outcome = inside_command(&arguments).and_then(|mut command| {
+        command.envs(variables.iter().copied());
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().map_err(not_started)
     });
     match outcome {

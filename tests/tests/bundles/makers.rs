@@ -8,6 +8,9 @@ use lab::{namespace, tool};
 use crate::desk::{Desk, contents, placed, program};
 use crate::has;
 
+/// How a frame begins. Source: RFC 8878 §3.1.1.
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+
 /// Runs a line of words, `@` as in [`Desk::shg`]; what it prints.
 fn say(desk: &Desk, line: &str) -> String {
     let folder = format!("{}/", desk.path("x").parent().unwrap().display());
@@ -57,6 +60,12 @@ fn images_of_other_makers_become_bundles() {
     say(&desk, "skopeo --insecure-policy copy oci:@image:1 docker-archive:@image.tar");
     desk.bundle("@image.tar", "of-docker-save", 1);
     assert!(contents(&desk.path("of-umoci")) == contents(&desk.path("of-docker-save")), "the same bytes");
+    // So is it with layers that are packed with zstd.
+    say(&desk, "skopeo --insecure-policy copy --dest-compress-format zstd oci:@image:1 oci:@packed:1");
+    let zstd = contents(&desk.path("packed")).iter().filter(|(_, bytes)| bytes.starts_with(ZSTD)).count();
+    assert_eq!(zstd, 2, "skopeo packs both layers with zstd");
+    desk.bundle(&format!("{folder}/packed:1"), "of-zstd", 1);
+    assert!(contents(&desk.path("of-umoci")) == contents(&desk.path("of-zstd")), "the same bytes");
     // What is in it: taken apart by somebody else's program.
     let manifest = fs::read(desk.path("of-umoci/index.json")).unwrap();
     let index: serde_json::Value = serde_json::from_slice(&manifest).unwrap();

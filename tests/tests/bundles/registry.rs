@@ -1,4 +1,4 @@
-//! A bundle goes through docker-registry, carried by `shg` and by skopeo, and comes out as it was.
+//! A bundle goes through docker-registry, carried by `shg` and by skopeo, and comes out as it was; by TLS and with a password, too.
 
 use std::fs;
 use std::time::Duration;
@@ -6,16 +6,20 @@ use std::time::Duration;
 use lab::tool::Bound;
 use lab::{namespace, tool, wait};
 
-use crate::desk::{Desk, contents};
+use crate::desk::{Desk, contents, placed};
 use crate::has;
 
 const PORT: u16 = 5000;
 
-/// docker-registry on the loopback of this namespace.
-fn registry(desk: &Desk) -> Bound {
+/// `user`, and a password whose hash is in Wikipedia's article on bcrypt.
+const HTPASSWD: &str = "user:$2a$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW\n";
+const PASSWORD: &str = "abc123xyz";
+
+/// docker-registry on the loopback of this namespace, with more words for `http`, and more lines.
+fn registry(desk: &Desk, http: &str, more: &str) -> Bound {
     tool::run("ip", &["link", "set", "lo", "up"]).unwrap();
     let configuration = format!(
-        "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:{PORT}'}}\n",
+        "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:{PORT}'{http}}}\n{more}",
         desk.path("registry").display()
     );
     fs::write(desk.path("registry.yml"), configuration).unwrap();
@@ -36,7 +40,7 @@ fn a_bundle_goes_through_a_registry_unchanged() {
         return;
     }
     let desk = Desk::new();
-    let _registry = registry(&desk);
+    let _registry = registry(&desk, "", "");
     let here = format!("127.0.0.1:{PORT}/demo/hello");
     desk.bundle("@files", "bundle", 1);
     let said = desk.shg(&format!("push @bundle {here}:1 --plain-http --json")).unwrap();
@@ -83,4 +87,72 @@ fn a_bundle_goes_through_a_registry_unchanged() {
     let said = desk.shg(&format!("pull {here}:1 @no")).unwrap_err().to_string();
     assert!(said.contains("--plain-http"), "{said}");
     assert!(!desk.path("no").exists(), "nothing stays");
+}
+
+/// A registry that speaks TLS, with an authority of its own (`@ca.pem`), and wants a name and a password.
+fn secured(desk: &Desk) -> Bound {
+    let text = |name: &str, text: &str| fs::write(desk.path(name), text).unwrap();
+    text(
+        "openssl.cnf",
+        "[req]\ndistinguished_name=n\nx509_extensions=a\n[n]\n[a]\nbasicConstraints=critical,CA:TRUE\n",
+    );
+    text("extension", "subjectAltName=IP:127.0.0.1");
+    text("htpasswd", HTPASSWD);
+    let openssl = |line: &str| {
+        let folder = format!("{}/", desk.path("x").parent().unwrap().display());
+        tool::run("openssl", &placed(line, &folder).split_whitespace().collect::<Vec<_>>()).unwrap();
+    };
+    let new = "req -config @openssl.cnf -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    openssl(&format!("{new} -x509 -subj /CN=authority -days 30 -keyout @ca.key -out @ca.pem"));
+    openssl(&format!("{new} -subj /CN=registry -keyout @server.key -out @server.csr"));
+    let sign = "x509 -req -in @server.csr -CA @ca.pem -CAkey @ca.key -CAcreateserial -days 30";
+    openssl(&format!("{sign} -extfile @extension -out @server.pem"));
+    let path = |name: &str| desk.path(name).display().to_string();
+    let tls = format!(", tls: {{certificate: '{}', key: '{}'}}", path("server.pem"), path("server.key"));
+    let asks = format!("auth: {{htpasswd: {{realm: here, path: '{}'}}}}\n", path("htpasswd"));
+    registry(desk, &tls, &asks)
+}
+
+/// The desk of a test that stands in the namespace, with a signed bundle and a secured registry; `None`: not here.
+fn asked(name: &str, variables: &[(&str, &str)]) -> Option<(Desk, Bound)> {
+    if !has("docker-registry", "docker-registry") || !has("openssl", "openssl") {
+        return None;
+    }
+    namespace::enter_with(name, variables).unwrap()?;
+    let desk = Desk::new();
+    desk.bundle("@files", "bundle", 1);
+    let registry = secured(&desk);
+    Some((desk, registry))
+}
+
+#[test]
+fn a_registry_by_tls_that_knows_us_is_used() {
+    let who = [("SHG_REGISTRY_USER", "user"), ("SHG_REGISTRY_PASSWORD", PASSWORD)];
+    let name = "registry::a_registry_by_tls_that_knows_us_is_used";
+    let Some((desk, _registry)) = asked(name, &who) else { return };
+    let here = format!("127.0.0.1:{PORT}/demo/hello:1");
+    // Without its authority it could be anybody.
+    let said = desk.shg(&format!("push @bundle {here}")).unwrap_err().to_string();
+    assert!(said.contains("certificate"), "{said}");
+    desk.shg(&format!("push @bundle {here} --roots @ca.pem")).unwrap();
+    desk.shg(&format!("pull {here} @pulled --roots @ca.pem")).unwrap();
+    assert!(contents(&desk.path("bundle")) == contents(&desk.path("pulled")), "the same bytes");
+}
+
+#[test]
+fn a_registry_that_does_not_know_us_is_told_nothing() {
+    let who = [("SHG_REGISTRY_USER", "user"), ("SHG_REGISTRY_PASSWORD", "another")];
+    let name = "registry::a_registry_that_does_not_know_us_is_told_nothing";
+    let Some((desk, _registry)) = asked(name, &who) else { return };
+    let push = format!("push @bundle 127.0.0.1:{PORT}/demo/hello:1 --roots @ca.pem");
+    let said = desk.shg(&push).unwrap_err().to_string();
+    assert!(said.contains("401"), "{said}");
+}
+
+#[test]
+fn who_gives_no_name_is_told_how() {
+    let Some((desk, _registry)) = asked("registry::who_gives_no_name_is_told_how", &[]) else { return };
+    let push = format!("push @bundle 127.0.0.1:{PORT}/demo/hello:1 --roots @ca.pem");
+    let said = desk.shg(&push).unwrap_err().to_string();
+    assert!(said.contains("SHG_REGISTRY_USER"), "{said}");
 }
