@@ -9,7 +9,6 @@
 mod after;
 
 use std::hash::{BuildHasher, RandomState};
-use std::thread;
 use std::time::Instant;
 
 use lab::facts;
@@ -47,9 +46,7 @@ fn it_is_killed_at_any_instant() {
         let (order, next) = after::order(before, &sources);
         let part = u32::try_from(random.hash_one(kill) % 1200).unwrap();
         let instant = lasts[usize::try_from(before).unwrap()] * part / 1000;
-        guest.begin(&order).unwrap();
-        thread::sleep(instant);
-        guest.reset().unwrap();
+        guest.reset_under(&order, instant).unwrap();
         guest.wait_ready(UP_LIMIT).unwrap();
         after::wait_served(&mut guest);
         let found = version(&mut guest);

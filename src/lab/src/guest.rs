@@ -237,12 +237,14 @@ impl Guest {
         self.its_door()?.ask(request)
     }
 
-    /// Begins `ctl <request>`; what comes next is [`Guest::reset`].
+    /// Begins `ctl <request>`, and kills the gateway under it after `instant`, as [`Guest::reset`] does.
     ///
     /// # Errors
-    /// As [`Guest::ask`].
-    pub fn begin(&mut self, request: &str) -> Result<(), Error> {
-        self.its_door()?.begin(request)
+    /// As [`Guest::ask`] and [`Guest::reset`].
+    pub fn reset_under(&mut self, request: &str, instant: Duration) -> Result<(), Error> {
+        self.its_door()?.begin(request)?;
+        std::thread::sleep(instant);
+        self.reset()
     }
 
     fn its_door(&mut self) -> Result<&mut Door, Error> {
