@@ -93,7 +93,7 @@ fn queues_of_the_line_are_what_tc_reads() {
     ] {
         assert!(classes.contains(words), "{words} in\n{classes}");
     }
-    assert!(run("tc class show dev ifb-wan").contains("class htb 1:1 root rate 38Mbit"));
+    assert!(run("tc class show dev ifb-wan").contains("class htb 1:1 root rate 36Mbit"));
     assert!(run("tc -j qdisc show dev eth0").contains(r#""default":"0x30""#));
     let inward = run("tc filter show dev eth0 ingress");
     for words in ["protocol ip ", "protocol ipv6 ", "mirred (Egress Redirect to device ifb-wan) stolen"] {

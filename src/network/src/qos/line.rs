@@ -40,8 +40,8 @@ pub const SERVICES: u16 = 0x40;
 pub const SLOTS: u16 = 0x100;
 
 /// We stay below what the line carries, so that no queue builds up in the modem, in percent: out, where nothing comes but from us; and in,
-/// where what is under way is on the line already.
-const PERCENT: (u64, u64) = (98, 95);
+/// where what is under way is on the line already, in bursts of many senders.
+const PERCENT: (u64, u64) = (98, 90);
 /// What a frame had before PPP took it out, in bytes: Ethernet's header, PPPoE's, PPP's. Source: RFC 2516 §4.
 const PPPOE_BYTES: u16 = 14 + 6 + 2;
 
@@ -49,10 +49,14 @@ const PPPOE_BYTES: u16 = 14 + 6 + 2;
 const VOICE_LEAF: Leaf = Leaf::Row { limit: 64 };
 /// TV as well: what is within its guarantee does not wait, and a stream has bursts.
 const TV_LEAF: Leaf = Leaf::Row { limit: 512 };
-/// The Internet's: as many rows as the kernel makes by itself.
-const INTERNET_LEAF: Leaf = Leaf::Flows { flows: 1_024, limit: 8_192, bytes: 4 << 20 };
+/// How long a flow's packets may wait, in milliseconds: on the way out as RFC 8290 §5.2.1 has it. On the way in the operator's queue
+/// stands before ours, and it is the first to fill: a flow that loses packets here as soon as they wait keeps on asking for a little more
+/// than we pass, and what is too much waits there, with voice behind it. Many flows of short ways need a tenth of a second in which to
+/// find their rate; that has to be here, where each flow waits behind itself alone.
+const TARGET_MS: (u32, u32) = (5, 120);
 /// A service's own flows: 9 KiB for the rows.
-pub const SERVICE_LEAF: Leaf = Leaf::Flows { flows: 128, limit: 1_024, bytes: 1 << 20 };
+pub const SERVICE_LEAF: Leaf =
+    Leaf::Flows { flows: 128, limit: 1_024, bytes: 1 << 20, target_ms: TARGET_MS.0 };
 
 /// Where filters stand: marks before codepoints.
 const BY_MARK: u16 = 1;
@@ -135,18 +139,27 @@ fn tree(link: String, way: Way, wanted: &Wanted, qos: &Qos, attachments: &[Attac
         class(LINE, line, line, 0, None),
         class(VOICE, qos.voice_kbit_s, qos.voice_kbit_s, 0, Some(VOICE_LEAF)),
         class(TV, tv, tv_ceil, 1, Some(TV_LEAF)),
-        class(INTERNET, rest, line, 2, Some(INTERNET_LEAF)),
+        class(INTERNET, rest, line, 2, Some(leaf(way, 1_024, 4 << 20))),
         class(SERVICES, qos.services_kbit_s, line, 2, None),
     ];
     let floors = floors(way, qos.services_kbit_s, attachments);
     classes.extend(attachments.iter().zip(floors).map(|(service, floor)| {
         let ceiling = ceiling(way, service);
         let ceil = if ceiling == 0 { line } else { ceiling.clamp(floor.max(1), line) };
-        let class = class(minor_of(service.slot), floor, ceil, 2, Some(SERVICE_LEAF));
+        let class = class(minor_of(service.slot), floor, ceil, 2, Some(leaf(way, 128, 1 << 20)));
         Class { parent: SERVICES, ..class }
     }));
     let filters = marks(attachments).chain(codepoints(wanted, tv)).collect();
     Tree { link, default: INTERNET, classes, inward: false, filters }
+}
+
+/// Where flows wait: so many rows, eight packets for each, so many bytes in all.
+fn leaf(way: Way, flows: u32, bytes: u32) -> Leaf {
+    let target_ms = match way {
+        Way::Up => TARGET_MS.0,
+        Way::Down => TARGET_MS.1,
+    };
+    Leaf::Flows { flows, limit: flows * 8, bytes, target_ms }
 }
 
 fn below(kbit_s: u32, percent: u64) -> u32 {

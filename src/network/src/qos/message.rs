@@ -31,6 +31,7 @@ pub(super) const CTINFO_CPMARK: u16 = 7;
 pub(super) const POLICE_TBF: u16 = 1;
 pub(super) const POLICE_PKTRATE: u16 = 10;
 pub(super) const POLICE_PKTBURST: u16 = 11;
+pub(super) const FQ_CODEL_TARGET: u16 = 1;
 pub(super) const FQ_CODEL_LIMIT: u16 = 2;
 pub(super) const FQ_CODEL_FLOWS: u16 = 5;
 pub(super) const FQ_CODEL_MEMORY: u16 = 9;
@@ -92,8 +93,10 @@ pub fn leaf(link: u32, class: &Class, leaf: &Leaf) -> Vec<u8> {
     let put = |writer: Writer, (kind, value): (u16, u32)| writer.put(kind, &value.to_ne_bytes());
     let options = match leaf {
         Leaf::Row { limit } => words(&[*limit]),
-        Leaf::Flows { flows, limit, bytes } => {
-            [(FQ_CODEL_LIMIT, *limit), (FQ_CODEL_FLOWS, *flows), (FQ_CODEL_MEMORY, *bytes)]
+        Leaf::Flows { flows, limit, bytes, target_ms } => {
+            let target_us = target_ms.saturating_mul(1_000);
+            let (limit, flows) = ((FQ_CODEL_LIMIT, *limit), (FQ_CODEL_FLOWS, *flows));
+            [(FQ_CODEL_TARGET, target_us), limit, flows, (FQ_CODEL_MEMORY, *bytes)]
                 .into_iter()
                 .fold(Writer::default(), put)
                 .end()

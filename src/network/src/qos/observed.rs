@@ -8,9 +8,9 @@
 //! Source: linux/rtnetlink.h (`struct tcmsg`), linux/pkt_sched.h, linux/pkt_cls.h, linux/gen_stats.h.
 
 use super::message::{
-    ACT_KIND, ACT_OPTIONS, CTINFO_CPMARK, Cut, FQ_CODEL_FLOWS, FQ_CODEL_LIMIT, FQ_CODEL_MEMORY, FW_CLASSID,
-    FW_MASK, HTB_INIT, HTB_PARMS, MIRRED_PARMS, POLICE_PKTBURST, POLICE_PKTRATE, SKBEDIT_PRIORITY, TCA_KIND,
-    TCA_OPTIONS, U32_ACT, U32_CLASSID, U32_SEL,
+    ACT_KIND, ACT_OPTIONS, CTINFO_CPMARK, Cut, FQ_CODEL_FLOWS, FQ_CODEL_LIMIT, FQ_CODEL_MEMORY,
+    FQ_CODEL_TARGET, FW_CLASSID, FW_MASK, HTB_INIT, HTB_PARMS, MIRRED_PARMS, POLICE_PKTBURST, POLICE_PKTRATE,
+    SKBEDIT_PRIORITY, TCA_KIND, TCA_OPTIONS, U32_ACT, U32_CLASSID, U32_SEL,
 };
 use super::tree::{Act, Class, Filter, Leaf, Takes, Word};
 use crate::bytes::{attribute, attributes, text, u16_at, u32_at};
@@ -130,7 +130,9 @@ pub fn queue(body: &[u8]) -> Option<Queue> {
 
 fn flows(options: &[u8]) -> Option<Leaf> {
     let (limit, flows) = (number(options, FQ_CODEL_LIMIT)?, number(options, FQ_CODEL_FLOWS)?);
-    Some(Leaf::Flows { flows, limit, bytes: number(options, FQ_CODEL_MEMORY)? })
+    // The kernel counts in 1024 ns, and says 4999 µs of 5000. Source: include/net/codel.h, `CODEL_SHIFT`.
+    let target_ms = number(options, FQ_CODEL_TARGET)?.div_ceil(1_000);
+    Some(Leaf::Flows { flows, limit, bytes: number(options, FQ_CODEL_MEMORY)?, target_ms })
 }
 
 /// `TCA_STATS2`, `TCA_STATS_QUEUE`: length, backlog, drops, and two more.

@@ -122,6 +122,8 @@ pub enum Leaf {
         limit: u32,
         /// Bytes in all.
         bytes: u32,
+        /// How long packets of a flow may wait before its sender is told by a loss to go slower, in milliseconds.
+        target_ms: u32,
     },
 }
 

@@ -30,7 +30,7 @@ fn queues_are_what_tc_sends() {
     assert_eq!(options(&root(3, 0x30)), sent("root"));
     let leaves = [
         ("pfifo", Leaf::Row { limit: 64 }),
-        ("fq_codel", Leaf::Flows { flows: 128, limit: 1_024, bytes: 1 << 20 }),
+        ("fq_codel", Leaf::Flows { flows: 128, limit: 1_024, bytes: 1 << 20, target_ms: 5 }),
     ];
     for (kind, which) in leaves {
         let body = leaf(3, &class_of(None), &which);

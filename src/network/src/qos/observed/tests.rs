@@ -83,7 +83,7 @@ fn what_we_write_is_read_back() {
     }
     let rate = Rate::kbit_s(64);
     let class = Class { minor: 9, parent: 1, rate, ceil: rate, prio: 2, overhead: 0, leaf: None };
-    let leaves = [Leaf::Row { limit: 5 }, Leaf::Flows { flows: 2, limit: 3, bytes: 4 }];
+    let leaves = [Leaf::Row { limit: 5 }, Leaf::Flows { flows: 2, limit: 3, bytes: 4, target_ms: 5 }];
     for leaf in leaves {
         assert_eq!(queue(&message::leaf(3, &class, &leaf)).map(|queue| queue.kind), Some(Kind::Leaf(leaf)));
     }
