@@ -12,10 +12,10 @@
 mod call;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use call::{PACKET_EVERY, ROLE, now_us, play};
+use call::{PACKET_EVERY, ROLE, now_us, play, read, words};
 use lab::guest::{Around, Guest, Options, UP_LIMIT};
 use lab::kernel::Kernel;
 use lab::topology::{Side, Topology};
@@ -58,13 +58,6 @@ impl Way {
     }
 }
 
-/// A role, at a side, by this program.
-fn words(role: &str) -> Vec<String> {
-    let own = std::env::current_exe().unwrap().display().to_string();
-    let role = format!("{ROLE}={role}");
-    ["env", &role, &own, "worker", "--exact", "--nocapture", "--include-ignored"].map(str::to_owned).to_vec()
-}
-
 #[test]
 fn worker() {
     if let Ok(role) = std::env::var(ROLE) {
@@ -94,17 +87,6 @@ fn build_line(topology: &Topology) {
         let words = ["tc", "qdisc", "add", "dev", link, "root", "tbf", "rate", &rate, "burst", "5000"];
         topology.run(Side::Isp, &[words.as_slice(), &["limit", &room]].concat()).unwrap();
     }
-}
-
-/// Packets of one direction: what was sent, and for each that came when it was sent and its delay, in microseconds.
-fn read(sender: &Path, receiver: &Path) -> (usize, Vec<(u64, u64)>) {
-    let (sender, receiver) = (fs::read_to_string(sender).unwrap(), fs::read_to_string(receiver).unwrap());
-    let sent = sender.lines().next().unwrap().strip_prefix("sent ").unwrap().parse().unwrap();
-    let packet = |line: &str| {
-        let (sent, delay) = line.split_once(' ').unwrap();
-        (sent.parse().unwrap(), delay.parse().unwrap())
-    };
-    (sent, receiver.lines().skip(1).map(packet).collect())
 }
 
 fn p99(delays: &mut [u64]) -> u64 {

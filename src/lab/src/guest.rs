@@ -38,6 +38,9 @@ pub const END_LIMIT: Duration = Duration::from_secs(90);
 /// The guest's file with all that was written to its stick (`writes.rs`).
 pub const WRITES: &str = "stick.writes";
 
+/// VLANs of the provider with [`Around::Tagged`]: the Internet's, voice's, TV's.
+pub const VLANS: [u16; 3] = [10, 20, 30];
+
 /// What stands around the guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Around {
@@ -47,6 +50,8 @@ pub enum Around {
     Emulated,
     /// A provider and a host at home that we did not write. The test is inside `namespace::enter`.
     Topology,
+    /// As [`Around::Topology`], and the provider has VLANs: [`VLANS`].
+    Tagged,
     /// As [`Around::Topology`], and the provider is a guest of its own (`provider.rs`), with VLANs and PPPoE.
     Provider,
 }
@@ -168,15 +173,16 @@ impl Guest {
         let scratch = Scratch::new()?;
         let topology = match options.around {
             Around::Topology | Around::Provider => Some(Topology::make()?),
+            Around::Tagged => Some(Topology::make_tagged(&VLANS)?),
             Around::Nothing | Around::Emulated => None,
         };
         let provider = match options.around {
             Around::Provider => Some(Provider::start(&scratch)?),
-            Around::Nothing | Around::Emulated | Around::Topology => None,
+            Around::Nothing | Around::Emulated | Around::Topology | Around::Tagged => None,
         };
         let page_port = match options.around {
             Around::Emulated => Some(free_port(0)?),
-            Around::Nothing | Around::Topology | Around::Provider => None,
+            Around::Nothing | Around::Topology | Around::Tagged | Around::Provider => None,
         };
         let port = |side, emulated| match (&topology, page_port) {
             (Some(topology), _) => topology.port(side),

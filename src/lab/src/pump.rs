@@ -1,19 +1,21 @@
 //! A packet pump: what a link says, the emulator hears, and the other way round.
 //!
-//! In:  a link of this network namespace, the emulator's datagram socket. Out: frames, as they are, both ways.
+//! In:  links of this network namespace, the emulator's datagram socket. Out: frames, both ways: as they are, or, where a link stands for a
+//! VLAN, with its tag on the emulator's side only. Many hosts' kernels have no VLANs, and so the provider's switch is here.
 //!
 //! `/dev/net/tun` may be root's alone; a packet socket and a datagram socket are anybody's in a namespace of his own. One end of a
 //! veth pair stays with the pump, the other goes to the peer. Its offloads are to be switched off, so that every checksum is in the
 //! frame (`topology.rs` does it).
 //!
-//! Sources: packet(7); qemu-system-i386(1), `-netdev dgram`.
+//! Sources: packet(7); qemu-system-i386(1), `-netdev dgram`; IEEE 802.1Q-2022 §9.6 (tags).
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -34,26 +36,51 @@ const LOOK_MS: u16 = 200;
 /// Frames that are moved one way before the other way gets its turn.
 const BATCH: usize = 64;
 
+/// Where a frame's tag stands, what announces it, and its length. Source: IEEE 802.1Q-2022 §9.6.
+const TAG_AT: usize = 12;
+const TAG: [u8; 2] = [0x81, 0x00];
+const TAG_BYTES: usize = 4;
+
+/// How many frames the emulator sent: by VLAN (0: untagged) and 802.1p priority.
+pub type Tags = BTreeMap<(u16, u8), u64>;
+
 /// A running pump; it stops when this is dropped.
 #[derive(Debug)]
 pub struct Pump {
     stop: Arc<AtomicBool>,
+    tags: Arc<Mutex<Tags>>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// A link, and the VLAN that it stands for; 0: untagged frames.
+#[derive(Debug)]
+struct Wire {
+    socket: OwnedFd,
+    vlan: u16,
+}
+
 impl Pump {
-    /// Joins the link `link` and the emulator's socket `theirs`; `ours` is made.
+    /// Joins links, each with the VLAN that it stands for (0: untagged frames), and the emulator's socket `theirs`; `ours` is made. Frames
+    /// of other VLANs are lost, as in a switch that does not know them.
     ///
     /// # Errors
     /// [`Error::Io`]: there is no such link, or we may not listen on it.
-    pub fn start(link: &str, ours: &Path, theirs: &Path) -> Result<Self, Error> {
-        let wire = open(link)?;
+    pub fn start(links: &[(String, u16)], ours: &Path, theirs: &Path) -> Result<Self, Error> {
+        let wire = |(link, vlan): &(String, u16)| Ok(Wire { socket: open(link)?, vlan: *vlan });
+        let wires: Vec<Wire> = links.iter().map(wire).collect::<Result<_, Error>>()?;
         let emulator = UnixDatagram::bind(ours).map_err(Error::path(ours))?;
         emulator.set_nonblocking(true).map_err(Error::path(ours))?;
         let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, theirs) = (Arc::clone(&stop), theirs.to_path_buf());
-        let thread = thread::spawn(move || turn(&wire, &emulator, &theirs, &stopped));
-        Ok(Self { stop, thread: Some(thread) })
+        let tags = Arc::new(Mutex::new(Tags::new()));
+        let (stopped, counted, theirs) = (Arc::clone(&stop), Arc::clone(&tags), theirs.to_path_buf());
+        let thread = thread::spawn(move || turn(&wires, &emulator, &theirs, (&stopped, &counted)));
+        Ok(Self { stop, tags, thread: Some(thread) })
+    }
+
+    /// What the emulator has sent until now.
+    #[must_use]
+    pub fn tags(&self) -> Tags {
+        self.tags.lock().map(|tags| tags.clone()).unwrap_or_default()
     }
 }
 
@@ -138,29 +165,61 @@ fn address(link: &str) -> Result<LinkAddr, Errno> {
         .ok_or(Errno::ENODEV)
 }
 
-fn turn(wire: &OwnedFd, emulator: &UnixDatagram, theirs: &Path, stop: &AtomicBool) {
+fn turn(wires: &[Wire], emulator: &UnixDatagram, theirs: &Path, (stop, tags): (&AtomicBool, &Mutex<Tags>)) {
     let mut frame = vec![0; FRAME_BYTES_MAX];
     while !stop.load(Ordering::Relaxed) {
-        let mut ends =
-            [PollFd::new(wire.as_fd(), PollFlags::POLLIN), PollFd::new(emulator.as_fd(), PollFlags::POLLIN)];
+        let ends = wires.iter().map(|wire| wire.socket.as_fd()).chain([emulator.as_fd()]);
+        let mut ends: Vec<PollFd<'_>> = ends.map(|end| PollFd::new(end, PollFlags::POLLIN)).collect();
         if poll(&mut ends, PollTimeout::from(LOOK_MS)).is_err() {
             continue;
         }
-        for _ in 0..BATCH {
-            let Ok(count @ 1..) = recv(wire.as_raw_fd(), &mut frame, MsgFlags::empty()) else { break };
-            let whole = frame.get(..count).unwrap_or_default();
-            // A full queue or an emulator that is not there loses the frame, as a wire would.
-            let _ = emulator.send_to(whole, theirs);
+        for wire in wires {
+            to_emulator(wire, emulator, theirs, &mut frame);
         }
-        for _ in 0..BATCH {
-            let count = match emulator.recv(&mut frame) {
-                Ok(count) => count,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(_) => break,
-            };
-            let whole = [IoSlice::new(frame.get(..count).unwrap_or_default())];
-            let _ = sendmsg::<()>(wire.as_raw_fd(), &whole, &[], MsgFlags::empty(), None);
+        from_emulator(wires, emulator, tags, &mut frame);
+    }
+}
+
+fn to_emulator(wire: &Wire, emulator: &UnixDatagram, theirs: &Path, frame: &mut [u8]) {
+    for _ in 0..BATCH {
+        let Ok(count @ 1..) = recv(wire.socket.as_raw_fd(), frame, MsgFlags::empty()) else { break };
+        let whole = frame.get(..count).unwrap_or_default();
+        // A full queue or an emulator that is not there loses the frame, as a wire would.
+        let _ = match (wire.vlan, whole.split_at_checked(TAG_AT)) {
+            (0, _) | (_, None) => emulator.send_to(whole, theirs),
+            (vlan, Some((addresses, rest))) => {
+                emulator.send_to(&[addresses, &TAG, &vlan.to_be_bytes(), rest].concat(), theirs)
+            }
+        };
+    }
+}
+
+fn from_emulator(wires: &[Wire], emulator: &UnixDatagram, tags: &Mutex<Tags>, frame: &mut [u8]) {
+    for _ in 0..BATCH {
+        let count = match emulator.recv(frame) {
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(_) => break,
+        };
+        let (vlan, priority, parts) = untag(frame.get(..count).unwrap_or_default());
+        if let Ok(mut tags) = tags.lock() {
+            *tags.entry((vlan, priority)).or_default() += 1;
         }
+        if let Some(wire) = wires.iter().find(|wire| wire.vlan == vlan) {
+            let parts = parts.map(IoSlice::new);
+            let _ = sendmsg::<()>(wire.socket.as_raw_fd(), &parts, &[], MsgFlags::empty(), None);
+        }
+    }
+}
+
+/// A frame's VLAN and priority, and what stands before and behind its tag. The VLAN 0 says a priority only.
+fn untag(frame: &[u8]) -> (u16, u8, [&[u8]; 2]) {
+    let tag = frame.get(TAG_AT..TAG_AT + TAG_BYTES).and_then(|tag| <[u8; TAG_BYTES]>::try_from(tag).ok());
+    match (tag, frame.get(..TAG_AT), frame.get(TAG_AT + TAG_BYTES..)) {
+        (Some([a, b, high, low]), Some(addresses), Some(rest)) if [a, b] == TAG => {
+            (u16::from_be_bytes([high & 0x0f, low]), high >> 5, [addresses, rest])
+        }
+        _ => (0, 0, [frame, &[]]),
     }
 }
 
@@ -168,4 +227,26 @@ fn turn(wire: &OwnedFd, emulator: &UnixDatagram, theirs: &Path, stop: &AtomicBoo
 #[must_use]
 pub fn sockets(folder: impl Fn(&str) -> PathBuf, name: &str) -> (PathBuf, PathBuf) {
     (folder(&format!("{name}.qemu")), folder(&format!("{name}.pump")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::untag;
+
+    #[test]
+    fn a_tag_is_taken_off() {
+        let addresses = [7; 12];
+        let tagged = [addresses.as_slice(), &[0x81, 0, 0xa0, 20, 8, 0], b"packet"].concat();
+        let plain = [addresses.as_slice(), &[8, 0], b"packet"].concat();
+        let table = [
+            ("tagged", tagged.as_slice(), (20, 5), plain.as_slice()),
+            ("plain", &plain, (0, 0), &plain),
+            ("cut in the tag", &tagged[..15], (0, 0), &tagged[..15]),
+            ("nothing", &[], (0, 0), &[]),
+        ];
+        for (what, frame, tag, rest) in table {
+            let (vlan, priority, parts) = untag(frame);
+            assert_eq!(((vlan, priority), parts.concat().as_slice()), (tag, rest), "{what}");
+        }
+    }
 }

@@ -7,6 +7,9 @@
 //!  isp: web 198.51.100.80, DHCP ─ 203.0.113.1 eth0 ══ isp0 ─ pump ─ QEMU eth0 │gateway│ eth1 QEMU ─ pump ─ lan0 ══ eth0 :lan
 //! ```
 //!
+//! With VLANs (`make_tagged`) eth0 at the provider's is untagged, and each VLAN has a link beside it, `eth10` for VLAN 10; the provider's
+//! address and servers are then in the first of them.
+//!
 //! Addresses are of the blocks for documentation. Source: RFC 5737; ip-netns(8), dnsmasq(8), udhcpc of BusyBox.
 
 use std::fs;
@@ -17,7 +20,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::house::Scratch;
-use crate::pump::{Pump, sockets};
+use crate::pump::{Pump, Tags, sockets};
 use crate::tool::{self, Bound};
 use crate::wait;
 use crate::{board::Port, namespace};
@@ -66,6 +69,14 @@ impl Topology {
     /// # Errors
     /// [`Error::Missing`]: a program is not installed, or we are not inside. [`Error::Tool`]: a step failed.
     pub fn make() -> Result<Self, Error> {
+        Self::make_tagged(&[])
+    }
+
+    /// As [`Topology::make`], with a provider who has these VLANs, the Internet's first.
+    ///
+    /// # Errors
+    /// As [`Topology::make`].
+    pub fn make_tagged(vlans: &[u16]) -> Result<Self, Error> {
         for (program, package) in NEEDED {
             tool::need(program, package)?;
         }
@@ -76,10 +87,9 @@ impl Topology {
         let scratch = Scratch::new()?;
         let mut topology = Self { servers: Vec::new(), pumps: Vec::new(), scratch };
         private_run()?;
-        for side in [Side::Isp, Side::Lan] {
-            topology.join(side)?;
-        }
-        topology.serve()?;
+        topology.join(Side::Isp, vlans)?;
+        topology.join(Side::Lan, &[])?;
+        topology.serve(&vlan_link(vlans.first().copied().unwrap_or(0)))?;
         Ok(topology)
     }
 
@@ -164,33 +174,43 @@ impl Topology {
         Ok(word.and_then(|word| word.split('/').next()).map(str::to_owned))
     }
 
+    /// What the gateway has sent to the provider until now, in frames by VLAN and priority.
+    #[must_use]
+    pub fn tags(&self) -> Tags {
+        self.pumps.first().map(Pump::tags).unwrap_or_default()
+    }
+
     /// One file of the provider's or of the host's, for servers that need one.
     #[must_use]
     pub fn file(&self, name: &str) -> std::path::PathBuf {
         self.scratch.file(name)
     }
 
-    fn join(&mut self, side: Side) -> Result<(), Error> {
-        let (name, near) = (side.word(), format!("{}0", side.word()));
+    fn join(&mut self, side: Side, vlans: &[u16]) -> Result<(), Error> {
+        let name = side.word();
         tool::run("ip", &["netns", "add", name])?;
-        tool::run("ip", &["link", "add", &near, "type", "veth", "peer", "name", "eth0", "netns", name])?;
-        // The kernel at the pump's end has nothing to say.
-        let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{near}/disable_ipv6"), "1");
-        const OFFLOADS: [&str; 10] = ["rx", "off", "tx", "off", "tso", "off", "gso", "off", "gro", "off"];
-        tool::run("ethtool", &[["-K", &near].as_slice(), &OFFLOADS].concat())?;
-        self.run(side, &[["ethtool", "-K", "eth0"].as_slice(), &OFFLOADS].concat())?;
-        tool::run("ip", &["link", "set", &near, "up"])?;
-        for link in ["lo", "eth0"] {
-            self.run(side, &["ip", "link", "set", link, "up"])?;
+        self.run(side, &["ip", "link", "set", "lo", "up"])?;
+        let mut links = Vec::new();
+        for vlan in [0].iter().chain(vlans) {
+            let (near, far) = (format!("{name}{vlan}"), vlan_link(*vlan));
+            tool::run("ip", &["link", "add", &near, "type", "veth", "peer", "name", &far, "netns", name])?;
+            // The kernel at the pump's end has nothing to say.
+            let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{near}/disable_ipv6"), "1");
+            const OFFLOADS: [&str; 10] = ["rx", "off", "tx", "off", "tso", "off", "gso", "off", "gro", "off"];
+            tool::run("ethtool", &[["-K", &near].as_slice(), &OFFLOADS].concat())?;
+            self.run(side, &[["ethtool", "-K", &far].as_slice(), &OFFLOADS].concat())?;
+            tool::run("ip", &["link", "set", &near, "up"])?;
+            self.run(side, &["ip", "link", "set", &far, "up"])?;
+            links.push((near, *vlan));
         }
         let (ours, theirs) = sockets(|file| self.scratch.file(file), name);
-        self.pumps.push(Pump::start(&near, &theirs, &ours)?);
+        self.pumps.push(Pump::start(&links, &theirs, &ours)?);
         Ok(())
     }
 
     /// The provider: an address, a web server behind it, a DHCP server.
-    fn serve(&mut self) -> Result<(), Error> {
-        self.run(Side::Isp, &["ip", "address", "add", &format!("{ISP_ADDRESS}/24"), "dev", "eth0"])?;
+    fn serve(&mut self, link: &str) -> Result<(), Error> {
+        self.run(Side::Isp, &["ip", "address", "add", &format!("{ISP_ADDRESS}/24"), "dev", link])?;
         self.run(Side::Isp, &["ip", "address", "add", &format!("{WEB_ADDRESS}/32"), "dev", "lo"])?;
         let pages = self.scratch.file("pages");
         crate::house::make_folder(&pages)?;
@@ -203,8 +223,8 @@ impl Topology {
         // Not as a daemon: it would change its user, which a namespace with one user refuses.
         let words =
             ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-hosts", "--no-resolv", "--port=0"];
-        let more =
-            ["--interface=eth0", "--bind-interfaces", "--dhcp-authoritative", "--no-ping", "--log-dhcp"];
+        let interface = format!("--interface={link}");
+        let more = [&interface, "--bind-interfaces", "--dhcp-authoritative", "--no-ping", "--log-dhcp"];
         self.start(Side::Isp, &[&words[..], &more, &[&range, &leases, &servers]].concat())?;
         let own = format!("http://{WEB_ADDRESS}/");
         wait::until("the provider's web server", Duration::from_secs(20), || {
@@ -212,6 +232,11 @@ impl Topology {
         })?;
         Ok(())
     }
+}
+
+/// The provider's link of a VLAN; 0: of untagged frames.
+fn vlan_link(vlan: u16) -> String {
+    format!("eth{vlan}")
 }
 
 /// What stands between us and a namespace's program.

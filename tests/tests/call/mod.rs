@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use std::io::{ErrorKind, IoSliceMut, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -52,6 +53,25 @@ pub(crate) fn play(role: &str) {
         }
         other => unreachable!("no such role: {other:?}"),
     }
+}
+
+/// A role, at a side, by this program.
+pub(crate) fn words(role: &str) -> Vec<String> {
+    let own = std::env::current_exe().unwrap().display().to_string();
+    let role = format!("{ROLE}={role}");
+    ["env", &role, &own, "worker", "--exact", "--nocapture", "--include-ignored"].map(str::to_owned).to_vec()
+}
+
+/// Packets of one direction: what was sent, and for each that came when it was sent and its delay, in microseconds.
+pub(crate) fn read(sender: &Path, receiver: &Path) -> (usize, Vec<(u64, u64)>) {
+    let (sender, receiver) =
+        (std::fs::read_to_string(sender).unwrap(), std::fs::read_to_string(receiver).unwrap());
+    let sent = sender.lines().next().unwrap().strip_prefix("sent ").unwrap().parse().unwrap();
+    let packet = |line: &str| {
+        let (sent, delay) = line.split_once(' ').unwrap();
+        (sent.parse().unwrap(), delay.parse().unwrap())
+    };
+    (sent, receiver.lines().skip(1).map(packet).collect())
 }
 
 pub(crate) fn now_us() -> u64 {
