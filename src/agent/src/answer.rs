@@ -19,9 +19,9 @@ use usp::message::{BodyKind, ErrorBody, Msg, MsgType, ParamError, RequestKind, R
 use usp::{Code, VERSIONS};
 
 use crate::access::Access;
-use crate::model::Order;
-use crate::settings::Settings;
+use crate::model::{Order, is_of_network};
 use crate::world::World;
+use write::Draft;
 
 /// What came of a message.
 #[derive(Debug, Default)]
@@ -30,14 +30,33 @@ pub struct Outcome {
     pub answer: Option<Msg<'static>>,
     /// What other rooms shall do, each with the row of the request that waits for it.
     pub orders: Vec<(Option<u32>, Order)>,
-    /// What other rooms have to do before the answer is true; and the settings, should they not.
-    pub first: Option<(Vec<Order>, Settings)>,
+    /// What other rooms have to do before the answer is true; and what was there before, should they not.
+    pub first: Option<First>,
     /// A controller says that it has this news: the number of its message.
     pub delivered: Option<String>,
     /// The settings are others now.
     pub changed: bool,
     /// A command of a controller's has ended by the word of another: the row of the request.
     pub canceled: Vec<u32>,
+}
+
+/// Orders that have to be carried out before an answer is true.
+#[derive(Debug)]
+pub struct First {
+    /// The orders.
+    pub orders: Vec<Order>,
+    before: Draft,
+}
+
+impl First {
+    /// They were not: what was there before is there again.
+    pub fn undo(self, world: &mut World) {
+        self.before.put(world);
+    }
+}
+
+fn first(orders: Vec<Order>, before: Draft) -> Option<First> {
+    (!orders.is_empty()).then_some(First { orders, before })
 }
 
 /// Why nothing of a request was done.
@@ -107,6 +126,31 @@ pub fn answer(world: &mut World, row: u32, message: &Msg<'_>, now_ms: u64) -> Ou
     outcome
 }
 
+/// Does this message ask for something of the network, or begin to watch anything?
+#[must_use]
+pub fn needs_network(message: &Msg<'_>) -> bool {
+    let Some(BodyKind::Request(request)) = message.body.as_ref().and_then(|body| body.kind.as_ref()) else {
+        return false;
+    };
+    let of_network = |path: &str| is_of_network(path);
+    match &request.kind {
+        Some(RequestKind::Get(get)) => get.param_paths.iter().any(|path| of_network(path)),
+        Some(RequestKind::GetInstances(get)) => get.obj_paths.iter().any(|path| of_network(path)),
+        Some(RequestKind::Set(set)) => set.update_objs.iter().any(|one| of_network(&one.obj_path)),
+        Some(RequestKind::Delete(delete)) => delete.obj_paths.iter().any(|path| of_network(path)),
+        Some(RequestKind::Add(_)) => true,
+        Some(
+            RequestKind::GetSupportedDm(_)
+            | RequestKind::GetSupportedProtocol(_)
+            | RequestKind::Operate(_)
+            | RequestKind::Notify(_)
+            | RequestKind::Register(_)
+            | RequestKind::Deregister(_),
+        )
+        | None => false,
+    }
+}
+
 fn respond(
     world: &mut World,
     row: u32,
@@ -128,20 +172,24 @@ fn respond(
         }
         RequestKind::Set(set) => {
             outcome.changed = true;
-            let before = world.settings.clone();
+            let before = Draft::of(world);
             let (response, orders) = write::set(world, row, set)?;
-            if !orders.is_empty() {
-                outcome.first = Some((orders, before));
-            }
+            outcome.first = first(orders, before);
             ResponseKind::Set(response)
         }
         RequestKind::Add(add) => {
             outcome.changed = true;
-            ResponseKind::Add(write::add(world, row, add)?)
+            let before = Draft::of(world);
+            let (response, orders) = write::add(world, row, add)?;
+            outcome.first = first(orders, before);
+            ResponseKind::Add(response)
         }
         RequestKind::Delete(delete) => {
             outcome.changed = true;
-            ResponseKind::Delete(write::delete(world, row, delete)?)
+            let before = Draft::of(world);
+            let (response, orders) = write::delete(world, row, delete)?;
+            outcome.first = first(orders, before);
+            ResponseKind::Delete(response)
         }
         RequestKind::Operate(operate) => {
             let response = act::operate(world, row, operate, (outcome, now_ms))?;
@@ -157,7 +205,7 @@ fn respond(
     Ok(Some(response))
 }
 
-/// What a Set is answered whose order another room has refused.
+/// What a Set, an Add or a Delete is answered whose order another room has refused.
 #[must_use]
 pub fn refused(message: &Msg<'_>, why: &str) -> Msg<'static> {
     let id = message.header.as_ref().map(|header| header.msg_id.clone().into_owned()).unwrap_or_default();

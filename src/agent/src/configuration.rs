@@ -38,6 +38,11 @@ pub const SHIPPED: &str = "/etc/shg/agent.toml";
 pub const GIVEN: &str = "/data/state/agent.toml";
 /// What is read of a file, in bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
+/// For how long a change of the network is on trial where the file does not say it, in seconds: a dead connection is noticed after 90, then
+/// a broker is tried again within 60.
+const CONFIRM_WITHIN_S: u32 = 180;
+/// What it may say. Source: the longest, `network`'s own limit.
+const CONFIRM_S: std::ops::RangeInclusive<u32> = 10..=86_400;
 /// Controllers.
 pub const CONTROLLERS_MAX: usize = 8;
 /// Roles of the operator's own.
@@ -71,12 +76,20 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// The whole of it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configuration {
     /// Who is obeyed.
     pub controllers: Vec<Controller>,
     /// What that means: ours and the operator's.
     pub roles: Vec<Role>,
+    /// For how long a change of the network is on trial, in seconds.
+    pub confirm_within_s: u32,
+}
+
+impl Default for Configuration {
+    fn default() -> Self {
+        Self { controllers: Vec::new(), roles: Vec::new(), confirm_within_s: CONFIRM_WITHIN_S }
+    }
 }
 
 /// A controller, and the broker by which it is spoken to.
@@ -124,6 +137,7 @@ struct Text {
     controller: Vec<ControllerText>,
     #[serde(default)]
     role: Vec<RoleText>,
+    confirm_within_s: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -203,6 +217,10 @@ pub fn parse(text: &str) -> Result<Configuration, Error> {
     if text.role.len() > ROLES_MAX {
         return Err(Error::Many("roles"));
     }
+    let confirm_within_s = text.confirm_within_s.unwrap_or(CONFIRM_WITHIN_S);
+    if !CONFIRM_S.contains(&confirm_within_s) {
+        return Err(Error::Value("confirm_within_s", confirm_within_s.to_string()));
+    }
     let mut roles = ours();
     for one in text.role {
         roles.push(role(one)?);
@@ -215,7 +233,7 @@ pub fn parse(text: &str) -> Result<Configuration, Error> {
         }
         controllers.push(controller);
     }
-    Ok(Configuration { controllers, roles })
+    Ok(Configuration { controllers, roles, confirm_within_s })
 }
 
 fn plain(key: &'static str, value: String) -> Result<String, Error> {

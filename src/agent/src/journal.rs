@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::{Job, Phase};
 use crate::kept_form;
+use crate::network::Places;
 use crate::world::{Request, Tables, World};
 
 /// The form of the file.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Its bytes: every request with the longest of names, and news.
 pub const BYTES_MAX: usize = 256 * 1024;
 
@@ -22,6 +23,7 @@ pub const BYTES_MAX: usize = 256 * 1024;
 pub struct Journal {
     next_request: u32,
     tables: Tables,
+    places: Places,
     requests: Vec<Kept>,
     outbox: Vec<Outgoing>,
 }
@@ -76,6 +78,7 @@ impl Journal {
         Self {
             next_request: world.next_request,
             tables: world.tables.clone(),
+            places: world.network.rows.lasting(),
             requests: requests.collect(),
             outbox,
         }
@@ -98,6 +101,7 @@ impl Journal {
     #[must_use]
     pub fn restore(self, world: &mut World, until_ms: u64, now_ms: u64) -> Vec<Outgoing> {
         world.tables = self.tables;
+        world.network.rows = self.places;
         let begun_since = std::mem::take(&mut world.requests);
         world.next_request = self.next_request.max(1);
         for kept in self.requests {

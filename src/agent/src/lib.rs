@@ -17,6 +17,7 @@ pub mod uuid;
 pub mod world;
 
 pub mod job;
+pub mod network;
 
 pub mod model;
 

@@ -13,8 +13,10 @@ use nix::sys::socket::{
 
 use crate::world::Facts;
 
-/// Links, and addresses and routes of both families. Source: linux/rtnetlink.h, `RTMGRP_*`.
-const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
+/// Links, neighbours, and addresses and routes of both families. Source: linux/rtnetlink.h, `RTMGRP_*`.
+const GROUPS: u32 = 0x1 | 0x4 | 0x10 | 0x40 | 0x100 | 0x400;
+/// What is said of neighbours. Source: linux/rtnetlink.h, `RTM_NEWNEIGH` to `RTM_GETNEIGH`.
+const NEIGHBOURS: std::ops::RangeInclusive<u16> = 28..=30;
 /// Messages that are thrown away in one turn.
 const MESSAGES_A_TURN: usize = 64;
 
@@ -47,7 +49,16 @@ pub fn boot_id() -> Vec<u8> {
     fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default()
 }
 
-/// A socket that hears when links, addresses and routes change. It needs no right.
+/// What has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// A link, an address or a route: a broker may be reached again.
+    pub ways: bool,
+    /// A host of ours, or of the operator's.
+    pub neighbours: bool,
+}
+
+/// A socket that hears when links, addresses, routes and neighbours change. It needs no right.
 #[derive(Debug)]
 pub struct Watch(Option<OwnedFd>);
 
@@ -66,18 +77,25 @@ impl Watch {
         self.0.as_ref().map(AsFd::as_fd)
     }
 
-    /// Has something changed? What it was does not matter: it is thrown away.
-    pub fn heard(&self) -> bool {
-        let Some(socket) = &self.0 else { return false };
-        let mut heard = false;
+    /// What has changed? More than its kind does not matter: it is thrown away.
+    pub fn heard(&self) -> Changes {
+        let mut changes = Changes::default();
+        let Some(socket) = &self.0 else { return changes };
         for _ in 0..MESSAGES_A_TURN {
-            match recv(socket.as_raw_fd(), &mut [0; 4096], MsgFlags::MSG_DONTWAIT) {
-                Ok(_) => heard = true,
+            let mut message = [0; 4096];
+            match recv(socket.as_raw_fd(), &mut message, MsgFlags::MSG_DONTWAIT) {
+                Ok(_) => {
+                    // `struct nlmsghdr`: the kind is behind the length.
+                    let [_, _, _, _, low, high, ..] = message;
+                    let neighbours = NEIGHBOURS.contains(&u16::from_ne_bytes([low, high]));
+                    changes.neighbours |= neighbours;
+                    changes.ways |= !neighbours;
+                }
                 // Too many for the queue: something has changed for sure.
-                Err(nix::errno::Errno::ENOBUFS) => heard = true,
+                Err(nix::errno::Errno::ENOBUFS) => changes = Changes { ways: true, neighbours: true },
                 Err(_) => break,
             }
         }
-        heard
+        changes
     }
 }

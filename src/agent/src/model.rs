@@ -19,6 +19,10 @@ mod guarantee;
 
 mod service;
 
+mod network;
+
+use std::rc::Rc;
+
 use usp::Code;
 use usp::message::read::{CommandType, ObjectAccess, ValueType};
 
@@ -37,6 +41,8 @@ pub struct Object {
     pub keys: &'static [&'static [&'static str]],
     /// The rows there are, in the row of the tables above it. `None`: it is no table.
     pub rows: Option<Rows>,
+    /// How a controller makes and removes rows of the wanted network.
+    pub grows: Option<network::Grow>,
     /// What is in it.
     pub parameters: &'static [Parameter],
     /// What can be done with it.
@@ -81,6 +87,10 @@ pub enum Set {
     Own(Own),
     /// The same, and nobody reads it back.
     Secret(Own),
+    /// It is part of the wanted network.
+    Network(network::Change),
+    /// The same, and nobody reads it back.
+    Hidden(network::Change),
     /// It is another room's: what that is told. It has to be done before the controller hears that it is.
     Order(fn(&World, &[u32], &str) -> Result<Order, Code>),
 }
@@ -104,7 +114,7 @@ impl Parameter {
     /// Nobody reads it back.
     #[must_use]
     pub fn is_secret(&self) -> bool {
-        matches!(self.set, Some(Set::Secret(_)))
+        matches!(self.set, Some(Set::Secret(_) | Set::Hidden(_)))
     }
 }
 
@@ -144,6 +154,8 @@ pub enum Order {
     Release(contract::Name),
     /// From now on a service starts by itself, or not.
     Autostart(contract::Name, bool),
+    /// Another network is tried, and kept once the controller in this row is heard again.
+    Network(Rc<contract::wanted::Wanted>, u32),
 }
 
 /// An event.
@@ -159,7 +171,17 @@ impl Object {
     /// An object that is there once.
     const fn single(path: &'static str, parameters: &'static [Parameter]) -> Self {
         let (access, keys): (_, &[&[&str]]) = (ObjectAccess::ReadOnly, &[]);
-        Self { path, access, keys, rows: None, parameters, commands: &[], events: &[], made: None }
+        Self {
+            path,
+            access,
+            keys,
+            rows: None,
+            grows: None,
+            parameters,
+            commands: &[],
+            events: &[],
+            made: None,
+        }
     }
 
     /// A table whose rows come and go by themselves.
@@ -230,7 +252,7 @@ fn count(number: usize) -> Option<String> {
     Some(number.to_string())
 }
 
-/// All objects, each after the one that holds it.
+/// All objects, each after the one that holds it; the network's follow.
 pub const OBJECTS: &[&[Object]] = &[
     device::OBJECTS,
     agent::OBJECTS,
@@ -243,9 +265,17 @@ pub const OBJECTS: &[&[Object]] = &[
     service::OBJECTS,
 ];
 
+/// Does this path lead to the network, or to all?
+#[must_use]
+pub fn is_of_network(path: &str) -> bool {
+    let roots = network::OBJECTS.iter().copied().flatten().map(|object| object.path);
+    // A table's name is one that its rows begin with, and the root is what all begin with.
+    roots.into_iter().any(|root| path.starts_with(root) || root.starts_with(path))
+}
+
 /// Every object.
 pub fn objects() -> impl Iterator<Item = &'static Object> {
-    OBJECTS.iter().copied().flatten()
+    OBJECTS.iter().chain(network::OBJECTS).copied().flatten()
 }
 
 /// Reads a boolean. Source: TR-106 §3.2 (xsd:boolean).

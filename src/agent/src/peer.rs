@@ -70,6 +70,8 @@ pub struct Peer {
     waiting: VecDeque<Heard>,
     /// The version in which the controller speaks.
     version: &'static str,
+    /// When something last came from its broker, in milliseconds after boot.
+    heard_ms: u64,
 }
 
 fn random() -> u32 {
@@ -92,6 +94,7 @@ impl Peer {
             session: None,
             waiting: VecDeque::new(),
             version: VERSIONS.last().copied().unwrap_or("1.4"),
+            heard_ms: 0,
         }
     }
 
@@ -115,6 +118,20 @@ impl Peer {
     #[must_use]
     pub fn is_up(&self) -> bool {
         matches!(&self.line, Line::Up(_, client) if client.is_ready())
+    }
+
+    /// When something last came from it, in milliseconds after boot; `None`: it is not connected.
+    #[must_use]
+    pub fn heard_ms(&self) -> Option<u64> {
+        self.is_up().then_some(self.heard_ms)
+    }
+
+    /// Has it say that it is there.
+    pub fn ping(&mut self, now_ms: u64) {
+        if let Line::Up(_, client) = &mut self.line {
+            client.ping();
+        }
+        self.push(now_ms);
     }
 
     /// What it waits for, and whether it wants to write.
@@ -223,6 +240,9 @@ impl Peer {
                     return Ok(self.some_that_wait());
                 }
                 let bytes = stream.read().map_err(|gone| gone.to_string())?;
+                if !bytes.is_empty() {
+                    self.heard_ms = now_ms;
+                }
                 let news = client.hear(&bytes, now_ms).map_err(|gone| gone.to_string())?;
                 client.tick(now_ms).map_err(|gone| gone.to_string())?;
                 if let Some(assigned) = client.assigned() {

@@ -18,9 +18,10 @@ use usp::{GATEWAY, Msg};
 mod jobs;
 mod kept;
 mod orders;
+mod trial;
 
 use crate::Error;
-use crate::answer::{Outcome, answer, refused};
+use crate::answer::{Outcome, answer, needs_network, refused};
 use crate::configuration::{self, Configuration};
 use crate::machine::{self, Watch};
 use crate::news::News;
@@ -30,6 +31,7 @@ use crate::settings::{self, Settings};
 use crate::tenants::Tenants;
 use crate::world::World;
 use kept::Kept;
+use trial::Watched;
 
 /// How old what the supervisor has said may be when somebody asks, in milliseconds.
 const FRESH_MS: u64 = 50;
@@ -85,6 +87,8 @@ pub struct Room {
     looked_ms: u64,
     /// When operations that wait are looked at again.
     look_ms: u64,
+    /// The network.
+    watched: Watched,
     /// Something is other than when news was last looked for.
     stale: bool,
 }
@@ -129,6 +133,7 @@ impl Room {
             asked_ms: 0,
             looked_ms: 0,
             look_ms: 0,
+            watched: Watched::default(),
             stale: true,
         })
     }
@@ -150,10 +155,15 @@ impl Room {
         let mut bell = [0; 64];
         let _ = self.bell.0.read(&mut bell);
         self.look_at_machine(now_ms);
-        if self.watch.heard() {
+        let changes = self.watch.heard();
+        if changes.ways {
             self.peers.iter_mut().for_each(Peer::hurry);
         }
+        if changes.ways || changes.neighbours {
+            self.watched.stir(now_ms);
+        }
         self.load(now_ms);
+        self.attend_network(now_ms);
         for place in 0..self.peers.len() {
             self.attend(place, now_ms);
         }
@@ -222,6 +232,9 @@ impl Room {
         for Heard { message, way } in heard {
             let Ok(message) = Msg::decode(&message, &GATEWAY) else { continue };
             self.refresh(now_ms);
+            if needs_network(&message) {
+                self.look_at_network(now_ms);
+            }
             let outcome = answer(&mut self.world, row, &message, now_ms);
             let Outcome { mut answer, orders, first, delivered, changed, canceled } = outcome;
             if let Some(Err(why)) = first.map(|first| self.give_first(first, now_ms)) {
@@ -339,6 +352,7 @@ impl Room {
             .chain(disk)
             .chain(periodic)
             .chain(self.jobs_due_ms())
+            .chain(self.watched.due_ms())
             .min()
     }
 

@@ -1,4 +1,5 @@
-//! The other rooms, asked over their wires: `control` (processes, slices, promises, orders), `identify` (who we are).
+//! The other rooms, asked over their wires: `control` (processes, slices, promises, orders), `identify` (who we are); bundles and the network
+//! have modules of their own (`packages.rs`, `network/ask.rs`).
 //!
 //! In:  questions. Out: answers, within [`PATIENCE_MS`]; a room that does not answer in time is dialled again later, and meanwhile has
 //! nothing to say.
@@ -16,6 +17,7 @@ use log::warn;
 use wire::Client;
 
 use crate::model::Order;
+use crate::network::Lines;
 use crate::packages::Packages;
 
 /// How long one answer is waited for, in milliseconds: these rooms answer from memory, in one turn.
@@ -41,6 +43,8 @@ pub enum Change {
 pub struct Rooms {
     /// Bundles.
     pub packages: Packages,
+    /// The network.
+    pub network: Lines,
     /// Where the sockets are.
     folder: PathBuf,
     control: Option<Client>,
@@ -61,6 +65,7 @@ impl Rooms {
     pub fn new(folder: PathBuf, now_ms: u64) -> Self {
         Self {
             packages: Packages::new(folder.clone()),
+            network: Lines::new(folder.clone()),
             folder,
             control: None,
             dial_ms: 0,
@@ -198,7 +203,7 @@ impl Rooms {
                 let ask = packages::Ask::Autostart { service: service.clone(), starts: *starts };
                 return self.packages.at_once(&ask);
             }
-            Order::Cancel(_) | Order::Bundle(..) => return Ok(()),
+            Order::Cancel(_) | Order::Bundle(..) | Order::Network(..) => return Ok(()),
         };
         match self.ask(&ask, now_ms, |_| ())? {
             Answer::Refused(reason) => Err(reason.to_string()),

@@ -4,39 +4,59 @@
 //!
 //! Source: TR-369 §2.4 (instance numbers).
 
-use contract::Name;
 use serde::{Deserialize, Serialize};
 
-/// Rows of one table: more than the gateway holds of anything (services, slices). As many that are gone are remembered: after a restart not
-/// every room knows all of its things at once.
-pub const ROWS_MAX: usize = 64;
+/// Rows of one table: more than the gateway holds of anything; most are forwarded ports, and leases. As many that are gone are remembered
+/// as [`GONE_MAX`] says: after a restart not every room knows all of its things at once.
+pub const ROWS_MAX: usize = 512;
+/// See [`ROWS_MAX`].
+pub const GONE_MAX: usize = 64;
 
 /// A table's rows.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Rows {
     last: u32,
-    rows: Vec<(u32, Name)>,
-    gone: Vec<(u32, Name)>,
+    rows: Vec<(u32, String)>,
+    gone: Vec<(u32, String)>,
 }
 
 impl Rows {
     /// These are there now, and no others.
-    pub fn keep<'n>(&mut self, names: impl Iterator<Item = &'n Name> + Clone) {
+    pub fn keep<'n>(&mut self, names: impl Iterator<Item = &'n str> + Clone) {
         let gone = self.rows.extract_if(.., |(_, name)| !names.clone().any(|other| other == name));
         self.gone.extend(gone);
-        let eldest = self.gone.len().saturating_sub(ROWS_MAX);
+        let eldest = self.gone.len().saturating_sub(GONE_MAX);
         self.gone.drain(..eldest);
         for name in names {
             if self.row(name).is_some() || self.rows.len() >= ROWS_MAX {
                 continue;
             }
-            if let Some(place) = self.gone.iter().position(|(_, one)| one == name) {
-                self.rows.push(self.gone.remove(place));
-            } else {
-                self.last = self.last.saturating_add(1);
-                self.rows.push((self.last, name.clone()));
-            }
+            self.add(name);
         }
+    }
+
+    /// One more is there: its row.
+    pub fn add(&mut self, name: &str) -> u32 {
+        if let Some(place) = self.gone.iter().position(|(_, one)| one == name) {
+            let back = self.gone.remove(place);
+            let row = back.0;
+            self.rows.push(back);
+            return row;
+        }
+        self.last = self.last.saturating_add(1);
+        self.rows.push((self.last, name.to_owned()));
+        self.last
+    }
+
+    /// What is in `row` is called otherwise from now on. Is no other called so?
+    pub fn rename(&mut self, row: u32, name: &str) -> bool {
+        if self.row(name).is_some_and(|other| other != row) {
+            return false;
+        }
+        if let Some((_, old)) = self.rows.iter_mut().find(|(one, _)| *one == row) {
+            name.clone_into(old);
+        }
+        true
     }
 
     /// All of them.
@@ -47,40 +67,41 @@ impl Rows {
 
     /// What is in `row`.
     #[must_use]
-    pub fn name(&self, row: u32) -> Option<&Name> {
-        self.rows.iter().find(|(one, _)| *one == row).map(|(_, name)| name)
+    pub fn name(&self, row: u32) -> Option<&str> {
+        self.rows.iter().find(|(one, _)| *one == row).map(|(_, name)| name.as_str())
     }
 
     /// Where `name` is.
     #[must_use]
     pub fn row(&self, name: &str) -> Option<u32> {
-        self.rows.iter().find(|(_, one)| one.as_str() == name).map(|(row, _)| *row)
+        self.rows.iter().find(|(_, one)| one == name).map(|(row, _)| *row)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::Rows;
-    use contract::Name;
 
     #[test]
     fn a_row_is_never_somebody_elses() {
-        let name = |text: &str| Name::new(text).unwrap();
         let mut rows = Rows::default();
-        rows.keep([name("a"), name("b")].iter());
+        rows.keep(["a", "b"].into_iter());
         assert_eq!((rows.row("a"), rows.row("b")), (Some(1), Some(2)));
-        rows.keep([name("b")].iter());
-        rows.keep([name("b"), name("c"), name("a")].iter());
+        rows.keep(["b"].into_iter());
+        rows.keep(["b", "c", "a"].into_iter());
         assert_eq!((rows.row("b"), rows.row("c"), rows.row("a")), (Some(2), Some(3), Some(1)));
-        assert_eq!(rows.name(3), Some(&name("c")));
-        rows.keep([].iter());
+        assert_eq!(rows.name(3), Some("c"));
+        rows.keep([].into_iter());
         assert_eq!((rows.name(1), rows.all()), (None, Vec::new()));
-        let many: Vec<Name> = (0..200).map(|number| name(&format!("n{number}"))).collect();
-        many.iter().for_each(|one| rows.keep([one].into_iter()));
+        let many: Vec<String> = (0..200).map(|number| format!("n{number}")).collect();
+        many.iter().for_each(|one| rows.keep([one.as_str()].into_iter()));
         assert_eq!(
             rows.row("n199"),
             Some(203),
             "what is gone for long is forgotten, its number is not given again"
         );
+        assert!(rows.rename(203, "other") && rows.row("other") == Some(203) && rows.row("n199").is_none());
+        let row = rows.add("one-more");
+        assert!(!rows.rename(row, "other"), "two are not called the same");
     }
 }

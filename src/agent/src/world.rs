@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::configuration::Configuration;
 use crate::job::{Job, Phase};
+use crate::network::Network;
 use crate::rows::Rows;
 use crate::settings::{Said, Settings};
 use crate::tenants::report::Report;
@@ -39,6 +40,8 @@ pub struct World {
     pub facts: Facts,
     /// Rows that have come by themselves.
     pub tables: Tables,
+    /// What is said of the network.
+    pub network: Network,
 }
 
 /// Rows that come and go by themselves.
@@ -138,7 +141,7 @@ impl World {
     /// Takes what the supervisor says; new services get rows.
     pub fn hear_processes(&mut self, processes: Vec<Process>) {
         let tenants = processes.iter().filter(|process| process.kind == Kind::Tenant);
-        self.tables.services.keep(tenants.map(|process| &process.name));
+        self.tables.services.keep(tenants.map(|process| process.name.as_str()));
         self.facts.processes = processes;
     }
 
@@ -162,13 +165,13 @@ impl World {
 
     /// Takes what the supervisor says of slices; new ones get rows.
     pub fn hear_slices(&mut self, promised: Vec<Promised>) {
-        self.tables.slices.keep(promised.iter().filter_map(|one| one.slice.as_ref()));
+        self.tables.slices.keep(promised.iter().filter_map(|one| one.slice.as_deref()));
         self.facts.promised = promised;
     }
 
     /// Takes what `package` says; new bundles get rows.
     pub fn hear_bundles(&mut self, bundles: Vec<Unit>) {
-        self.tables.bundles.keep(bundles.iter().map(|unit| &unit.name));
+        self.tables.bundles.keep(bundles.iter().map(|unit| unit.name.as_str()));
         self.facts.bundles = bundles;
     }
 
@@ -176,21 +179,21 @@ impl World {
     #[must_use]
     pub fn service(&self, row: u32) -> Option<&Process> {
         let name = self.tables.services.name(row)?;
-        self.facts.processes.iter().find(|process| process.name == *name)
+        self.facts.processes.iter().find(|process| process.name.as_str() == name)
     }
 
     /// The bundle in `row`.
     #[must_use]
     pub fn bundle(&self, row: u32) -> Option<&Unit> {
         let name = self.tables.bundles.name(row)?;
-        self.facts.bundles.iter().find(|unit| unit.name == *name)
+        self.facts.bundles.iter().find(|unit| unit.name.as_str() == name)
     }
 
     /// The slice in `row`.
     #[must_use]
     pub fn slice(&self, row: u32) -> Option<&Promised> {
         let name = self.tables.slices.name(row);
-        self.facts.promised.iter().find(|one| one.slice.is_some() && one.slice.as_ref() == name)
+        self.facts.promised.iter().find(|one| one.slice.is_some() && one.slice.as_deref() == name)
     }
 
     /// What was promised to a service, and what it got.

@@ -12,7 +12,7 @@ use usp::message::read::{CommandType, ObjectAccess, ValueType};
 
 const HEAD: &str = "# The data model\n\n\
     What a controller finds in the tree: names of TR-181 2.19.1 (Device:2), and ours, `X_SHG_…` ([decision 60](decisions/0060-vendor-prefix.md)). This page is made of the table in `src/agent/src/model.rs` by a\n\
-    test (`UPDATE=1 cargo test -p agent --test datamodel`), so it says what is there. R: read, W: read and set. A parameter whose change is not\n\
+    test (`UPDATE=1 cargo test -p agent --test datamodel`), so it says what is there; another holds every name against the Broadband Forum's list (`agent/names`). R: read, W: read and set. A parameter whose change is not\n\
     told (it moves all the time) has a dot.\n";
 
 fn word(kind: ValueType) -> &'static str {

@@ -32,6 +32,10 @@ pub type Mac = crate::mac::Mac;
 
 /// A service's link at the gateway has this name, and its slot's number behind it.
 pub const SERVICE_LINK: &str = "svc-";
+/// The bridge of guests.
+pub const GUEST_BRIDGE: &str = "br-guest";
+/// The bridge of TV and its ports.
+pub const TV_BRIDGE: &str = "br-tv";
 /// The PPP link of the Internet play.
 pub const PPP_LINK: &str = "ppp0";
 
@@ -131,6 +135,9 @@ pub enum LanIpv6 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pool {
+    /// It gives; else it is only remembered.
+    #[serde(default = "reach::enabled")]
+    pub enable: bool,
     /// The first address.
     pub first: Ipv4Addr,
     /// The last address.
@@ -143,6 +150,9 @@ pub struct Pool {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reservation {
+    /// It holds; else it is only remembered.
+    #[serde(default = "reach::enabled")]
+    pub enable: bool,
     /// Whom.
     pub mac: Mac,
     /// The address.
@@ -190,7 +200,19 @@ impl Wanted {
     /// The first rule that it breaks beyond its types: the key, and what it may be.
     #[must_use]
     pub fn fault(&self) -> Option<&'static str> {
-        check::check(self)
+        check::check(&self.enabled())
+    }
+
+    /// The same without what is only remembered: rules hold for the rest.
+    #[must_use]
+    pub fn enabled(&self) -> Self {
+        let mut wanted = self.clone();
+        wanted.forward.retain(|one| one.enable);
+        wanted.pinhole.retain(|one| one.enable);
+        wanted.lan.reservation.retain(|one| one.enable);
+        wanted.dns.upstream.retain(|one| one.enable);
+        wanted.lan.dhcp = wanted.lan.dhcp.filter(|pool| pool.enable);
+        wanted
     }
 
     /// How each play comes in, in the order Internet, voice, TV.
@@ -255,7 +277,7 @@ pub use crate::text::Error;
 /// See [`Error`]; nothing is taken from a text that has one.
 #[cfg(feature = "text")]
 pub fn parse(text: &str) -> Result<Wanted, Error> {
-    crate::text::parse("network.toml", crate::limit::WANTED_BYTES, text, check::check)
+    crate::text::parse("network.toml", crate::limit::WANTED_BYTES, text, Wanted::fault)
 }
 
 /// Writes it, so that [`parse`] reads the same; `None`: it is too long.

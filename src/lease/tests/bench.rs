@@ -101,6 +101,7 @@ fn bench_dhcp() {
     fs::create_dir_all("/run/state").unwrap();
     let server = &mut stage.wish.servers[0];
     let pool = contract::wanted::Pool {
+        enable: true,
         first: [192, 168, 2, 0].into(),
         last: [192, 168, 3, 250].into(),
         lease_s: 600,

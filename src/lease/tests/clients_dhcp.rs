@@ -83,8 +83,12 @@ fn clients_dhcp_dhcpcd_gets_what_is_kept_for_it_and_its_name_is_told() {
     run(&["mount", "-t", "tmpfs", "tmpfs", "/var/lib"]);
     let wire = names();
     let server = &mut stage.wish.servers[0];
-    let kept =
-        |mac, last, name: &str| Reservation { mac, address: [192, 168, 1, last].into(), name: name.into() };
+    let kept = |mac, last, name: &str| Reservation {
+        enable: true,
+        mac,
+        address: [192, 168, 1, last].into(),
+        name: name.into(),
+    };
     server.reservations.extend([kept(mac("home"), 20, ""), kept(Mac([2; 6]), 21, "printer")]);
     server.name_servers.push([192, 168, 1, 1].into()).unwrap();
     (server.domain, server.names) = (Text::from("home.arpa"), true);

@@ -18,7 +18,7 @@ const FIRST: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 100);
 const NONE: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 
 fn server(last: u8) -> Server {
-    let pool = Pool { first: FIRST, last: Ipv4Addr::new(192, 168, 1, last), lease_s: 600 };
+    let pool = Pool { enable: true, first: FIRST, last: Ipv4Addr::new(192, 168, 1, last), lease_s: 600 };
     let wanted = learn::Server { pool: Some(pool), ..learn::Server::silent("lan".into(), OURS, 24) };
     let mut server = Server::new(wanted);
     server.set_name_servers(&[Ipv4Addr::new(10, 0, 0, 1)]);
@@ -197,6 +197,7 @@ fn without_name_servers_a_lease_is_short() {
 fn what_is_kept_for_somebody_is_nobody_elses() {
     let mac = |number| contract::mac::Mac([2, 0, 0, 0, 0, number]);
     let kept = |number, last: u8| contract::wanted::Reservation {
+        enable: true,
         mac: mac(number),
         address: Ipv4Addr::new(192, 168, 1, last),
         name: "printer".into(),

@@ -198,6 +198,13 @@ impl Client {
         self.heard_ms.saturating_add(self.keep_alive_ms.saturating_mul(3) / 2)
     }
 
+    /// Has the broker say that it is there.
+    pub fn ping(&mut self) {
+        if self.is_ready() {
+            self.out.extend_from_slice(&packet::ping());
+        }
+    }
+
     /// The time has come, perhaps.
     ///
     /// # Errors

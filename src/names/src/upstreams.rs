@@ -190,6 +190,7 @@ mod tests {
     fn three() -> Upstreams {
         let mut upstreams = Upstreams::default();
         let told = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(|address| Upstream {
+            enable: true,
             address: address.parse().unwrap(),
             port: 0,
             tls: "".into(),

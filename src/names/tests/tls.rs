@@ -76,7 +76,12 @@ fn clients_dns_over_tls() {
     let mut stage = Stage::new();
     certificates();
     let (_server, _daemon) = (server(), daemon());
-    let by = |name: &str| Upstream { address: "127.0.0.1".parse().unwrap(), port: 8853, tls: name.into() };
+    let by = |name: &str| Upstream {
+        enable: true,
+        address: "127.0.0.1".parse().unwrap(),
+        port: 8853,
+        tls: name.into(),
+    };
     stage.told.upstreams = heapless::Vec::from_iter([by("dns.example")]);
     stage.tell();
     assert_eq!(status(&dig("home", "early.example A")), "SERVFAIL", "the clock is not believed yet");

@@ -66,6 +66,9 @@ impl Places {
 #[derive(Debug, Clone)]
 struct Right {
     text: String,
+    /// All that it says.
+    whole: Rc<Wanted>,
+    /// Of that what holds.
     wanted: Rc<Wanted>,
 }
 
@@ -85,6 +88,7 @@ pub struct Configuration {
     /// What is kept was read, or written, since the disk came.
     settled: bool,
     shipped: Option<String>,
+    whole: Option<Rc<Wanted>>,
     wanted: Option<Rc<Wanted>>,
     refused: Option<String>,
 }
@@ -94,8 +98,8 @@ impl Configuration {
     #[must_use]
     pub fn new(places: Places, now_ms: u64) -> Self {
         let trial = former_trial(&places, now_ms);
-        let (kept, shipped, wanted, refused) = (None, None, None, None);
-        Self { places, trial, kept, settled: false, shipped, wanted, refused }
+        let (kept, shipped, whole, wanted, refused) = (None, None, None, None, None);
+        Self { places, trial, kept, settled: false, shipped, whole, wanted, refused }
     }
 
     /// What is wanted: the last text that was right.
@@ -108,6 +112,12 @@ impl Configuration {
     #[must_use]
     pub fn shared(&self) -> Option<Rc<Wanted>> {
         self.wanted.clone()
+    }
+
+    /// All that was said, what is only remembered too.
+    #[must_use]
+    pub fn whole(&self) -> Option<Rc<Wanted>> {
+        self.whole.clone()
     }
 
     /// Why a text is not taken.
@@ -166,7 +176,7 @@ impl Configuration {
         let newest = self.trial.as_ref().map(|trial| &trial.right).or(self.kept.as_ref());
         if let Some(right) = newest {
             let changed = self.wanted.as_ref() != Some(&right.wanted);
-            self.wanted = Some(right.wanted.clone());
+            (self.whole, self.wanted) = (Some(right.whole.clone()), Some(right.wanted.clone()));
             (self.refused, self.shipped) = (None, None);
             return changed;
         }
@@ -290,7 +300,7 @@ impl Configuration {
                 info!("{}: taken", self.places.shipped.display());
                 self.refused = None;
                 let changed = self.wanted.as_ref() != Some(&right.wanted);
-                self.wanted = Some(right.wanted);
+                (self.whole, self.wanted) = (Some(right.whole), Some(right.wanted));
                 changed
             }
             Err(error) => {
@@ -328,7 +338,10 @@ pub fn read_text(file: impl Read) -> io::Result<String> {
 /// Parses a text; what is wrong is said with its line, in one line.
 fn right(text: String) -> Result<Right, Error> {
     match wanted::parse(&text) {
-        Ok(wanted) => Ok(Right { text, wanted: Rc::new(wanted) }),
+        Ok(whole) => {
+            let wanted = Rc::new(whole.enabled());
+            Ok(Right { text, whole: Rc::new(whole), wanted })
+        }
         Err(error) => Err(Error::Wanted(lines::one_line(&text, &error))),
     }
 }

@@ -77,7 +77,7 @@ fn upstreams(view: &View<'_>) -> Bounded<Upstream, { limit::NAME_SERVERS * 2 }> 
     if !named.is_empty() {
         return named.iter().cloned().collect();
     }
-    let plain = |address| Upstream { address, port: 0, tls: Text::default() };
+    let plain = |address| Upstream { enable: true, address, port: 0, tls: Text::default() };
     name_servers(view).map(plain).take(limit::NAME_SERVERS * 2).collect()
 }
 

@@ -21,8 +21,12 @@ const NOTHING: &[u8] = b"\0\x07\x81\x83\0\x01\0\0\0\x01\0\0\x03www\x07example\0\
 
 fn engine() -> Engine {
     let mut engine = Engine::default();
-    let upstream =
-        contract::wanted::reach::Upstream { address: [192, 0, 2, 53].into(), port: 0, tls: "".into() };
+    let upstream = contract::wanted::reach::Upstream {
+        enable: true,
+        address: [192, 0, 2, 53].into(),
+        port: 0,
+        tls: "".into(),
+    };
     engine.want(Names {
         domain: "home.arpa".into(),
         upstreams: heapless::Vec::from_iter([upstream]),

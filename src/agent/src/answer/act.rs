@@ -89,7 +89,8 @@ fn begin(
         | Order::Bundle(..)
         | Order::Rent(_)
         | Order::Release(_)
-        | Order::Autostart(..) => None,
+        | Order::Autostart(..)
+        | Order::Network(..) => None,
     };
     let job = match &order {
         Order::Bundle(job, _) => Some((job.as_ref().clone(), Phase::Waiting)),
@@ -100,7 +101,8 @@ fn begin(
         | Order::Restart(_)
         | Order::Rent(_)
         | Order::Release(_)
-        | Order::Autostart(..) => None,
+        | Order::Autostart(..)
+        | Order::Network(..) => None,
     };
     world.requests.push(Request {
         row: number,

@@ -3,8 +3,14 @@
 //! `allow_partial` decides between objects: without it one that fails fails all. `required` decides within one: a parameter that is not
 //! required may fail, and is named.
 //!
+//! What is changed is a [`Draft`]: it takes the place of what was there once all of it was good. The wanted network in it is one thing, whose
+//! rules hold at the end of the request, and, with `allow_partial`, after each object.
+//!
 //! Source: TR-369 §7.4 (R-ADD, R-SET, R-DEL).
 
+use std::rc::Rc;
+
+use contract::wanted::Wanted;
 use usp::Code;
 use usp::message::write::{
     Add, AddResp, Created, CreatedKind, CreatedObject, CreatedStatus, Delete, DeleteResp, Deleted,
@@ -18,12 +24,70 @@ use super::Refusal;
 use super::read::instance;
 use crate::access::Access;
 use crate::model::{Object, Order, Parameter, Set};
+use crate::network::Places;
 use crate::resolve::{Place, Spot, spots};
 use crate::settings::Settings;
 use crate::world::World;
 
 /// Objects of one request.
 const OBJECTS_MAX: usize = 128;
+
+/// What a request changes.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    settings: Settings,
+    wanted: Option<Rc<Wanted>>,
+    places: Places,
+}
+
+impl Draft {
+    /// Of what is there.
+    pub(super) fn of(world: &World) -> Self {
+        Self {
+            settings: world.settings.clone(),
+            wanted: world.network.wanted.clone(),
+            places: world.network.rows.clone(),
+        }
+    }
+
+    /// It is what is there now.
+    pub(super) fn put(self, world: &mut World) {
+        world.settings = self.settings;
+        world.network.wanted = self.wanted;
+        world.network.rows = self.places;
+        world.network.settle();
+    }
+
+    fn network(&mut self) -> Result<(&mut Wanted, &mut Places), Code> {
+        let wanted = self.wanted.as_mut().ok_or(Code::INTERNAL)?;
+        Ok((Rc::make_mut(wanted), &mut self.places))
+    }
+
+    /// The rule of the wanted network that it breaks.
+    fn fault(&self, world: &World) -> Option<&'static str> {
+        self.wanted.as_ref().filter(|_| self.touches_network(world))?.fault()
+    }
+
+    fn touches_network(&self, world: &World) -> bool {
+        match (&self.wanted, &world.network.wanted) {
+            (Some(now), Some(before)) => !Rc::ptr_eq(now, before) && now != before,
+            (_, _) => false,
+        }
+    }
+
+    /// What `network` has to do before it is true.
+    fn order(&self, world: &World, row: u32) -> Option<Order> {
+        let wanted = self.wanted.clone().filter(|_| self.touches_network(world))?;
+        Some(Order::Network(wanted, row))
+    }
+}
+
+/// Why the wanted network cannot be so: at which path, and which rule.
+fn against<T>(at: &str, rule: &str) -> Result<T, Refusal> {
+    let words = format!("{at}: {rule}");
+    let path = ParamError::new(at.to_owned(), Code::INVALID_CONFIGURATION, rule.to_owned());
+    Err(Refusal { code: Code::INVALID_CONFIGURATION, words, paths: vec![path] })
+}
 
 /// What became of the parameters of one object.
 #[derive(Default)]
@@ -50,7 +114,7 @@ fn objects_at(world: &World, text: &str) -> Result<Vec<Spot>, Code> {
 
 fn change(
     world: &World,
-    settings: &mut Settings,
+    draft: &mut Draft,
     access: Access<'_>,
     (place, wishes): (&Place, &[ParamSetting<'_>]),
 ) -> Changed {
@@ -63,8 +127,13 @@ fn change(
             Some(_) if !access.at(&path).write => Err(Code::PERMISSION_DENIED),
             Some(parameter) => match parameter.set {
                 None => Err(Code::NOT_WRITEABLE),
-                Some(Set::Say(set)) => set(settings, &place.rows, &wish.value),
-                Some(Set::Own(set) | Set::Secret(set)) => set(world, settings, &place.rows, &wish.value),
+                Some(Set::Say(set)) => set(&mut draft.settings, &place.rows, &wish.value),
+                Some(Set::Own(set) | Set::Secret(set)) => {
+                    set(world, &mut draft.settings, &place.rows, &wish.value)
+                }
+                Some(Set::Network(set) | Set::Hidden(set)) => {
+                    draft.network().and_then(|(wanted, places)| set(wanted, places, &place.rows, &wish.value))
+                }
                 Some(Set::Order(order)) => {
                     order(world, &place.rows, &wish.value).map(|order| changed.orders.push(order))
                 }
@@ -104,13 +173,23 @@ pub(super) fn set(
     if set.update_objs.len() > OBJECTS_MAX {
         return Err(Refusal::new(Code::RESOURCES_EXCEEDED, "too many objects"));
     }
-    let mut draft = world.settings.clone();
+    let mut draft = Draft::of(world);
     let (mut results, mut orders) = (Vec::new(), Vec::new());
     for update in &set.update_objs {
         let text = update.obj_path.as_ref();
         let mut attempt = draft.clone();
         let kind = match set_one(world, row, (text, &update.param_settings), &mut attempt) {
             Ok((updated, more)) => {
+                if let Some(rule) = attempt.fault(world).filter(|_| set.allow_partial) {
+                    let failure = UpdatedKind::Failure(NotUpdated {
+                        err_code: Code::INVALID_CONFIGURATION.number(),
+                        err_msg: rule.into(),
+                        updated_inst_failures: Vec::new(),
+                    });
+                    let oper_status = Some(UpdatedStatus { kind: Some(failure) });
+                    results.push(UpdatedObject { requested_path: text.to_owned().into(), oper_status });
+                    continue;
+                }
                 draft = attempt;
                 orders.extend(more);
                 UpdatedKind::Success(updated)
@@ -129,7 +208,12 @@ pub(super) fn set(
         let oper_status = Some(UpdatedStatus { kind: Some(kind) });
         results.push(UpdatedObject { requested_path: text.to_owned().into(), oper_status });
     }
-    world.settings = draft;
+    if let Some(rule) = draft.fault(world) {
+        let first = set.update_objs.first().map_or("", |one| one.obj_path.as_ref());
+        return against(first, rule);
+    }
+    orders.extend(draft.order(world, row));
+    draft.put(world);
     Ok((SetResp { updated_obj_results: results }, orders))
 }
 
@@ -137,7 +221,7 @@ fn set_one(
     world: &World,
     row: u32,
     (text, wishes): (&str, &[ParamSetting<'_>]),
-    draft: &mut Settings,
+    draft: &mut Draft,
 ) -> Result<(Updated<'static>, Vec<Order>), (Code, Vec<InstanceFailure<'static>>)> {
     let access = Access::of(world, row);
     let (mut done, mut failures, mut orders) = (Vec::new(), Vec::new(), Vec::new());
@@ -164,11 +248,16 @@ fn set_one(
     }
 }
 
-pub(super) fn add(world: &mut World, row: u32, add: &Add<'_>) -> Result<AddResp<'static>, Refusal> {
+/// The answer, and what other rooms have to do before it is true.
+pub(super) fn add(
+    world: &mut World,
+    row: u32,
+    add: &Add<'_>,
+) -> Result<(AddResp<'static>, Vec<Order>), Refusal> {
     if add.create_objs.len() > OBJECTS_MAX {
         return Err(Refusal::new(Code::RESOURCES_EXCEEDED, "too many objects"));
     }
-    let before = world.settings.clone();
+    let before = Draft::of(world);
     let mut results = Vec::new();
     for create in &add.create_objs {
         let text = create.obj_path.as_ref();
@@ -190,7 +279,7 @@ pub(super) fn add(world: &mut World, row: u32, add: &Add<'_>) -> Result<AddResp<
                 Ok(created) => CreatedKind::Success(created),
                 Err((code, _)) if add.allow_partial => CreatedKind::Failure(Failure::new(code, code.words())),
                 Err((code, errors)) => {
-                    world.settings = before;
+                    before.put(world);
                     return if errors.is_empty() {
                         failed_at(code, text, code.words())
                     } else {
@@ -202,7 +291,21 @@ pub(super) fn add(world: &mut World, row: u32, add: &Add<'_>) -> Result<AddResp<
             results.push(CreatedObject { requested_path: text.to_owned().into(), oper_status });
         }
     }
-    Ok(AddResp { created_obj_results: results })
+    let first = add.create_objs.first().map_or("", |one| one.obj_path.as_ref());
+    let orders = orders_since(world, row, (before, first))?;
+    Ok((AddResp { created_obj_results: results }, orders))
+}
+
+/// What `network` has to do for what has become of the draft `before`; where that breaks a rule it is there again.
+fn orders_since(world: &mut World, row: u32, (before, at): (Draft, &str)) -> Result<Vec<Order>, Refusal> {
+    let mut was = world.clone();
+    let now = Draft::of(world);
+    before.clone().put(&mut was);
+    if let Some(rule) = now.fault(&was) {
+        before.put(world);
+        return against(at, rule);
+    }
+    Ok(now.order(&was, row).into_iter().collect())
 }
 
 fn add_one(
@@ -212,23 +315,25 @@ fn add_one(
     (table, wishes): (&'static Object, &[ParamSetting<'_>]),
 ) -> Result<Created<'static>, (Code, Vec<ParamError<'static>>)> {
     let fail = |code| (code, Vec::new());
-    let made = table.made.ok_or(fail(Code::NOT_CREATABLE))?;
-    let rows_of = |number: u32| above.iter().copied().chain([number]).collect::<Vec<u32>>();
     // Of a row that is not there yet only the table is known.
-    if !Access::of(world, row).at(&table.place(above)).write {
-        return Err(fail(Code::PERMISSION_DENIED));
-    }
-    let mut draft = world.settings.clone();
-    let number = (made.add)(world, &mut draft, above, row).map_err(fail)?;
-    let place = Place { object: table, rows: rows_of(number) };
+    let may = || Access::of(world, row).at(&table.place(above)).write;
+    let mut draft = Draft::of(world);
+    let number = match (table.made, table.grows) {
+        (None, None) => Err(Code::NOT_CREATABLE),
+        (_, _) if !may() => Err(Code::PERMISSION_DENIED),
+        (Some(made), _) => (made.add)(world, &mut draft.settings, above, row),
+        (None, Some(grow)) => draft.network().and_then(|(wanted, places)| (grow.add)(wanted, places, above)),
+    };
+    let rows = above.iter().copied().chain([number.map_err(fail)?]).collect();
+    let place = Place { object: table, rows };
     let changed = change(world, &mut draft, Access::of(world, row), (&place, wishes));
     if changed.failed {
         return Err((Code::REQUIRED_PARAMETER_FAILED, changed.bad));
     }
-    if (made.is_twin)(&draft, &place.rows) {
+    if table.made.is_some_and(|made| (made.is_twin)(&draft.settings, &place.rows)) {
         return Err(fail(Code::DUPLICATE_KEY));
     }
-    world.settings = draft;
+    draft.put(world);
     let instance = instance(world, Access::of(world, row), &place);
     Ok(Created {
         instantiated_path: instance.instantiated_obj_path,
@@ -237,29 +342,32 @@ fn add_one(
     })
 }
 
+/// The answer, and what other rooms have to do before it is true.
 pub(super) fn delete(
     world: &mut World,
     row: u32,
     delete: &Delete<'_>,
-) -> Result<DeleteResp<'static>, Refusal> {
+) -> Result<(DeleteResp<'static>, Vec<Order>), Refusal> {
     if delete.obj_paths.len() > OBJECTS_MAX {
         return Err(Refusal::new(Code::RESOURCES_EXCEEDED, "too many objects"));
     }
-    let before = world.settings.clone();
+    let before = Draft::of(world);
     let mut results = Vec::new();
     for text in &delete.obj_paths {
         let kind = match delete_one(world, row, text) {
             Ok(deleted) => DeletedKind::Success(deleted),
             Err(code) if delete.allow_partial => DeletedKind::Failure(Failure::new(code, code.words())),
             Err(code) => {
-                world.settings = before;
+                before.put(world);
                 return failed_at(code, text, code.words());
             }
         };
         let oper_status = Some(DeletedStatus { kind: Some(kind) });
         results.push(DeletedObject { requested_path: text.clone().into_owned().into(), oper_status });
     }
-    Ok(DeleteResp { deleted_obj_results: results })
+    let first = delete.obj_paths.first().map_or("", |path| path.as_ref());
+    let orders = orders_since(world, row, (before, first))?;
+    Ok((DeleteResp { deleted_obj_results: results }, orders))
 }
 
 fn delete_one(world: &mut World, row: u32, text: &str) -> Result<Deleted<'static>, Code> {
@@ -269,10 +377,12 @@ fn delete_one(world: &mut World, row: u32, text: &str) -> Result<Deleted<'static
         other => other?,
     };
     let mut affected = Vec::new();
-    let mut gone = Vec::new();
+    let mut draft = Draft::of(world);
     for spot in spots {
         let object = spot.object().filter(|object| object.rows.is_some()).ok_or(Code::NOT_A_TABLE)?;
-        let made = object.made.ok_or(Code::DELETE_FAILURE)?;
+        if object.made.is_none() && object.grows.is_none() {
+            return Err(Code::DELETE_FAILURE);
+        }
         let place = Place { object, rows: spot.rows };
         let access = Access::of(world, row);
         if !access.at(&place.path()).write {
@@ -281,10 +391,14 @@ fn delete_one(world: &mut World, row: u32, text: &str) -> Result<Deleted<'static
         if access.at(&place.path()).read {
             affected.push(place.path().into());
         }
-        gone.push((made, place.rows));
+        if let Some(made) = object.made {
+            (made.remove)(&mut draft.settings, &place.rows);
+        }
+        if let Some(grow) = object.grows {
+            let (wanted, places) = draft.network()?;
+            (grow.delete)(wanted, places, &place.rows)?;
+        }
     }
-    for (made, rows) in gone {
-        (made.remove)(&mut world.settings, &rows);
-    }
+    draft.put(world);
     Ok(Deleted { affected_paths: affected, unaffected_path_errs: Vec::new() })
 }

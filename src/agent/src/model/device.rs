@@ -1,10 +1,10 @@
-//! `Device.DeviceInfo.`, `Device.Time.`: the machine.
+//! `Device.DeviceInfo.`: the machine.
 
 use usp::message::read::CommandType;
 use usp::message::read::ValueType as T;
 
 use super::{Command, Event, Object, Order, moving, read};
-use crate::world::{World, date};
+use crate::world::World;
 
 pub(super) const OBJECTS: &[Object] = &[
     Object {
@@ -45,16 +45,6 @@ pub(super) const OBJECTS: &[Object] = &[
         &[
             read("Total", T::UnsignedInt, |world, _| Some(world.facts.memory_kib.0.to_string())),
             moving("Free", T::UnsignedInt, |world, _| Some(world.facts.memory_kib.1.to_string())),
-        ],
-    ),
-    Object::single(
-        "Device.Time.",
-        &[
-            read("Status", T::String, |world, _| {
-                let known = world.facts.now_s.is_some();
-                Some(if known { "Synchronized" } else { "Unsynchronized" }.to_owned())
-            }),
-            moving("CurrentLocalTime", T::DateTime, |world, _| Some(date(world.facts.now_s))),
         ],
     ),
 ];

@@ -7,8 +7,8 @@ use log::warn;
 use usp::Code;
 
 use super::Room;
+use crate::answer::First;
 use crate::model::{Order, environment_path};
-use crate::settings::Settings;
 use crate::world::Request;
 
 /// How a command has ended: what it says, or why it is not done.
@@ -16,14 +16,26 @@ pub(super) type Ended = Result<Vec<(&'static str, String)>, (Code, String)>;
 
 impl Room {
     /// Orders that have to be carried out before a controller hears that they are.
-    pub(super) fn give_first(&mut self, first: (Vec<Order>, Settings), now_ms: u64) -> Result<(), String> {
-        let (orders, before) = first;
-        let mut done = orders.iter().map(|order| self.rooms.give(order, now_ms));
-        let outcome = done.find(Result::is_err).unwrap_or(Ok(()));
-        if outcome.is_err() {
-            self.world.settings = before;
+    pub(super) fn give_first(&mut self, first: First, now_ms: u64) -> Result<(), String> {
+        for order in &first.orders {
+            let given = match order {
+                Order::Network(wanted, controller) => self.try_network(wanted, *controller, now_ms),
+                Order::Reboot
+                | Order::Start(_)
+                | Order::Stop(_)
+                | Order::Restart(_)
+                | Order::Cancel(_)
+                | Order::Bundle(..)
+                | Order::Rent(_)
+                | Order::Release(_)
+                | Order::Autostart(..) => self.rooms.give(order, now_ms),
+            };
+            if given.is_err() {
+                first.undo(&mut self.world);
+                return given;
+            }
         }
-        outcome
+        Ok(())
     }
 
     pub(super) fn give(&mut self, request: Option<u32>, order: Order, now_ms: u64) {
@@ -62,7 +74,8 @@ impl Room {
             | Order::Restart(_)
             | Order::Cancel(_)
             | Order::Bundle(..)
-            | Order::Autostart(..) => {}
+            | Order::Autostart(..)
+            | Order::Network(..) => {}
         }
     }
 

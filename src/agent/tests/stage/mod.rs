@@ -6,6 +6,7 @@
 #![allow(dead_code, clippy::panic, reason = "each suite takes what it needs, and fails by panicking")]
 
 pub(crate) mod house;
+pub(crate) mod net;
 pub(crate) mod package;
 
 use std::fs;

@@ -13,12 +13,23 @@ use crate::manifest::Protocol;
 use crate::name::{Name, Text};
 use crate::prefix::Prefix;
 
+/// What stands in a list holds, unless it says that it does not.
+pub(super) const fn enabled() -> bool {
+    true
+}
+
 /// A port, or a run of ports, of the Internet play's IPv4 address that leads into the home.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Forward {
+    /// It holds; else it is only remembered.
+    #[serde(default = "enabled")]
+    pub enable: bool,
     /// A word for it.
     pub name: Name,
+    /// What it is for, in its owner's words.
+    #[serde(default)]
+    pub description: Text<48>,
     /// TCP or UDP.
     #[serde(default)]
     pub protocol: Protocol,
@@ -41,8 +52,14 @@ pub struct Forward {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pinhole {
+    /// It holds; else it is only remembered.
+    #[serde(default = "enabled")]
+    pub enable: bool,
     /// A word for it.
     pub name: Name,
+    /// What it is for, in its owner's words.
+    #[serde(default)]
+    pub description: Text<48>,
     /// TCP or UDP.
     #[serde(default)]
     pub protocol: Protocol,
@@ -85,6 +102,9 @@ pub struct Client {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
+    /// It is asked; else it is only remembered.
+    #[serde(default = "enabled")]
+    pub enable: bool,
     /// Its address.
     pub address: IpAddr,
     /// Its port; 0: 53, or 853 with TLS.

@@ -45,7 +45,12 @@ impl Stage {
         Self::bridge("lan", [("home", "lan0"), ("guest", "lan1")]);
         // This, too, is `network`'s work.
         run(&["ip", "address", "add", "192.168.1.1/24", "dev", "lan"]);
-        let pool = Pool { first: [192, 168, 1, 100].into(), last: [192, 168, 1, 199].into(), lease_s: 600 };
+        let pool = Pool {
+            enable: true,
+            first: [192, 168, 1, 100].into(),
+            last: [192, 168, 1, 199].into(),
+            lease_s: 600,
+        };
         let server =
             Server { pool: Some(pool), ..Server::silent("lan".into(), LAN_ADDRESS.parse().unwrap(), 24) };
         let client = learn::Client { ipv4: true, ..learn::Client::silent("wan".into()) };

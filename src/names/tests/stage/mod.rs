@@ -135,7 +135,7 @@ impl Stage {
 
 /// An upstream that is asked in the clear.
 pub(crate) fn upstream(address: &str, port: u16) -> Upstream {
-    Upstream { address: address.parse().unwrap(), port, tls: "".into() }
+    Upstream { enable: true, address: address.parse().unwrap(), port, tls: "".into() }
 }
 
 /// The real daemon.

@@ -84,7 +84,7 @@ fn skips_trial(ask: &Ask) -> bool {
 /// What is wanted, without its secrets.
 fn tell_wanted(gateway: &Gateway, client: &Connection) -> bool {
     let refuse = |why: &str| client.send(&Answer::Refused(why.into()), &[]).is_ok();
-    let Some(wanted) = gateway.configuration.shared() else { return refuse("nothing is wanted yet") };
+    let Some(wanted) = gateway.configuration.whole() else { return refuse("nothing is wanted yet") };
     let wanted = wanted.as_ref().clone().without_secrets();
     let mut bytes = vec![0; WANTED_BYTES];
     let Ok(used) = postcard::to_slice(&wanted, &mut bytes) else { return refuse("it is too long") };
@@ -113,7 +113,7 @@ fn change(gateway: &mut Gateway, confirm_within_s: u32, along: Descriptors) -> R
     let bytes = sealed_bytes(file)?;
     let wanted: Wanted =
         postcard::from_bytes(&bytes).map_err(|_| Error::Refused("this is no network".to_owned()))?;
-    let before = gateway.configuration.shared();
+    let before = gateway.configuration.whole();
     let wanted = before.map(|before| wanted.clone().with_secrets_of(&before)).unwrap_or(wanted);
     let text = wanted::write(&wanted).ok_or_else(|| Error::Refused("it is too long".to_owned()))?;
     gateway.take(text, confirm_within_s)?;

@@ -14,7 +14,7 @@ use super::{Address, Bridge, Family, Life, Link, Make, Port, Target, Vlan, setti
 use crate::view::{View, Which, host};
 
 /// The bridge of the guests.
-pub const GUEST_BRIDGE: &str = "br-guest";
+pub const GUEST_BRIDGE: &str = contract::wanted::GUEST_BRIDGE;
 
 /// A port of the home.
 const HOME_PORT: Port = Port { fast_leave: true, isolated: false };

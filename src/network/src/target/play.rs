@@ -25,7 +25,7 @@ pub(crate) const ETHERNET_MTU: u32 = 1_500;
 const PPPOE_BYTES: u32 = 8;
 
 /// The bridge of TV and its ports.
-pub const TV_BRIDGE: &str = "br-tv";
+pub const TV_BRIDGE: &str = contract::wanted::TV_BRIDGE;
 
 /// A play's table of routes.
 #[must_use]
