@@ -53,7 +53,8 @@ bench: guest-test ## Measure against peers in the same run; B=name for one
 budget: guest-test ## Sizes and resident memory against their limits
 	@$(HOST) $(LAB) budget --kernel $(KERNEL)
 
-report: host ## Print the tables that suites wrote when they last ran here
+report: host ## Make docs/usp-conformance.md anew, and print the tables that suites wrote when they last ran here
+	@$(HOST) UPDATE=1 cargo test -q --locked -p agent --test conformance -- --nocapture | grep '^| '
 	@$(HOST) $(LAB) report
 
 fuzz: host ## Feed parsers with bent bytes; F=name for one, T=seconds (60)

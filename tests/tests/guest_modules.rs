@@ -120,6 +120,7 @@ fn here<T>(made: Result<T, Error>) -> Option<T> {
     }
 }
 
+/// Shows R-SMM.0.
 #[test]
 fn modules_come_run_and_go() {
     let scratch = Scratch::new().unwrap();

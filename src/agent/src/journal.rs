@@ -39,6 +39,7 @@ struct Kept {
     unit: Option<(Name, bool)>,
     begun: bool,
     job: Option<Job>,
+    empties: Option<(Name, bool)>,
 }
 
 /// A piece of news that waits.
@@ -68,6 +69,7 @@ impl Journal {
                 key: request.key.clone(),
                 unit: request.unit.clone(),
                 begun: request.begun,
+                empties: request.empties.clone(),
                 job: request.job.as_ref().map(|(job, _)| Job {
                     username: String::new(),
                     password: String::new(),
@@ -119,6 +121,7 @@ impl Journal {
                 job: kept.job.map(|job| (job, Phase::default())),
                 progress: (0, 0),
                 canceled: false,
+                empties: kept.empties,
             });
         }
         for mut request in begun_since {
@@ -169,6 +172,7 @@ mod tests {
             job: job.map(|job| (job, Phase::Asked)),
             progress: (1, 2),
             canceled: false,
+            empties: None,
         }
     }
 

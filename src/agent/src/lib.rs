@@ -16,6 +16,7 @@ pub mod settings;
 pub mod uuid;
 pub mod world;
 
+pub mod certificate;
 pub mod job;
 pub mod network;
 

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::linux::fs::MetadataExt;
 
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket,
@@ -32,6 +33,36 @@ pub fn look(facts: &mut Facts) {
         line.split_whitespace().next()?.parse().ok()
     };
     facts.memory_kib = (kib("MemTotal:").unwrap_or(0), kib("MemAvailable:").unwrap_or(0));
+    facts.disk_kib = disk_kib().unwrap_or_default();
+    look_at_processors(facts);
+}
+
+/// How much of the time since the last look the processors were busy. Source: proc_stat(5).
+fn look_at_processors(facts: &mut Facts) {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let line = text.lines().next().and_then(|line| line.strip_prefix("cpu ")).unwrap_or_default();
+    let times: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let all: u64 = times.iter().take(8).sum();
+    let idle: u64 = times.iter().skip(3).take(2).sum(); // idle, and waiting for disks
+    let busy = all.saturating_sub(idle);
+    let span = all.saturating_sub(facts.cpu_time.1);
+    if span > 0 {
+        facts.cpu_percent =
+            busy.saturating_sub(facts.cpu_time.0).saturating_mul(100).checked_div(span).unwrap_or(0);
+        facts.cpu_time = (busy, all);
+    }
+}
+
+/// The data disk, where there is one: it is another file system than the root.
+#[allow(clippy::useless_conversion, reason = "these are numbers of 32 bits on the gateway")]
+fn disk_kib() -> Option<(u64, u64)> {
+    let folder = std::path::Path::new(state::STATE).parent()?;
+    if fs::metadata(folder).ok()?.st_dev() == fs::metadata("/").ok()?.st_dev() {
+        return None;
+    }
+    let says = nix::sys::statvfs::statvfs(folder).ok()?;
+    let kib = |blocks: u64| blocks.saturating_mul(u64::from(says.fragment_size())) / 1024;
+    Some((kib(u64::from(says.blocks())), kib(u64::from(says.blocks_available()))))
 }
 
 /// Seconds since 1970; `None`: the clock is not believed.

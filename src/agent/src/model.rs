@@ -8,6 +8,7 @@
 
 mod agent;
 mod device;
+mod machine;
 mod trust;
 
 mod software;
@@ -146,6 +147,14 @@ pub enum Order {
     Restart(contract::Name),
     /// A request of ours is taken back.
     Cancel(u32),
+    /// It cannot be done, and why.
+    Refused(&'static str),
+    /// Nothing is done: this is all that it says.
+    Says(Vec<(&'static str, String)>),
+    /// All services of a slice are restarted, and why, in the controller's words.
+    RestartSlice(contract::Name, String),
+    /// All bundles of a slice go; then, perhaps, the slice.
+    Empty(contract::Name, bool),
     /// Something is done with a bundle; or it has ended already, and why, in words.
     Bundle(Box<Job>, Option<(End, &'static str)>),
     /// A slice is rented, or given another size.
@@ -245,7 +254,7 @@ pub fn environment_path(world: &World, slice: &str) -> String {
     environment::path(world, slice)
 }
 
-pub(crate) use deployment::{execution_unit, uuid_of};
+pub(crate) use deployment::{execution_unit, uninstall, uuid_of};
 
 /// A number of entries.
 fn count(number: usize) -> Option<String> {
@@ -257,6 +266,7 @@ pub const OBJECTS: &[&[Object]] = &[
     device::OBJECTS,
     agent::OBJECTS,
     trust::OBJECTS,
+    machine::OBJECTS,
     software::OBJECTS,
     environment::OBJECTS,
     deployment::OBJECTS,

@@ -270,6 +270,7 @@ mod tests {
     use super::spots;
     use crate::testing::world;
 
+    // Shows R-GET.1a.
     #[test]
     fn paths_lead_somewhere() {
         let table: &[(&str, Result<&[&str], u32>)] = &[

@@ -18,6 +18,7 @@ use usp::{GATEWAY, Msg};
 mod jobs;
 mod kept;
 mod orders;
+mod slices;
 mod trial;
 
 use crate::Error;
@@ -89,6 +90,8 @@ pub struct Room {
     look_ms: u64,
     /// The network.
     watched: Watched,
+    /// `package` has said once which units there are.
+    units_known: bool,
     /// Something is other than when news was last looked for.
     stale: bool,
 }
@@ -107,16 +110,16 @@ impl Room {
         let rooms = Rooms::new(places.wires.clone(), boot_ms());
         let bell = UnixStream::pair().map_err(|error| Error::System("socketpair", error))?;
         bell.0.set_nonblocking(true).map_err(|error| Error::System("socketpair", error))?;
-        let endpoint = loop {
-            if let Some(endpoint) = rooms.endpoint() {
-                break endpoint;
+        let (endpoint, certificate) = loop {
+            if let Some(who) = rooms.who() {
+                break who;
             }
             std::thread::sleep(std::time::Duration::from_millis(IDENTITY_EVERY_MS));
         };
         let peers = configuration.controllers.iter().map(|one| Peer::new(one.clone(), &endpoint)).collect();
         info!("{endpoint}: {} controllers", configuration.controllers.len());
         let kept = Kept::new(&places.state);
-        let world = World::new(configuration, endpoint, Settings::default());
+        let world = World { certificate, ..World::new(configuration, endpoint, Settings::default()) };
         let began_ms = boot_ms();
         let period = |said: &settings::Said| began_ms.saturating_add(u64::from(said.periodic_s) * 1000);
         Ok(Self {
@@ -134,6 +137,7 @@ impl Room {
             looked_ms: 0,
             look_ms: 0,
             watched: Watched::default(),
+            units_known: false,
             stale: true,
         })
     }

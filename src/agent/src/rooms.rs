@@ -16,6 +16,7 @@ use contract::wires::{CONTROL, IDENTIFY, Wire};
 use log::warn;
 use wire::Client;
 
+use crate::certificate::Certificate;
 use crate::model::Order;
 use crate::network::Lines;
 use crate::packages::Packages;
@@ -83,11 +84,13 @@ impl Rooms {
 
     /// Who we are; `None`: nobody says so yet.
     #[must_use]
-    pub fn endpoint(&self) -> Option<String> {
+    pub fn who(&self) -> Option<(String, Option<Certificate>)> {
         let client = self.dial(IDENTIFY).ok()?;
         client.send(&identify::Ask::Who, &[]).ok()?;
         match next::<identify::Answer>(&client).ok()? {
-            identify::Answer::Who(who) => Some(who.endpoint.to_string()),
+            identify::Answer::Who(who) => {
+                Some((who.endpoint.to_string(), Certificate::read(&who.certificate)))
+            }
             identify::Answer::Signature(_) | identify::Answer::Refused(_) => None,
         }
     }
@@ -203,7 +206,13 @@ impl Rooms {
                 let ask = packages::Ask::Autostart { service: service.clone(), starts: *starts };
                 return self.packages.at_once(&ask);
             }
-            Order::Cancel(_) | Order::Bundle(..) | Order::Network(..) => return Ok(()),
+            Order::Cancel(_)
+            | Order::Bundle(..)
+            | Order::Network(..)
+            | Order::Refused(_)
+            | Order::Says(_)
+            | Order::RestartSlice(..)
+            | Order::Empty(..) => return Ok(()),
         };
         match self.ask(&ask, now_ms, |_| ())? {
             Answer::Refused(reason) => Err(reason.to_string()),

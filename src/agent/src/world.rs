@@ -14,6 +14,7 @@ use contract::packages::Unit;
 use contract::sla::Compliance;
 use serde::{Deserialize, Serialize};
 
+use crate::certificate::Certificate;
 use crate::configuration::Configuration;
 use crate::job::{Job, Phase};
 use crate::network::Network;
@@ -42,6 +43,8 @@ pub struct World {
     pub tables: Tables,
     /// What is said of the network.
     pub network: Network,
+    /// The gateway's own certificate.
+    pub certificate: Option<Certificate>,
 }
 
 /// Rows that come and go by themselves.
@@ -53,6 +56,10 @@ pub struct Tables {
     pub bundles: Rows,
     /// Slices: `ExecEnv`.
     pub slices: Rows,
+    /// All that the supervisor keeps alive: `ProcessStatus.Process`.
+    pub processes: Rows,
+    /// Slices that were restarted by a controller: how often, when last (seconds since 1970), and why.
+    pub restarts: Vec<(Name, u32, i64, String)>,
 }
 
 /// How it stands with a controller.
@@ -93,6 +100,8 @@ pub struct Request {
     pub progress: (u64, u64),
     /// A controller has taken it back.
     pub canceled: bool,
+    /// It ends when no bundle is left in this slice; and then the slice is given back, too.
+    pub empties: Option<(Name, bool)>,
 }
 
 /// What the machine and other rooms say.
@@ -106,6 +115,12 @@ pub struct Facts {
     pub kernel: String,
     /// Memory of the machine, in KiB: all, and what can be had.
     pub memory_kib: (u64, u64),
+    /// The data disk, in KiB: all, and what can be had.
+    pub disk_kib: (u64, u64),
+    /// What the processors did since they were last looked at, in per cent; and their time by then: busy, all.
+    pub cpu_percent: u64,
+    /// See `cpu_percent`.
+    pub cpu_time: (u64, u64),
     /// Seconds since 1970; `None`: the clock is not believed.
     pub now_s: Option<i64>,
     /// What the supervisor says of processes.
@@ -141,6 +156,7 @@ impl World {
     /// Takes what the supervisor says; new services get rows.
     pub fn hear_processes(&mut self, processes: Vec<Process>) {
         let tenants = processes.iter().filter(|process| process.kind == Kind::Tenant);
+        self.tables.processes.keep(processes.iter().map(|process| process.name.as_str()));
         self.tables.services.keep(tenants.map(|process| process.name.as_str()));
         self.facts.processes = processes;
     }

@@ -187,6 +187,7 @@ fn resident_kib() -> u64 {
     status.filter_map(line).filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok()).sum()
 }
 
+// Shows R-MQTT.20.
 #[test]
 fn a_bad_controller_delays_no_other() {
     if !enter("a_bad_controller_delays_no_other") {

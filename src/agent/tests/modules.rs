@@ -49,6 +49,7 @@ fn get(desk: &mut Desk, path: &str) -> Value {
 }
 
 /// A unit's whole life.
+/// Shows R-NOT.7, R-OPR.0, R-OPR.2.
 #[test]
 fn a_unit_comes_and_goes() {
     if !enter("a_unit_comes_and_goes") {
@@ -131,6 +132,7 @@ fn newer_and_gone(desk: &mut Desk, package: &Package) {
 }
 
 /// What cannot be done is said, with the standard's fault, and leaves nothing.
+/// Shows R-OPR.1, R-OPR.5.
 #[test]
 fn what_fails_leaves_nothing() {
     if !enter("what_fails_leaves_nothing") {
@@ -196,6 +198,7 @@ fn what_fails_leaves_nothing() {
 }
 
 /// One that is under way can be canceled; and what cannot be put back cannot.
+/// Shows R-OPR.3.
 #[test]
 fn a_controller_changes_its_mind() {
     if !enter("a_controller_changes_its_mind") {

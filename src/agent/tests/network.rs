@@ -65,6 +65,7 @@ fn the_network_is_read() {
 }
 
 /// A Set is a transaction, an Add makes a row that holds once it is enabled, and all of it is kept once we are heard again.
+/// Shows R-SET.1, R-ADD.3, R-ADD.5, R-ADD.1.
 #[test]
 fn the_network_is_changed() {
     if !enter("the_network_is_changed") {

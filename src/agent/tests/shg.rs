@@ -158,3 +158,39 @@ fn a_service_is_managed_from_a_desk() {
         assert!(why.contains(words), "{line}: {why}");
     }
 }
+
+/// The suite that any agent can be held against: ours keeps all of its rules, and one that does not install is found out.
+#[test]
+fn software_modules_keep_their_rules() {
+    if !enter("software_modules_keep_their_rules") {
+        return;
+    }
+    let (_broker, house) = (broker(""), House::begin());
+    let package = Package::begin(&house);
+    let _daemon = connected(&word(""));
+    fleet("");
+    let more = house.more.clone();
+    std::thread::spawn(move || {
+        loop {
+            for one in more.lock().unwrap().iter_mut() {
+                if one.state == State::Ending {
+                    one.state = State::Down;
+                } else if one.state == State::Starting {
+                    one.state = State::Up;
+                }
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50)); // a step of a wait with a limit: the test ends and takes us along
+        }
+    });
+    let line = "conform modules --url https://registry.example/cam:1 --next https://registry.example/cam:2 --wait 4 --labels site=lab";
+    let (said, why) = shg(line);
+    let broken: Vec<&str> = said.lines().filter(|line| line.starts_with("BROKEN")).collect();
+    println!("{said}");
+    assert!(broken.is_empty() && why.is_none(), "{broken:#?} {why:?}");
+    assert!(said.lines().count() > 20, "{said}");
+    assert!(package.units().is_empty(), "nothing is left");
+    // An agent that does not install what it should is found out.
+    let line = line.replace("/cam:1", "/unsigned:1");
+    let (said, why) = shg(&line);
+    assert!(said.contains("BROKEN  TR-181 InstallDU()") && why.is_some(), "{said}");
+}

@@ -31,6 +31,7 @@ fn certificates() {
     );
 }
 
+// Shows R-MTP.2, R-MTP.3.
 #[test]
 fn a_broker_is_believed_or_not() {
     if !enter("a_broker_is_believed_or_not") {

@@ -8,6 +8,7 @@ use serde_json::json;
 use stage::{Desk, House, broker, connected, daemon_said, enter, until, word};
 
 /// Reads, with all the ways that there are to say what is meant.
+/// Shows R-MSG.0, R-MSG.9, R-MSG.3, R-GET.0, R-GET.2, R-GET.3.
 #[test]
 fn a_controller_reads() {
     if !enter("a_controller_reads") {
@@ -44,6 +45,7 @@ fn a_controller_reads() {
 }
 
 /// What changes something does all of it or nothing, unless it may do a part.
+/// Shows R-SET.1, R-SET.2, R-ADD.1, R-ADD.3, R-ADD.5.
 #[test]
 fn a_controller_writes() {
     if !enter("a_controller_writes") {
@@ -91,6 +93,7 @@ fn a_controller_writes() {
 }
 
 /// A role that only reads: what it may not do is refused, what it may not see is not there.
+/// Shows R-GET.1, R-GET.4, R-GSP.0.
 #[test]
 fn a_role_is_a_limit() {
     if !enter("a_role_is_a_limit") {
@@ -117,6 +120,7 @@ fn a_role_is_a_limit() {
 }
 
 /// News comes when there is some, and commands end when they have ended.
+/// Shows R-NOT.0a.
 #[test]
 fn a_controller_hears() {
     if !enter("a_controller_hears") {
@@ -167,6 +171,7 @@ fn a_controller_hears() {
 }
 
 /// The same by MQTT 3.1.1, and in an end-to-end session.
+/// Shows R-MSG.0a, R-MQTT.1, R-MQTT.2, R-E2E.3, R-E2E.6a.
 #[test]
 fn other_ways_to_speak() {
     if !enter("other_ways_to_speak") {
@@ -205,6 +210,7 @@ fn other_ways_to_speak() {
 }
 
 /// The broker goes and comes: within seconds the controller is answered again, and what happened meanwhile is told.
+/// Shows R-MQTT.10, R-MQTT.33.
 #[test]
 fn a_broker_may_go() {
     if !enter("a_broker_may_go") {

@@ -317,6 +317,7 @@ mod tests {
         Client::begin(&hello, Version::V5, &["us".to_owned()], 0)
     }
 
+    // Shows R-MTP.6.
     #[test]
     fn a_life_from_hello_to_a_record() {
         let mut client = client();
@@ -334,6 +335,7 @@ mod tests {
         assert_eq!(client.take_out(3), packet::puback(9));
     }
 
+    // Shows R-MQTT.17.
     #[test]
     fn a_life_may_end() {
         let table: &[(&str, &[u8], Gone)] = &[

@@ -404,6 +404,7 @@ mod tests {
         }
     }
 
+    // Shows R-MQTT.22, R-MQTT.23, R-MQTT.24, R-MQTT.25, R-MQTT.26, R-MQTT.27.
     #[test]
     fn a_message_comes_back_as_it_was_sent() {
         let sent = publish(7, "to/them", "to/us", b"record", Version::V5);

@@ -159,7 +159,7 @@ const BUNDLE: &[Verb] = &[
     },
 ];
 
-const TOPICS: [Topic; 3] = [
+const TOPICS: [Topic; 4] = [
     Topic {
         name: "bundle",
         head: "makes, signs, checks and moves bundles of services",
@@ -178,6 +178,12 @@ const TOPICS: [Topic; 3] = [
         head: "installs, starts, stops, updates and removes services on gateways",
         tail: fleet::TAIL,
         verbs: fleet::SERVICE,
+    },
+    Topic {
+        name: "conform",
+        head: "holds an agent against rules of TR-369 and TR-181",
+        tail: fleet::TAIL,
+        verbs: fleet::CONFORM,
     },
 ];
 

@@ -21,6 +21,8 @@ pub mod controller;
 pub mod gateway;
 pub mod service;
 
+pub mod conform;
+
 pub mod progress;
 pub mod registry;
 pub mod source;

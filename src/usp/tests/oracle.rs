@@ -84,6 +84,7 @@ fn bent(count: u64, seed: u64) -> u64 {
     taken
 }
 
+// Shows R-MSG.5, R-MSG.6, R-MSG.7, R-ENC.0, R-ENC.1.
 #[test]
 fn of_bent_bytes_both_take_the_same() {
     let long = std::env::var_os("LONG").is_some();

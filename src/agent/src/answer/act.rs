@@ -3,9 +3,9 @@
 //! Source: TR-369 §7.7 (R-OPR).
 
 use usp::Code;
-use usp::message::Failure;
 use usp::message::act::{Operate, OperateResp, OperationKind, OperationResult, OutputArgs};
 use usp::message::read::CommandType;
+use usp::message::{Entry, Failure};
 use usp::path::{Leaf, Path};
 
 use super::{Outcome, Refusal};
@@ -44,12 +44,16 @@ pub(super) fn operate(
         let kind = if Access::of(world, row).at(&executed).execute {
             begin(world, row, operate, (&place, command, &executed), (outcome, now_ms))
         } else {
-            Err(Code::PERMISSION_DENIED)
+            Err(failure(Code::PERMISSION_DENIED))
         };
-        let kind = kind.unwrap_or_else(|code| OperationKind::Failure(Failure::new(code, code.words())));
+        let kind = kind.unwrap_or_else(OperationKind::Failure);
         results.push(OperationResult { executed_command: executed.into(), kind: Some(kind) });
     }
     Ok(OperateResp { operation_results: results })
+}
+
+fn failure(code: Code) -> Failure<'static> {
+    Failure::new(code, code.words())
 }
 
 fn begin(
@@ -58,26 +62,49 @@ fn begin(
     operate: &Operate<'_>,
     (place, command, executed): (&Place, &Command, &str),
     (outcome, now_ms): (&mut Outcome, u64),
-) -> Result<OperationKind<'static>, Code> {
+) -> Result<OperationKind<'static>, Failure<'static>> {
     let argument = |name: &str| {
         let entries = operate.input_args.iter().rev();
         entries.into_iter().find(|entry| entry.key == name).map(|entry| entry.value.clone().into_owned())
     };
     let needed = command.inputs.iter().filter_map(|input| input.strip_prefix('*'));
     if needed.into_iter().any(|input| argument(input).is_none()) {
-        return Err(Code::INVALID_COMMAND_ARGUMENTS);
+        return Err(failure(Code::INVALID_COMMAND_ARGUMENTS));
     }
-    let order = (command.order)(world, &place.rows, &argument)?;
-    if command.kind != CommandType::Async {
-        if let Order::Cancel(request) = order {
-            outcome.canceled.push(request);
-        } else {
-            outcome.orders.push((None, order));
-        }
-        return Ok(OperationKind::Output(OutputArgs::default()));
+    let order = (command.order)(world, &place.rows, &argument).map_err(failure)?;
+    if let Order::Refused(words) = order {
+        return Err(Failure::new(Code::COMMAND_FAILURE, words));
     }
+    if command.kind == CommandType::Async {
+        wait(world, row, operate, (order, executed), (outcome, now_ms))
+    } else {
+        Ok(OperationKind::Output(at_once(order, outcome)))
+    }
+}
+
+/// A command that is done at once.
+fn at_once(order: Order, outcome: &mut Outcome) -> OutputArgs<'static> {
+    let mut output = OutputArgs::default();
+    if let Order::Cancel(request) = order {
+        outcome.canceled.push(request);
+    } else if let Order::Says(says) = order {
+        output.output_args = says.into_iter().map(|(name, value)| Entry::new(name, value)).collect();
+    } else {
+        outcome.orders.push((None, order));
+    }
+    output
+}
+
+/// A command that takes its time.
+fn wait(
+    world: &mut World,
+    row: u32,
+    operate: &Operate<'_>,
+    (order, executed): (Order, &str),
+    (outcome, now_ms): (&mut Outcome, u64),
+) -> Result<OperationKind<'static>, Failure<'static>> {
     if world.requests.iter().filter(|request| request.originator == row).count() >= REQUESTS_OF_ONE_MAX {
-        return Err(Code::RESOURCES_EXCEEDED);
+        return Err(failure(Code::RESOURCES_EXCEEDED));
     }
     let number = world.next_request;
     world.next_request = number.saturating_add(1);
@@ -90,7 +117,11 @@ fn begin(
         | Order::Rent(_)
         | Order::Release(_)
         | Order::Autostart(..)
-        | Order::Network(..) => None,
+        | Order::Network(..)
+        | Order::Refused(_)
+        | Order::Says(_)
+        | Order::RestartSlice(..)
+        | Order::Empty(..) => None,
     };
     let job = match &order {
         Order::Bundle(job, _) => Some((job.as_ref().clone(), Phase::Waiting)),
@@ -102,19 +133,26 @@ fn begin(
         | Order::Rent(_)
         | Order::Release(_)
         | Order::Autostart(..)
-        | Order::Network(..) => None,
+        | Order::Network(..)
+        | Order::Refused(_)
+        | Order::Says(_)
+        | Order::RestartSlice(..)
+        | Order::Empty(..) => None,
     };
+    let empties = if let Order::Empty(slice, gives) = &order { Some((slice.clone(), *gives)) } else { None };
+    let long = job.is_some() || empties.is_some();
     world.requests.push(Request {
         row: number,
         originator: row,
         command: executed.to_owned(),
         key: operate.command_key.clone().into_owned(),
         unit,
-        until_ms: now_ms.saturating_add(if job.is_some() { LONGEST_S * 1000 } else { REQUEST_MS }),
+        until_ms: now_ms.saturating_add(if long { LONGEST_S * 1000 } else { REQUEST_MS }),
         begun: false,
         job,
         progress: (0, 0),
         canceled: false,
+        empties,
     });
     outcome.orders.push((Some(number), order));
     Ok(OperationKind::Request(format!("Device.LocalAgent.Request.{number}.").into()))

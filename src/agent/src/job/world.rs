@@ -226,6 +226,7 @@ impl World {
     }
 }
 
+// Shows R-SMM.1.
 #[test]
 fn every_story_ends_well() {
     let mut looked_at = 0;

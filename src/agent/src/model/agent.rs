@@ -124,7 +124,9 @@ pub(super) const OBJECTS: &[Object] = &[
                 read("SubscriptionNumberOfEntries", T::UnsignedInt, |world, _| {
                     count(world.settings.subscriptions.len())
                 }),
-                read("RequestNumberOfEntries", T::UnsignedInt, |world, _| count(world.requests.len())),
+                read("RequestNumberOfEntries", T::UnsignedInt, |world, _| {
+                    count(world.requests.iter().filter(|one| one.originator != 0).count())
+                }),
             ],
         )
     },
@@ -278,7 +280,8 @@ pub(super) const OBJECTS: &[Object] = &[
     Object::table(
         "Device.LocalAgent.Request.{i}.",
         &[&["Originator", "Command", "CommandKey"]],
-        |world, _| world.requests.iter().map(|request| request.row).collect(),
+        // What we have asked ourselves is nobody's.
+        |world, _| world.requests.iter().filter(|one| one.originator != 0).map(|one| one.row).collect(),
         &[
             read("Originator", T::String, |world, rows| {
                 requested(world, rows, |one| format!("Device.LocalAgent.Controller.{}", one.originator))

@@ -116,6 +116,20 @@ fn busy() -> Fault {
     (End::Nonsense(Code::INVALID_UNIT_STATE.number()), "another operation on this unit is under way")
 }
 
+/// An end of a unit, with all that its service has kept.
+pub(crate) fn uninstall(world: &World, unit: &Unit) -> Job {
+    Job {
+        service: Some(unit.name.clone()),
+        uuid: uuid_of(unit),
+        tag: uuid_of(unit),
+        url: unit.source.to_string(),
+        image: unit.image,
+        version: unit.version,
+        drop_data: true,
+        ..blank(world, What::Uninstall)
+    }
+}
+
 /// What is done with the unit in a row.
 fn about(world: &World, rows: &[u32], what: What) -> Result<(Job, Option<Fault>), Code> {
     let unit = rows.first().and_then(|row| world.bundle(*row)).ok_or(Code::OBJECT_DOES_NOT_EXIST)?;

@@ -38,6 +38,12 @@ pub(super) const OBJECTS: &[Object] = &[
                 Some(format!("Linux {}", world.facts.kernel))
             }),
             moving("UpTime", T::UnsignedInt, |world, _| Some(world.facts.uptime_s.to_string())),
+            read("ActiveFirmwareImage", T::String, super::machine::running),
+            read("BootFirmwareImage", T::String, super::machine::running),
+            read("FirmwareImageNumberOfEntries", T::UnsignedInt, |_, _| super::count(1)),
+            read("VendorLogFileNumberOfEntries", T::UnsignedInt, |world, _| {
+                super::count(world.tables.processes.all().len())
+            }),
         ],
     ),
     Object::single(
@@ -45,6 +51,9 @@ pub(super) const OBJECTS: &[Object] = &[
         &[
             read("Total", T::UnsignedInt, |world, _| Some(world.facts.memory_kib.0.to_string())),
             moving("Free", T::UnsignedInt, |world, _| Some(world.facts.memory_kib.1.to_string())),
+            // Of the data disk; 0: there is none.
+            read("TotalPersistent", T::UnsignedInt, |world, _| Some(world.facts.disk_kib.0.to_string())),
+            moving("FreePersistent", T::UnsignedInt, |world, _| Some(world.facts.disk_kib.1.to_string())),
         ],
     ),
 ];

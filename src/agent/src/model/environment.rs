@@ -13,8 +13,8 @@ use usp::message::read::CommandType;
 use usp::message::read::ValueType as T;
 
 use super::software::{percent, permille_in_use};
-use super::{Argument, Command, Object, Order, count, moving, number, read};
-use crate::world::World;
+use super::{Argument, Command, Event, Object, Order, boolean, count, moving, number, read, text};
+use crate::world::{World, date};
 
 /// What a controller may say about a slice's size, beside its name.
 const SIZES: [&str; 7] = [
@@ -26,6 +26,24 @@ const SIZES: [&str; 7] = [
     "X_SHG_UplinkFloor",
     "X_SHG_DownlinkFloor",
 ];
+/// What is said of a new slice.
+const ADDED: [&str; 9] = with_sizes(["*Name", "ParentExecEnv"]);
+/// And of one that gets another size.
+const MODIFIED: [&str; 8] = with_sizes(["Force"]);
+/// Letters of a reason.
+const REASON_MAX: usize = 128;
+
+/// `first`, and sizes behind it.
+const fn with_sizes<const FIRST: usize, const ALL: usize>(
+    first: [&'static str; FIRST],
+) -> [&'static str; ALL] {
+    assert!(FIRST + SIZES.len() == ALL);
+    let mut all = [""; ALL];
+    let (head, tail) = all.split_at_mut(FIRST);
+    head.copy_from_slice(&first);
+    tail.copy_from_slice(&SIZES);
+    all
+}
 
 fn promised(world: &World, rows: &[u32], get: fn(&Slice) -> String) -> Option<String> {
     world.slice(*rows.first()?)?.rented.as_ref().map(get)
@@ -134,12 +152,34 @@ fn rent(world: &World, argument: Argument<'_>) -> Result<Order, Code> {
     Ok(Order::Rent(slice))
 }
 
+fn said_true(argument: Argument<'_>, name: &str) -> Result<bool, Code> {
+    argument(name).map_or(Ok(false), |said| boolean(&said)).map_err(|_| Code::INVALID_COMMAND_ARGUMENTS)
+}
+
+/// Has a slice bundles in it?
+fn holds(world: &World, slice: &Name) -> bool {
+    world.facts.bundles.iter().any(|unit| unit.provider == *slice)
+}
+
+fn name(world: &World, rows: &[u32]) -> Result<Name, Code> {
+    let slice = rows.first().and_then(|row| world.slice(*row)).and_then(|one| one.slice.clone());
+    slice.ok_or(Code::OBJECT_DOES_NOT_EXIST)
+}
+
+/// How often a slice was restarted, when last, and why.
+fn restarts(world: &World, rows: &[u32]) -> Option<(u32, i64, String)> {
+    let name = name(world, rows).ok()?;
+    let found = world.tables.restarts.iter().find(|one| one.0 == name);
+    Some(found.map_or((0, 0, String::new()), |one| (one.1, one.2, one.3.clone())))
+}
+
 fn modify(world: &World, rows: &[u32], argument: Argument<'_>) -> Result<Order, Code> {
     let rented = rows.first().and_then(|row| world.slice(*row)).and_then(|one| one.rented.clone());
     let mut slice = rented.ok_or(Code::OBJECT_DOES_NOT_EXIST)?;
     resize(world, &mut slice, argument)?;
     // Source: TR-181, `ModifyConstraints()`: without force it is refused.
-    if u64::from(slice.memory.ceiling_mib).saturating_mul(1024) < memory_in_use(world, &slice) {
+    let force = said_true(argument, "Force")?;
+    if !force && u64::from(slice.memory.ceiling_mib).saturating_mul(1024) < memory_in_use(world, &slice) {
         return Err(Code::COMMAND_FAILURE);
     }
     Ok(Order::Rent(slice))
@@ -161,17 +201,7 @@ pub(super) const OBJECTS: &[Object] = &[
     .with(&[Command {
         name: "AddExecEnv",
         kind: CommandType::Async,
-        inputs: &[
-            "*Name",
-            "ParentExecEnv",
-            "AllocatedMemory",
-            "AllocatedCPUPercent",
-            "X_SHG_CPUCeiling",
-            "X_SHG_CPUFloor",
-            "X_SHG_MemoryFloor",
-            "X_SHG_UplinkFloor",
-            "X_SHG_DownlinkFloor",
-        ],
+        inputs: &ADDED,
         outputs: &["ExecEnvRef"],
         order: |world, _, argument| rent(world, argument),
     }]),
@@ -184,68 +214,102 @@ pub(super) const OBJECTS: &[Object] = &[
             read("SpecificationVersion", T::String, |_, _| Some(contract::manifest::VERSION.to_string())),
         ],
     ),
-    Object::table(
-        "Device.SoftwareModules.ExecEnv.{i}.",
-        &[&["Name"], &["Alias"]],
-        |world, _| world.tables.slices.all(),
-        &[
-            read("Enable", T::Boolean, |_, _| Some("true".to_owned())),
-            read("Status", T::String, |_, _| Some("Up".to_owned())),
-            read("Alias", T::String, |_, rows| rows.first().map(|row| format!("cpe-{row}"))),
-            read("Name", T::String, |world, rows| promised(world, rows, |one| one.name.to_string())),
-            read("Type", T::String, |_, _| Some("slice".to_owned())),
-            // There are none.
-            read("CurrentRunLevel", T::Int, |_, _| Some("-1".to_owned())),
-            read("Vendor", T::String, |_, _| Some("Service Hosting Gateway".to_owned())),
-            read("Version", T::String, |_, _| Some(env!("CARGO_PKG_VERSION").to_owned())),
-            read("ParentExecEnv", T::String, |_, _| Some(String::new())),
-            read("ExecEnvClassRef", T::String, |_, _| {
-                Some("Device.SoftwareModules.ExecEnvClass.1".to_owned())
-            }),
-            // KiB.
-            read("AllocatedMemory", T::Int, |world, rows| {
-                promised(world, rows, |one| {
-                    u64::from(one.memory.ceiling_mib).saturating_mul(1024).to_string()
-                })
-            }),
-            moving("AvailableMemory", T::Int, |world, rows| {
-                let slice = world.slice(*rows.first()?)?.rented.as_ref()?;
-                let all = u64::from(slice.memory.ceiling_mib).saturating_mul(1024);
-                Some(all.saturating_sub(memory_in_use(world, slice)).to_string())
-            }),
-            // Of what the gateway has for all slices.
-            read("AllocatedCPUPercent", T::Int, |world, rows| {
-                let slice = world.slice(*rows.first()?)?.rented.as_ref()?;
-                let [all, ..] = capacity(world)?.all;
-                Some(percent(u64::from(slice.cpu.ceiling_permille), u64::from(all)))
-            }),
-            moving("AvailableCPUPercent", T::Int, |world, rows| {
-                let slice = world.slice(*rows.first()?)?.rented.as_ref()?;
-                let [all, ..] = capacity(world)?.all;
-                let its = world.facts.compliance.iter().filter(|one| one.slice == slice.name);
-                let used: u64 = its.map(permille_in_use).sum();
-                Some(percent(u64::from(slice.cpu.ceiling_permille).saturating_sub(used), u64::from(all)))
-            }),
-            read("ActiveExecutionUnits", T::String, active),
-        ],
-    )
-    .with(&[
-        Command {
-            name: "ModifyConstraints",
-            kind: CommandType::Async,
-            inputs: &SIZES,
-            outputs: &[],
-            order: modify,
-        },
-        Command {
-            name: "Remove",
-            kind: CommandType::Async,
-            inputs: &[],
-            outputs: &[],
-            order: |world, rows, _| {
-                let slice = rows.first().and_then(|row| world.slice(*row)).and_then(|one| one.slice.clone());
-                slice.map(Order::Release).ok_or(Code::OBJECT_DOES_NOT_EXIST)
+    Object {
+        events: &[Event { name: "Restarted", arguments: &["RestartTime", "RestartReason"] }],
+        ..Object::table(
+            "Device.SoftwareModules.ExecEnv.{i}.",
+            &[&["Name"], &["Alias"]],
+            |world, _| world.tables.slices.all(),
+            &[
+                read("Enable", T::Boolean, |_, _| Some("true".to_owned())),
+                read("Status", T::String, |_, _| Some("Up".to_owned())),
+                read("Alias", T::String, |_, rows| rows.first().map(|row| format!("cpe-{row}"))),
+                read("Name", T::String, |world, rows| promised(world, rows, |one| one.name.to_string())),
+                read("Type", T::String, |_, _| Some("slice".to_owned())),
+                // There are none.
+                read("CurrentRunLevel", T::Int, |_, _| Some("-1".to_owned())),
+                read("Vendor", T::String, |_, _| Some("Service Hosting Gateway".to_owned())),
+                read("Version", T::String, |_, _| Some(env!("CARGO_PKG_VERSION").to_owned())),
+                read("ParentExecEnv", T::String, |_, _| Some(String::new())),
+                read("ExecEnvClassRef", T::String, |_, _| {
+                    Some("Device.SoftwareModules.ExecEnvClass.1".to_owned())
+                }),
+                // KiB.
+                read("AllocatedMemory", T::Int, |world, rows| {
+                    promised(world, rows, |one| {
+                        u64::from(one.memory.ceiling_mib).saturating_mul(1024).to_string()
+                    })
+                }),
+                moving("AvailableMemory", T::Int, |world, rows| {
+                    let slice = world.slice(*rows.first()?)?.rented.as_ref()?;
+                    let all = u64::from(slice.memory.ceiling_mib).saturating_mul(1024);
+                    Some(all.saturating_sub(memory_in_use(world, slice)).to_string())
+                }),
+                // Of what the gateway has for all slices.
+                read("AllocatedCPUPercent", T::Int, |world, rows| {
+                    let slice = world.slice(*rows.first()?)?.rented.as_ref()?;
+                    let [all, ..] = capacity(world)?.all;
+                    Some(percent(u64::from(slice.cpu.ceiling_permille), u64::from(all)))
+                }),
+                moving("AvailableCPUPercent", T::Int, |world, rows| {
+                    let slice = world.slice(*rows.first()?)?.rented.as_ref()?;
+                    let [all, ..] = capacity(world)?.all;
+                    let its = world.facts.compliance.iter().filter(|one| one.slice == slice.name);
+                    let used: u64 = its.map(permille_in_use).sum();
+                    Some(percent(u64::from(slice.cpu.ceiling_permille).saturating_sub(used), u64::from(all)))
+                }),
+                read("ActiveExecutionUnits", T::String, active),
+                read("RestartCount", T::UnsignedInt, |world, rows| {
+                    restarts(world, rows).map(|one| one.0.to_string())
+                }),
+                read("LastRestarted", T::DateTime, |world, rows| {
+                    restarts(world, rows).map(|one| date(Some(one.1)))
+                }),
+                read("RestartReason", T::String, |world, rows| restarts(world, rows).map(|one| one.2)),
+                // Nothing on the gateway has a role over USP (docs/usp.md).
+                read("AvailableRoles", T::String, |_, _| Some(String::new())),
+                read("AvailableUserRoles", T::String, |_, _| Some(String::new())),
+            ],
+        )
+        .with(&[
+            Command {
+                name: "ModifyConstraints",
+                kind: CommandType::Async,
+                inputs: &MODIFIED,
+                outputs: &[],
+                order: modify,
             },
-        },
-    ]),
+            Command {
+                name: "Remove",
+                kind: CommandType::Async,
+                inputs: &["Force"],
+                outputs: &[],
+                // What is in it goes first, by force; else it is refused by who admits.
+                order: |world, rows, argument| {
+                    let (name, force) = (name(world, rows)?, said_true(argument, "Force")?);
+                    let empties = force && holds(world, &name);
+                    Ok(if empties { Order::Empty(name, true) } else { Order::Release(name) })
+                },
+            },
+            Command {
+                name: "Restart",
+                kind: CommandType::Async,
+                inputs: &["Reason", "Force"],
+                outputs: &[],
+                order: |world, rows, argument| {
+                    let reason = text(&argument("Reason").unwrap_or_default(), REASON_MAX);
+                    let reason = reason.map_err(|_| Code::INVALID_COMMAND_ARGUMENTS)?;
+                    Ok(Order::RestartSlice(name(world, rows)?, reason))
+                },
+            },
+            // As it was made: no bundle comes with a slice.
+            Command {
+                name: "Reset",
+                kind: CommandType::Async,
+                inputs: &[],
+                outputs: &[],
+                order: |world, rows, _| Ok(Order::Empty(name(world, rows)?, false)),
+            },
+        ])
+    },
 ];

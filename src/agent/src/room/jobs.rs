@@ -104,11 +104,18 @@ impl Room {
     }
 
     fn hear_units(&mut self, units: Vec<Unit>, now_ms: u64) {
-        if self.world.facts.bundles != units {
+        if self.world.facts.bundles == units {
+            self.units_known = true;
+        } else {
             // Its service comes or goes with it.
             self.asked_ms = 0;
             self.refresh(now_ms);
+            let before = self.world.facts.bundles.clone();
             self.world.hear_bundles(units);
+            // Of what was there before our own time nothing is told.
+            if std::mem::replace(&mut self.units_known, true) {
+                self.tell_of_others(&before, now_ms);
+            }
             self.stale = true;
         }
     }
@@ -223,7 +230,7 @@ impl Room {
         );
     }
 
-    fn state_change(
+    pub(super) fn state_change(
         &self,
         job: &Job,
         (end, unit): (End, Option<&Unit>),

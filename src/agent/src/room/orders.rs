@@ -28,7 +28,11 @@ impl Room {
                 | Order::Bundle(..)
                 | Order::Rent(_)
                 | Order::Release(_)
-                | Order::Autostart(..) => self.rooms.give(order, now_ms),
+                | Order::Autostart(..)
+                | Order::Refused(_)
+                | Order::Says(_)
+                | Order::RestartSlice(..)
+                | Order::Empty(..) => self.rooms.give(order, now_ms),
             };
             if given.is_err() {
                 first.undo(&mut self.world);
@@ -45,7 +49,11 @@ impl Room {
             }
             return;
         }
-        let outcome = self.rooms.give(&order, now_ms);
+        let outcome = if let Order::RestartSlice(slice, why) = &order {
+            self.restart_slice(slice, why, now_ms)
+        } else {
+            self.rooms.give(&order, now_ms)
+        };
         let Some(row) = request else {
             if let Err(reason) = outcome {
                 warn!("an order was not taken: {reason}");
@@ -67,7 +75,7 @@ impl Room {
                 let outputs = vec![("ExecEnvRef", environment_path(&self.world, &slice.name))];
                 self.end(row, Ok(outputs), now_ms);
             }
-            Order::Release(_) => self.end(row, Ok(Vec::new()), now_ms),
+            Order::Release(_) | Order::RestartSlice(..) => self.end(row, Ok(Vec::new()), now_ms),
             Order::Reboot
             | Order::Start(_)
             | Order::Stop(_)
@@ -75,7 +83,10 @@ impl Room {
             | Order::Cancel(_)
             | Order::Bundle(..)
             | Order::Autostart(..)
-            | Order::Network(..) => {}
+            | Order::Network(..)
+            | Order::Refused(_)
+            | Order::Says(_)
+            | Order::Empty(..) => {}
         }
     }
 
@@ -93,12 +104,17 @@ impl Room {
         let Some(place) = self.world.requests.iter().position(|request| request.row == row) else { return };
         let request = self.world.requests.remove(place);
         self.stale = true;
+        // What we have asked ourselves, to empty a slice, nobody waits for.
+        if request.originator == 0 {
+            return;
+        }
         let end = end.as_ref().map(Vec::as_slice).map_err(Clone::clone);
         self.news.complete(&self.world, (&request.command, &request.key), end, (true, now_ms));
     }
 
     pub(super) fn finish_requests(&mut self, now_ms: u64) {
-        let all = self.world.requests.iter().filter(|request| request.job.is_none());
+        self.empty_slices(now_ms);
+        let all = self.world.requests.iter().filter(|one| one.job.is_none() && one.empties.is_none());
         let ended: Vec<(u32, Ended)> =
             all.filter_map(|one| Some((one.row, self.ended(one, now_ms)?))).collect();
         for (row, end) in ended {

@@ -3,7 +3,7 @@
 use super::{JSON, Run, Verb};
 use crate::controller::{ALL, CONFIG, GATEWAY as ONE, LABELS, TIMEOUT};
 use crate::options::Known;
-use crate::{gateway, service};
+use crate::{conform, gateway, service};
 
 pub(super) const TAIL: &str = "\
 A PATH is one of the gateway's data model: docs/datamodel.md. Gateways and brokers are in ~/.config/shg/controller.toml
@@ -117,3 +117,16 @@ pub(super) const SERVICE: &[Verb] = &[
         run: Run::Once(service::remove),
     },
 ];
+
+pub(super) const CONFORM: &[Verb] = &[Verb {
+    name: "modules",
+    arguments: "",
+    about: "Install, update and remove a bundle on one gateway, and say which rules of Software Modules it kept",
+    words: 0..=0,
+    options: with!(
+        Known { name: "url", value: "URL", about: "A release of a bundle that the agent takes" },
+        Known { name: "next", value: "URL", about: "A newer release of the same" },
+        Known { name: "wait", value: "S", about: "How long one operation may take (600)" }
+    ),
+    run: Run::Once(conform::modules),
+}];
