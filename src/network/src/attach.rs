@@ -109,14 +109,16 @@ impl Gateway {
         let failed = || Error::kernel(format!("{link}: does not say what it has carried"));
         let (index, counts) = kernel::counts(&mut self.route, &link).map_err(failed())?;
         let seen = queues::observe(&mut self.route, index).map_err(failed())?;
-        let drops = |inward: bool| -> u64 {
-            let of = seen.queues.iter().filter(|queue| (queue.parent == AT_CLSACT) == inward);
+        let drops = |at_clsact: bool| -> u64 {
+            let of = seen.queues.iter().filter(|queue| (queue.parent == AT_CLSACT) == at_clsact);
             // A queue counts what its leaves have thrown away, too.
             of.map(|queue| u64::from(queue.drops)).max().unwrap_or(0)
         };
+        // `clsact` counts both ways together.
+        let outward = seen.thrown_outward;
         // Our end receives what the service sends.
         let [up_packets, down_packets, up_bytes, down_bytes] = counts;
-        let (up_drops, down_drops) = (drops(true) + own, drops(false));
+        let (up_drops, down_drops) = (drops(true).saturating_sub(outward) + own, drops(false) + outward);
         Ok(Carried { up_bytes, up_packets, up_drops, down_bytes, down_packets, down_drops })
     }
 

@@ -133,7 +133,8 @@ struct House<'h> {
 }
 
 /// The chains; no name is a word of nft's own language. Priorities are nft's words `raw`, `dstnat`, `filter`, `mangle`, `srcnat`.
-const CHAINS: [Chain; 23] = [
+const CHAINS: [Chain; 24] = [
+    part(ZONES),
     part(CALLS),
     part(PICTURES),
     part(LEADS),
@@ -178,6 +179,7 @@ const BY_INTERNET: &str = "from-internet";
 const BY_HOME: &str = "from-home";
 const BY_GUEST: &str = "from-guest";
 const BY_SERVICES: &str = "from-services";
+const ZONES: &str = "zones";
 const GUARD: &str = "guard";
 const INWARD: &str = "inward";
 const INPUT: &str = "input";

@@ -82,6 +82,17 @@ impl Rule {
         self.meta(MARK).bits(!mask, mark).add("meta", set).meta(MARK).add("ct", keep)
     }
 
+    /// The connection that it begins is known in this zone: a table of its own, so to speak, beside those of others. Answers find it
+    /// in the zone of everybody, as they come by other links.
+    #[must_use]
+    pub fn zone(self, zone: u16) -> Self {
+        let set = Writer::default()
+            .put_be32(2, 17) // NFTA_CT_KEY: NFT_CT_ZONE
+            .put_be32(4, FIRST) // NFTA_CT_SREG
+            .put(3, &[0]); // NFTA_CT_DIRECTION: IP_CT_DIR_ORIGINAL
+        self.immediate(FIRST, &zone.to_ne_bytes()).add("ct", set)
+    }
+
     /// Its priority inside the kernel.
     #[must_use]
     pub fn priority(self, priority: u32) -> Self {

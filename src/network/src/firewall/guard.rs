@@ -1,6 +1,7 @@
 //! Nobody speaks in another one's name: what comes in from a side where its sender cannot be.
 //!
-//! In:  the house. Out: the rules of the chain `guard`, before anything else has looked at a packet.
+//! In:  the house. Out: the rules of the chain `guard`, before anything else has looked at a packet; and of `zones`, which says in which
+//! table a service's connections are known: nobody's tuples are in another one's way.
 //!
 //! IPv6 prefixes come and go, so of IPv6 the routes are asked, not a list. What the home sends is judged where it is passed on
 //! (`pass.rs`): there the sender is told.
@@ -14,7 +15,7 @@ use contract::prefix::Prefix;
 use contract::wanted::SERVICE_LINK;
 
 use super::input::of_the_link;
-use super::{GUARD, House, MDNS, SSDP};
+use super::{GUARD, House, MDNS, SSDP, ZONES};
 use crate::expression::{Load, Rule};
 use crate::target::{Attachment, service_link};
 
@@ -23,7 +24,12 @@ const NEIGHBOURS6: (u8, u8) = (135, 136);
 
 pub(super) fn rules(house: &House<'_>) -> Vec<Rule> {
     let rule = || Rule::of(GUARD);
-    let mut rules = Vec::new();
+    let mut rules = vec![rule().comes_by_any(SERVICE_LINK).asks(ZONES)];
+    for service in house.services {
+        // Zone 0 is everybody else's.
+        let zone = u16::from(service.slot) + 1;
+        rules.push(Rule::of(ZONES).comes_by(&service_link(service.slot)).zone(zone).leaves());
+    }
     for link in house.outside() {
         let outside = || rule().comes_by(link);
         for prefix in house.inside() {

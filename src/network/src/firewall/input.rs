@@ -18,6 +18,8 @@ use crate::target::{gateway_address, service_link};
 
 /// ICMP echo requests that we answer, a second; and at once.
 const PINGS: (u64, u32) = (10, 20);
+/// Connections that one service has to us at a time: name servers are asked by few at once, and each port that asks is a connection.
+const CONNECTIONS: u32 = 256;
 /// ICMP, echo request. Source: RFC 792.
 const ECHO: u8 = 8;
 /// ICMPv6, echo request. Source: RFC 4443 §4.1.
@@ -163,6 +165,10 @@ fn guests(house: &House<'_>) -> Vec<Rule> {
 fn services(house: &House<'_>) -> Vec<Rule> {
     let rule = || Rule::of(US_SERVICES);
     let mut rules = vec![rule().asks(NEIGHBOURS)];
+    for service in house.services {
+        let by = rule().comes_by(&service_link(service.slot));
+        rules.push(by.connections_beyond(CONNECTIONS).throw_away().says(&service.service));
+    }
     rules.extend(pings(US_SERVICES));
     let ours = [gateway_address(house.wanted).into()].into_iter();
     for address in ours.chain(house.facts.gateway6.iter().map(|address| (*address).into())) {

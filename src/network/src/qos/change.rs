@@ -15,7 +15,7 @@ use std::fmt;
 
 use super::line::SLOTS;
 use super::observed::{Kind, Seen};
-use super::tree::{AT_CLSACT, AT_ROOT, Class, Filter, INGRESS, Leaf, ROOT, Tree};
+use super::tree::{AT_CLSACT, AT_ROOT, Class, EGRESS, Filter, INGRESS, Leaf, ROOT, Tree};
 
 /// One change on one link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,11 @@ struct Named<'f>(&'f Filter);
 impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Filter { parent, priority, handle, class, .. } = self.0;
-        let place = if *parent == INGRESS { "on what comes in" } else { "by class" };
+        let place = match *parent {
+            INGRESS => "on what comes in",
+            EGRESS => "on what goes out",
+            _ => "by class",
+        };
         write!(f, "filter {place}, {priority} number {handle:x} to 1:{class:x}")
     }
 }
@@ -88,23 +92,23 @@ pub fn plan(tree: &Tree, seen: &Seen, adopts: bool) -> Vec<Change> {
         changes.push(Change::AddRoot(tree.default));
     }
     let clsact = at(AT_CLSACT).map(|queue| queue.kind);
-    if clsact.is_some() && (clsact != Some(Kind::Clsact) || !tree.inward) {
+    if clsact.is_some() && (clsact != Some(Kind::Clsact) || !tree.hooked) {
         changes.push(Change::DropQueue(AT_CLSACT));
     }
     // What goes with its root, or its place, needs no change of its own.
     let kept = if right { seen.clone() } else { Seen::default() };
-    let inward = clsact == Some(Kind::Clsact);
-    let filters = seen.filters.iter().filter(|filter| if filter.parent == INGRESS { inward } else { right });
+    let hooked = clsact == Some(Kind::Clsact);
+    let filters = seen.filters.iter().filter(|filter| if filter.is_at_clsact() { hooked } else { right });
     let filters: Vec<&Filter> = filters.collect();
     let waits = |class: u16| adopts && class >= SLOTS;
     let stale = filters
         .iter()
-        .filter(|has| tree.inward || has.parent != INGRESS)
+        .filter(|has| tree.hooked || !has.is_at_clsact())
         .filter(|has| !waits(has.class) && !tree.filters.iter().any(|filter| is(filter, has)));
-    let (last, first): (Vec<&Filter>, Vec<&Filter>) = stale.partition(|has| has.parent == INGRESS);
+    let (last, first): (Vec<&Filter>, Vec<&Filter>) = stale.partition(|has| has.is_at_clsact());
     changes.extend(first.into_iter().cloned().map(Change::DropFilter));
     changes.extend(classes(tree, &kept, waits));
-    if tree.inward && !inward {
+    if tree.hooked && !hooked {
         changes.push(Change::AddClsact);
     }
     let missing = tree.filters.iter().filter(|filter| !filters.iter().any(|has| is(filter, has)));

@@ -91,12 +91,12 @@ pub fn trees(wanted: &Wanted, attachments: &[Attachment], ifb: Option<u32>) -> V
         let filters: Vec<Filter> =
             (1..).zip(IP).map(|(place, protocol)| inward(place, protocol, &acts)).collect();
         match trees.iter_mut().find(|tree| tree.link == link) {
-            Some(tree) if tree.inward => {} // Two plays on one link: by connection.
+            Some(tree) if tree.hooked => {} // Two plays on one link: by connection.
             Some(tree) => {
-                tree.inward = true;
+                tree.hooked = true;
                 tree.filters.extend(filters);
             }
-            None => trees.push(Tree { link, inward: true, filters, ..Tree::default() }),
+            None => trees.push(Tree { link, hooked: true, filters, ..Tree::default() }),
         }
     }
     trees
@@ -150,7 +150,7 @@ fn tree(link: String, way: Way, wanted: &Wanted, qos: &Qos, attachments: &[Attac
         Class { parent: SERVICES, ..class }
     }));
     let filters = marks(attachments).chain(codepoints(wanted, tv)).collect();
-    Tree { link, default: INTERNET, classes, inward: false, filters }
+    Tree { link, default: INTERNET, classes, hooked: false, filters }
 }
 
 /// Where flows wait: so many rows, eight packets for each, so many bytes in all.

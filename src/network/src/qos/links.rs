@@ -6,17 +6,17 @@
 //! so its own connections feel it at once, and nothing is thrown away that could wait. It cannot change that end.
 //!
 //! Small packets cost as much as large ones: a flood of them would take the processor from everybody. So there is a measure of packets
-//! too, for every service.
+//! too, for every service, each way.
 //!
 //! Source: tc-htb(8), tc-police(8), veth(4).
 
 use contract::wanted::Wanted;
 
 use super::line::{LINE, SERVICE_LEAF};
-use super::tree::{ALL, Act, Class, Filter, INGRESS, Rate, Takes, Tree};
+use super::tree::{ALL, Act, Class, EGRESS, Filter, INGRESS, Rate, Takes, Tree};
 use crate::target::{Attachment, INSIDE_LINK, service_link};
 
-/// Packets that one service sends a second, at most: full ones are 240 Mbit/s, and segments that the kernel cuts later count once.
+/// Packets that one service sends, and is sent, a second, at most: full ones are 240 Mbit/s, and segments that the kernel cuts later count once.
 pub const PACKETS_S: u32 = 20_000;
 /// And at once: a tenth of that.
 pub const PACKETS: u32 = 2_000;
@@ -27,8 +27,8 @@ const PLACE: u16 = 3;
 /// Our end.
 #[must_use]
 pub fn outside(service: &Attachment) -> Tree {
-    let measure = Filter {
-        parent: INGRESS,
+    let measure = |parent| Filter {
+        parent,
         priority: PLACE,
         protocol: ALL,
         handle: 0,
@@ -37,7 +37,7 @@ pub fn outside(service: &Attachment) -> Tree {
         acts: vec![Act::AtMost { packets_s: PACKETS_S, burst: PACKETS }],
     };
     let tree = ceiling(service_link(service.slot), service.rates.ceiling_down_kbit_s);
-    Tree { inward: true, filters: vec![measure], ..tree }
+    Tree { hooked: true, filters: [INGRESS, EGRESS].map(measure).to_vec(), ..tree }
 }
 
 /// The service's end.
@@ -97,7 +97,8 @@ mod tests {
             let (inside, outside) = (inside(&service), outside(&service));
             assert_eq!((inside.classes.len(), outside.classes.len()), (within, without), "{what}");
             assert_eq!((inside.link.as_str(), outside.link.as_str()), ("eth0", "svc-3"), "{what}");
-            assert!(outside.inward && !inside.inward, "{what}");
+            assert_eq!((inside.hooked, outside.hooked), (false, true), "{what}");
+            assert_eq!((inside.filters.len(), outside.filters.len()), (0, 2), "{what}");
         }
     }
 }

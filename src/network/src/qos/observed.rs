@@ -29,8 +29,10 @@ pub struct Seen {
     pub queues: Vec<Queue>,
     /// Classes of its root.
     pub classes: Vec<Shape>,
-    /// Filters at its root and on what comes in.
+    /// Filters at its root, on what comes in, on what goes out.
     pub filters: Vec<Filter>,
+    /// Packets that those on what goes out have thrown away.
+    pub thrown_outward: u64,
 }
 
 /// A queue.
@@ -133,6 +135,18 @@ fn flows(options: &[u8]) -> Option<Leaf> {
     // The kernel counts in 1024 ns, and says 4999 µs of 5000. Source: include/net/codel.h, `CODEL_SHIFT`.
     let target_ms = number(options, FQ_CODEL_TARGET)?.div_ceil(1_000);
     Some(Leaf::Flows { flows, limit, bytes: number(options, FQ_CODEL_MEMORY)?, target_ms })
+}
+
+/// Packets that a filter's actions have thrown away: `TCA_ACT_STATS`, which is built like `TCA_STATS2`.
+#[must_use]
+pub fn thrown(body: &[u8]) -> u32 {
+    const ACT_STATS: u16 = 4;
+    let options = body.get(TCMSG..).and_then(|attributes| attribute(attributes, TCA_OPTIONS));
+    let list = options.and_then(|options| attribute(options, U32_ACT)).unwrap_or_default();
+    let one = |act| {
+        attribute(act, ACT_STATS).and_then(|stats| attribute(stats, 3)).and_then(|queue| u32_at(queue, 8))
+    };
+    attributes(list).filter_map(|(_, act)| one(act)).sum()
 }
 
 /// `TCA_STATS2`, `TCA_STATS_QUEUE`: length, backlog, drops, and two more.

@@ -14,8 +14,8 @@ use sys::Errno;
 
 use super::change::{Change, plan};
 use super::message::{self, Cut};
-use super::observed::{Queue, Seen, class, filter, queue, segments};
-use super::tree::{AT_CLSACT, AT_ROOT, Act, INGRESS, Leaf, ROOT, Takes, Tree};
+use super::observed::{Queue, Seen, class, filter, queue, segments, thrown};
+use super::tree::{AT_CLSACT, AT_ROOT, Act, EGRESS, INGRESS, Leaf, ROOT, Takes, Tree};
 use crate::Error;
 use crate::socket::{CREATE, EXCLUSIVE, REPLACE, Request, Socket};
 
@@ -156,8 +156,8 @@ pub fn without(tree: &Tree, lacks: &[&str]) -> Tree {
         tree.filters.retain(|filter| filter.parent != ROOT);
     }
     if lacks("clsact") {
-        tree.inward = false;
-        tree.filters.retain(|filter| filter.parent != INGRESS);
+        tree.hooked = false;
+        tree.filters.retain(|filter| !filter.is_at_clsact());
     }
     for leaf in tree.classes.iter_mut().filter_map(|class| class.leaf.as_mut()) {
         if matches!(leaf, Leaf::Flows { .. }) && lacks("fq_codel") {
@@ -204,8 +204,13 @@ pub fn observe(socket: &mut Socket, index: u32) -> Result<Seen, Errno> {
         seen.filters.extend(filters.iter().filter_map(|body| filter(body)));
     }
     if seen.queues.iter().any(|queue| queue.parent == AT_CLSACT) {
-        let filters = socket.dump(GETTFILTER, &message::head(index, 0, INGRESS, 0))?;
-        seen.filters.extend(filters.iter().filter_map(|body| filter(body)));
+        for place in [INGRESS, EGRESS] {
+            let filters = socket.dump(GETTFILTER, &message::head(index, 0, place, 0))?;
+            seen.filters.extend(filters.iter().filter_map(|body| filter(body)));
+            if place == EGRESS {
+                seen.thrown_outward = filters.iter().map(|body| u64::from(thrown(body))).sum();
+            }
+        }
     }
     Ok(seen)
 }

@@ -74,7 +74,7 @@ mod tests {
             backlog_bytes: 99,
         };
         let classes = [0x101, 0x30, 0x10, 0x1, 0x77].map(shape).to_vec();
-        let seen = Seen { index: 2, queues: vec![leaf], classes, filters: Vec::new() };
+        let seen = Seen { index: 2, queues: vec![leaf], classes, filters: Vec::new(), thrown_outward: 0 };
         let service = Attachment { service: Name::new("camera").unwrap(), ..rated(1, 0, 0) };
         let rows = rows("eth0", &seen, &[service]);
         let named: Vec<(&str, u32, u32)> =

@@ -17,6 +17,8 @@ pub const AT_CLSACT: u32 = 0xffff_fff1;
 pub const CLSACT: u32 = 0xffff_0000;
 /// The place of filters on what comes in. Source: linux/pkt_sched.h, `TC_H_MIN_INGRESS`.
 pub const INGRESS: u32 = 0xffff_fff2;
+/// The place of filters on what goes out, before it waits. Source: linux/pkt_sched.h, `TC_H_MIN_EGRESS`.
+pub const EGRESS: u32 = 0xffff_fff3;
 
 /// The lowest rate that the queues keep: nothing is no rate, and a class without a promise must have one. In kbit/s.
 pub const KBIT_S_MIN: u32 = 8;
@@ -130,7 +132,7 @@ pub enum Leaf {
 /// A filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
-    /// Where it stands: [`ROOT`] or [`INGRESS`].
+    /// Where it stands: [`ROOT`], [`INGRESS`] or [`EGRESS`].
     pub parent: u32,
     /// Its place among others: 1 is asked before 2.
     pub priority: u16,
@@ -144,6 +146,14 @@ pub struct Filter {
     pub class: u16,
     /// What is done with them.
     pub acts: Vec<Act>,
+}
+
+impl Filter {
+    /// Does it stand at `clsact`?
+    #[must_use]
+    pub fn is_at_clsact(&self) -> bool {
+        [INGRESS, EGRESS].contains(&self.parent)
+    }
 }
 
 /// Every protocol. Source: linux/if_ether.h, `ETH_P_ALL`.
@@ -206,9 +216,9 @@ pub struct Tree {
     pub default: u16,
     /// Classes, those above before those below.
     pub classes: Vec<Class>,
-    /// What comes in is looked at.
-    pub inward: bool,
-    /// Filters, at the root and on what comes in.
+    /// There is a place for filters on what comes in and goes out.
+    pub hooked: bool,
+    /// Filters: at the root, on what comes in, on what goes out.
     pub filters: Vec<Filter>,
 }
 

@@ -4,7 +4,7 @@ use super::{Change, plan};
 use crate::qos::line;
 use crate::qos::links;
 use crate::qos::observed::{Kind, Queue, Seen, Shape};
-use crate::qos::tree::{AT_CLSACT, AT_ROOT, CLSACT, Filter, INGRESS, ROOT, Takes, Tree};
+use crate::qos::tree::{AT_CLSACT, AT_ROOT, CLSACT, Filter, ROOT, Takes, Tree};
 use crate::testing::{rated, wanted, whole, with_queues};
 
 fn queue(handle: u32, parent: u32, kind: Kind) -> Queue {
@@ -35,9 +35,9 @@ fn apply(change: &Change, seen: &mut Seen) {
             if *parent == AT_ROOT {
                 seen.queues.retain(|has| has.parent == AT_CLSACT);
                 seen.classes.clear();
-                seen.filters.retain(|has| has.parent == INGRESS);
+                seen.filters.retain(Filter::is_at_clsact);
             } else if *parent == AT_CLSACT {
-                seen.filters.retain(|has| has.parent != INGRESS);
+                seen.filters.retain(|has| !has.is_at_clsact());
             }
         }
         Change::SetClass(class) => {
@@ -67,7 +67,7 @@ fn apply(change: &Change, seen: &mut Seen) {
 }
 
 fn add(filter: &Filter, seen: &mut Seen) {
-    let place = if filter.parent == INGRESS { AT_CLSACT } else { AT_ROOT };
+    let place = if filter.is_at_clsact() { AT_CLSACT } else { AT_ROOT };
     assert!(seen.queues.iter().any(|has| has.parent == place && has.handle != 0), "there is no place for it");
     let near = |has: &&Filter| has.parent == filter.parent && has.priority == filter.priority;
     let near = seen.filters.iter().find(near);
@@ -99,7 +99,7 @@ fn trees() -> Vec<Tree> {
 fn sorted(mut seen: Seen) -> Seen {
     seen.queues.sort_by_key(|queue| queue.parent);
     seen.classes.sort_by_key(|class| class.handle);
-    for filter in seen.filters.iter_mut().filter(|filter| filter.parent == INGRESS) {
+    for filter in seen.filters.iter_mut().filter(|filter| filter.is_at_clsact()) {
         filter.handle = 0; // Its number is the kernel's matter.
     }
     seen.filters.sort_by_key(|filter| (filter.parent, filter.priority, filter.protocol, filter.handle));

@@ -87,7 +87,7 @@ fn a_floor_is_admitted_or_refused_with_what_is_missing() {
 
 /// Where each link's incoming packets go, and how they get their class.
 fn inward(trees: &[Tree]) -> Vec<(String, Vec<Act>)> {
-    let inward = trees.iter().filter(|tree| tree.inward);
+    let inward = trees.iter().filter(|tree| tree.hooked);
     let first = |tree: &Tree| tree.filters.iter().find(|one| one.parent == INGRESS).unwrap().acts.clone();
     inward.map(|tree| (tree.link.clone(), first(tree))).collect()
 }
