@@ -15,7 +15,7 @@ use crate::house;
 use crate::kernel::Kernel;
 
 /// Suites that write a table.
-const SUITES: [&str; 1] = ["attacks"];
+const SUITES: [&str; 2] = ["attacks", "neighbours"];
 
 fn folder() -> PathBuf {
     house::built().join("report")

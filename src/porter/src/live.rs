@@ -146,6 +146,21 @@ pub(crate) fn cycles(name: &str, count: &str, out: Out<'_>) -> Result<(), Error>
     })
 }
 
+/// Shows a file of the folder that the process behind a row has in `/proc`.
+pub(crate) fn look(name: &str, file: &str, out: Out<'_>) -> Result<(), Error> {
+    let pid = pid(&Talk::new(name)?.row()?)?;
+    Ok(write!(out, "{}", std::fs::read_to_string(format!("/proc/{pid}/{file}"))?)?)
+}
+
+/// Writes a setting of the machine, a file below `/proc/sys`.
+pub(crate) fn sysctl(file: &str, value: &str) -> Result<(), Error> {
+    if file.contains("..") {
+        return Err(usage("sysctl FILE VALUE"));
+    }
+    std::fs::write(format!("/proc/sys/{file}"), value)
+        .map_err(|error| Error::Refused(format!("{file}: {error}")))
+}
+
 /// The process behind a row.
 fn pid(row: &Process) -> Result<Pid, Error> {
     let pid = row.pid.and_then(|pid| i32::try_from(pid).ok());

@@ -1,36 +1,28 @@
 //! The door of the rehearsal root: whatever `ctl` can say, and verbs that only tests need. No gateway has it.
 //!
-//! In:  a request of `src/lab/src/door.rs`. Out: its answer.
+//! In:  a request of `src/lab/src/door.rs`. Out: its answer. With words of its own it is one of the neighbours that it starts (`wild.rs`).
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
-use ctl::{command, door};
+use ctl::door;
+
+mod verbs;
 
 mod cut;
+mod divide;
 mod images;
 mod live;
 mod state;
 mod volumes;
+mod wild;
 
 fn main() -> ExitCode {
-    let (images, volumes) = (images::Images::default(), volumes::Volumes::default());
-    let run = |words: &[String], out: command::Out<'_>| {
-        let plain: Vec<&str> = words.iter().map(String::as_str).collect();
-        match plain.as_slice() {
-            ["state"] => Ok(state::print(out)?),
-            ["exits", name, count] => live::exits(name, count, out),
-            ["restarts", name, count] => live::restarts(name, count, out),
-            ["cycles", name, count] => live::cycles(name, count, out),
-            ["crashes", name, count] => live::crashes(name, count, out),
-            ["ends"] => live::ends(out),
-            ["tree", name, grace_ms] => live::tree(name, grace_ms, out),
-            ["image", rest @ ..] => images.say(rest, out),
-            ["volume", rest @ ..] => volumes.say(rest, out),
-            _ => command::run(words, out),
-        }
-    };
-    match door::serve(run) {
+    if wild::other_work(&std::env::args().skip(1).collect::<Vec<_>>()) {
+        return ExitCode::SUCCESS;
+    }
+    let held = verbs::Held::default();
+    match door::serve(|words, out| held.run(words, out)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("porter: {error}");

@@ -8,18 +8,25 @@ use std::fs::File;
 use std::hint::black_box;
 use std::io::Write;
 use std::net::{TcpStream, UdpSocket};
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Threads of whoever wants all processors: two for each of the board's.
-const SPINNERS: usize = 4;
+/// Threads of whoever wants all processors: a fair scheduler that counts threads gives them nearly everything.
+const SPINNERS: usize = 16;
 /// One bite of memory.
 const BITE_BYTES: usize = 1 << 20;
 /// How much of it is held at most: whoever may have more should not fall over all at once.
 const BITES_MAX: usize = 700;
 /// Programs of a fork bomb that are held at a time, and connections of a hoarder.
 const HELD_MAX: usize = 2_000;
+/// What a datagram carries that shall fill a line, and one of which there shall be many, in bytes.
+const FULL_BYTES: usize = 1_400;
+const SMALL_BYTES: usize = 18;
+
+/// `O_NONBLOCK`. Source: asm-generic/fcntl.h.
+const NONBLOCK: i32 = 0o4000;
 
 /// An antagonist.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,18 +35,24 @@ pub enum Antagonist {
     Spin,
     /// Takes memory, and touches it again and again.
     Memory,
-    /// Fills `/tmp`, which is memory, and empties it.
+    /// Fills the folder for temporary files, which is memory, and empties it.
     Files,
     /// Starts programs that start nothing, as many as it may, and ends them.
     Fork,
-    /// Sends small datagrams to an address and port as fast as it can.
+    /// Sends full datagrams to an address and port as fast as it can: a line is filled.
     Flood(String),
+    /// Sends small ones: interrupts are filled.
+    Packets(String),
+    /// Sends one datagram from each of its ports in turn: to whoever tracks connections each is a new one.
+    Ports(String),
     /// Opens connections to an address and port and holds them.
     Connect(String),
     /// Writes to its log as fast as it can.
     Log,
     /// Leaves children that nobody waits for.
     Zombies,
+    /// Writes to whoever wants to know that it is ready, without an end and without a line's end.
+    Notify,
 }
 
 impl Antagonist {
@@ -55,9 +68,12 @@ impl Antagonist {
             ("files", None, None) => Some(Self::Files),
             ("fork", None, None) => Some(Self::Fork),
             ("flood", Some(target), None) => Some(Self::Flood(target)),
+            ("packets", Some(target), None) => Some(Self::Packets(target)),
+            ("ports", Some(target), None) => Some(Self::Ports(target)),
             ("connect", Some(target), None) => Some(Self::Connect(target)),
             ("log", None, None) => Some(Self::Log),
             ("zombies", None, None) => Some(Self::Zombies),
+            ("notify", None, None) => Some(Self::Notify),
             _ => None,
         }
     }
@@ -70,19 +86,27 @@ impl Antagonist {
             Self::Memory => memory(until),
             Self::Files => files(until),
             Self::Fork => fork(until, "1000", HELD_MAX),
-            Self::Flood(target) => flood(until, target),
+            Self::Flood(target) => flood(until, target, FULL_BYTES),
+            Self::Packets(target) => flood(until, target, SMALL_BYTES),
+            Self::Ports(target) => ports(until, target),
             Self::Connect(target) => connect(until, target),
             Self::Log => log(until),
             Self::Zombies => fork(until, "0", HELD_MAX),
+            Self::Notify => notify(until),
         }
     }
+}
+
+/// A piece of work that is the same every time.
+pub(crate) fn work(turns: u64) -> u64 {
+    (0..turns * 10_000).fold(turns, |sum, number| black_box(sum ^ number))
 }
 
 fn spin(until: Instant) -> u64 {
     let spinner = move || {
         let mut turns = 0_u64;
         while Instant::now() < until {
-            turns = (0..10_000_u64).fold(turns, |sum, number| black_box(sum ^ number)).wrapping_add(1);
+            turns = turns.wrapping_add(work(1));
         }
         turns
     };
@@ -105,14 +129,16 @@ fn memory(until: Instant) -> u64 {
 }
 
 fn files(until: Instant) -> u64 {
+    let path = std::env::temp_dir().join(format!("hog-{}", std::process::id()));
     let bite = vec![1; BITE_BYTES];
     let mut written = 0;
     while Instant::now() < until {
-        let Ok(mut file) = File::create("/tmp/hog") else { return written };
+        let Ok(mut file) = File::create(&path) else { break };
         while Instant::now() < until && file.write_all(&bite).is_ok() {
             written += 1;
         }
     }
+    let _ = std::fs::remove_file(path);
     written
 }
 
@@ -121,7 +147,7 @@ fn fork(until: Instant, nap_ms: &str, held_max: usize) -> u64 {
     let mut held: Vec<Child> = Vec::new();
     let mut made = 0;
     while Instant::now() < until {
-        match Command::new("/chatter").args(["nap", nap_ms]).spawn() {
+        match nap(nap_ms) {
             Ok(child) => {
                 made += 1;
                 held.push(child);
@@ -136,6 +162,11 @@ fn fork(until: Instant, nap_ms: &str, held_max: usize) -> u64 {
     made
 }
 
+/// This program again, asleep.
+fn nap(nap_ms: &str) -> std::io::Result<Child> {
+    Command::new(std::env::current_exe()?).args(["nap", nap_ms]).spawn()
+}
+
 fn end(mut child: Child) {
     let _ = child.kill();
     let _ = child.wait();
@@ -145,18 +176,28 @@ fn end(mut child: Child) {
 pub(crate) fn tree(children: usize, until: Instant) -> usize {
     let mut made = 0;
     while made < children && Instant::now() < until {
-        made += usize::from(Command::new("/chatter").args(["nap", "3600000"]).spawn().is_ok());
+        made += usize::from(nap("3600000").is_ok());
     }
     made
 }
 
-fn flood(until: Instant, target: &str) -> u64 {
+fn flood(until: Instant, target: &str, bytes: usize) -> u64 {
     let Ok(socket) = UdpSocket::bind(("0.0.0.0", 0)) else { return 0 };
-    let mut sent = 0;
+    let (datagram, mut sent) = (vec![0; bytes], 0);
     while Instant::now() < until {
         for _ in 0..64 {
-            sent += u64::from(socket.send_to(&[0; 18], target).is_ok());
+            sent += u64::from(socket.send_to(&datagram, target).is_ok());
         }
+    }
+    sent
+}
+
+fn ports(until: Instant, target: &str) -> u64 {
+    let mut sent = 0;
+    while Instant::now() < until {
+        // Port 0: the kernel takes another one each time.
+        let socket = UdpSocket::bind(("0.0.0.0", 0));
+        sent += u64::from(socket.is_ok_and(|socket| socket.send_to(&[0; SMALL_BYTES], target).is_ok()));
     }
     sent
 }
@@ -186,6 +227,20 @@ fn log(until: Instant) -> u64 {
         lines += 1;
     }
     lines
+}
+
+fn notify(until: Instant) -> u64 {
+    let number = std::env::var("NOTIFY_FD").unwrap_or_default();
+    let opened = File::options().write(true).custom_flags(NONBLOCK).open(format!("/proc/self/fd/{number}"));
+    let Ok(mut file) = opened else { return 0 };
+    let (bite, mut written) = ([b'x'; 4096], 0);
+    while Instant::now() < until {
+        match file.write_all(&bite) {
+            Ok(()) => written += 1,
+            Err(_) => thread::sleep(Duration::from_millis(1)), // It is full.
+        }
+    }
+    written
 }
 
 #[cfg(test)]

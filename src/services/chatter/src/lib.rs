@@ -1,7 +1,8 @@
 //! A tenant for tests: it writes a numbered line every 10 ms, holds connections open, and ends with the code that it is told.
 //!
-//! In:  connections; a line `exit CODE` or `do SECONDS ANTAGONIST` (`antagonist.rs`) on one of them. Out: `line N` on standard output;
-//! `tick N` on each connection every 100 ms, with numbers that begin at 0 for each, so whoever listens sees whether anything was lost.
+//! In:  connections; a line `exit CODE`, `work TURNS` or `do SECONDS ANTAGONIST` (`antagonist.rs`) on one of them. Out: `line N` on standard
+//! output; `tick N` on each connection every 100 ms, with numbers that begin at 0 for each, so whoever listens sees whether anything was
+//! lost; `worked` when work is done.
 //!
 //! With words it does something else: `spin N` keeps N threads busy, `hold N` touches N MiB and keeps them, `nap N` ends after N ms,
 //! `tree N` starts N naps and stays, `exit N` ends at once with that code.
@@ -153,6 +154,13 @@ fn tick(mut stream: TcpStream, ends: &Sender<u8>) {
         match parse(&order) {
             // The receiver is `main`, which is there as long as we are.
             Some(Order::Exit(code)) => drop(ends.send(code)),
+            Some(Order::Work(turns)) => {
+                order.clear();
+                std::hint::black_box(antagonist::work(turns));
+                if writeln!(stream, "worked").is_err() {
+                    return;
+                }
+            }
             Some(Order::Do(for_s, antagonist)) => {
                 order.clear();
                 let times = antagonist.rage(Instant::now() + Duration::from_secs(for_s));
@@ -168,18 +176,24 @@ fn tick(mut stream: TcpStream, ends: &Sender<u8>) {
 enum Order {
     /// End with this code.
     Exit(u8),
+    /// Do so many turns of work.
+    Work(u64),
     /// Do this for so many seconds.
     Do(u64, Antagonist),
 }
 
-/// The longest rage, in seconds.
+/// The longest rage, in seconds, and the longest work, in turns.
 const RAGE_S_MAX: u64 = 600;
+const TURNS_MAX: u64 = 100_000;
 
 /// An order, once its line is whole.
 fn parse(order: &[u8]) -> Option<Order> {
     let line = std::str::from_utf8(order).ok()?.strip_suffix('\n')?.trim_end();
     if let Some(code) = line.strip_prefix("exit ") {
         return code.parse().ok().map(Order::Exit);
+    }
+    if let Some(turns) = line.strip_prefix("work ") {
+        return turns.parse().ok().filter(|turns| *turns <= TURNS_MAX).map(Order::Work);
     }
     let (seconds, antagonist) = line.strip_prefix("do ")?.split_once(' ')?;
     let seconds = seconds.parse().ok().filter(|seconds| *seconds <= RAGE_S_MAX)?;
@@ -196,6 +210,8 @@ mod tests {
             ("exit 7\n", Some(Order::Exit(7))),
             ("do 3 spin\n", Some(Order::Do(3, Antagonist::Spin))),
             ("do 9999 spin\n", None),
+            ("work 40\n", Some(Order::Work(40))),
+            ("work 1000000\n", None),
             ("exit 7", None),
             ("exit 300\n", None),
             ("leave\n", None),

@@ -5,6 +5,7 @@
 //! * Without a word: copies of the first service to fill the house, one that ends at once, a bush of processes, and a bad neighbour that
 //!   takes orders.
 //! * `floors`: services that want all the processor, and services that hold their memory.
+//! * `neighbours`: a mob of four that takes orders, whose ceilings together are more than there is; and a worker with the floor that it needs.
 
 use contract::Name;
 use contract::Text;
@@ -17,6 +18,12 @@ use super::Entry;
 const PLAY: &str = "/etc/shg/rehearsal";
 /// Copies of the first service: with it and the tenant for tests the house has ten.
 const COPIES: usize = 8;
+/// A mob: so many, and the port before that of the first.
+const MOB: u16 = 4;
+const MOB_PORT: u16 = 7010;
+/// Who does work for the home: a floor that is enough for it, and its port.
+const WORKER_PERMILLE: u32 = 250;
+const WORKER_PORT: u16 = 7020;
 /// Services that hold their memory: more than fit.
 const HOLDERS: usize = 20;
 /// What each holds; its floor is a little more: its program, its page tables.
@@ -34,7 +41,11 @@ const SPINNERS: [(&str, &str, u32, u32, &str); 4] = [
 pub(super) fn entries(built_in: impl Iterator<Item = Entry>) -> impl Iterator<Item = Entry> {
     let mut all: Vec<Entry> = built_in.collect();
     let play = std::fs::read_to_string(PLAY).unwrap_or_default();
-    let more = if play.trim() == "floors" { floors(&all) } else { copies(&all) };
+    let more = match play.trim() {
+        "floors" => floors(&all),
+        "neighbours" => neighbours(&all),
+        _ => copies(&all),
+    };
     all.extend(more);
     all.into_iter()
 }
@@ -71,13 +82,40 @@ fn bush(chatter: &Manifest) -> Option<Manifest> {
 
 /// A bad neighbour with ceilings that a service usually gets; it takes orders at this port of the home's.
 fn tame(chatter: &Manifest) -> Option<Manifest> {
-    let port = chatter.serves.first()?.port;
-    let orders = Name::new("orders").ok()?;
-    let serve = Serve { name: orders, protocol: Default::default(), port, to: Audience::Home, at: 7002 };
     let mut copy = copy(chatter, "tame", "rehearsal")?;
     copy.limits.pids = 32;
     copy.memory.ceiling_mib = 32;
+    at_home(copy, chatter, 7002)
+}
+
+/// `copy` offers at home, at this port, what `original` offers first.
+fn at_home(copy: Manifest, original: &Manifest, at: u16) -> Option<Manifest> {
+    let (port, name) = (original.serves.first()?.port, Name::new("orders").ok()?);
+    let serve = Serve { name, protocol: Default::default(), port, to: Audience::Home, at };
     Some(Manifest { serves: [serve].into_iter().collect(), ..copy })
+}
+
+fn neighbours(all: &[Entry]) -> Vec<Entry> {
+    let Some(chatter) = all.iter().find(|entry| entry.manifest.name.as_str() == "chatter") else {
+        return Vec::new();
+    };
+    let of = &chatter.manifest;
+    let worker = || {
+        let cpu = Cpu { floor_permille: WORKER_PERMILLE, ceiling_permille: 1_000 };
+        let memory = Memory { floor_mib: 8, high_mib: 0, ceiling_mib: 16 };
+        at_home(Manifest { cpu, memory, ..copy(of, "worker", "demo")? }, of, WORKER_PORT)
+    };
+    let mob = |number: u16| {
+        let mut mob = copy(of, &format!("mob-{number}"), "rehearsal")?;
+        mob.cpu.ceiling_permille = 1_000;
+        mob.memory.ceiling_mib = 64;
+        mob.limits.pids = 64;
+        mob.limits.descriptors = 2_048;
+        mob.limits.tmp_kib = 49_152;
+        at_home(mob, of, MOB_PORT + number)
+    };
+    let made = std::iter::once(worker()).chain((1..=MOB).map(mob)).flatten();
+    made.map(|manifest| Entry { manifest, without: Layers::NONE }).collect()
 }
 
 fn floors(all: &[Entry]) -> Vec<Entry> {

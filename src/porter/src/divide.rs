@@ -1,0 +1,99 @@
+//! How the machine is divided between the gateway and its tenants: as the product does it, or worse, so that a test can show what the
+//! product is good for.
+//!
+//! In:  `none | ceilings | floors`. Out: every cgroup as that says.
+//!
+//! * `floors`: what the supervisor wrote; the first call of any word remembers it.
+//! * `ceilings`: the same groups and ceilings, as runtimes have them that know no floors: each slice and `/gateway` counts alike, nobody's memory
+//!   is protected, nobody is nearer to the end than others.
+//! * `none`: besides, everybody is in one group, the machine's own, as on a host that nobody has divided.
+//!
+//! What neighbours do there that have never heard of a sandbox is `wild.rs`.
+//!
+//! Source: Documentation/admin-guide/cgroup-v2.rst; proc_pid_oom_score_adj(5).
+
+use std::fs;
+use std::path::Path;
+
+use ctl::Error;
+use ctl::command::Out;
+
+use crate::live::usage;
+
+/// The group of everybody.
+pub(crate) const ROOT: &str = "/sys/fs/cgroup";
+/// Whose groups are looked at, with all below them.
+const PARTS: [&str; 2] = ["gateway", "slices"];
+/// Where it is remembered what was there: a file and what it said; a process by `cgroup.procs` of its group.
+const KEPT: &str = "/run/divided";
+/// Groups within groups: more than there are.
+const DEPTH: usize = 8;
+
+/// What a file says when nobody has floors.
+fn levelled(file: &str) -> Option<&'static str> {
+    match file {
+        "cpu.weight" => Some("100"),
+        "memory.min" | "oom_score_adj" => Some("0"),
+        _ => None,
+    }
+}
+
+/// Every group below `folder`, and itself.
+fn groups(folder: &Path, depth: usize, found: &mut Vec<String>) {
+    found.push(folder.display().to_string());
+    let below = fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in below.filter(|entry| depth > 0 && entry.path().is_dir()) {
+        groups(&entry.path(), depth - 1, found);
+    }
+}
+
+/// What is to be remembered: lines `FILE\tVALUE`.
+fn look() -> String {
+    let mut all = Vec::new();
+    PARTS.iter().for_each(|part| groups(&Path::new(ROOT).join(part), DEPTH, &mut all));
+    let mut text = String::new();
+    let mut keep = |file: String, value: &str| text.push_str(&format!("{file}\t{}\n", value.trim()));
+    for group in &all {
+        for file in ["cpu.weight", "memory.min"] {
+            if let Ok(value) = fs::read_to_string(format!("{group}/{file}")) {
+                keep(format!("{group}/{file}"), &value);
+            }
+        }
+        for pid in fs::read_to_string(format!("{group}/cgroup.procs")).unwrap_or_default().lines() {
+            keep(format!("{group}/cgroup.procs"), pid);
+            // Daemons stay as they are: what ends them ends the door, and there is nobody to ask.
+            if group.contains("/slices/") {
+                let file = format!("/proc/{pid}/oom_score_adj");
+                keep(file.clone(), &fs::read_to_string(&file).unwrap_or_default());
+            }
+        }
+    }
+    text
+}
+
+/// Divides it, and says how many files were written. Whoever has ended meanwhile, with group and process, is passed over.
+pub(crate) fn divide(how: &str, out: Out<'_>) -> Result<(), Error> {
+    let (level, together) = match how {
+        "floors" => (false, false),
+        "ceilings" => (true, false),
+        "none" => (true, true),
+        _ => return Err(usage("divide none|ceilings|floors")),
+    };
+    if !Path::new(KEPT).exists() {
+        fs::write(KEPT, look())?;
+    }
+    let mut written = 0;
+    for line in fs::read_to_string(KEPT)?.lines() {
+        let Some((path, kept)) = line.split_once('\t') else { continue };
+        let file = path.rsplit('/').next().unwrap_or_default();
+        let (path, value) = match file {
+            "cgroup.procs" if together => (format!("{ROOT}/cgroup.procs"), kept),
+            _ => (path.to_owned(), levelled(file).filter(|_| level).unwrap_or(kept)),
+        };
+        written += usize::from(fs::write(path, value).is_ok());
+    }
+    if !level {
+        fs::remove_file(KEPT)?;
+    }
+    Ok(writeln!(out, "divided {how}: {written}")?)
+}
