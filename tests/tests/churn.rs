@@ -108,7 +108,7 @@ fn floods_and_bombs_are_bounded() {
     guest.door("start tame").unwrap();
     facts::wait_all_up(&mut guest).unwrap();
     let (before, kib) = (state(&mut guest), supervisor_kib(&mut guest));
-    for antagonist in ["log", "fork", "zombies"] {
+    for antagonist in ["log", "fork", "zombies", "notify"] {
         let mut orders = orders::Orders::open(guest.topology().unwrap(), orders::TAME);
         orders.rage(4, antagonist);
         // The gateway answers while that goes on, and hello, its neighbour, is up and stays so.

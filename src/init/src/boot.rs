@@ -31,7 +31,7 @@ const PSEUDO_FILE_SYSTEMS: [PseudoFileSystem; 5] = [
 ];
 
 /// Kernel settings that nobody changes later: file, value, why it is so.
-const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 7] = [
     // Our own lines are not to be cut by the rate limit for strangers. (This one wants its line whole.)
     ("/proc/sys/kernel/printk_devkmsg", "on\n"),
     // A kernel that lost its mind starts anew.
@@ -40,6 +40,8 @@ const SETTINGS: [(&str, &str); 6] = [
     // Kernel messages and addresses are nobody's business (attacks 12 and 36).
     ("/proc/sys/kernel/dmesg_restrict", "1"),
     ("/proc/sys/kernel/kptr_restrict", "2"),
+    // Nobody without the right loads BPF: beside seccomp a second layer. Not 1, which nothing but a reboot takes back: a test must.
+    ("/proc/sys/kernel/unprivileged_bpf_disabled", "2"),
     // A service's network has its own link and no tunnels that nobody asked for.
     ("/proc/sys/net/core/fb_tunnels_only_for_init_net", "1"),
 ];

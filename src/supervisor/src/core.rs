@@ -30,6 +30,16 @@ pub struct Daemon {
     pub optional: bool,
 }
 
+/// The door's rights: to kill and to follow daemons, to write as a tenant would; in rehearsals to loosen the machine's own settings.
+const DOOR: &[Capability] = &[
+    Capability::CAP_KILL,
+    Capability::CAP_SYS_PTRACE,
+    Capability::CAP_SETUID,
+    Capability::CAP_SETGID,
+    #[cfg(feature = "rehearsal")]
+    Capability::CAP_SYS_ADMIN,
+];
+
 /// All of them, in the order of their start.
 pub const DAEMONS: &[Daemon] = &[
     Daemon {
@@ -154,13 +164,7 @@ pub const DAEMONS: &[Daemon] = &[
         name: "door",
         program: c"/sbin/door",
         uid: uid::ROOT,
-        // To kill and to follow daemons; to write as a tenant would.
-        capabilities: &[
-            Capability::CAP_KILL,
-            Capability::CAP_SYS_PTRACE,
-            Capability::CAP_SETUID,
-            Capability::CAP_SETGID,
-        ],
+        capabilities: DOOR,
         wires: &[],
         after: &[],
         memory_mib: 24,

@@ -51,6 +51,37 @@ pub(crate) fn fork_a_sleeper() -> Result<libc::pid_t, Errno> {
     }
 }
 
+/// Makes a call with nothing in its arguments, in a process of its own: EPERM, ENOSYS, or `None` for whatever else came of it. One that
+/// waits for ever is ended by its alarm after a second.
+pub(crate) fn probe(number: libc::c_long) -> Option<Errno> {
+    // SAFETY: the child makes calls only, and ends.
+    match unsafe { libc::fork() } {
+        0 => {
+            // SAFETY: it takes a number.
+            unsafe { libc::alarm(1) };
+            // SAFETY: no address is given: a call that wants one finds none. Nothing of this process is used after it but its end.
+            let answer = Errno::result(unsafe { libc::syscall(number, 0, 0, 0, 0, 0, 0) });
+            let code = match answer {
+                Err(Errno::EPERM) => 1,
+                Err(Errno::ENOSYS) => 2,
+                Ok(_) | Err(_) => 0,
+            };
+            // SAFETY: it does not come back.
+            unsafe { libc::_exit(code) }
+        }
+        child => {
+            let mut status = 0;
+            // SAFETY: the status is written to a place that lives until the call returns.
+            unsafe { libc::waitpid(child, &raw mut status, 0) };
+            match (libc::WIFEXITED(status), libc::WEXITSTATUS(status)) {
+                (true, 1) => Some(Errno::EPERM),
+                (true, 2) => Some(Errno::ENOSYS),
+                _ => None,
+            }
+        }
+    }
+}
+
 /// Gives this process a policy and a priority. Source: sched_setscheduler(2).
 pub(crate) fn realtime(policy: libc::c_long, priority: &mut [libc::c_int; 1]) -> Result<(), Errno> {
     // SAFETY: two numbers, and a `struct sched_param`, which is one integer and lives until the call returns.

@@ -1,6 +1,6 @@
 //! A tenant for tests: what a hostile service tries, one attack a run.
 //!
-//! In:  the name of an attack. Out: whether it got through.
+//! In:  the name of an attack. Out: whether it got through. Or a report of what the sandbox looks like from inside (`report.rs`).
 //!
 //! Only the rehearsal root has it. Every attack is harmless where it gets through: it opens and closes, sets what is set already, or ends
 //! with its process. It says `unsafe` for calls that nobody wraps because nobody should make them; all of it is in `call.rs`.
@@ -11,10 +11,13 @@
 
 mod attacks;
 mod call;
+mod report;
 
 use std::fmt;
 
 use nix::errno::Errno;
+
+pub use report::report;
 
 /// How an attack ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,10 @@ fn main() -> ExitCode {
         eprintln!("hostile: its words are RUN ATTACK");
         return ExitCode::from(2);
     };
+    if name == "report" {
+        hostile::report().lines().for_each(|line| println!("report {run} {line}"));
+        return ExitCode::SUCCESS;
+    }
     match hostile::attack(name) {
         Some(outcome) => {
             println!("attack {run} {name}: {outcome}");
