@@ -28,6 +28,10 @@ const NO_CGROUPS: i32 = 77;
 /// How long a child may take for a step, in milliseconds: two busy hardware threads are slow.
 pub(crate) const LIMIT_MS: u16 = 20_000;
 
+/// Controllers, and the layers that are made of them.
+const CONTROLLERS: [(&str, Layer); 3] =
+    [("memory", Layer::MemoryMax), ("pids", Layer::PidsMax), ("cpu", Layer::Cpu)];
+
 /// Makes a cgroup of its own in a private mount, runs the rest of its words in it, and takes it away.
 const SCRIPT: &str = r#"
 mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit 77
@@ -75,18 +79,23 @@ pub(crate) fn enter_stage(name: &str) -> bool {
 }
 
 /// Which layers cannot be seen here because the kernel keeps their controllers elsewhere (cgroup v1) or has none.
-pub(crate) fn without_controllers() -> Layers {
+pub(crate) fn unseen() -> Layers {
     let known = std::fs::read_to_string(format!("{}/cgroup.controllers", cgroup::ROOT)).unwrap();
-    let rows = [("memory", Layer::MemoryMax), ("pids", Layer::PidsMax), ("cpu", Layer::Cpu)];
     let missing =
-        rows.into_iter().filter(|(controller, _)| !known.split_whitespace().any(|k| k == *controller));
-    missing.fold(Layers::NONE, |set, (controller, layer)| {
+        CONTROLLERS.into_iter().filter(|(controller, _)| !known.split_whitespace().any(|k| k == *controller));
+    missing.fold(Layers::NONE, |set, (_, layer)| set.with(layer))
+}
+
+/// As [`unseen`], and says so.
+pub(crate) fn without_controllers() -> Layers {
+    let unseen = unseen();
+    for (controller, layer) in CONTROLLERS.into_iter().filter(|(_, layer)| unseen.has(*layer)) {
         println!(
             "skipped in part: the layer {}: this kernel has no cgroup2 controller {controller}",
             layer.word()
         );
-        set.with(layer)
-    })
+    }
+    unseen
 }
 
 /// A service whose command is a line of shell.
