@@ -216,6 +216,9 @@ fn tells_what_was_kept(guest: &mut Guest, kernel: &str) {
     let path = format!("{}/tests/data/self-report-{kernel}", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("WRITE_DATA").is_some() {
         std::fs::write(&path, &told).unwrap();
+        // What the tests of reading back are held against (`src/sandbox/src/read_back.rs`).
+        let captured = concat!(env!("CARGO_MANIFEST_DIR"), "/../src/sandbox/tests/data/mountinfo");
+        std::fs::write(captured, guest.door("look hello mountinfo").unwrap()).unwrap();
     }
     assert_eq!(told, std::fs::read_to_string(path).unwrap());
 }
