@@ -168,7 +168,11 @@ impl Stage {
         let before = self.restarts();
         let mut floors = self.column("floors", antagonist);
         for _ in 1..LOOKS_MAX {
-            if rest.iter().zip(&floors).all(|(rest, cell)| cell.verdict(rest) == Verdict::Spared) {
+            if rest
+                .iter()
+                .zip(&floors)
+                .all(|(rest, cell)| [Verdict::Spared, Verdict::Void].contains(&cell.verdict(rest)))
+            {
                 break;
             }
             let again = self.column("floors", antagonist);

@@ -14,6 +14,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -38,7 +39,8 @@ use stage::Stage;
 const ROOT: &str = "/run/shg-oci";
 /// How long a step of a container may take.
 const LIMIT: Duration = Duration::from_secs(30);
-const STEP: Duration = Duration::from_millis(5);
+const STEP_MS: u16 = 5;
+const STEP: Duration = Duration::from_millis(STEP_MS as u64);
 
 type Told<T> = Result<T, String>;
 
@@ -127,7 +129,7 @@ fn wait<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
         if let Some(answer) = ask() {
             return Some(answer);
         }
-        std::thread::sleep(STEP);
+        std::thread::park_timeout(STEP); // Nobody wakes it: a state is a file, and is asked for again.
     }
     None
 }
@@ -181,12 +183,10 @@ fn beside(known: &Known, id: &str, bundle: &Path) -> Told<()> {
     // Either it is started, or it was killed before.
     starts.set_nonblocking(true).map_err(words)?;
     let starter = loop {
-        match starts.accept() {
-            Ok((stream, _)) => break Some(stream),
-            Err(_) if kill(Pid::from_raw(entered.pid), None).is_err() => break None,
-            Err(_) => std::thread::sleep(STEP),
+        if let Ok((stream, _)) = starts.accept() {
+            break Some(stream);
         }
-        if sys::descriptor::wait_readable(std::os::fd::AsFd::as_fd(&entered.pidfd), 0) == Ok(true) {
+        if sys::descriptor::wait_readable(entered.pidfd.as_fd(), STEP_MS) == Ok(true) {
             break None;
         }
     };
