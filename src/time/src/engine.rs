@@ -49,6 +49,8 @@ pub struct Engine<C> {
     /// The data disk was looked at.
     looked: bool,
     keep_ms: u64,
+    /// It was kept once.
+    keeps: bool,
     believed: PathBuf,
     /// Since when there is something to choose from.
     choice_ms: Option<u64>,
@@ -80,6 +82,7 @@ impl<C: Clock> Engine<C> {
             keeper,
             looked: false,
             keep_ms: 0,
+            keeps: false,
             believed: believed.to_owned(),
             choice_ms: None,
             choose_ms: None,
@@ -241,6 +244,9 @@ impl<C: Clock> Engine<C> {
         }
         let kept = Kept { now_s: self.clock.now_ns() / SECOND_NS, frequency_ppb: self.clock.frequency_ppb() };
         if self.keeper.save(kept) {
+            if !std::mem::replace(&mut self.keeps, true) {
+                info!("the time is kept on the data disk");
+            }
             self.keep_ms = now_ms.saturating_add(KEEP_MS);
         }
     }
