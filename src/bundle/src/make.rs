@@ -71,7 +71,12 @@ pub fn make(
     let words = manifest::parse(service).map_err(|error| Error::Service(error.to_string()))?;
     let command = words.command.first().map(|word| word.as_str()).unwrap_or_default();
     let architecture = program::check(&tree, command, said).map_err(Error::Program)?;
-    for place in MOUNT_POINTS {
+    let volume = words.volume.as_ref().map(|volume| volume.at.trim_start_matches('/'));
+    let node = volume.and_then(|place| tree.find(place.as_bytes())).and_then(|number| tree.node(number));
+    if node.is_some_and(|node| !matches!(node.content, Content::Folder(_))) {
+        return Err(Error::Service("volume.at: the image has something else there".to_owned()));
+    }
+    for place in MOUNT_POINTS.into_iter().chain(volume) {
         if tree.find(place.as_bytes()).is_none() {
             let folder = Content::Folder(BTreeMap::new());
             tree.put(place.as_bytes(), Owner::root(0o755), folder).map_err(Error::Tree)?;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::limit::REASON_BYTES;
 use crate::manifest::Manifest;
 use crate::name::{Name, Text};
+use crate::packages::Fault;
 use crate::slice::Slice;
 
 /// What package says.
@@ -24,8 +25,15 @@ pub enum Ask {
     Service(Service),
     /// That was all of them.
     All,
-    /// Stop this service, let go of its image, forget it. Answered when it is gone.
+    /// Stop this service, let go of its image, forget it. Answered when it is gone. Its volume stays.
     Forget(Name),
+    /// The volume of a service that was forgotten goes, and all that is in it. Answered when it is gone; that there is none is no error.
+    Drop {
+        /// Whose.
+        service: Name,
+        /// And whose service that was.
+        provider: Name,
+    },
 }
 
 /// A service whose bundle is installed.
@@ -44,8 +52,8 @@ pub struct Service {
 pub enum Answer {
     /// Done.
     Done,
-    /// Not done, and why.
-    Refused(Text<REASON_BYTES>),
+    /// Not done: the kind of reason, and in words.
+    Refused(Fault, Text<REASON_BYTES>),
     /// By itself: this slice was rented or given another size, and is to be kept on the disk.
     Rented(Slice),
     /// By itself: this slice was given back, and is to be kept no more.

@@ -46,7 +46,7 @@ pub enum Layer {
     Descriptors,
     /// No namespace can be made below its own.
     NoNesting,
-    /// Nothing is mounted but what was planned, all of it `nosuid`, and `nodev` but for the five devices.
+    /// Nothing is mounted but what was planned, all of it `nosuid`, and `nodev` but for the five devices; a volume is as large as it was promised.
     Mounts,
     /// Resource limits are what the manifest says; no core, no real-time priority.
     ResourceLimits,

@@ -16,11 +16,13 @@ use crate::name::{Name, Text};
 mod life;
 mod needs;
 mod reaches;
+mod volume;
 
 pub use life::{Health, Probe};
 pub use needs::{Cpu, Limits, Memory, Rate};
 pub(crate) use needs::{cpu_rules, memory_rules, rate_rules};
 pub use reaches::{Port, Reaches};
+pub use volume::Volume;
 
 /// The version of manifests that this reads.
 pub const VERSION: u32 = 2;
@@ -81,6 +83,9 @@ pub struct Manifest {
     pub cpu: Cpu,
     /// Memory.
     pub memory: Memory,
+    /// What it keeps on the data disk; left out: nothing.
+    #[serde(default)]
+    pub volume: Option<Volume>,
     /// What it sends.
     #[serde(default)]
     pub uplink: Rate,
@@ -220,7 +225,8 @@ fn check(manifest: &Manifest) -> Option<&'static str> {
         .into_iter()
         .chain(memory_rules(manifest.memory))
         .chain(rate_rules(manifest.uplink, manifest.downlink))
-        .chain(life::health_rules(manifest.health.as_ref()));
+        .chain(life::health_rules(manifest.health.as_ref()))
+        .chain(volume::volume_rules(manifest.volume.as_ref()));
     let after_twice =
         |(index, name): (usize, &Name)| manifest.after.iter().skip(index + 1).any(|other| other == name);
     let image = manifest.image.as_str();
@@ -324,6 +330,8 @@ pids = 16
             ),
             ("health", format!("{PLAIN}[health]\nprobe = \"tcp\"\n"), "health.port"),
             ("path", format!("{PLAIN}[health]\nprobe = \"http\"\nport = 1\npath = \"x\"\n"), "health.path"),
+            ("volume", format!("{PLAIN}[volume]\nsize_mib = 0\n"), "volume.size_mib"),
+            ("place", format!("{PLAIN}[volume]\nsize_mib = 1\nat = \"/dev/x\"\n"), "volume.at"),
             ("exec", format!("{PLAIN}[health]\nprobe = \"exec\"\n"), "exec"),
             ("itself", PLAIN.replace("[cpu]", "after = [\"hello\"]\n[cpu]"), "line 8: after: not itself"),
             ("again", PLAIN.replace("[cpu]", "again_s = 60\n[cpu]"), "line 8: again_s: for services"),

@@ -24,16 +24,18 @@ pub enum Ask {
         /// How many there are.
         uid_count: u32,
     },
-    /// The service's image is not needed any more.
+    /// The service was taken away: its image is not needed any more, and what its volume has not filled is promised no more.
     Release {
         /// Whose.
         service: Name,
     },
     /// Open the service's volume, made if it is not there: a folder on the data disk that it may write to, detached, its owner 0 shown as
-    /// `uid_base`. The limits count from now on.
+    /// `uid_base`. The limits count from now on, and are promised: refused is what the disk has no room for beside the other volumes.
     Volume {
         /// Whose.
         service: Name,
+        /// Who rents the slice that it runs in: another's service of this name has another volume.
+        provider: Name,
         /// The first uid (and gid) of the service's range.
         uid_base: u32,
         /// How many there are.
@@ -47,6 +49,8 @@ pub enum Ask {
     Drop {
         /// Whose.
         service: Name,
+        /// And whose service that was.
+        provider: Name,
     },
     /// The data disk's state.
     Disk,
@@ -87,6 +91,10 @@ pub struct Disk {
     pub size_bytes: u64,
     /// What is free, in bytes.
     pub free_bytes: u64,
+    /// What of it can be promised to volumes, in bytes; 0: it keeps no account of them.
+    pub volumes_bytes: u64,
+    /// What of that is promised, in bytes.
+    pub promised_bytes: u64,
     /// Why it is as it is, where that needs a word.
     pub reason: Text<REASON_BYTES>,
 }

@@ -34,6 +34,8 @@ pub(crate) fn disk(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
             .text("device", &disk.device)
             .number("size_bytes", Some(disk.size_bytes))
             .number("free_bytes", Some(disk.free_bytes))
+            .number("volumes_bytes", Some(disk.volumes_bytes))
+            .number("promised_bytes", Some(disk.promised_bytes))
             .text("reason", &disk.reason);
         return Ok(writeln!(out, "{}", object.end())?);
     }
@@ -42,7 +44,8 @@ pub(crate) fn disk(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
         disk.device.to_string(),
         format!("{} MiB", disk.size_bytes >> 20),
         format!("{} MiB", disk.free_bytes >> 20),
+        format!("{} of {} MiB", disk.promised_bytes >> 20, disk.volumes_bytes >> 20),
         disk.reason.to_string(),
     ];
-    table::print(["STATE", "DEVICE", "SIZE", "FREE", "WHY"], &[row], out)
+    table::print(["STATE", "DEVICE", "SIZE", "FREE", "PROMISED", "WHY"], &[row], out)
 }

@@ -59,7 +59,8 @@ pub fn image(service: &Service) -> Result<Vec<u8>, Error> {
     let scratch = Scratch::new()?;
     let stage = scratch.file("stage");
     house::make_folder(&stage)?;
-    for place in MOUNT_POINTS {
+    let volume = service.manifest.volume.as_ref().map(|volume| volume.at.trim_start_matches('/'));
+    for place in MOUNT_POINTS.into_iter().chain(volume) {
         house::make_folder(&stage.join(place))?;
     }
     let command = service.manifest.command.first().map(|word| word.trim_start_matches('/').to_owned());

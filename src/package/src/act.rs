@@ -13,6 +13,7 @@ use log::{info, warn};
 use sys::clock::boot_ms;
 
 use crate::asked::Id;
+use crate::book::Dropped;
 use crate::failure::Failure;
 use crate::fetch::{Put, lock};
 use crate::registry::Source;
@@ -36,7 +37,7 @@ pub(crate) struct Under {
     end_ms: u64,
 }
 
-/// Which of the two.
+/// Which.
 #[derive(Debug)]
 pub(crate) enum Act {
     /// A bundle was put.
@@ -50,9 +51,21 @@ pub(crate) enum Act {
     Remove {
         /// Which.
         service: Name,
-        /// Its volumes are to go, too.
+        /// Its volume is to go, too.
         drop_data: bool,
     },
+    /// The volume of a service that is gone goes.
+    Drop(Dropped),
+}
+
+impl Act {
+    /// What is being done, for whoever has to wait.
+    fn words(&self) -> String {
+        match self {
+            Self::Install { put, .. } => format!("{} is being installed", put.service),
+            Self::Remove { service, .. } | Self::Drop(Dropped { service, .. }) => format!("{service} is being removed"),
+        }
+    }
 }
 
 impl Under {
@@ -69,7 +82,7 @@ impl Under {
     pub(crate) fn put(&self) -> Option<(&Name, Option<&Installed>)> {
         match &self.act {
             Act::Install { put, .. } => Some((&put.service, put.replaced.old())),
-            Act::Remove { .. } => None,
+            Act::Remove { .. } | Act::Drop(_) => None,
         }
     }
 }
@@ -101,13 +114,15 @@ impl Room {
             Some(_) | None => {}
         }
         match (self.act.as_ref().map(|under| &under.act), &install.update) {
-            (Some(Act::Install { put, .. }), _) => {
-                return Err(busy(format!("{} is being installed; one thing at a time", put.service)));
+            (Some(act @ Act::Install { .. }), _) => {
+                return Err(busy(format!("{}; one thing at a time", act.words())));
             }
-            (Some(Act::Remove { service, .. }), Some(name)) if service == name => {
-                return Err(busy(format!("{name} is being removed")));
+            (Some(act @ (Act::Remove { service, .. } | Act::Drop(Dropped { service, .. }))), Some(name))
+                if service == name =>
+            {
+                return Err(busy(act.words()));
             }
-            (Some(Act::Remove { .. }) | None, _) => {}
+            (Some(Act::Remove { .. } | Act::Drop(_)) | None, _) => {}
         }
         info!("{}: is fetched", install.source);
         self.work = Some(Work::begin((install, word), keep.store(), &self.bell.1, id)?);
@@ -119,7 +134,7 @@ impl Room {
         let fetched = self.work.iter_mut().filter(|work| work.install.tag.as_str() == tag);
         let put = self.act.iter_mut().filter(|under| match &under.act {
             Act::Install { install, .. } => install.tag.as_str() == tag,
-            Act::Remove { .. } => false,
+            Act::Remove { .. } | Act::Drop(_) => false,
         });
         let mut found = fetched.map(|work| &mut work.waiters).chain(put.map(|under| &mut under.waiters));
         match found.next() {
@@ -160,10 +175,7 @@ impl Room {
             return Err(absent(&service));
         }
         if let Some(under) = &self.act {
-            return Err(busy(match &under.act {
-                Act::Remove { service, .. } => format!("{service} is being removed"),
-                Act::Install { put, .. } => format!("{} is being installed", put.service),
-            }));
+            return Err(busy(under.act.words()));
         }
         if self.work.as_ref().is_some_and(|work| work.concerns(&service)) {
             return Err(busy(format!("{service}: a bundle of it is being fetched; ctl cancel, or wait")));
@@ -184,6 +196,9 @@ impl Room {
                 installed::Ask::Service(keep.service(found))
             }
             Act::Remove { service, .. } => installed::Ask::Forget(service.clone()),
+            Act::Drop(Dropped { service, provider }) => {
+                installed::Ask::Drop { service: service.clone(), provider: provider.clone() }
+            }
         };
         self.supervisor.say(&ask, For::Act);
     }
@@ -196,29 +211,28 @@ impl Room {
         }
     }
 
-    /// The supervisor has answered.
-    pub(crate) fn end_act(&mut self, outcome: Result<(), String>) {
-        let Some(under) = &self.act else { return };
-        let fault = match &under.act {
-            Act::Install { .. } => fault_of,
-            Act::Remove { .. } => |_: &str| Fault::Busy,
-        };
-        self.close_act(outcome.map_err(|words| Failure::new(fault(&words), &words)));
-    }
-
     /// Brings the store to where it has to be after `outcome`, and says the end.
-    fn close_act(&mut self, outcome: Result<(), Failure>) {
+    pub(crate) fn close_act(&mut self, outcome: Result<(), Failure>) {
         let Some(Under { act, waiters, .. }) = self.act.take() else { return };
         let end = match (act, outcome) {
             (Act::Install { put, install }, Ok(())) => self.confirm(put, &install),
             (Act::Install { put, .. }, Err(failure)) => self.take_back(put).and(Err(failure)),
-            (Act::Remove { service, drop_data }, Ok(())) => self.remove(&service, drop_data),
-            (Act::Remove { .. }, Err(failure)) => Err(failure),
+            (Act::Remove { service, drop_data }, Ok(())) => match self.remove(&service, drop_data) {
+                // Its end is said when that is done, too.
+                Ok(Some(volume)) => return self.begin_drop(volume, waiters),
+                other => other.map(drop),
+            },
+            (Act::Drop(volume), Ok(())) => self.dropped(&volume),
+            (Act::Remove { .. } | Act::Drop(_), Err(failure)) => Err(failure),
         };
         if let Err(failure) = &end {
             warn!("{failure}");
         }
         waiters.iter().for_each(|id| self.asked.end(*id, &end));
+        // One that could not be done now is done on the next connection.
+        if end.is_ok() {
+            self.go_on_dropping();
+        }
         if self.work.as_ref().is_some_and(Work::has_put) {
             self.ring();
         }
@@ -251,23 +265,42 @@ impl Room {
         Ok(())
     }
 
-    fn remove(&mut self, service: &Name, drop_data: bool) -> Result<(), Failure> {
+    /// Takes a bundle away for good. Which volume is to go then? That is written down first: it goes, whatever happens from then on.
+    fn remove(&mut self, service: &Name, drop_data: bool) -> Result<Option<Dropped>, Failure> {
         let keep = self.keep.as_mut().map_err(|failure| failure.clone())?;
+        let found = lock(keep.store()).installed().iter().find(|one| one.statement.name == *service).cloned();
+        // Of a bundle that is not believed nobody knows whose it is: what it had stays.
+        let goes = found.filter(|one| drop_data || one.service.volume.as_ref().is_some_and(|it| !it.kept));
+        let volume =
+            goes.map(|one| Dropped { service: service.clone(), provider: one.statement.provider });
+        if let Some(volume) = &volume {
+            keep.write(|book| book.drop_volume(volume.clone()))?;
+        }
         lock(keep.store()).remove(service)?;
         keep.write(|book| book.forget(service))?;
-        if drop_data {
-            info!("{service}: its volumes stay: nobody is told to drop them yet");
-        }
-        Ok(())
+        Ok(volume)
     }
-}
 
-/// Which kind the supervisor's words are of.
-fn fault_of(words: &str) -> Fault {
-    match words {
-        _ if words.contains("rents no slice") => Fault::Slice,
-        _ if words.contains("of this name") || words.contains("it is a service of") => Fault::Foreign,
-        _ => Fault::Resources,
+    fn begin_drop(&mut self, volume: Dropped, waiters: Vec<Id>) {
+        self.act = Some(Under::new(Act::Drop(volume), waiters));
+        self.say_act();
+    }
+
+    /// Volumes of services that were removed, and that a death or a power cut has left: one at a time, and nobody waits.
+    pub(crate) fn go_on_dropping(&mut self) {
+        let (None, Ok(keep)) = (&self.act, &self.keep) else { return };
+        let installed = |volume: &&Dropped| {
+            lock(keep.store()).installed().iter().any(|one| one.statement.name == volume.service)
+        };
+        let next = keep.book().volumes_dropped().iter().find(|volume| !installed(volume)).cloned();
+        if let Some(volume) = next {
+            self.begin_drop(volume, Vec::new());
+        }
+    }
+
+    fn dropped(&mut self, volume: &Dropped) -> Result<(), Failure> {
+        let keep = self.keep.as_mut().map_err(|failure| failure.clone())?;
+        keep.write(|book| book.dropped(volume))
     }
 }
 

@@ -21,6 +21,18 @@ pub struct Book {
     slices: Vec<Slice>,
     /// Services.
     services: Vec<Entry>,
+    /// Services that are gone, and whose volumes are still to go.
+    #[serde(default)]
+    drops: Vec<Dropped>,
+}
+
+/// A volume that is still to go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// Whose.
+    pub service: Name,
+    /// And whose service that was.
+    pub provider: Name,
 }
 
 /// What was ordered of one service.
@@ -52,6 +64,7 @@ impl Book {
         book.slices.retain(|slice| slice.fault().is_none());
         book.slices.truncate(SLICES);
         book.services.truncate(SERVICES);
+        book.drops.truncate(SERVICES);
         Some(book)
     }
 
@@ -109,6 +122,26 @@ impl Book {
         place.map_or_else(empty, |place| self.services.remove(place))
     }
 
+    /// This volume is to go once its bundle is gone; of more than there can be services the eldest stays.
+    pub fn drop_volume(&mut self, volume: Dropped) {
+        self.dropped(&volume);
+        if self.drops.len() >= SERVICES {
+            self.drops.remove(0);
+        }
+        self.drops.push(volume);
+    }
+
+    /// This volume is gone.
+    pub fn dropped(&mut self, volume: &Dropped) {
+        self.drops.retain(|other| other != volume);
+    }
+
+    /// Volumes that are still to go.
+    #[must_use]
+    pub fn volumes_dropped(&self) -> &[Dropped] {
+        &self.drops
+    }
+
     /// `name` is not installed any more.
     pub fn forget(&mut self, name: &Name) {
         self.services.retain(|entry| entry.name != *name);
@@ -117,12 +150,14 @@ impl Book {
     /// Only these are installed.
     pub fn retain(&mut self, is_installed: impl Fn(&Name) -> bool) {
         self.services.retain(|entry| is_installed(&entry.name));
+        // One whose bundle is there was not removed after all.
+        self.drops.retain(|volume| !is_installed(&volume.service));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BYTES_MAX, Book};
+    use super::{BYTES_MAX, Book, Dropped};
     use contract::Name;
     use contract::limit::{SERVICES, SLICES};
     use contract::manifest::{Cpu, Memory};
@@ -155,6 +190,16 @@ mod tests {
         assert_eq!(read.slices(), [slice("demo", 16)]);
         let entry = read.entry(&name).unwrap();
         assert_eq!((entry.tag.as_str(), entry.autostart, entry.installed_s), ("two", Some(true), [5, 9]));
+        let volume = Dropped { service: name.clone(), provider: Name::new("demo").unwrap() };
+        book.drop_volume(volume.clone());
+        book.drop_volume(volume.clone());
+        assert_eq!(Book::parse(&book.bytes()).unwrap().volumes_dropped(), [volume.clone()]);
+        book.retain(|_| true);
+        assert!(book.volumes_dropped().is_empty(), "its bundle is there");
+        book.drop_volume(volume.clone());
+        book.retain(|_| false);
+        book.dropped(&volume);
+        assert!(book.volumes_dropped().is_empty());
         book.forget(&name);
         assert_eq!(book.entry(&name), None);
         for bad in ["", "{}", "[]", "{\"slices\":7,\"services\":[]}"] {
@@ -173,6 +218,7 @@ mod tests {
                 (Text::from("\u{1}".repeat(256).as_str()), Text::from("\u{1}".repeat(48).as_str()));
             book.install(&name, &source, &tag, u64::MAX);
             book.autostart(&name, false);
+            book.drop_volume(Dropped { service: name.clone(), provider: name });
         }
         assert!(book.bytes().len() <= BYTES_MAX, "{} bytes", book.bytes().len());
     }

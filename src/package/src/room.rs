@@ -5,7 +5,7 @@
 //! ```text
 //! install   fetched ─▶ put in its place ─▶ the supervisor is told ─▶ done
 //!                                            └ refused: what it replaced is back
-//! remove    the supervisor forgets it ─▶ taken away ─▶ done
+//! remove    the supervisor forgets it ─▶ taken away ─▶ its volume goes, if it is to go ─▶ done
 //! ```
 //!
 //! One thing is fetched at a time, and one thing is under way with the supervisor at a time (`act.rs`); everything else is answered at once.
@@ -105,7 +105,7 @@ impl Room {
         }
         for heard in self.supervisor.hear() {
             match heard {
-                Heard::Act(outcome) => self.end_act(outcome),
+                Heard::Act(outcome) => self.close_act(outcome),
                 Heard::Rented(slice) => self.write(|book| book.rent(slice)),
                 Heard::Released(name) => self.write(|book| book.release(&name)),
             }
@@ -168,6 +168,7 @@ impl Room {
         }
         self.supervisor.say(&installed::Ask::All, For::All);
         self.say_act();
+        self.go_on_dropping();
     }
 
     /// What is being done with a service.
@@ -176,8 +177,8 @@ impl Room {
         match self.act.as_ref().map(|under| &under.act) {
             Some(Act::Remove { service, .. }) if service == name => State::Removing,
             Some(Act::Install { put, .. }) if put.service == *name => State::Updating,
-            Some(Act::Remove { .. } | Act::Install { .. }) | None if updates => State::Updating,
-            Some(Act::Remove { .. } | Act::Install { .. }) | None => State::Installed,
+            Some(Act::Remove { .. } | Act::Drop(_) | Act::Install { .. }) | None if updates => State::Updating,
+            Some(Act::Remove { .. } | Act::Drop(_) | Act::Install { .. }) | None => State::Installed,
         }
     }
 

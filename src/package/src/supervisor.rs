@@ -16,6 +16,8 @@ use contract::wires::INSTALLED;
 use log::{info, warn};
 use wire::Client;
 
+use crate::failure::Failure;
+
 /// The time from one dialling to the next, in milliseconds.
 const DIAL_EVERY_MS: u64 = 500;
 /// Frames that are read in one turn.
@@ -36,7 +38,7 @@ pub enum For {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
     /// What is under way was done, or not: why.
-    Act(Result<(), String>),
+    Act(Result<(), Failure>),
     /// This slice is to be kept.
     Rented(Slice),
     /// And this one is not.
@@ -110,7 +112,9 @@ impl Supervisor {
                 Ok(Some((Answer::Rented(slice), _))) => heard.push(Heard::Rented(slice)),
                 Ok(Some((Answer::Released(name), _))) => heard.push(Heard::Released(name)),
                 Ok(Some((Answer::Done, _))) => heard.extend(self.answered(Ok(()))),
-                Ok(Some((Answer::Refused(why), _))) => heard.extend(self.answered(Err(why.to_string()))),
+                Ok(Some((Answer::Refused(fault, why), _))) => {
+                    heard.extend(self.answered(Err(Failure::new(fault, &why))));
+                }
                 Ok(None) => break,
                 Err(error) => self.hang_up(error),
             }
@@ -118,7 +122,7 @@ impl Supervisor {
         heard
     }
 
-    fn answered(&mut self, outcome: Result<(), String>) -> Option<Heard> {
+    fn answered(&mut self, outcome: Result<(), Failure>) -> Option<Heard> {
         let who = self.waiting.pop_front();
         if self.said && who == Some(For::All) {
             info!("the supervisor is back");

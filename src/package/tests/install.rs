@@ -67,7 +67,7 @@ fn a_bundle_comes_is_updated_and_goes() {
     let follower = stage.ask(&Ask::Follow);
     end(&follower);
     stage.does(&Ask::Remove { service: name("hello"), drop_data: true });
-    assert_eq!(stage.heard.words(), ["forget hello"]);
+    assert_eq!(stage.heard.words(), ["forget hello", "drop hello of demo"]);
     let rows = [next(&follower), next(&follower)];
     assert!(unit(&rows[0]).state == State::Removing && rows[1] == Answer::Gone(name("hello")), "{rows:?}");
     assert_eq!((stage.list(), stage.files()), (vec![], vec![]));
@@ -117,6 +117,41 @@ fn what_was_ordered_outlives_the_daemon() {
 }
 
 #[test]
+fn a_volume_that_is_to_go_goes_though_nobody_could_do_it_at_once() {
+    if !enter("a_volume_that_is_to_go_goes_though_nobody_could_do_it_at_once", &[]) {
+        return;
+    }
+    let shop = Shop::open();
+    let mut stage = Stage::new(&shop.word(), 64);
+    shop.put("1", &hello(1));
+    let drops = || Ask::Remove { service: name("hello"), drop_data: true };
+    stage.does(&install(&shop.source("1")));
+    *stage.heard.refuses.lock().unwrap() = Some((Fault::Disk, "storage is gone"));
+    let (fault, words) = stage.refuses(&drops());
+    assert!(fault == Fault::Disk && words.contains("storage is gone"), "{words}");
+    assert_eq!((stage.list(), stage.files()), (vec![], vec![]), "its bundle is gone all the same");
+    stage.heard.words();
+    stage.start();
+    heard(&stage, 2);
+    assert_eq!(stage.heard.words(), ["all", "drop hello of demo"]);
+    *stage.heard.refuses.lock().unwrap() = None;
+    stage.start();
+    heard(&stage, 2);
+    assert_eq!(stage.heard.words(), ["all", "drop hello of demo"]);
+    until("nothing is left to do", 10, || {
+        let book = fs::read(stage.disk.join("state/package/book")).unwrap_or_default();
+        (!String::from_utf8_lossy(&book).contains("\"service\":\"hello\"")).then_some(())
+    });
+    stage.start();
+    heard(&stage, 1);
+    assert_eq!(stage.heard.words(), ["all"]);
+    // Nobody said that it goes.
+    stage.does(&install(&shop.source("1")));
+    stage.does(&remove("hello"));
+    assert_eq!(stage.heard.words(), ["service hello 1", "forget hello"]);
+}
+
+#[test]
 fn what_the_supervisor_refuses_is_not_kept() {
     if !enter("what_the_supervisor_refuses_is_not_kept", &[]) {
         return;
@@ -127,7 +162,7 @@ fn what_the_supervisor_refuses_is_not_kept() {
         shop.put(&version.to_string(), &hello(version));
     }
     let refuse = |words| *stage.heard.refuses.lock().unwrap() = words;
-    refuse(Some("hello: not admitted: demo rents no slice here"));
+    refuse(Some((Fault::Slice, "hello: not admitted: demo rents no slice here")));
     let (fault, words) = stage.refuses(&install(&shop.source("1")));
     assert!(fault == Fault::Slice && words.contains("rents no slice"), "{words}");
     assert_eq!((stage.list(), stage.files()), (vec![], vec![]));
@@ -135,7 +170,7 @@ fn what_the_supervisor_refuses_is_not_kept() {
     stage.does(&install(&shop.source("1")));
     let before = stage.files();
     stage.heard.words();
-    refuse(Some("hello: not admitted: slice demo is short of 8 MiB memory"));
+    refuse(Some((Fault::Resources, "hello: not admitted: slice demo is short of 8 MiB memory")));
     let (fault, words) = stage.refuses(&update("hello", &shop.source("2")));
     assert!(fault == Fault::Resources && words.contains("short of 8 MiB"), "{words}");
     assert_eq!((stage.list(), stage.files()), (vec!["hello 1".to_owned()], before));

@@ -19,6 +19,8 @@ use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 use crate::images::{ask, name};
 use crate::live::usage;
 
+/// Whose services these are.
+const PROVIDER: &str = "demo";
 /// What is written at once.
 const PIECE: usize = 64 * 1024;
 
@@ -93,7 +95,7 @@ impl Volumes {
             }
             ["drop", service] => {
                 self.0.borrow_mut().remove(*service);
-                ask(&Ask::Drop { service: name(service)? }).map(drop)
+                ask(&Ask::Drop { service: name(service)?, provider: name(PROVIDER)? }).map(drop)
             }
             _ => Err(usage(
                 "volume open SERVICE SLOT BYTES INODES, fill, make, deepen SERVICE FILE NUMBER, show SERVICE FILE, drop SERVICE",
@@ -107,8 +109,8 @@ impl Volumes {
         let slot = slots.checked_sub(slot + 1).ok_or_else(|| usage("a slot, counted from the last"))?;
         let uid_base = TENANT_UID_BASE + slot * TENANT_UID_COUNT;
         let service = name(service)?;
-        let wish =
-            Ask::Volume { service: service.clone(), uid_base, uid_count: TENANT_UID_COUNT, bytes, inodes };
+        let (provider, uid_count) = (name(PROVIDER)?, TENANT_UID_COUNT);
+        let wish = Ask::Volume { service: service.clone(), provider, uid_base, uid_count, bytes, inodes };
         let volume = ask(&wish)?.ok_or_else(|| Error::Refused("no mount came along".to_owned()))?;
         self.0.borrow_mut().insert(service.to_string(), (volume, uid_base));
         Ok(())

@@ -45,6 +45,8 @@ const TOLD: [(Layer, u8); 2] = [(Layer::NoNesting, 1), (Layer::Landlock, 2)];
 pub struct Given<'d> {
     /// Its root: a detached, read-only, idmapped mount.
     pub root: BorrowedFd<'d>,
+    /// Its volume, where its plan has one: a detached, writable, idmapped mount.
+    pub volume: Option<BorrowedFd<'d>>,
     /// Its network namespace.
     pub network: BorrowedFd<'d>,
     /// Its cgroup.
@@ -139,6 +141,10 @@ pub fn enter(plan: &Plan, given: Given<'_>) -> Result<Entered, Error> {
         // Whoever made the mount said so too; what is relied on here is done here.
         let sealed = attribute::READ_ONLY | attribute::NO_SUID | attribute::NO_DEV;
         sys::mount::set_attributes(given.root, sealed, None).map_err(outside("cannot seal its root"))?;
+    }
+    if let Some(volume) = given.volume {
+        let harmless = attribute::NO_SUID | attribute::NO_DEV | attribute::NO_EXEC;
+        sys::mount::set_attributes(volume, harmless, None).map_err(outside("cannot tame its volume"))?;
     }
     // A pipe's name (`/dev/fd/3`, `/dev/stdout`) can be opened by its owner only: what the service may write to is its own.
     let (user, group) = (Uid::from_raw(plan.uid_base), Gid::from_raw(plan.uid_base));

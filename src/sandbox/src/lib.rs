@@ -29,7 +29,7 @@ mod seen;
 pub use calls::program;
 pub use enter::{Entered, Given, LANDLOCK_MAX, Report, Step, enter};
 pub use namespace::Network;
-pub use plan::{Plan, Word};
+pub use plan::{Plan, Volume, Word};
 pub use read_back::{Row, layers, rows};
 pub use seen::{Moment, Seen, look};
 

@@ -8,7 +8,7 @@ use std::ffi::CString;
 
 use contract::Name;
 use contract::limit::SERVICES;
-use contract::manifest::{Limits, Manifest, Proc};
+use contract::manifest::{self, Limits, Manifest, Proc};
 use contract::wires::{TENANT_UID_BASE, TENANT_UID_COUNT};
 use heapless::Vec as Bounded;
 use sys::privilege::Instruction;
@@ -44,10 +44,29 @@ pub struct Plan {
     pub environment: Vec<Word>,
     /// The size of its `/tmp`, where it has one.
     pub(crate) tmp_size: Option<Word>,
+    /// Its volume, where it has one.
+    pub volume: Option<Volume>,
     /// It sees the machine's numbers in `/proc`.
     pub(crate) full_proc: bool,
     /// Its system call filter.
     pub filter: &'static [Instruction],
+}
+
+/// What a service keeps on the data disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// Where it is inside, from `/` on.
+    pub(crate) at: Word,
+    /// What may be in it, in bytes.
+    pub bytes: u64,
+    /// Files, folders and links that may be in it.
+    pub inodes: u64,
+}
+
+impl Volume {
+    fn new(volume: &manifest::Volume) -> Result<Self, Error> {
+        Ok(Self { at: word(&volume.at)?, bytes: volume.bytes(), inodes: volume.inodes.into() })
+    }
 }
 
 impl Plan {
@@ -81,6 +100,7 @@ impl Plan {
             arguments,
             environment,
             tmp_size: tmp_size(manifest.limits.tmp_kib)?,
+            volume: manifest.volume.as_ref().map(Volume::new).transpose()?,
             full_proc: manifest.proc == Proc::Full,
             filter: calls::program(manifest.profile, manifest.reaches.routes),
         })
@@ -143,6 +163,7 @@ pub(crate) mod tests {
             uplink: Rate::default(),
             downlink: Rate::default(),
             limits: Limits { pids: 9, descriptors: 64, tmp_kib: 0 },
+            volume: None,
             serves: Vec::new(),
             reaches: Default::default(),
         }

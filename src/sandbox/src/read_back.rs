@@ -10,7 +10,7 @@ use contract::layer::{Layer, Layers};
 
 use crate::mountinfo::{Mount, mounts};
 use crate::seen::{Moment, NAMESPACES, Open, Seen};
-use crate::{Plan, limits};
+use crate::{Plan, Volume, limits};
 
 /// Descriptors above the standard ones that the service gets: the one for readiness.
 const OPEN_MAX: u32 = 3;
@@ -155,7 +155,8 @@ fn minimal_dev(seen: &Seen) -> Judged {
 /// Nothing but what was planned, each as harmless as it can be.
 fn all_mounts(seen: &Seen, plan: &Plan) -> Judged {
     let places = ["/", "/proc", "/dev"].into_iter().chain(plan.tmp_size.as_ref().map(|_| "/tmp"));
-    let places: Vec<&str> = places.chain(DEVICES).chain(SOCKETS).collect();
+    let its = plan.volume.iter().filter_map(|volume| volume.at.to_str().ok());
+    let places: Vec<&str> = places.chain(its).chain(DEVICES).chain(SOCKETS).collect();
     let harmless = |mount: &Mount<'_>| {
         let flags: &[&str] = match mount.place {
             place if DEVICES.contains(&place) => &["nosuid"],
@@ -172,7 +173,21 @@ fn all_mounts(seen: &Seen, plan: &Plan) -> Judged {
         .collect();
     let wanted = format!("at most {} mounts, nosuid, nodev but for devices", places.len());
     let found = if bad.is_empty() { format!("{} mounts, all harmless", all.len()) } else { bad.join("; ") };
-    (wanted, found, bad.is_empty() && !all.is_empty())
+    let holds = bad.is_empty() && !all.is_empty();
+    let Some(planned) = &plan.volume else { return (wanted, found, holds) };
+    let (its_wanted, its_found, its_holds) = volume(seen, planned);
+    (format!("{wanted}; {its_wanted}"), format!("{found}; {its_found}"), holds && its_holds)
+}
+
+/// Its volume: harmless, and not larger than what is promised.
+fn volume(seen: &Seen, volume: &Volume) -> Judged {
+    let at = volume.at.to_str().unwrap_or_default();
+    let (wanted, found, is_there) = mounted(seen, at, None, &["rw", "nosuid", "nodev", "noexec"], &[]);
+    let words = |(bytes, inodes): (u64, u64)| format!("{bytes} bytes and {inodes} files");
+    let holds = seen.volume.is_some_and(|room| room.0 <= volume.bytes && room.1 <= volume.inodes);
+    let room = seen.volume.map(words).unwrap_or_default();
+    let wanted = format!("{at} {wanted} of {}", words((volume.bytes, volume.inodes)));
+    (wanted, format!("{at} {found} of {room}"), is_there && holds)
 }
 
 fn status<'s>(seen: &'s Seen, key: &str) -> &'s str {
@@ -273,6 +288,7 @@ mod tests {
                 open(7, true, "/", 2),
             ]),
             guarded: true,
+            volume: None,
             told: Layers::NONE.with(Layer::NoNesting).with(Layer::Landlock),
         }
     }
@@ -361,6 +377,36 @@ mod tests {
             let seen = Seen { moment: Moment::Running, descriptors, ..whole(&plan) };
             assert_eq!(layers(&seen, &plan).has(Layer::Descriptors), holds, "{what}");
         }
+    }
+
+    #[test]
+    fn a_volume_is_where_it_should_be_and_no_larger_than_promised() {
+        let mut manifest = manifest();
+        manifest.volume =
+            Some(contract::manifest::Volume { size_mib: 4, inodes: 100, at: "/data".into(), kept: true });
+        let plan = Plan::new(&manifest, 0).unwrap();
+        let line = "69 61 8:0 /services/hello /data rw,nosuid,nodev,noexec,relatime,idmapped - ext4 /dev/sda rw\n";
+        let with = |line: &str, volume| {
+            let mut seen = Seen { volume, ..whole(&plan) };
+            seen.mounts.push_str(line);
+            layers(&seen, &plan).has(Layer::Mounts)
+        };
+        assert!(with(line, Some((4 << 20, 100))));
+        for (what, line, volume) in [
+            ("not there", "", Some((4 << 20, 100))),
+            ("it can be run", &*line.replace("noexec,", ""), Some((4 << 20, 100))),
+            ("no limit", line, Some((256 << 20, 100))),
+            ("too many files", line, Some((4 << 20, 101))),
+            ("not seen", line, None),
+        ] {
+            assert!(!with(line, volume), "{what}");
+        }
+        assert!(!layers(&Seen { volume: None, ..whole(&plan) }, &plan).has(Layer::Mounts));
+        manifest.volume = None;
+        let none = Plan::new(&manifest, 0).unwrap();
+        let mut seen = whole(&none);
+        seen.mounts.push_str(line);
+        assert!(!layers(&seen, &none).has(Layer::Mounts), "nobody planned one");
     }
 
     #[test]

@@ -10,8 +10,9 @@ use std::io::Read;
 use std::os::fd::AsFd;
 
 use contract::layer::{Layer, Layers};
+use nix::sys::statvfs::statvfs;
 
-use crate::{Plan, cgroup, devices, namespace};
+use crate::{Plan, Volume, cgroup, devices, namespace};
 
 /// Kinds of namespaces, as they are called under `/proc/<pid>/ns`, each with its layer.
 pub(crate) const NAMESPACES: [(&str, Layer); 7] = [
@@ -72,6 +73,8 @@ pub struct Seen {
     pub descriptors: Option<Vec<Open>>,
     /// Its cgroup is guarded by our program.
     pub guarded: bool,
+    /// What its volume can hold, in bytes and inodes, as the file system shows it there.
+    pub volume: Option<(u64, u64)>,
     /// Layers that the child tried itself and told of.
     pub told: Layers,
 }
@@ -100,8 +103,20 @@ pub fn look<D: AsFd>(pid: i32, plan: &Plan, network: &D, told: Layers, moment: M
         cgroup_files: plan.cgroup_files.iter().map(|setting| cgroup::says(&plan.cgroup, setting)).collect(),
         descriptors: descriptors(pid),
         guarded: group.is_ok_and(|group| devices::is_guarded(group.as_fd()).unwrap_or(false)),
+        volume: plan.volume.as_ref().and_then(|volume| room(pid, volume)),
         told,
     }
+}
+
+/// What can be in the volume of the process `pid`: of a folder with a limit, ext4 shows the limit. It is looked at where the process sees it, by a path
+/// without a link: the image cannot change.
+///
+/// Source: statvfs(3); `ext4_statfs_project` in fs/ext4/super.c.
+#[allow(clippy::useless_conversion, reason = "some of these have 32 bits on the gateway, 64 on the desk")]
+fn room(pid: i32, volume: &Volume) -> Option<(u64, u64)> {
+    let now = statvfs(format!("/proc/{pid}/root{}", volume.at.to_str().ok()?).as_str()).ok()?;
+    let unit = u64::from(now.fragment_size());
+    Some((u64::from(now.blocks()).saturating_mul(unit), u64::from(now.files())))
 }
 
 /// A file of the kernel's, whole. In pieces of a page: the kernel makes the text anew for each read, and a start waits for it.

@@ -201,13 +201,15 @@ impl<M: Mounts> Disk<M> {
         }
     }
 
-    /// Its state, for the wire.
+    /// Its state, for the wire, but for what volumes are promised.
     pub fn state(&self) -> State {
         let none = State {
             state: DiskState::Absent,
             device: "".into(),
             size_bytes: 0,
             free_bytes: 0,
+            volumes_bytes: 0,
+            promised_bytes: 0,
             reason: "no data disk".into(),
         };
         match &self.life {
@@ -233,6 +235,7 @@ impl<M: Mounts> Disk<M> {
                     size_bytes: space.map_or(0, |space| space.size_bytes),
                     free_bytes: space.map_or(0, |space| space.free_bytes),
                     reason: reason.into(),
+                    ..none
                 }
             }
         }

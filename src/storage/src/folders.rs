@@ -28,7 +28,7 @@ use crate::Error;
 /// Folders at the top that are ours, and who may enter.
 const TOP: [(&str, Mode); 2] = [(STATE, PASSING), ("services", PASSING)];
 /// The one with the bundles, and what is in it: the gateway's packages belong to `package`, and here they are only read.
-const BUNDLES: &str = "bundles";
+pub(crate) const BUNDLES: &str = "bundles";
 const IN_BUNDLES: [&str; 2] = ["images", "records"];
 /// The one with the daemons' folders.
 pub(crate) const STATE: &str = "state";

@@ -96,6 +96,15 @@ pub enum Error {
         /// Whose.
         service: Name,
     },
+    /// The data disk has no room for what the volume should be promised.
+    Short {
+        /// Whose.
+        service: Name,
+        /// What is missing, in bytes; 0: files are.
+        bytes: u64,
+        /// Files that are missing.
+        inodes: u64,
+    },
     /// More images than we keep open.
     Full {
         /// The one that was not opened.
@@ -141,6 +150,12 @@ impl fmt::Display for Error {
                 f,
                 "volume {service}: the data disk keeps no account of projects; make it with mke2fs -O project,quota"
             ),
+            Self::Short { service, bytes: 0, inodes } => {
+                write!(f, "volume {service}: the data disk is short of {inodes} files")
+            }
+            Self::Short { service, bytes, .. } => {
+                write!(f, "volume {service}: the data disk is short of {} MiB", bytes.div_ceil(1 << 20))
+            }
             Self::Full { image } => write!(f, "image {image}: {IMAGES_MAX} images are open, no more"),
             Self::System { what, step, errno } => write!(f, "{what}: {step}: {}", errno.desc()),
         }

@@ -20,7 +20,7 @@ use crate::block::Places;
 use crate::disk::Disk;
 use crate::installed::Installed;
 use crate::owner::Owners;
-use crate::services::{Limits, Volumes};
+use crate::services::{Limits, Volumes, Whose};
 use crate::shelf::Shelf;
 use crate::uevent::Events;
 use crate::volume::Volume;
@@ -129,15 +129,23 @@ impl Server {
             }
             Ask::Release { service } => {
                 self.shelf.release(&service);
+                self.volumes.rest(&service);
                 Ok((Answer::Done, None))
             }
-            Ask::Volume { service, uid_base, uid_count, bytes, inodes } => {
+            Ask::Volume { service, provider, uid_base, uid_count, bytes, inodes } => {
                 let owners = Owners::new(uid_base, uid_count)?;
-                let volume = self.volumes.open(&service, owners, Limits { bytes, inodes })?;
+                let volume = self.volumes.open(Whose { service: &service, provider: &provider }, owners, Limits { bytes, inodes })?;
                 Ok((Answer::Mounted, Some(volume)))
             }
-            Ask::Drop { service } => self.volumes.drop(&service).map(|()| (Answer::Done, None)),
-            Ask::Disk => Ok((Answer::Disk(self.disk.state()), None)),
+            Ask::Drop { service, provider } => {
+                let whose = Whose { service: &service, provider: &provider };
+                self.volumes.drop(whose).map(|()| (Answer::Done, None))
+            }
+            Ask::Disk => {
+                let (volumes_bytes, promised_bytes) = self.volumes.promises();
+                let state = self.disk.state();
+                Ok((Answer::Disk(contract::mount::Disk { volumes_bytes, promised_bytes, ..state }), None))
+            }
             Ask::Finish => {
                 info!("the machine ends");
                 self.shelf.close();

@@ -17,7 +17,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use crate::block::{Look, Places};
 use crate::disk::{Mounts, Space};
 use crate::uevent::{self, Device};
-use crate::{DATA, Error, folders, seed};
+use crate::{DATA, Error, folders, seed, services};
 
 /// Nothing on it runs, is a device or gives rights.
 const PLAIN: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
@@ -51,6 +51,9 @@ impl Mounts for Volume {
 
     fn settle(&self, read_only: bool) -> Result<(), Error> {
         folders::make(Path::new(DATA), read_only)?;
+        if !read_only {
+            services::share(Path::new(DATA));
+        }
         seed::take(Path::new(DATA), &seed::Kernel);
         Ok(())
     }

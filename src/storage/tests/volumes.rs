@@ -14,7 +14,7 @@ use contract::Name;
 use contract::wires::{TENANT_UID_BASE, TENANT_UID_COUNT};
 use nix::sys::stat::Mode;
 use storage::owner::Owners;
-use storage::services::{Limits, Volumes};
+use storage::services::{Limits, Volumes, Whose};
 
 /// Folders within each other: deeper than a path can say, and than descriptors can be held.
 const DEPTH: usize = 3_000;
@@ -26,13 +26,18 @@ const STEPS: usize = 20_000;
 fn top(name: &str) -> PathBuf {
     let top = std::env::temp_dir().join(format!("shg-storage-{name}-{}", std::process::id()));
     let _ = fs::remove_dir_all(&top);
-    fs::create_dir_all(top.join("services/hello")).unwrap();
-    fs::create_dir_all(top.join("services/other")).unwrap();
+    fs::create_dir_all(top.join("services/hello.demo")).unwrap();
+    fs::create_dir_all(top.join("services/other.demo")).unwrap();
     top
 }
 
 fn name(word: &str) -> Name {
     Name::new(word).unwrap()
+}
+
+/// Does `act` with the volume of this service of the provider `demo`.
+fn with<T>(service: &str, act: impl FnOnce(Whose<'_>) -> T) -> T {
+    act(Whose { service: &name(service), provider: &name("demo") })
 }
 
 /// What somebody may leave behind.
@@ -71,15 +76,17 @@ fn what_was_dropped_goes_and_nothing_else() {
     let victim = top.join("victim");
     fs::create_dir(&victim).unwrap();
     fs::write(victim.join("kept"), "kept").unwrap();
-    fs::write(top.join("services/other/kept"), "kept").unwrap();
-    fill(&top.join("services/hello"), &victim);
+    fs::write(top.join("services/other.demo/kept"), "kept").unwrap();
+    // A service of this name that is another provider's.
+    fs::create_dir(top.join("services/hello.other")).unwrap();
+    fill(&top.join("services/hello.demo"), &victim);
 
     let mut volumes = Volumes::new(&top);
-    volumes.drop(&name("hello")).unwrap();
-    assert!(!top.join("services/hello").exists(), "it is out of its place at once");
+    with("hello", |whose| volumes.drop(whose)).unwrap();
+    assert!(!top.join("services/hello.demo").exists(), "it is out of its place at once");
     // Dropped again while the first is not gone: of a service that came and went meanwhile.
-    fs::create_dir(top.join("services/hello")).unwrap();
-    volumes.drop(&name("hello")).unwrap();
+    fs::create_dir(top.join("services/hello.demo")).unwrap();
+    with("hello", |whose| volumes.drop(whose)).unwrap();
     volumes.tidy();
     // A next life goes on with it.
     let mut volumes = Volumes::new(&top);
@@ -92,8 +99,9 @@ fn what_was_dropped_goes_and_nothing_else() {
     assert!(steps > FILES / 64, "bit by bit");
     assert_eq!(fs::read_dir(top.join("services/.gone")).unwrap().count(), 0);
     assert_eq!(fs::read(victim.join("kept")).unwrap(), b"kept");
-    assert_eq!(fs::read(top.join("services/other/kept")).unwrap(), b"kept");
-    volumes.drop(&name("hello")).unwrap(); // there is none: no error
+    assert_eq!(fs::read(top.join("services/other.demo/kept")).unwrap(), b"kept");
+    assert!(top.join("services/hello.other").exists());
+    with("hello", |whose| volumes.drop(whose)).unwrap(); // there is none: no error
     fs::remove_dir_all(&top).unwrap();
 }
 
@@ -103,7 +111,7 @@ fn what_cannot_be_opened_says_why() {
     let limits = Limits { bytes: 1 << 20, inodes: 10 };
     let top = top("refused");
     let refused = |volumes: &Volumes, service: &str, limits| {
-        volumes.open(&name(service), owners, limits).unwrap_err().to_string()
+        with(service, |whose| volumes.open(whose, owners, limits)).unwrap_err().to_string()
     };
     let volumes = Volumes::new(&top);
     for none in [Limits { bytes: 0, ..limits }, Limits { inodes: 0, ..limits }] {
@@ -112,8 +120,8 @@ fn what_cannot_be_opened_says_why() {
             "volume hello: it needs a limit for bytes and for files"
         );
     }
-    fs::write(top.join("services/file"), "x").unwrap();
-    symlink("/", top.join("services/link")).unwrap();
+    fs::write(top.join("services/file.demo"), "x").unwrap();
+    symlink("/", top.join("services/link.demo")).unwrap();
     for service in ["file", "link"] {
         let said = refused(&volumes, service, limits);
         assert!(said.starts_with(&format!("volume {service}: cannot be opened: ")), "{said}");

@@ -160,6 +160,8 @@ pub enum Refusal {
         /// What is missing.
         short: Vec<(Resource, u32), 4>,
     },
+    /// The data disk has not enough left for its volume: so many MiB are missing.
+    Disk(u64),
     /// Nobody rents a slice of this name.
     NoSlice(Name),
     /// A table is full.
@@ -172,7 +174,7 @@ impl Refusal {
     pub fn short(&self) -> &[(Resource, u32)] {
         match self {
             Self::Box { short, .. } | Self::Slice { short, .. } | Self::InUse { short, .. } => short,
-            Self::NoSlice(_) | Self::Full => &[],
+            Self::Disk(_) | Self::NoSlice(_) | Self::Full => &[],
         }
     }
 }
@@ -183,6 +185,7 @@ impl fmt::Display for Refusal {
             Self::Box { slice, .. } => write!(f, "slice {slice} does not fit: the gateway is short of")?,
             Self::Slice { slice, .. } => write!(f, "not admitted: slice {slice} is short of")?,
             Self::InUse { slice, .. } => write!(f, "slice {slice}: its services have more, by")?,
+            Self::Disk(mib) => return write!(f, "not admitted: the data disk is short of {mib} MiB for its volume"),
             Self::NoSlice(name) => return write!(f, "not admitted: {name} rents no slice here"),
             Self::Full => return write!(f, "not admitted: the table is full"),
         }

@@ -4,6 +4,8 @@
 //!
 //! An answer to an earlier preparation of a start does not count: meanwhile another version may have taken the service's place.
 
+use contract::mount::DiskState;
+use contract::packages::Fault;
 use contract::{attach, mount};
 use log::warn;
 
@@ -27,6 +29,11 @@ impl House {
         self.processes.get(place).is_some_and(same).then_some(place)
     }
 
+    /// Asks what the disk can promise; where nobody can be asked, what was known counts.
+    pub(crate) fn ask_disk(&mut self) {
+        let _ = self.mounts.ask(For::Disk, &mount::Ask::Disk, &[]);
+    }
+
     /// Hears what storage says.
     pub fn hear_mounts(&mut self) {
         loop {
@@ -42,6 +49,28 @@ impl House {
                         }),
                         mount::Answer::Refused(why) => self.refuse_image(place, &why),
                         mount::Answer::Done | mount::Answer::Disk(_) => {}
+                    }
+                }
+                Heard::Answer(For::Volume(id, attempt), answer, [volume, ..]) => {
+                    let Some(place) = self.prepared(id, attempt) else { continue };
+                    match answer {
+                        mount::Answer::Mounted => self.have(place, |tenant| tenant.volume = volume),
+                        // There may be a disk later, or more room on it.
+                        mount::Answer::Refused(why) => self.refuse(place, &why),
+                        mount::Answer::Done | mount::Answer::Disk(_) => {}
+                    }
+                    self.ask_disk();
+                }
+                Heard::Answer(For::Drop, answer, _) => {
+                    self.package.dropped(match answer {
+                        mount::Answer::Refused(why) => Err((Fault::Disk, why.to_string())),
+                        mount::Answer::Mounted | mount::Answer::Done | mount::Answer::Disk(_) => Ok(()),
+                    });
+                    self.ask_disk();
+                }
+                Heard::Answer(For::Disk, answer, _) => {
+                    if let mount::Answer::Disk(disk) = answer {
+                        self.disk = (disk.state == DiskState::Mounted).then_some(disk);
                     }
                 }
                 Heard::Answer(For::Leave(id), answer, _) => {
@@ -81,7 +110,7 @@ impl House {
                 Heard::Answer(what, answer, _) => {
                     let place = match what {
                         For::Start(id, attempt) | For::Again(id, attempt) => self.prepared(id, attempt),
-                        For::Leave(_) | For::End => None,
+                        For::Volume(..) | For::Leave(_) | For::Drop | For::Disk | For::End => None,
                     };
                     if let Some(place) = place {
                         self.linked(place, &answer);
@@ -111,13 +140,14 @@ impl House {
     fn lost(&mut self, waiting: &[For], why: &str) {
         for what in waiting {
             match what {
-                For::Start(id, attempt) | For::Again(id, attempt) => {
+                For::Start(id, attempt) | For::Again(id, attempt) | For::Volume(id, attempt) => {
                     if let Some(place) = self.prepared(*id, *attempt) {
                         self.refuse(place, why);
                     }
                 }
                 For::Leave(id) => self.note_leave(*id, Leave::ask_again),
-                For::End => {}
+                For::Drop => self.package.drop_again(),
+                For::Disk | For::End => {}
             }
         }
     }

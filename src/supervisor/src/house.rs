@@ -100,6 +100,8 @@ pub struct House {
     pub(crate) held: Vec<Slice>,
     pub(crate) slices_file: OwnedFd,
     pub(crate) books: Books,
+    /// The data disk, as storage last said.
+    pub(crate) disk: Option<mount::Disk>,
     pub(crate) events: Events,
     pub(crate) sample_ms: u64,
     pub(crate) facts: Facts,
@@ -159,6 +161,7 @@ impl House {
             rented,
             held: Vec::new(),
             slices_file,
+            disk: None,
             books: Books::new(capacity(measure([0; 2]))),
             events: Events::default(),
             sample_ms: 0,

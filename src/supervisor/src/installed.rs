@@ -14,23 +14,26 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use contract::installed::{Answer, Ask, Service};
 use contract::limit::SERVICES;
-use contract::{Name, Text};
+use contract::packages::Fault;
+use contract::{Name, Text, mount};
 use log::{info, warn};
 use sandbox::Plan;
 use wire::{Connection, Received};
 
+use crate::admission::Refusal;
 use crate::core::DAEMONS;
 use crate::house::House;
 use crate::life::Event;
-use crate::process::{Process, Tenant, What};
+use crate::links::For;
+use crate::process::{Asked, Process, Tenant, What};
 
 /// Rows of package in one turn: all that it can have to say.
 const ASKS_A_TURN: usize = 64;
 /// Names that no service can have: they are labels in PID 1's store, and words of `ctl`.
 const RESERVED: [&str; 2] = ["supervisor", "init"];
 
-/// Why something was not done, in words.
-pub type Reason = String;
+/// Why something was not done: the kind, and in words.
+pub type Reason = (Fault, String);
 
 /// package, as we see it.
 #[derive(Debug, Default)]
@@ -48,6 +51,8 @@ enum Waits {
     Gone(Name),
     /// The service of that name is gone, so that this one can come.
     Room(Box<Service>),
+    /// storage has done this: a volume is gone.
+    Dropped(mount::Ask, Asked),
 }
 
 impl Package {
@@ -68,6 +73,32 @@ impl Package {
         }
     }
 
+    /// storage has dropped a volume, or not.
+    pub(crate) fn dropped(&mut self, outcome: Result<(), Reason>) {
+        if matches!(self.waits, Some(Waits::Dropped(_, Asked::Waits))) {
+            self.waits = None;
+            self.answer(outcome);
+        }
+    }
+
+    /// storage is gone: it is asked again.
+    pub(crate) fn drop_again(&mut self) {
+        if let Some(Waits::Dropped(_, asked)) = &mut self.waits {
+            *asked = Asked::Not;
+        }
+    }
+
+    /// Before it has said all it is not answered.
+    fn answer(&mut self, outcome: Result<(), Reason>) {
+        if let Err((_, why)) = &outcome {
+            warn!("package: {why}");
+        }
+        self.tell(&match outcome {
+            Ok(()) => Answer::Done,
+            Err((fault, why)) => Answer::Refused(fault, why.as_str().into()),
+        });
+    }
+
     /// It is answered when this service is gone.
     pub(crate) fn wait_gone(&mut self, name: &Name) {
         self.waits = Some(Waits::Gone(name.clone()));
@@ -79,6 +110,7 @@ impl House {
     pub fn hear_package(&mut self) {
         while let Some(client) = self.installed.accept() {
             self.package = Package { client: Some(client), ..Package::default() };
+            self.ask_disk(); // Where bundles are, there is one.
             let bundles = self.processes.iter_mut().filter_map(Process::bundle_mut);
             bundles.for_each(|bundle| bundle.named = false);
         }
@@ -105,6 +137,7 @@ impl House {
             None => return true,
             Some(Waits::Gone(name)) => name,
             Some(Waits::Room(service)) => &service.manifest.name,
+            Some(Waits::Dropped(..)) => return self.go_on_dropping(),
         };
         if self.processes.iter().any(|process| process.name == *name) {
             return false;
@@ -112,38 +145,51 @@ impl House {
         match self.package.waits.take() {
             Some(Waits::Room(service)) => {
                 if let Some(outcome) = self.install(*service) {
-                    self.answer_package(outcome);
+                    self.package.answer(outcome);
                 }
             }
-            Some(Waits::Gone(_)) | None => self.answer_package(Ok(())),
+            Some(Waits::Gone(_) | Waits::Dropped(..)) | None => self.package.answer(Ok(())),
         }
         self.package.waits.is_none()
     }
 
+    /// Asks storage to drop the volume, where it was not asked. It answers later.
+    fn go_on_dropping(&mut self) -> bool {
+        if let Some(Waits::Dropped(ask, asked)) = &mut self.package.waits
+            && *asked == Asked::Not
+            && self.mounts.ask(For::Drop, ask, &[]).is_ok()
+        {
+            *asked = Asked::Waits;
+        }
+        false
+    }
+
+    /// Begins to drop the volume of a service that is not there any more. `None`: it is said when it is gone.
+    fn drop_volume(&mut self, service: Name, provider: Name) -> Option<Result<(), Reason>> {
+        if self.processes.iter().any(|process| process.name == service) {
+            return Some(Err((Fault::Busy, format!("{service}: its volume is in use"))));
+        }
+        info!("{service}: its volume is dropped");
+        self.package.waits = Some(Waits::Dropped(mount::Ask::Drop { service, provider }, Asked::Not));
+        None
+    }
+
     pub(crate) fn take(&mut self, ask: Ask) {
         let outcome = match ask {
-            Ask::Slice(slice) => Some(self.rent_again(&slice)),
+            Ask::Slice(slice) => Some(self.rent_again(&slice).map_err(|why| (Fault::Slice, why))),
             Ask::Service(service) => self.install(service),
             Ask::All => {
                 self.forget_unnamed();
                 self.package.said_all = true;
-                self.answer_package(Ok(()));
+                self.package.answer(Ok(()));
                 return self.tell_orders();
             }
             Ask::Forget(name) => self.forget(&name),
+            Ask::Drop { service, provider } => self.drop_volume(service, provider),
         };
         if let Some(outcome) = outcome {
-            self.answer_package(outcome);
+            self.package.answer(outcome);
         }
-    }
-
-    /// Before it has said all package is not answered.
-    fn answer_package(&mut self, outcome: Result<(), Reason>) {
-        if let Err(why) = &outcome {
-            warn!("package: {why}");
-        }
-        self.package
-            .tell(&outcome.map_or_else(|why| Answer::Refused(why.as_str().into()), |()| Answer::Done));
     }
 
     /// Takes a service, or another version of it. `None`: its predecessor has to be gone first.
@@ -169,7 +215,16 @@ impl House {
             return Ok(());
         }
         let name = &service.manifest.name;
-        self.would_admit(&service.manifest).map_err(|why| format!("{name}: {why}"))
+        let fault = |refusal: &Refusal| match refusal {
+            Refusal::NoSlice(_) => Fault::Slice,
+            Refusal::Box { .. }
+            | Refusal::Slice { .. }
+            | Refusal::InUse { .. }
+            | Refusal::Disk(_)
+            | Refusal::Full => Fault::Resources,
+        };
+        let refused = |why: Refusal| (fault(&why), format!("{name}: {why}"));
+        self.would_admit(&service.manifest).map_err(refused)
     }
 
     /// A service that is new here.
@@ -183,10 +238,10 @@ impl House {
         let taken = |slot: &u8| self.processes.iter().any(|process| process.slot() == Some(*slot));
         let slots = (0_u8..).take(SERVICES);
         let Some(slot) = slots.into_iter().find(|slot| !taken(slot)) else {
-            return Err(format!("{name}: there are {SERVICES} services already"));
+            return Err((Fault::Resources, format!("{name}: there are {SERVICES} services already")));
         };
         let version = service.version;
-        let failed = |error: crate::Error| format!("{name}: {error}");
+        let failed = |error: crate::Error| (Fault::Resources, format!("{name}: {error}"));
         let wanted = service.manifest.autostart;
         let tenant = Tenant::of_bundle(service, slot).map_err(failed)?;
         let what = What::Tenant(Box::new(tenant));
@@ -199,7 +254,7 @@ impl House {
         // From here on a next life adopts it; before, it is a stray there.
         if !process.write_bundle() {
             self.drop_labels(&name);
-            return Err(format!("{name}: it cannot be kept: no memory"));
+            return Err((Fault::Resources, format!("{name}: it cannot be kept: no memory")));
         }
         info!("{name}: version {version} is installed");
         // In the order of slots, as a next life has them. Nobody holds a place meanwhile.
@@ -234,9 +289,10 @@ impl House {
         let name = service.manifest.name.clone();
         if tenant.manifest.provider != service.manifest.provider {
             let provider = &tenant.manifest.provider;
-            return Err(format!("{name}: it is a service of {provider}"));
+            return Err((Fault::Foreign, format!("{name}: it is a service of {provider}")));
         }
-        Plan::new(&service.manifest, tenant.slot).map_err(|error| format!("{name}: {error}"))?;
+        Plan::new(&service.manifest, tenant.slot)
+            .map_err(|error| (Fault::Form, format!("{name}: {error}")))?;
         self.judge_order(&service)?;
         info!("{name}: version {} takes the place of version {version}", service.version);
         self.swap(place, service);
@@ -267,5 +323,5 @@ impl House {
 }
 
 fn taken(name: &Name) -> Reason {
-    format!("{name}: the gateway has something of this name already")
+    (Fault::Foreign, format!("{name}: the gateway has something of this name already"))
 }

@@ -8,6 +8,7 @@
 
 use contract::Name;
 use contract::control::State;
+use contract::packages::Fault;
 use contract::{attach, mount};
 use log::{info, warn};
 use sandbox::cgroup;
@@ -35,7 +36,7 @@ impl House {
             return Some(Ok(()));
         };
         match self.processes.get(place)?.bundle() {
-            None => return Some(Err(format!("{name}: it is of no bundle"))),
+            None => return Some(Err((Fault::Foreign, format!("{name}: it is of no bundle")))),
             Some(bundle) if bundle.leave.is_some() => {}
             Some(_) => self.begin_leave(place),
         }

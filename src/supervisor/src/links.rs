@@ -16,8 +16,8 @@ use wire::{Client, Error};
 
 use crate::process::Id;
 
-/// Asks that wait for their answer, at most: every process has one or two.
-const WAITING_MAX: usize = 2 * contract::limit::PROCESSES;
+/// Asks that wait for their answer, at most: every process has one, two or three.
+const WAITING_MAX: usize = 3 * contract::limit::PROCESSES;
 
 /// What an ask is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +26,14 @@ pub enum For {
     Start(Id, u32),
     /// This process, which runs since that preparation.
     Again(Id, u32),
+    /// The volume that this process needs, and for which preparation of a start.
+    Volume(Id, u32),
     /// This process, which is being taken away.
     Leave(Id),
+    /// The volume that package has dropped.
+    Drop,
+    /// What the disk can promise.
+    Disk,
     /// The machine's end.
     End,
 }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use contract::control::{self, State};
 use contract::installed::{Answer, Ask};
 use contract::keep::{FRAME, Keep as Word};
+use contract::packages::Fault;
 use contract::slice::Slice;
 use contract::wires::{self, Wire};
 use contract::{Name, attach, mount};
@@ -27,7 +28,7 @@ use crate::keep::Keep;
 use crate::life::Event;
 use crate::process::{Process, What};
 
-use played::{Played, manifest, no_network, no_start, service, wire_at};
+use played::{Played, disk, manifest, no_network, no_start, service, wire_at};
 
 /// The version whose image storage refuses.
 const DAMAGED: u8 = 9;
@@ -43,6 +44,8 @@ enum Happens {
     Service(&'static str, u8),
     /// package: forget this one.
     Forget(&'static str),
+    /// package: the volume of this one goes.
+    Drop(&'static str),
     /// An order by ctl.
     Start(&'static str),
     Stop(&'static str),
@@ -61,12 +64,13 @@ enum Happens {
 use Happens as H;
 
 /// The events of the small world.
-const SMALL_WORLD: [H; 14] = [
+const SMALL_WORLD: [H; 15] = [
     H::Service("a", 1),
     H::Service("a", 2),
     H::Service("b", 1),
     H::Service("big", 1),
     H::Forget("a"),
+    H::Drop("a"),
     H::Start("a"),
     H::Stop("a"),
     H::Dies("a"),
@@ -96,6 +100,8 @@ struct World {
     store: BTreeMap<String, (i32, OwnedFd)>,
     storage: Played,
     mounted: BTreeMap<String, mount::Image>,
+    /// Volumes on the disk: what each is promised.
+    volumes: BTreeMap<String, u64>,
     network: Played,
     /// Slots, and the ceiling that a link was made with.
     attached: BTreeMap<String, (u8, u32)>,
@@ -152,6 +158,7 @@ impl World {
             store: BTreeMap::new(),
             storage,
             mounted: BTreeMap::new(),
+            volumes: BTreeMap::new(),
             network,
             attached: BTreeMap::new(),
             package: None,
@@ -247,7 +254,7 @@ impl World {
                 continue;
             }
             match (self.asked.remove(0), answer) {
-                (H::Service("big", _), Answer::Refused(why)) => assert!(why.contains("short of"), "{why}"),
+                (H::Service("big", _), Answer::Refused(Fault::Resources, why)) => assert!(why.contains("short of"), "{why}"),
                 (H::Service(name, version), Answer::Done) if name != "big" => {
                     let wanted = self.installed.get(name).is_none_or(|known| known.wanted);
                     self.installed.insert(name, Known { version, wanted });
@@ -257,6 +264,8 @@ impl World {
                     assert!(self.place(name).is_none() || self.asked.iter().any(comes), "{name}: it is gone");
                     self.installed.remove(name);
                 }
+                (H::Drop(name), Answer::Done) => assert!(!self.volumes.contains_key(name), "{name}: it is gone"),
+                (H::Drop(name), Answer::Refused(Fault::Busy, _)) => assert!(self.place(name).is_some(), "{name}"),
                 (asked, answer) => panic!("{asked:?}: {answer:?}"),
             }
         }
@@ -279,12 +288,20 @@ impl World {
                     self.mounted.remove(service.as_str());
                     self.storage.say(&mount::Answer::Done, None);
                 }
-                mount::Ask::Volume { .. }
-                | mount::Ask::Drop { .. }
-                | mount::Ask::Disk
-                | mount::Ask::Finish => {
-                    panic!("{ask:?}")
+                mount::Ask::Volume { service, bytes, .. } => {
+                    self.volumes.insert(service.to_string(), bytes);
+                    let volume = sys::seqpacket::memory_file(c"volume").unwrap();
+                    self.storage.say(&mount::Answer::Mounted, Some(&volume));
                 }
+                mount::Ask::Drop { service, .. } => {
+                    self.volumes.remove(service.as_str());
+                    self.storage.say(&mount::Answer::Done, None);
+                }
+                mount::Ask::Disk => {
+                    let promised_bytes = self.volumes.values().sum();
+                    self.storage.say(&mount::Answer::Disk(disk(promised_bytes)), None);
+                }
+                mount::Ask::Finish => panic!("{ask:?}"),
             }
         }
     }
@@ -358,6 +375,10 @@ impl World {
         match what {
             H::Service(name, version) => self.say(what, &Ask::Service(service(name, version))),
             H::Forget(of) => self.say(what, &Ask::Forget(name(of))),
+            H::Drop(of) => {
+                let provider = manifest(of).provider;
+                self.say(what, &Ask::Drop { service: name(of), provider });
+            }
             H::Start(of) | H::Stop(of) => {
                 let wanted = matches!(what, H::Start(_));
                 let ask = if wanted { control::Ask::Start(name(of)) } else { control::Ask::Stop(name(of)) };

@@ -11,7 +11,7 @@ use contract::control::{self, Kind, State};
 use contract::installed::Service;
 use contract::layer::Layers;
 use contract::limit::NAME_BYTES;
-use contract::manifest::Manifest;
+use contract::manifest::{Manifest, Volume};
 use log::warn;
 use nix::unistd::pipe2;
 use sandbox::{Entered, Network, Plan, cgroup};
@@ -91,6 +91,8 @@ pub struct Tenant {
     pub network: Option<Network>,
     /// Its root, while a start is being prepared.
     pub root: Option<OwnedFd>,
+    /// Its volume, where it has one, while a start is being prepared.
+    pub volume: Option<OwnedFd>,
     /// Its link stands.
     pub attached: bool,
     /// Is it well?
@@ -287,6 +289,15 @@ impl Process {
         }
     }
 
+    /// What it keeps on the data disk.
+    #[must_use]
+    pub fn volume(&self) -> Option<&Volume> {
+        match &self.what {
+            What::Daemon(_) => None,
+            What::Tenant(tenant) => tenant.manifest.volume.as_ref(),
+        }
+    }
+
     /// It is being taken away.
     #[must_use]
     pub fn leaves(&self) -> bool {
@@ -417,6 +428,7 @@ impl Tenant {
             weak: false,
             network: None,
             root: None,
+            volume: None,
             attached: false,
             pulse: Pulse::default(),
             ledger: Ledger::default(),
@@ -446,7 +458,7 @@ impl Tenant {
         let Ok(plan) = Plan::new(&next.manifest, self.slot) else { return };
         (bundle.image, bundle.version) = (next.image, next.version);
         (self.plan, self.manifest) = (plan, next.manifest);
-        self.root = None;
+        (self.root, self.volume) = (None, None);
         // Its link is asked for again: it may be promised something else.
         self.attached = false;
         // Answers to the old one's questions do not count.
@@ -457,7 +469,7 @@ impl Tenant {
     /// Is there all that a start needs?
     #[must_use]
     pub fn is_prepared(&self) -> bool {
-        self.root.is_some() && self.attached
+        self.root.is_some() && self.attached && self.volume.is_some() == self.manifest.volume.is_some()
     }
 }
 

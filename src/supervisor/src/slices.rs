@@ -9,7 +9,7 @@
 use contract::control::{Answer, Promised, State};
 use contract::installed;
 use contract::limit::SLICES;
-use contract::manifest::Manifest;
+use contract::manifest::{Manifest, Volume};
 use contract::slice::Slice;
 use contract::{Name, Text};
 use log::{info, warn};
@@ -25,7 +25,6 @@ use crate::admission::{
 use crate::catalogue;
 use crate::compliance::carried;
 use crate::house::House;
-use crate::installed::Reason;
 use crate::process::{Process, What};
 use crate::record::{self, Order};
 
@@ -129,7 +128,7 @@ impl House {
     ///
     /// # Errors
     /// Why it is not rented, in words.
-    pub fn rent_again(&mut self, slice: &Slice) -> Result<(), Reason> {
+    pub fn rent_again(&mut self, slice: &Slice) -> Result<(), String> {
         if let Some(why) = slice.fault() {
             return Err(why.into());
         }
@@ -147,7 +146,7 @@ impl House {
         Ok(())
     }
 
-    fn rent_now(&mut self, slice: &Slice) -> Result<(), Reason> {
+    fn rent_now(&mut self, slice: &Slice) -> Result<(), String> {
         if let Some(why) = slice.fault() {
             return Err(why.into());
         }
@@ -215,11 +214,20 @@ impl House {
     }
 
     /// Would a service with these floors be admitted, beside those that are? While nobody knows what the line can promise, only its slice is
-    /// looked for.
+    /// looked for. Of its volume storage has the last word, when it starts: it knows what is on the disk.
     ///
     /// # Errors
     /// What is short; or [`Refusal::NoSlice`].
     pub fn would_admit(&self, manifest: &Manifest) -> Result<(), Refusal> {
+        if let (Some(volume), Some(disk)) = (&manifest.volume, &self.disk) {
+            let process = self.processes.iter().find(|process| process.name == manifest.name);
+            let own = process.and_then(Process::volume).map_or(0, Volume::bytes);
+            let others = disk.promised_bytes.saturating_sub(own);
+            let short = others.saturating_add(volume.bytes()).saturating_sub(disk.volumes_bytes);
+            if short > 0 {
+                return Err(Refusal::Disk(short.div_ceil(1 << 20)));
+            }
+        }
         let provider = &manifest.provider;
         if self.lines.known.is_some() {
             return self.books.clone().admit(&manifest.name, provider, Floors::from(manifest));

@@ -71,8 +71,19 @@ impl House {
             true => Ok(()),
             false => attachments.ask(what, &attach, &[network.namespace.as_fd(), network.netlink.as_fd()]),
         };
-        let asked = linked.and_then(|()| mounts.ask(what, &mount, &[]));
-        tenant.root = None;
+        let volume = tenant.manifest.volume.as_ref().map(|volume| mount::Ask::Volume {
+            service: process.name.clone(),
+            provider: tenant.manifest.provider.clone(),
+            uid_base: tenant.plan.uid_base,
+            uid_count: tenant.plan.uid_count,
+            bytes: volume.bytes(),
+            inodes: volume.inodes.into(),
+        });
+        let mut asked = linked.and_then(|()| mounts.ask(what, &mount, &[]));
+        if let Some(volume) = volume {
+            asked = asked.and_then(|()| mounts.ask(For::Volume(process.id, tenant.attempt), &volume, &[]));
+        }
+        (tenant.root, tenant.volume) = (None, None);
         asked.err().map(|error| refused(process, &error.to_string()))
     }
 
@@ -132,7 +143,8 @@ impl House {
         let Self { processes, keep, .. } = self;
         let Some(process) = processes.get_mut(place) else { return Ok(()) };
         let What::Tenant(tenant) = &mut process.what else { return Ok(()) };
-        let (Some(root), Some(network)) = (tenant.root.take(), &tenant.network) else { return Ok(()) };
+        let (root, volume) = (tenant.root.take(), tenant.volume.take());
+        let (Some(root), Some(network)) = (root, &tenant.network) else { return Ok(()) };
         let reaper = fs::File::open(REAPER)
             .map_err(|error| Error::System(REAPER, Errno::from_raw(error.raw_os_error().unwrap_or(0))))?;
         // Layers that are files of the cgroup are left out here in a rehearsal, all others inside.
@@ -144,6 +156,7 @@ impl House {
             &tenant.plan,
             sandbox::Given {
                 root: root.as_fd(),
+                volume: volume.as_ref().map(AsFd::as_fd),
                 network: network.namespace.as_fd(),
                 cgroup: group.as_fd(),
                 output: process.ring.writer.as_fd(),

@@ -84,20 +84,30 @@ pub fn set_limits(file: BorrowedFd<'_>, project: u32, bytes: u64, inodes: u64) -
     quotactl(file, Q_SETQUOTA, project, &raw mut block)
 }
 
-/// What `project` has of the file system that `file` is on: bytes and inodes.
+/// Bytes and inodes of a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Account {
+    /// Those that it has.
+    pub used: (u64, u64),
+    /// Those that it may have; 0: all that there are.
+    pub limits: (u64, u64),
+}
+
+/// What `project` has and may have of the file system that `file` is on.
 ///
 /// # Errors
 /// As [`set_limits`].
-pub fn used(file: BorrowedFd<'_>, project: u32) -> Result<(u64, u64), Errno> {
+pub fn account(file: BorrowedFd<'_>, project: u32) -> Result<Account, Errno> {
     const Q_GETQUOTA: u32 = 0x80_0007;
     let mut block = Block::default();
     quotactl(file, Q_GETQUOTA, project, &raw mut block)?;
-    Ok((block.used_bytes, block.used_inodes))
+    let limits = (block.hard_kib.saturating_mul(1024), block.hard_inodes);
+    Ok(Account { used: (block.used_bytes, block.used_inodes), limits })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{project, set_limits, used};
+    use super::{account, project, set_limits};
     use nix::errno::Errno;
     use std::fs::File;
     use std::os::fd::AsFd;
@@ -107,7 +117,7 @@ mod tests {
         // procfs has none on any kernel.
         let file = File::open("/proc/self/status").unwrap();
         assert_eq!(project(file.as_fd()), Err(Errno::ENOTTY));
-        let refused = [set_limits(file.as_fd(), 7, 1 << 20, 9), used(file.as_fd(), 7).map(drop)];
+        let refused = [set_limits(file.as_fd(), 7, 1 << 20, 9), account(file.as_fd(), 7).map(drop)];
         for answer in refused {
             assert!(matches!(answer, Err(Errno::ENOSYS | Errno::ESRCH | Errno::EPERM)), "{answer:?}");
         }

@@ -55,7 +55,7 @@ pub(crate) fn enter(name: &str, programs: &[&str]) -> bool {
 pub(crate) struct Heard {
     pub(crate) asks: Arc<Mutex<Vec<installed::Ask>>>,
     /// It refuses services with these words.
-    pub(crate) refuses: Arc<Mutex<Option<&'static str>>>,
+    pub(crate) refuses: Arc<Mutex<Option<(Fault, &'static str)>>>,
     /// It answers nothing for the time being.
     pub(crate) is_silent: Arc<Mutex<bool>>,
     /// What it says by itself, next.
@@ -114,7 +114,7 @@ impl Heard {
 
     fn answer(&self, ask: &installed::Ask) -> installed::Answer {
         match (ask, *self.refuses.lock().unwrap()) {
-            (installed::Ask::Service(_), Some(words)) => installed::Answer::Refused(words.into()),
+            (installed::Ask::Service(_) | installed::Ask::Drop { .. }, Some((fault, words))) => installed::Answer::Refused(fault, words.into()),
             _ => installed::Answer::Done,
         }
     }
@@ -131,6 +131,7 @@ impl Heard {
                 }
                 installed::Ask::All => "all".to_owned(),
                 installed::Ask::Forget(name) => format!("forget {name}"),
+                installed::Ask::Drop { service, provider } => format!("drop {service} of {provider}"),
             })
             .collect()
     }

@@ -46,25 +46,37 @@ fn files(abi: u32) -> u64 {
     }
 }
 
+/// What is given where a service may keep files of its own.
+fn keeping(abi: u32) -> u64 {
+    files(abi) & !(EXECUTE | MAKE_CHARACTER_DEVICE | MAKE_BLOCK_DEVICE)
+}
+
 /// What is given, and where: the image can be read and run, devices used, `/tmp` filled.
 fn gifts(abi: u32) -> [(&'static CStr, u64); 3] {
     let all = files(abi);
     [
         (c"/", EXECUTE | READ_FILE | READ_DIR),
         (c"/dev", all & (READ_FILE | WRITE_FILE | READ_DIR | TRUNCATE | IOCTL_DEVICE)),
-        (c"/tmp", all & !(EXECUTE | MAKE_CHARACTER_DEVICE | MAKE_BLOCK_DEVICE)),
+        (c"/tmp", keeping(abi)),
     ]
 }
 
 /// Puts the fence up.
 ///
+/// * `volume` — where the service's volume is.
 /// * `reaper` — the one file outside that can be run, where it is.
 /// * `outside` — a folder that must be out of reach afterwards.
-pub(super) fn put_up(abi: u32, reaper: Option<BorrowedFd<'_>>, outside: BorrowedFd<'_>) -> Result<(), Errno> {
+pub(super) fn put_up(
+    abi: u32,
+    volume: Option<&CStr>,
+    reaper: Option<BorrowedFd<'_>>,
+    outside: BorrowedFd<'_>,
+) -> Result<(), Errno> {
     look(outside)?;
     let scopes = if abi >= ABI_MAX { SCOPES } else { 0 };
     let rules = landlock::ruleset(Handled { files: files(abi), ports: 0, scopes })?;
-    for (path, rights) in gifts(abi) {
+    let volume = volume.map(|at| (at, keeping(abi)));
+    for (path, rights) in gifts(abi).into_iter().chain(volume) {
         match open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()) {
             Ok(place) => landlock::allow_beneath(rules.as_fd(), place.as_fd(), rights)?,
             Err(Errno::ENOENT) => {} // An image without a folder for what it does not have.

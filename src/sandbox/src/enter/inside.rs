@@ -124,7 +124,8 @@ fn put_on(plan: &Plan, inside: &Inside<'_>) -> Result<(), (Step, Errno)> {
     // Without no_new_privs and without capabilities nobody may put up a fence, nor load a filter.
     if let Some(outside) = outside {
         let reaper = (!plan.reaps).then_some(inside.reaper);
-        fence::put_up(given.landlock, reaper, outside.as_fd()).map_err(at(Step::Landlock))?;
+        let volume = plan.volume.as_ref().map(|volume| volume.at.as_c_str());
+        fence::put_up(given.landlock, volume, reaper, outside.as_fd()).map_err(at(Step::Landlock))?;
     }
     if !weak(Layer::Seccomp) && !weak(Layer::NoNewPrivileges) {
         privilege::load_filter(plan.filter).map_err(at(Step::Filter))?;

@@ -1,4 +1,4 @@
-//! What a service sees of files: its root, `/proc`, `/dev`, `/tmp`, and nothing of the gateway's.
+//! What a service sees of files: its root, `/proc`, `/dev`, `/tmp`, its volume, and nothing of the gateway's.
 //!
 //! In:  a detached root and a plan, in a fresh mount namespace. Out: that root is `/`, and the old one is gone.
 //!
@@ -38,6 +38,7 @@ pub(super) fn move_in(plan: &Plan, given: &Given<'_>) -> Result<(), (Step, Errno
         dev().map_err(at(Step::Dev))?;
     }
     tmp(plan, given).map_err(at(Step::Tmp))?;
+    volume(plan, given).map_err(at(Step::Volume))?;
     pivot().map_err(at(Step::Pivot))
 }
 
@@ -151,6 +152,19 @@ fn tmp(plan: &Plan, given: &Given<'_>) -> Result<(), Errno> {
     let weak = left_out(given.without, Layer::Mounts);
     let tmp = tmp.mount(if weak { attribute::NO_EXEC } else { HARMLESS })?;
     mounts::attach_at(tmp.as_fd(), place.as_fd())
+}
+
+/// Its volume, at a place that its image has.
+fn volume(plan: &Plan, given: &Given<'_>) -> Result<(), Errno> {
+    let (planned, volume) = match (&plan.volume, given.volume) {
+        (Some(planned), Some(volume)) => (planned, volume),
+        (None, None) => return Ok(()),
+        (Some(_), None) | (None, Some(_)) => return Err(Errno::ENODATA),
+    };
+    // From the root of its image on.
+    let below = planned.at.to_bytes_with_nul().strip_prefix(b"/").unwrap_or_default();
+    let below = CStr::from_bytes_with_nul(below).map_err(|_| Errno::EINVAL)?;
+    mounts::attach_at(volume, place(below)?.as_fd())
 }
 
 fn pivot() -> Result<(), Errno> {

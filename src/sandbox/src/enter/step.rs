@@ -22,6 +22,8 @@ pub enum Step {
     Dev,
     /// `/tmp`.
     Tmp,
+    /// Its volume.
+    Volume,
     /// Making the root the root.
     Pivot,
     /// Standard descriptors, and closing the rest.
@@ -40,7 +42,7 @@ pub enum Step {
 
 impl Step {
     /// Every step, in order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Maps,
         Self::User,
         Self::Names,
@@ -49,6 +51,7 @@ impl Step {
         Self::Proc,
         Self::Dev,
         Self::Tmp,
+        Self::Volume,
         Self::Pivot,
         Self::Descriptors,
         Self::Limits,
@@ -74,6 +77,7 @@ impl Step {
             Self::Proc => "cannot mount /proc",
             Self::Dev => "cannot make /dev",
             Self::Tmp => "cannot mount /tmp",
+            Self::Volume => "cannot attach its volume",
             Self::Pivot => "cannot change to its root",
             Self::Descriptors => "cannot place its descriptors",
             Self::Limits => "cannot set its resource limits",

@@ -124,6 +124,7 @@ pub(crate) fn manifest(line: &str) -> Manifest {
         uplink: Rate::default(),
         downlink: Rate::default(),
         limits: Limits { pids: 16, descriptors: 40, tmp_kib: 64 },
+        volume: None,
         serves: Bounded::new(),
         reaches: Default::default(),
     }
@@ -163,6 +164,7 @@ impl Stage {
     pub(crate) fn given(&self, without: Layers) -> Given<'_> {
         Given {
             root: self.root.as_fd(),
+            volume: None,
             network: self.network.namespace.as_fd(),
             cgroup: self.cgroup.as_fd(),
             output: self.output.1.as_fd(),

@@ -5,7 +5,7 @@
 //! lost; `worked` when work is done.
 //!
 //! With words it does something else: `spin N` keeps N threads busy, `hold N` touches N MiB and keeps them, `nap N` ends after N ms,
-//! `tree N` starts N naps and stays, `exit N` ends at once with that code.
+//! `tree N` starts N naps and stays, `keep N` fills its volume (`volume.rs`) and stays, `exit N` ends at once with that code.
 //!
 //! Only the rehearsal root has it. Not here: anything that a service should be modelled on; for that there is `hello`.
 #![forbid(unsafe_code)]
@@ -18,6 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 mod antagonist;
+mod volume;
 
 pub use antagonist::Antagonist;
 
@@ -71,6 +72,7 @@ pub fn other_work(words: &[String]) -> Option<fn(usize)> {
         Some("hold") => Some(hold),
         Some("nap") => Some(nap),
         Some("tree") => Some(tree),
+        Some("keep") => Some(keep),
         Some(_) | None => None,
     }
 }
@@ -99,6 +101,15 @@ fn nap(ms: usize) {
 fn tree(children: usize) {
     let made = antagonist::tree(children, Instant::now() + Duration::from_secs(60));
     println!("did Tree {made} times");
+    loop {
+        thread::park();
+    }
+}
+
+/// Fills its volume with up to so many MiB, and with files, and stays.
+fn keep(mib: usize) {
+    volume::keep(mib);
+    say_ready();
     loop {
         thread::park();
     }

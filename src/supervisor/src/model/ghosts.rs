@@ -64,6 +64,11 @@ impl World {
                     link.is_none_or(|link| link.1 == ceiling),
                     "{story:?}: {name}: another's link: {link:?}"
                 );
+                if let Some(volume) = &tenant.manifest.volume
+                    && process.record.state == State::Up
+                {
+                    assert_eq!(self.volumes.get(name.as_str()), Some(&volume.bytes()), "{story:?}: {name}");
+                }
                 assert!(image.is_none_or(|image| *image == is), "{story:?}: {name}: {image:?}");
             }
         }

@@ -7,7 +7,8 @@ use std::path::Path;
 use contract::Name;
 use contract::installed::Service;
 use contract::layer::Layers;
-use contract::manifest::{Manifest, Ready, Restart};
+use contract::manifest::{Manifest, Ready, Restart, Volume};
+use contract::mount;
 use contract::wires::Wire;
 use sandbox::Network;
 use wire::{Connection, Listener, Received};
@@ -77,7 +78,24 @@ pub(super) fn service(name: &str, version: u8) -> Service {
     let mut manifest = manifest(name);
     // So one sees which version a link was made for.
     manifest.uplink.ceiling_kbit_s = version.into();
+    // And whether its volume is this version's. The first has none.
+    let size_mib = u32::from(version) - 1;
+    manifest.volume =
+        (size_mib > 0).then(|| Volume { size_mib, inodes: 8, at: "/data".into(), kept: true });
     Service { manifest, image: [version; 32], version: version.into() }
+}
+
+/// Room for three MiB of volumes, of which so many bytes are promised.
+pub(super) fn disk(promised_bytes: u64) -> mount::Disk {
+    mount::Disk {
+        state: mount::DiskState::Mounted,
+        device: "sda".into(),
+        size_bytes: 6 << 20,
+        free_bytes: 6 << 20,
+        volumes_bytes: 3 << 20,
+        promised_bytes,
+        reason: "".into(),
+    }
 }
 
 pub(super) fn no_network() -> Result<Network, sandbox::Error> {
@@ -92,6 +110,7 @@ pub(super) fn no_start(house: &mut House, place: usize) -> Result<(), Error> {
     let process = &mut processes[place];
     let What::Tenant(tenant) = &mut process.what else { panic!("a daemon") };
     let root = tenant.root.take().expect("it is prepared");
+    assert_eq!(tenant.volume.take().is_some(), tenant.manifest.volume.is_some(), "its volume");
     if let Some(bundle) = &tenant.bundle {
         let mut image = [0; 32];
         assert_eq!(nix::sys::uio::pread(&root, &mut image, 0), Ok(32));

@@ -4,8 +4,9 @@ use contract::control::State;
 use contract::installed::{Answer, Ask, Service};
 use contract::limit::SERVICES;
 use contract::manifest::{Cpu, Manifest, Memory, Ready};
+use contract::packages::Fault;
 use contract::slice::{Part, Slice};
-use contract::{Name, control};
+use contract::{Name, control, mount};
 use wire::Client;
 
 use super::{DAMAGED, H, World, manifest, service};
@@ -62,7 +63,7 @@ fn what_does_not_fit_after_a_boot_is_listed_as_failed_and_is_refused_later() {
     }
     assert_eq!(world.talk(&[Ask::All]), [Answer::Done]);
     assert!(world.place("big").is_none() && world.place("b").is_none(), "not named, not kept");
-    let [Answer::Done, Answer::Refused(big), Answer::Refused(b)] =
+    let [Answer::Done, Answer::Refused(Fault::Resources, big), Answer::Refused(Fault::Slice, b)] =
         &world.talk(&[Ask::All, Ask::Service(service("big", 1)), nobodys])[..]
     else {
         panic!("both are refused")
@@ -78,13 +79,13 @@ fn a_name_that_is_the_gateways_is_refused() {
         let before = world.house.processes.len();
         let answers = world.talk(&[Ask::All, of(manifest(taken))]);
         assert!(
-            matches!(&answers[..], [Answer::Done, Answer::Refused(why)] if why.contains("already")),
+            matches!(&answers[..], [Answer::Done, Answer::Refused(Fault::Foreign, why)] if why.contains("already")),
             "{taken}"
         );
         assert_eq!(world.house.processes.len(), before, "{taken}");
     }
     let answers = world.talk(&[Ask::All, Ask::Forget(name("hello"))]);
-    assert!(matches!(&answers[..], [Answer::Done, Answer::Refused(_)]), "what comes with the image stays");
+    assert!(matches!(&answers[..], [Answer::Done, Answer::Refused(Fault::Foreign, _)]), "what comes with the image stays");
     assert_eq!(world.talk(&[Ask::All, Ask::Forget(name("nobody"))]), [Answer::Done, Answer::Done]);
 }
 
@@ -97,7 +98,7 @@ fn there_are_so_many_services_and_no_more() {
     let all: Vec<Ask> = std::iter::once(Ask::All).chain((0..=room).map(idle)).collect();
     let answers = world.talk(&all);
     assert_eq!(answers.iter().filter(|answer| **answer == Answer::Done).count(), room + 1);
-    assert!(matches!(answers.last(), Some(Answer::Refused(why)) if why.contains("services already")));
+    assert!(matches!(answers.last(), Some(Answer::Refused(Fault::Resources, why)) if why.contains("services already")));
     assert!(
         world
             .house
@@ -160,6 +161,36 @@ fn autostart_is_for_the_next_boot_and_the_same_word_again_changes_nothing() {
     world.talk(&[off, Ask::All, Ask::Forget(name("a"))]);
     world.talk(&[Ask::All, of(Manifest { autostart: false, ..manifest("a") })]);
     assert_eq!(world.state("a").0, State::Down, "it does not start by itself");
+}
+
+#[test]
+fn a_volume_that_does_not_fit_is_refused_with_what_is_short_and_one_without_a_disk_waits() {
+    let mut world = World::new();
+    // One MiB of three, then four more.
+    assert_eq!(world.talk(&[Ask::All, Ask::Service(service("a", 2))]), [Answer::Done, Answer::Done]);
+    let answers = world.talk(&[Ask::Service(service("a", 2)), Ask::All, Ask::Service(service("b", 5))]);
+    assert!(
+        matches!(&answers[1], Answer::Refused(Fault::Resources, why) if why.contains("short of 2 MiB")),
+        "{answers:?}"
+    );
+    assert_eq!(world.volumes, [("a".to_owned(), 1 << 20)].into());
+    // Storage has the last word; its no is not for good.
+    let place = world.place("a").unwrap();
+    world.house.happen(place, Event::Died);
+    for _ in 0..2 * crate::hear::REFUSALS_MAX {
+        world.house.hear_mounts();
+        world.house.hear_attachments();
+        world.network_answers();
+        world.times_are_over();
+        while let Some((ask, _)) = world.storage.hear::<mount::Ask>() {
+            let root = sys::seqpacket::memory_file(c"root").unwrap();
+            match ask {
+                mount::Ask::Mount { .. } => world.storage.say(&mount::Answer::Mounted, Some(&root)),
+                _ => world.storage.say(&mount::Answer::Refused("no disk".into()), None),
+            }
+        }
+    }
+    assert_eq!(world.state("a"), (State::Waiting, "no disk".to_owned()));
 }
 
 #[test]
