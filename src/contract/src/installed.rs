@@ -21,8 +21,13 @@ use crate::slice::Slice;
 pub enum Ask {
     /// A slice that was rented before this boot.
     Slice(Slice),
-    /// A service whose bundle is installed. One of that name that runs with another image is stopped and started with this one.
+    /// A service whose bundle is installed. One of that name that runs with another image is stopped and started with this one. After
+    /// [`Ask::All`], where it is to run, the answer comes when it is ready (and well, where its manifest has a probe); refused with
+    /// [`Fault::NotReady`] it has ended, and package says which one is to run.
     Service(Service),
+    /// Before [`Ask::All`], where a newer version is being tried, which follows after it: what is there if that does not prove itself. One that is
+    /// being tried goes on.
+    Before(Service),
     /// That was all of them.
     All,
     /// Stop this service, let go of its image, forget it. Answered when it is gone. Its volume stays.

@@ -148,6 +148,8 @@ pub enum Fault {
     Resources,
     /// No such service is installed.
     Absent,
+    /// It did not become ready, or not well, in its time; what was there before is there again.
+    NotReady,
     /// Something else is being done with it.
     Busy,
     /// It was given up when somebody asked for that.

@@ -8,6 +8,7 @@
 use bundle::record::Installed;
 use contract::Name;
 use contract::installed;
+use contract::manifest::Manifest;
 use contract::packages::{Fault, Install};
 use log::{info, warn};
 use sys::clock::boot_ms;
@@ -71,6 +72,15 @@ impl Act {
 impl Under {
     fn new(act: Act, waiters: Vec<Id>) -> Self {
         Self { act, waiters, end_ms: boot_ms().saturating_add(PATIENCE_MS) }
+    }
+
+    /// A new version of `service` has to become ready and well, too.
+    fn with_time_to_prove(mut self, service: &Manifest) -> Self {
+        let health = service.health.as_ref().map_or(0, |health| {
+            (u64::from(health.every_ms) + u64::from(health.timeout_ms)) * u64::from(health.fails)
+        });
+        self.end_ms = self.end_ms.saturating_add(u64::from(service.start_deadline_ms) + health);
+        self
     }
 
     /// When it has to be over, in milliseconds after boot.
@@ -160,8 +170,13 @@ impl Room {
                 self.work = Some(work);
             }
             (Some(work), None) => {
-                let act = Act::Install { put, install: work.install };
-                self.act = Some(Under::new(act, work.waiters));
+                let Ok(keep) = &self.keep else { return };
+                let service = keep.manifest(&put.service);
+                let under = Under::new(Act::Install { put, install: work.install }, work.waiters);
+                self.act = Some(match service {
+                    Some(service) => under.with_time_to_prove(&service),
+                    None => under,
+                });
                 self.say_act();
             }
             (None, _) => {}

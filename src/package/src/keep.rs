@@ -17,6 +17,7 @@ use bundle::record::Installed;
 use bundle::sign::Architecture;
 use contract::Name;
 use contract::installed::Service;
+use contract::manifest::Manifest;
 use contract::packages::{Fault, State, Unit};
 use log::{info, warn};
 use state::Kept;
@@ -215,6 +216,13 @@ impl Keep {
         let mut manifest = one.service.clone();
         manifest.autostart = self.starts(one);
         Service { manifest, image: one.image.0, version: one.statement.version }
+    }
+
+    /// What is said of the service `name`.
+    #[must_use]
+    pub fn manifest(&self, name: &Name) -> Option<Manifest> {
+        let store = lock(&self.store);
+        store.installed().iter().find(|one| one.statement.name == *name).map(|one| one.service.clone())
     }
 
     /// And of all of them.

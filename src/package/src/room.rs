@@ -161,7 +161,7 @@ impl Room {
                 // It had another one before, or none.
                 Some((name, old)) if *name == service.manifest.name => {
                     old.into_iter()
-                        .for_each(|old| self.supervisor.tell(&installed::Ask::Service(keep.service(old))));
+                        .for_each(|old| self.supervisor.tell(&installed::Ask::Before(keep.service(old))));
                 }
                 _ => self.supervisor.tell(&installed::Ask::Service(service)),
             }

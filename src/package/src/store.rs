@@ -7,6 +7,9 @@
 //! a record never names an image that is not whole, and at any instant a service is the old one or the new one. What no record names is
 //! taken away, but for one `.part`, whose download goes on where it was cut.
 //!
+//! An update has to prove itself. The record before is written beside (`.old`) and brought to the disk before the new one takes its place; it is
+//! removed when the new one is settled. Who opens the store and finds it has it back: so whatever is cut in between, the old one is the one.
+//!
 //! Not here: where the bytes come from.
 
 use std::io::Read;
@@ -27,6 +30,8 @@ use crate::{Error, RESERVE_BYTES, SERVICES_MAX};
 const PART: &str = ".part";
 /// Behind the name of a record that does not count yet.
 const NEW: &str = ".new";
+/// Behind the name of the record that a newer one has taken the place of, until that has proven itself.
+const OLD: &str = ".old";
 
 /// What is installed.
 #[derive(Debug)]
@@ -94,6 +99,7 @@ impl<D: Disk> Store<D> {
     /// [`Error::Disk`]: the folders cannot be read.
     pub fn open(disk: D, keyring: Keyring, architecture: Architecture) -> Result<Self, Error> {
         let mut store = Self { disk, keyring, architecture, installed: Vec::new(), fetched: None };
+        store.bring_back()?;
         let images = store.disk.list(Place::Images).map_err(disk_error("images", "cannot be listed"))?;
         let records = store.disk.list(Place::Records).map_err(disk_error("records", "cannot be listed"))?;
         for (name, _) in records.iter().filter(|(name, _)| !name.ends_with(NEW)).take(SERVICES_MAX) {
@@ -107,6 +113,25 @@ impl<D: Disk> Store<D> {
         }
         store.tidy()?;
         Ok(store)
+    }
+
+    /// Updates that were cut before they were settled: the one before is the one again.
+    fn bring_back(&mut self) -> Result<(), Error> {
+        let records = self.disk.list(Place::Records).map_err(disk_error("records", "cannot be listed"))?;
+        let limit = u64::try_from(record::BYTES_MAX).unwrap_or(0);
+        for (old, _) in &records {
+            let Some(name) = old.strip_suffix(OLD) else { continue };
+            let bytes = self.disk.read(Place::Records, old, limit).ok();
+            if bytes.as_deref().and_then(Record::parse).is_some() {
+                warn!("bundle {name}: an update was cut off; the version before is back");
+                self.disk.rename(Place::Records, old, name).map_err(disk_error(old, "cannot be renamed"))?;
+            } else {
+                // It was being written: nothing had taken its place yet.
+                self.disk.remove(Place::Records, old).map_err(disk_error(old, "cannot be removed"))?;
+            }
+            self.names(Place::Records)?;
+        }
+        Ok(())
     }
 
     fn load(&self, name: &str) -> Result<Installed, Error> {
@@ -215,8 +240,8 @@ impl<D: Disk> Store<D> {
         }
         let candidate = Candidate { found: believe(record, &self.keyring)? };
         let checked = self.check(candidate)?;
-        self.put(checked)?;
-        self.tidy()
+        let replaced = self.put(checked)?;
+        self.settle(replaced)
     }
 
     /// As [`Candidate::check`], for who has nothing else to do meanwhile.
@@ -238,8 +263,13 @@ impl<D: Disk> Store<D> {
             self.disk.rename(Place::Images, &part, &whole).map_err(disk_error(&part, "cannot be renamed"))?;
             self.names(Place::Images)?;
         }
-        self.write_record(&found)?;
         let name = found.statement.name.clone();
+        if let Some(old) = self.installed.iter().find(|old| old.statement.name == name) {
+            let (old, bytes) = (format!("{name}{OLD}"), old.record.bytes());
+            self.write(&old, &bytes)?;
+            self.names(Place::Records)?;
+        }
+        self.write_record(&found)?;
         info!("bundle {name}: version {} is installed", found.statement.version);
         let place = self.installed.iter().position(|old| old.statement.name == name);
         let old = place.map(|place| self.installed.remove(place));
@@ -252,8 +282,13 @@ impl<D: Disk> Store<D> {
     ///
     /// # Errors
     /// [`Error::Disk`].
-    pub fn settle(&mut self, replaced: Replaced) -> Result<(), Error> {
-        drop(replaced);
+    pub fn settle(&mut self, Replaced { name, old }: Replaced) -> Result<(), Error> {
+        if old.is_some() {
+            let old = format!("{name}{OLD}");
+            self.disk.remove(Place::Records, &old).map_err(disk_error(&old, "cannot be removed"))?;
+            // For good, before anybody is told.
+            self.names(Place::Records)?;
+        }
         self.tidy()
     }
 
@@ -263,7 +298,11 @@ impl<D: Disk> Store<D> {
     /// [`Error::Disk`].
     pub fn take_back(&mut self, Replaced { name, old }: Replaced) -> Result<(), Error> {
         let Some(old) = old else { return self.remove(&name) };
-        self.write_record(&old)?;
+        let beside = format!("{name}{OLD}");
+        self.disk
+            .rename(Place::Records, &beside, &name)
+            .map_err(disk_error(&beside, "cannot be renamed"))?;
+        self.names(Place::Records)?;
         self.installed.retain(|one| one.statement.name != name);
         info!("bundle {name}: version {} is installed again", old.statement.version);
         self.installed.push(old);
@@ -274,12 +313,16 @@ impl<D: Disk> Store<D> {
     fn write_record(&mut self, found: &Installed) -> Result<(), Error> {
         let name = found.statement.name.as_str();
         let new = format!("{name}{NEW}");
-        self.disk.remove(Place::Records, &new).map_err(disk_error(&new, "cannot be removed"))?;
-        let bytes = found.record.bytes();
-        self.disk.append(Place::Records, &new, &bytes).map_err(disk_error(&new, "cannot be written"))?;
-        self.disk.settle(Place::Records, &new).map_err(disk_error(&new, "cannot be brought to the disk"))?;
+        self.write(&new, &found.record.bytes())?;
         self.disk.rename(Place::Records, &new, name).map_err(disk_error(&new, "cannot be renamed"))?;
         self.names(Place::Records)
+    }
+
+    /// Writes the file `name` of records anew, and brings it to the disk.
+    fn write(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        self.disk.remove(Place::Records, name).map_err(disk_error(name, "cannot be removed"))?;
+        self.disk.append(Place::Records, name, bytes).map_err(disk_error(name, "cannot be written"))?;
+        self.disk.settle(Place::Records, name).map_err(disk_error(name, "cannot be brought to the disk"))
     }
 
     fn names(&mut self, place: Place) -> Result<(), Error> {

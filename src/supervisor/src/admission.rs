@@ -15,6 +15,7 @@ use contract::limit::{SERVICES, SLICES};
 use contract::manifest::Manifest;
 use contract::slice::Slice;
 use heapless::Vec;
+use serde::{Deserialize, Serialize};
 
 /// What is promised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl Resource {
 }
 
 /// An amount of each resource, in the order of [`Resource::ALL`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Floors(pub [u32; 4]);
 
 impl Floors {
@@ -54,6 +55,16 @@ impl Floors {
             *has = has.saturating_add(more);
         }
         Self(sum)
+    }
+
+    /// Of each resource the larger amount.
+    #[must_use]
+    pub fn or_more(self, other: Self) -> Self {
+        let mut most = self.0;
+        for (has, other) in most.iter_mut().zip(other.0) {
+            *has = other.max(*has);
+        }
+        Self(most)
     }
 
     /// Where `self` is more than `other`, by how much.

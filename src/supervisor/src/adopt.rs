@@ -169,7 +169,7 @@ fn of_bundles(store: &mut Store, processes: &mut Vec<Process>, corpses: &mut Vec
     let records = store.0.iter().filter(|back| back.label.parts().0 == label::RECORD);
     let mut kept: Vec<Kept> = records.filter_map(|back| record::read_bundle(&back.descriptor)).collect();
     kept.sort_by_key(|kept| kept.slot);
-    for Kept { slot, leaves, service } in kept {
+    for Kept { slot, leaves, trial, service } in kept {
         let name = service.manifest.name.clone();
         if processes.iter().any(|other| other.name == name || other.slot() == Some(slot)) {
             continue;
@@ -177,6 +177,7 @@ fn of_bundles(store: &mut Store, processes: &mut Vec<Process>, corpses: &mut Vec
         let Ok(mut tenant) = Tenant::of_bundle(service, slot) else { continue };
         if let Some(bundle) = &mut tenant.bundle {
             bundle.leave = leaves.then(Leave::default);
+            bundle.trial = trial;
         }
         if let Ok((process, status)) = again(store, &name, What::Tenant(Box::new(tenant))) {
             corpses.extend(status.map(|status| (processes.len(), status)));

@@ -38,6 +38,8 @@ pub struct Pulse {
     fails: u8,
     /// It said a line, when it was already up.
     pub said: bool,
+    /// A try went well since it is up.
+    well: bool,
     /// The try that is under way.
     attempt: Option<Attempt>,
 }
@@ -62,6 +64,12 @@ impl Pulse {
     /// A service that has just come up: the first try is one pause away.
     pub fn begin(&mut self, health: &Health, now_ms: u64) {
         *self = Self { due_ms: now_ms + u64::from(health.every_ms), ..Self::default() };
+    }
+
+    /// Did a try go well since it is up?
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.well
     }
 
     /// When somebody has to look at it.
@@ -100,6 +108,7 @@ impl Pulse {
         let why = match went {
             Went::On => return None,
             Went::Well => {
+                self.well = true;
                 self.fails = 0;
                 None
             }

@@ -12,12 +12,14 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
+use contract::control::State;
 use contract::installed::{Answer, Ask, Service};
 use contract::limit::SERVICES;
 use contract::packages::Fault;
 use contract::{Name, Text, mount};
 use log::{info, warn};
 use sandbox::Plan;
+use sys::clock;
 use wire::{Connection, Received};
 
 use crate::admission::Refusal;
@@ -26,6 +28,7 @@ use crate::house::House;
 use crate::life::Event;
 use crate::links::For;
 use crate::process::{Asked, Process, Tenant, What};
+use crate::trial::Trial;
 
 /// Rows of package in one turn: all that it can have to say.
 const ASKS_A_TURN: usize = 64;
@@ -51,6 +54,8 @@ enum Waits {
     Gone(Name),
     /// The service of that name is gone, so that this one can come.
     Room(Box<Service>),
+    /// The new version of this service has proven itself, or not.
+    Proof(Name),
     /// storage has done this: a volume is gone.
     Dropped(mount::Ask, Asked),
 }
@@ -138,6 +143,12 @@ impl House {
             Some(Waits::Gone(name)) => name,
             Some(Waits::Room(service)) => &service.manifest.name,
             Some(Waits::Dropped(..)) => return self.go_on_dropping(),
+            Some(Waits::Proof(name)) => {
+                let Some(outcome) = self.proof(name) else { return false };
+                self.package.waits = None;
+                self.package.answer(outcome);
+                return true;
+            }
         };
         if self.processes.iter().any(|process| process.name == *name) {
             return false;
@@ -148,7 +159,7 @@ impl House {
                     self.package.answer(outcome);
                 }
             }
-            Some(Waits::Gone(_) | Waits::Dropped(..)) | None => self.package.answer(Ok(())),
+            Some(Waits::Gone(_) | Waits::Dropped(..) | Waits::Proof(_)) | None => self.package.answer(Ok(())),
         }
         self.package.waits.is_none()
     }
@@ -178,6 +189,7 @@ impl House {
         let outcome = match ask {
             Ask::Slice(slice) => Some(self.rent_again(&slice).map_err(|why| (Fault::Slice, why))),
             Ask::Service(service) => self.install(service),
+            Ask::Before(service) => self.install_before(service),
             Ask::All => {
                 self.forget_unnamed();
                 self.package.said_all = true;
@@ -192,7 +204,19 @@ impl House {
         }
     }
 
-    /// Takes a service, or another version of it. `None`: its predecessor has to be gone first.
+    /// Before all was said: what is there if a newer version that is being tried does not prove itself. That goes on.
+    fn install_before(&mut self, service: Service) -> Option<Result<(), Reason>> {
+        let tried = |process: &&mut Process| process.name == service.manifest.name && process.trial().is_some();
+        match self.processes.iter_mut().find(tried).and_then(Process::bundle_mut) {
+            Some(bundle) if bundle.leave.is_none() => {
+                bundle.named = true;
+                Some(Ok(()))
+            }
+            Some(_) | None => self.install(service),
+        }
+    }
+
+    /// Takes a service, or another version of it. `None`: its predecessor has to be gone first, or it has to prove itself.
     fn install(&mut self, service: Service) -> Option<Result<(), Reason>> {
         let name = &service.manifest.name;
         let Some(place) = self.processes.iter().position(|process| process.name == *name) else {
@@ -205,7 +229,7 @@ impl House {
                 self.package.waits = Some(Waits::Room(Box::new(service)));
                 None
             }
-            Some(_) => Some(self.renew(place, service)),
+            Some(_) => self.renew(place, service),
         }
     }
 
@@ -265,11 +289,13 @@ impl House {
         Ok(())
     }
 
-    /// A service that is known: the same again, or another version, which takes its place once it has ended.
-    fn renew(&mut self, place: usize, service: Service) -> Result<(), Reason> {
-        let Some(process) = self.processes.get_mut(place) else { return Ok(()) };
-        let What::Tenant(tenant) = &mut process.what else { return Ok(()) };
-        let Some(bundle) = &mut tenant.bundle else { return Ok(()) };
+    /// A service that is known: the same again, or another version, which takes its place once it has ended. `None`: that has to prove itself.
+    fn renew(&mut self, place: usize, service: Service) -> Option<Result<(), Reason>> {
+        let is_order = self.package.said_all;
+        let process = self.processes.get_mut(place)?;
+        let wanted = process.record.wanted;
+        let What::Tenant(tenant) = &mut process.what else { return None };
+        let bundle = tenant.bundle.as_mut()?;
         bundle.named = true;
         let autostart = service.manifest.autostart;
         let known = match &mut bundle.next {
@@ -279,38 +305,63 @@ impl House {
         let (manifest, image, version) = known;
         let was = std::mem::replace(&mut manifest.autostart, autostart);
         if (image, version) == (service.image, service.version) && *manifest == service.manifest {
+            let tried = bundle.trial.is_some() && is_order;
             if was != autostart {
                 let _ = process.write_bundle(); // It was written once, and is as large as it was.
                 self.tell(place);
             }
-            return Ok(());
+            if tried {
+                self.package.waits = Some(Waits::Proof(service.manifest.name));
+                return None;
+            }
+            return Some(Ok(()));
         }
         manifest.autostart = was;
         let name = service.manifest.name.clone();
         if tenant.manifest.provider != service.manifest.provider {
             let provider = &tenant.manifest.provider;
-            return Err((Fault::Foreign, format!("{name}: it is a service of {provider}")));
+            return Some(Err((Fault::Foreign, format!("{name}: it is a service of {provider}"))));
         }
-        Plan::new(&service.manifest, tenant.slot)
-            .map_err(|error| (Fault::Form, format!("{name}: {error}")))?;
-        self.judge_order(&service)?;
+        if let Err(error) = Plan::new(&service.manifest, tenant.slot) {
+            return Some(Err((Fault::Form, format!("{name}: {error}"))));
+        }
+        // Whoever comes back after a trial has proven himself before.
+        let is_back = bundle.trial.is_some_and(|trial| trial.failed);
+        let trial = (is_order && wanted && !is_back)
+            .then(|| Trial::of(&service.manifest, &tenant.manifest, clock::boot_ms()));
+        if let Err(refused) = self.judge_order(&service) {
+            return Some(Err(refused));
+        }
         info!("{name}: version {} takes the place of version {version}", service.version);
-        self.swap(place, service);
-        Ok(())
+        self.swap(place, service, trial);
+        if trial.is_some() {
+            self.package.waits = Some(Waits::Proof(name));
+            return None;
+        }
+        Some(Ok(()))
     }
 
     /// First it is written down that the old one ends, then what comes after it: so no life takes the old one for the new one.
-    fn swap(&mut self, place: usize, service: Service) {
+    fn swap(&mut self, place: usize, service: Service, trial: Option<Trial>) {
         if self.processes.get(place).is_some_and(|process| process.record.wanted) {
             self.want(place, true); // What went wrong with the old one does not count.
+        }
+        // What it is promised is not given away between the two.
+        let bundle = self.processes.get_mut(place).and_then(Process::bundle_mut);
+        if let (Some(bundle), Some(_)) = (bundle, trial) {
+            bundle.trial = trial;
         }
         self.happen(place, Event::Unwant);
         let Some(process) = self.processes.get_mut(place) else { return };
         if let Some(bundle) = process.bundle_mut() {
             bundle.next = Some(Box::new(service));
+            bundle.trial = trial;
         }
         if !process.write_bundle() {
             warn!("{}: its new version is not kept over a life of ours", process.name);
+        }
+        if trial.is_none() && process.record.state == State::Down && !process.record.wanted {
+            self.books.release(&process.name);
         }
         if process.record.pid.is_none() {
             process.record.reason = Text::default();

@@ -50,6 +50,7 @@ impl House {
         if let Some(bundle) = process.bundle_mut() {
             bundle.leave = Some(Leave::default());
             bundle.next = None;
+            bundle.trial = None;
         }
         if !process.write_bundle() {
             warn!("{}: that it goes is not kept over a life of ours", process.name);

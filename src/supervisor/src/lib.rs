@@ -36,6 +36,7 @@ mod model;
 mod rehearsal;
 pub mod slices;
 pub mod start;
+pub mod trial;
 pub mod turn;
 
 use std::fmt;

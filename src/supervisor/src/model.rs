@@ -168,7 +168,7 @@ impl World {
             alls: 0,
         };
         world.begin_life();
-        world.reconnect();
+        world.reconnect(true);
         world
     }
 
@@ -184,7 +184,6 @@ impl World {
             .collect();
         (self.house, self.init) = life(&kept, &self.sockets, self.hands);
         self.begin_life();
-        self.asked.clear();
         self.alls = 0;
     }
 
@@ -219,19 +218,30 @@ impl World {
         }
     }
 
-    /// package connects and says all that it knows.
-    fn reconnect(&mut self) {
+    /// package connects and says all that it knows. An update that was under way goes on where `tries`: package has not died.
+    fn reconnect(&mut self, tries: bool) {
+        let update = self.asked.iter().copied().find(|asked| match asked {
+            H::Service(name, version) => {
+                tries && self.installed.get(name).is_some_and(|known| known.version != *version)
+            }
+            _ => false,
+        });
         let client = Client::dial_at(self.hands.installed, Path::new(self.hands.installed.path)).unwrap();
         for (name, known) in &mut self.installed {
             // One that is being taken away comes anew.
             let is_there = |process: &Process| process.name.as_str() == *name && !process.leaves();
             known.wanted |= !self.house.processes.iter().any(is_there);
-            client.send(&Ask::Service(service(name, known.version)), &[]).unwrap();
+            let old = service(name, known.version);
+            let is_tried = matches!(update, Some(H::Service(other, _)) if other == *name);
+            client.send(&if is_tried { Ask::Before(old) } else { Ask::Service(old) }, &[]).unwrap();
         }
         client.send(&Ask::All, &[]).unwrap();
         self.package = Some(client);
         self.asked.clear();
         self.alls = 1;
+        if let Some(update @ H::Service(name, version)) = update {
+            self.say(update, &Ask::Service(service(name, version)));
+        }
     }
 
     /// What package hears changes what it knows.
@@ -258,6 +268,11 @@ impl World {
                 (H::Service(name, version), Answer::Done) if name != "big" => {
                     let wanted = self.installed.get(name).is_none_or(|known| known.wanted);
                     self.installed.insert(name, Known { version, wanted });
+                }
+                // The version before it is said to be the one.
+                (H::Service(name, _), Answer::Refused(Fault::NotReady, _)) => {
+                    let known = self.installed[name];
+                    self.say(H::Service(name, known.version), &Ask::Service(service(name, known.version)));
                 }
                 (H::Forget(name), Answer::Done) => {
                     let comes = |asked: &H| matches!(asked, H::Service(other, _) if *other == name);
@@ -341,6 +356,7 @@ impl World {
         }
         self.house.hear_mounts();
         self.house.hear_attachments();
+        self.house.try_versions();
         self.house.start_wanted();
         self.house.leave_all();
         self.house.hear_package();
@@ -400,11 +416,11 @@ impl World {
                 let dead = of.and_then(|of| self.pid(of));
                 self.next_life(dead);
                 self.package_hears();
-                self.reconnect();
+                self.reconnect(true);
             }
             H::PackageDies => {
                 self.package = None;
-                self.reconnect();
+                self.reconnect(false);
             }
             // Its memory goes with it; so do links that nobody asks for again.
             H::StorageDies => {
@@ -422,7 +438,7 @@ impl World {
 
     fn say(&mut self, what: H, ask: &Ask) {
         if self.package.is_none() {
-            self.reconnect();
+            self.reconnect(true);
         }
         self.package.as_ref().unwrap().send(ask, &[]).unwrap();
         self.asked.push(what);
@@ -433,7 +449,7 @@ impl World {
         let mut quiet = 0;
         for _ in 0..200 {
             if self.package.is_none() {
-                self.reconnect();
+                self.reconnect(true);
             }
             let before = self.picture();
             self.storage_answers();

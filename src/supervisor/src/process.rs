@@ -25,6 +25,7 @@ use crate::keep::Keep;
 use crate::ledger::Ledger;
 use crate::record::{self, Kept, Record};
 use crate::ring::Ring;
+use crate::trial::Trial;
 
 /// Kinds of labels in PID 1's store: the first half of each.
 pub mod label {
@@ -122,6 +123,8 @@ pub struct Bundle {
     pub next: Option<Box<Service>>,
     /// It is being taken away.
     pub leave: Option<Leave>,
+    /// It has to prove itself, or `next` has.
+    pub trial: Option<Trial>,
 }
 
 /// How far others have let go of a service that is being taken away.
@@ -258,7 +261,7 @@ impl Process {
             image: bundle.image,
             version: bundle.version,
         });
-        let kept = Kept { slot: tenant.slot, leaves: bundle.leave.is_some(), service };
+        let kept = Kept { slot: tenant.slot, leaves: bundle.leave.is_some(), trial: bundle.trial, service };
         record::write_bundle(&self.record_file, &kept)
     }
 
@@ -287,6 +290,12 @@ impl Process {
             What::Daemon(_) => None,
             What::Tenant(tenant) => Some(tenant.slot),
         }
+    }
+
+    /// It has to prove itself.
+    #[must_use]
+    pub fn trial(&self) -> Option<Trial> {
+        self.bundle()?.trial
     }
 
     /// What it keeps on the data disk.
@@ -445,7 +454,7 @@ impl Tenant {
     /// As [`Tenant::new`].
     pub fn of_bundle(service: Service, slot: u8) -> Result<Self, Error> {
         let Service { manifest, image, version } = service;
-        let bundle = Bundle { image, version, named: false, next: None, leave: None };
+        let bundle = Bundle { image, version, named: false, next: None, leave: None, trial: None };
         let tenant = Self::new(Entry { manifest, without: Layers::NONE }, slot)?;
         Ok(Self { bundle: Some(bundle), ..tenant })
     }

@@ -18,6 +18,7 @@ use sys::seqpacket;
 
 use crate::Error;
 use crate::ledger::Ledger;
+use crate::trial::Trial;
 
 /// A record as bytes, at most: less than a page, so that a write is whole or not there.
 const BYTES: usize = 1024;
@@ -94,6 +95,8 @@ pub struct Kept {
     pub slot: u8,
     /// It is being taken away.
     pub leaves: bool,
+    /// It has to prove itself.
+    pub trial: Option<Trial>,
     /// What package has said of it.
     pub service: Service,
 }
@@ -195,7 +198,7 @@ fn read_at<T: DeserializeOwned, const N: usize>(file: &OwnedFd, at: i64) -> Opti
 #[cfg(test)]
 mod tests {
     use super::{
-        Kept, Ledger, Name, Order, Record, Rented, SLICES, Service, State, file, read, read_bundle,
+        Kept, Ledger, Name, Order, Record, Rented, SLICES, Service, State, Trial, file, read, read_bundle,
         read_ledger, read_rented, write, write_bundle, write_ledger, write_rented,
     };
     use contract::slice::Slice;
@@ -252,7 +255,9 @@ mod tests {
             fails: u8::MAX,
         });
         let service = Service { manifest, image: [u8::MAX; 32], version: u64::MAX };
-        Kept { slot: 31, leaves: true, service }
+        let held = crate::admission::Floors([u32::MAX; 4]);
+        let trial = Some(Trial { until_ms: u64::MAX, held, failed: true });
+        Kept { slot: 31, leaves: true, trial, service }
     }
 
     #[test]

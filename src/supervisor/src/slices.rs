@@ -25,7 +25,7 @@ use crate::admission::{
 use crate::catalogue;
 use crate::compliance::carried;
 use crate::house::House;
-use crate::process::{Process, What};
+use crate::process::{Process, Tenant, What};
 use crate::record::{self, Order};
 
 /// Where all slices are.
@@ -77,6 +77,12 @@ pub(crate) fn write(path: &str, settings: &[Setting]) {
             warn!("{path}: this kernel does not hold {} = {}", setting.file, setting.value);
         }
     }
+}
+
+/// What is held for the version before this one, while this one is tried.
+fn held(tenant: &Tenant) -> Floors {
+    let trial = tenant.bundle.as_ref().and_then(|bundle| bundle.trial);
+    trial.map_or_else(Floors::default, |trial| trial.held)
 }
 
 impl House {
@@ -281,7 +287,7 @@ impl House {
         let Some(process) = processes.get_mut(place) else { return Ok(()) };
         let What::Tenant(tenant) = &mut process.what else { return Ok(()) };
         let (slice, floors) = (&tenant.manifest.provider, Floors::from(&tenant.manifest));
-        books.admit(&process.name, slice, floors)?;
+        books.admit(&process.name, slice, floors.or_more(held(tenant)))?;
         let all = books.slice(slice).unwrap_or_default().cpu_permille();
         tenant.plan.weigh(weight(floors.cpu_permille(), all));
         Ok(())
@@ -292,7 +298,8 @@ impl House {
         let Self { processes, books, rented, .. } = self;
         for process in processes {
             let What::Tenant(tenant) = &mut process.what else { continue };
-            if matches!(process.record.state, State::Down | State::Failed) {
+            let tried = tenant.bundle.as_ref().is_some_and(|bundle| bundle.trial.is_some());
+            if matches!(process.record.state, State::Down | State::Failed) && !tried {
                 continue;
             }
             let floors = Floors::from(&tenant.manifest);
@@ -300,7 +307,7 @@ impl House {
             else {
                 continue;
             };
-            books.take_over(&process.name, floors, (&slice.name, Floors::from(slice)));
+            books.take_over(&process.name, floors.or_more(held(tenant)), (&slice.name, Floors::from(slice)));
             tenant.plan.weigh(weight(floors.cpu_permille(), slice.cpu.floor_permille));
         }
     }

@@ -24,7 +24,7 @@ const CRASHES_MAX: u32 = 10;
 /// Who was up for so long is well, in milliseconds.
 const WELL_MS: u64 = 60_000;
 /// How long the preparation of a start may take, in milliseconds.
-const PREPARE_MS: u64 = 15_000;
+pub(crate) const PREPARE_MS: u64 = 15_000;
 /// Between SIGKILL and the next try, in milliseconds.
 const KILL_MS: u64 = 1_000;
 /// The shortest pause after a refusal, in milliseconds: whoever refused may only be starting.
@@ -54,7 +54,8 @@ impl House {
         let (state, act) = life::next(before, event);
         if state != before {
             enter_state(process, state, event, now_ms);
-            if matches!(state, State::Down | State::Failed) {
+            // Of a version that is being tried, it is held for the one before.
+            if matches!(state, State::Down | State::Failed) && process.trial().is_none() {
                 self.books.release(&process.name);
             }
         }
@@ -99,6 +100,7 @@ impl House {
         self.hear_mounts();
         self.hear_attachments();
         self.measure_lines();
+        self.try_versions();
         self.start_wanted();
         self.sweep();
     }
@@ -150,7 +152,7 @@ impl House {
         process.record.missed += 1;
         process.record.reason = Text::format(format_args!("not ready within {limit_ms} ms"));
         match &process.what {
-            What::Tenant(_) if process.record.missed >= MISSED_MAX => Event::Broken,
+            What::Tenant(_) if process.record.missed >= MISSED_MAX || process.trial().is_some() => Event::Broken,
             What::Tenant(_) | What::Daemon(_) => Event::Timeout,
         }
     }
@@ -253,7 +255,8 @@ impl House {
             let again = process.again_ms().is_some_and(|at_ms| at_ms <= clock::boot_ms());
             let down = process.record.state == State::Down && (process.record.wanted || again);
             // One that was killed is down when its end is known.
-            let down = down && process.record.pid.is_none() && !process.leaves();
+            let given_up = process.trial().is_some_and(|trial| trial.failed);
+            let down = down && process.record.pid.is_none() && !process.leaves() && !given_up;
             if down && self.all_up(process.after()) && self.others_up(process) {
                 self.want(place, true);
                 self.happen(place, Event::Want);

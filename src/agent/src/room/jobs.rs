@@ -47,6 +47,7 @@ fn fault(end: End) -> (u32, Code, &'static str) {
         End::Refused(Fault::Slice) => of(Code::EXEC_ENV_MISMATCH, "slice"),
         End::Refused(Fault::Resources) => of(Code::SYSTEM_RESOURCES_EXCEEDED, "resources"),
         End::Refused(Fault::Absent) => of(Code::INVALID_UNIT_STATE, "absent"),
+        End::Refused(Fault::NotReady) => of(Code::COMMAND_FAILURE, "not-ready"),
         End::Refused(Fault::Busy) => of(Code::INVALID_UNIT_STATE, "busy"),
         End::Refused(Fault::Disk) => of(Code::SYSTEM_RESOURCES_EXCEEDED, "disk"),
     }
