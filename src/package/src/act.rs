@@ -64,7 +64,9 @@ impl Act {
     fn words(&self) -> String {
         match self {
             Self::Install { put, .. } => format!("{} is being installed", put.service),
-            Self::Remove { service, .. } | Self::Drop(Dropped { service, .. }) => format!("{service} is being removed"),
+            Self::Remove { service, .. } | Self::Drop(Dropped { service, .. }) => {
+                format!("{service} is being removed")
+            }
         }
     }
 }
@@ -286,8 +288,7 @@ impl Room {
         let found = lock(keep.store()).installed().iter().find(|one| one.statement.name == *service).cloned();
         // Of a bundle that is not believed nobody knows whose it is: what it had stays.
         let goes = found.filter(|one| drop_data || one.service.volume.as_ref().is_some_and(|it| !it.kept));
-        let volume =
-            goes.map(|one| Dropped { service: service.clone(), provider: one.statement.provider });
+        let volume = goes.map(|one| Dropped { service: service.clone(), provider: one.statement.provider });
         if let Some(volume) = &volume {
             keep.write(|book| book.drop_volume(volume.clone()))?;
         }

@@ -177,7 +177,9 @@ impl Room {
         match self.act.as_ref().map(|under| &under.act) {
             Some(Act::Remove { service, .. }) if service == name => State::Removing,
             Some(Act::Install { put, .. }) if put.service == *name => State::Updating,
-            Some(Act::Remove { .. } | Act::Drop(_) | Act::Install { .. }) | None if updates => State::Updating,
+            Some(Act::Remove { .. } | Act::Drop(_) | Act::Install { .. }) | None if updates => {
+                State::Updating
+            }
             Some(Act::Remove { .. } | Act::Drop(_) | Act::Install { .. }) | None => State::Installed,
         }
     }

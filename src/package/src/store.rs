@@ -299,9 +299,7 @@ impl<D: Disk> Store<D> {
     pub fn take_back(&mut self, Replaced { name, old }: Replaced) -> Result<(), Error> {
         let Some(old) = old else { return self.remove(&name) };
         let beside = format!("{name}{OLD}");
-        self.disk
-            .rename(Place::Records, &beside, &name)
-            .map_err(disk_error(&beside, "cannot be renamed"))?;
+        self.disk.rename(Place::Records, &beside, &name).map_err(disk_error(&beside, "cannot be renamed"))?;
         self.names(Place::Records)?;
         self.installed.retain(|one| one.statement.name != name);
         info!("bundle {name}: version {} is installed again", old.statement.version);

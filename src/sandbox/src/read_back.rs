@@ -385,7 +385,8 @@ mod tests {
         manifest.volume =
             Some(contract::manifest::Volume { size_mib: 4, inodes: 100, at: "/data".into(), kept: true });
         let plan = Plan::new(&manifest, 0).unwrap();
-        let line = "69 61 8:0 /services/hello /data rw,nosuid,nodev,noexec,relatime,idmapped - ext4 /dev/sda rw\n";
+        let line =
+            "69 61 8:0 /services/hello /data rw,nosuid,nodev,noexec,relatime,idmapped - ext4 /dev/sda rw\n";
         let with = |line: &str, volume| {
             let mut seen = Seen { volume, ..whole(&plan) };
             seen.mounts.push_str(line);

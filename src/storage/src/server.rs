@@ -134,7 +134,11 @@ impl Server {
             }
             Ask::Volume { service, provider, uid_base, uid_count, bytes, inodes } => {
                 let owners = Owners::new(uid_base, uid_count)?;
-                let volume = self.volumes.open(Whose { service: &service, provider: &provider }, owners, Limits { bytes, inodes })?;
+                let volume = self.volumes.open(
+                    Whose { service: &service, provider: &provider },
+                    owners,
+                    Limits { bytes, inodes },
+                )?;
                 Ok((Answer::Mounted, Some(volume)))
             }
             Ask::Drop { service, provider } => {

@@ -167,7 +167,9 @@ impl Volumes {
     pub fn rest(&self, service: &Name) {
         let rested = self.folder().and_then(|all| {
             let its = |name: &OsString| {
-                name.to_str().and_then(|name| name.split_once(POINT)).is_some_and(|name| name.0 == service.as_str())
+                name.to_str()
+                    .and_then(|name| name.split_once(POINT))
+                    .is_some_and(|name| name.0 == service.as_str())
             };
             let names = names(&all, VOLUMES_MAX)?.into_iter().map(|(name, _)| name).filter(its);
             names.into_iter().try_for_each(|name| limit_to_used(&folder::open(&all, name.as_os_str())?))

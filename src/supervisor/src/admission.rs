@@ -196,7 +196,9 @@ impl fmt::Display for Refusal {
             Self::Box { slice, .. } => write!(f, "slice {slice} does not fit: the gateway is short of")?,
             Self::Slice { slice, .. } => write!(f, "not admitted: slice {slice} is short of")?,
             Self::InUse { slice, .. } => write!(f, "slice {slice}: its services have more, by")?,
-            Self::Disk(mib) => return write!(f, "not admitted: the data disk is short of {mib} MiB for its volume"),
+            Self::Disk(mib) => {
+                return write!(f, "not admitted: the data disk is short of {mib} MiB for its volume");
+            }
             Self::NoSlice(name) => return write!(f, "not admitted: {name} rents no slice here"),
             Self::Full => return write!(f, "not admitted: the table is full"),
         }

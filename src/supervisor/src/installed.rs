@@ -206,7 +206,8 @@ impl House {
 
     /// Before all was said: what is there if a newer version that is being tried does not prove itself. That goes on.
     fn install_before(&mut self, service: Service) -> Option<Result<(), Reason>> {
-        let tried = |process: &&mut Process| process.name == service.manifest.name && process.trial().is_some();
+        let tried =
+            |process: &&mut Process| process.name == service.manifest.name && process.trial().is_some();
         match self.processes.iter_mut().find(tried).and_then(Process::bundle_mut) {
             Some(bundle) if bundle.leave.is_none() => {
                 bundle.named = true;

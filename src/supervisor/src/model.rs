@@ -264,7 +264,9 @@ impl World {
                 continue;
             }
             match (self.asked.remove(0), answer) {
-                (H::Service("big", _), Answer::Refused(Fault::Resources, why)) => assert!(why.contains("short of"), "{why}"),
+                (H::Service("big", _), Answer::Refused(Fault::Resources, why)) => {
+                    assert!(why.contains("short of"), "{why}")
+                }
                 (H::Service(name, version), Answer::Done) if name != "big" => {
                     let wanted = self.installed.get(name).is_none_or(|known| known.wanted);
                     self.installed.insert(name, Known { version, wanted });
@@ -279,8 +281,12 @@ impl World {
                     assert!(self.place(name).is_none() || self.asked.iter().any(comes), "{name}: it is gone");
                     self.installed.remove(name);
                 }
-                (H::Drop(name), Answer::Done) => assert!(!self.volumes.contains_key(name), "{name}: it is gone"),
-                (H::Drop(name), Answer::Refused(Fault::Busy, _)) => assert!(self.place(name).is_some(), "{name}"),
+                (H::Drop(name), Answer::Done) => {
+                    assert!(!self.volumes.contains_key(name), "{name}: it is gone")
+                }
+                (H::Drop(name), Answer::Refused(Fault::Busy, _)) => {
+                    assert!(self.place(name).is_some(), "{name}")
+                }
                 (asked, answer) => panic!("{asked:?}: {answer:?}"),
             }
         }

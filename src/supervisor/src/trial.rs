@@ -61,7 +61,9 @@ fn outcome(process: &Process, now_ms: u64) -> Option<Result<(), Text<REASON_BYTE
         State::Down if record.by_itself => Some(Err("it ended before it was ready".into())),
         State::Failed => Some(Err(record.reason.clone())),
         _ if !record.wanted => Some(Err("it was stopped while it was tried".into())),
-        _ if now_ms >= trial.until_ms && record.reason.is_empty() => Some(Err("not ready in its time".into())),
+        _ if now_ms >= trial.until_ms && record.reason.is_empty() => {
+            Some(Err("not ready in its time".into()))
+        }
         _ if now_ms >= trial.until_ms => Some(Err(record.reason.clone())),
         State::Down
         | State::Preparing

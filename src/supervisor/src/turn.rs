@@ -152,7 +152,9 @@ impl House {
         process.record.missed += 1;
         process.record.reason = Text::format(format_args!("not ready within {limit_ms} ms"));
         match &process.what {
-            What::Tenant(_) if process.record.missed >= MISSED_MAX || process.trial().is_some() => Event::Broken,
+            What::Tenant(_) if process.record.missed >= MISSED_MAX || process.trial().is_some() => {
+                Event::Broken
+            }
             What::Tenant(_) | What::Daemon(_) => Event::Timeout,
         }
     }

@@ -114,7 +114,9 @@ impl Heard {
 
     fn answer(&self, ask: &installed::Ask) -> installed::Answer {
         match (ask, *self.refuses.lock().unwrap()) {
-            (installed::Ask::Service(_) | installed::Ask::Drop { .. }, Some((fault, words))) => installed::Answer::Refused(fault, words.into()),
+            (installed::Ask::Service(_) | installed::Ask::Drop { .. }, Some((fault, words))) => {
+                installed::Answer::Refused(fault, words.into())
+            }
             _ => installed::Answer::Done,
         }
     }

@@ -5,6 +5,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Instant;
 
 /// Files that are made at most.
 const FILES_MAX: usize = 1_000;
@@ -18,8 +19,10 @@ pub(crate) fn keep(mib: usize) {
         Ok(lives) => println!("life {lives}"),
         Err(error) => println!("no lives: {error}"),
     }
+    let begin = Instant::now();
     let (bytes, outcome) = fill(&volume.join("fill"), mib << 20);
     println!("wrote {bytes} bytes: {}", said(outcome));
+    println!("it took {} ms", begin.elapsed().as_millis());
     let (files, outcome) = make(volume);
     println!("made {files} files: {}", said(outcome));
 }

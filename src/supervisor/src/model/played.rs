@@ -80,8 +80,7 @@ pub(super) fn service(name: &str, version: u8) -> Service {
     manifest.uplink.ceiling_kbit_s = version.into();
     // And whether its volume is this version's. The first has none.
     let size_mib = u32::from(version) - 1;
-    manifest.volume =
-        (size_mib > 0).then(|| Volume { size_mib, inodes: 8, at: "/data".into(), kept: true });
+    manifest.volume = (size_mib > 0).then(|| Volume { size_mib, inodes: 8, at: "/data".into(), kept: true });
     Service { manifest, image: [version; 32], version: version.into() }
 }
 
@@ -90,6 +89,7 @@ pub(super) fn disk(promised_bytes: u64) -> mount::Disk {
     mount::Disk {
         state: mount::DiskState::Mounted,
         device: "sda".into(),
+        number: None,
         size_bytes: 6 << 20,
         free_bytes: 6 << 20,
         volumes_bytes: 3 << 20,

@@ -85,7 +85,10 @@ fn a_name_that_is_the_gateways_is_refused() {
         assert_eq!(world.house.processes.len(), before, "{taken}");
     }
     let answers = world.talk(&[Ask::All, Ask::Forget(name("hello"))]);
-    assert!(matches!(&answers[..], [Answer::Done, Answer::Refused(Fault::Foreign, _)]), "what comes with the image stays");
+    assert!(
+        matches!(&answers[..], [Answer::Done, Answer::Refused(Fault::Foreign, _)]),
+        "what comes with the image stays"
+    );
     assert_eq!(world.talk(&[Ask::All, Ask::Forget(name("nobody"))]), [Answer::Done, Answer::Done]);
 }
 
@@ -98,7 +101,9 @@ fn there_are_so_many_services_and_no_more() {
     let all: Vec<Ask> = std::iter::once(Ask::All).chain((0..=room).map(idle)).collect();
     let answers = world.talk(&all);
     assert_eq!(answers.iter().filter(|answer| **answer == Answer::Done).count(), room + 1);
-    assert!(matches!(answers.last(), Some(Answer::Refused(Fault::Resources, why)) if why.contains("services already")));
+    assert!(
+        matches!(answers.last(), Some(Answer::Refused(Fault::Resources, why)) if why.contains("services already"))
+    );
     assert!(
         world
             .house
@@ -267,7 +272,10 @@ fn a_volume_that_does_not_fit_is_refused_with_what_is_short_and_one_without_a_di
         }
     }
     let (state, reason) = world.state("a");
-    assert!([State::Waiting, State::Preparing].contains(&state) && reason == "no disk", "{state:?}: {reason}");
+    assert!(
+        [State::Waiting, State::Preparing].contains(&state) && reason == "no disk",
+        "{state:?}: {reason}"
+    );
 }
 
 #[test]
