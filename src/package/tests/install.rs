@@ -194,7 +194,7 @@ fn what_the_supervisor_refuses_is_not_kept() {
     assert_eq!(end(&client).1, Answer::Done);
     let words = stage.heard.words();
     let words = &words[words.len() - 3..];
-    assert_eq!(words, ["service hello 2", "all", "service hello 3"]);
+    assert_eq!(words, ["before hello 2", "all", "service hello 3"]);
     assert_eq!((stage.list(), stage.files().len()), (vec!["hello 3".to_owned()], 2));
 }
 

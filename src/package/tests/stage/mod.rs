@@ -131,6 +131,9 @@ impl Heard {
                     let starts = if service.manifest.autostart { " starts" } else { "" };
                     format!("service {} {}{starts}", service.manifest.name, service.version)
                 }
+                installed::Ask::Before(service) => {
+                    format!("before {} {}", service.manifest.name, service.version)
+                }
                 installed::Ask::All => "all".to_owned(),
                 installed::Ask::Forget(name) => format!("forget {name}"),
                 installed::Ask::Drop { service, provider } => format!("drop {service} of {provider}"),
