@@ -184,12 +184,7 @@ fn the_power_goes_at_any_step() {
         let replaced = store.put(checked).unwrap();
         assert_eq!((version(store), replaced.old().map(|old| old.statement.version)), (2, Some(1)));
     });
-    let proven = cut(&one, &[1, 2], |store| {
-        let checked = fetched(store, &hello(2));
-        let replaced = store.put(checked).unwrap();
-        store.settle(replaced).unwrap();
-    });
-    assert!(tried > 30 && proven > 50, "{tried} and {proven} states of what is tried");
+    assert!(tried > 30, "{tried} states of what is tried");
     let none = cut(&shared, &[0, 1], |store| {
         let checked = fetched(store, &hello(1));
         let replaced = store.put(checked).unwrap();

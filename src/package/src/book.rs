@@ -193,7 +193,7 @@ mod tests {
         let volume = Dropped { service: name.clone(), provider: Name::new("demo").unwrap() };
         book.drop_volume(volume.clone());
         book.drop_volume(volume.clone());
-        assert_eq!(Book::parse(&book.bytes()).unwrap().volumes_dropped(), [volume.clone()]);
+        assert_eq!(Book::parse(&book.bytes()).unwrap().volumes_dropped(), std::slice::from_ref(&volume));
         book.retain(|_| true);
         assert!(book.volumes_dropped().is_empty(), "its bundle is there");
         book.drop_volume(volume.clone());

@@ -16,7 +16,7 @@ use contract::keep::{FRAME, Keep as Word};
 use contract::packages::Fault;
 use contract::slice::Slice;
 use contract::wires::{self, Wire};
-use contract::{Name, attach, mount};
+use contract::{Name, mount};
 use wire::{Client, Listener};
 
 use crate::admission::Floors;
@@ -28,7 +28,7 @@ use crate::keep::Keep;
 use crate::life::Event;
 use crate::process::{Process, What};
 
-use played::{Played, disk, manifest, no_network, no_start, service, wire_at};
+use played::{Played, manifest, no_network, no_start, service, wire_at};
 
 /// The version whose image storage refuses.
 const DAMAGED: u8 = 9;
@@ -220,12 +220,11 @@ impl World {
 
     /// package connects and says all that it knows. An update that was under way goes on where `tries`: package has not died.
     fn reconnect(&mut self, tries: bool) {
-        let update = self.asked.iter().copied().find(|asked| match asked {
-            H::Service(name, version) => {
-                tries && self.installed.get(name).is_some_and(|known| known.version != *version)
-            }
-            _ => false,
-        });
+        let updates = |asked: &H| {
+            let H::Service(name, version) = asked else { return false };
+            self.installed.get(name).is_some_and(|known| known.version != *version)
+        };
+        let update = self.asked.iter().copied().find(|asked| tries && updates(asked));
         let client = Client::dial_at(self.hands.installed, Path::new(self.hands.installed.path)).unwrap();
         for (name, known) in &mut self.installed {
             // One that is being taken away comes anew.
@@ -288,62 +287,6 @@ impl World {
                     assert!(self.place(name).is_some(), "{name}")
                 }
                 (asked, answer) => panic!("{asked:?}: {answer:?}"),
-            }
-        }
-    }
-
-    fn storage_answers(&mut self) {
-        while let Some((ask, _)) = self.storage.hear::<mount::Ask>() {
-            match ask {
-                mount::Ask::Mount { image: mount::Image::Bundle([DAMAGED, ..]), .. } => {
-                    self.storage.say(&mount::Answer::Refused("the image is damaged".into()), None);
-                }
-                mount::Ask::Mount { service, image, .. } => {
-                    let root = sys::seqpacket::memory_file(c"root").unwrap();
-                    let digest = if let mount::Image::Bundle(digest) = &image { *digest } else { [0; 32] };
-                    nix::sys::uio::pwrite(&root, &digest, 0).unwrap();
-                    self.mounted.insert(service.to_string(), image);
-                    self.storage.say(&mount::Answer::Mounted, Some(&root));
-                }
-                mount::Ask::Release { service } => {
-                    self.mounted.remove(service.as_str());
-                    self.storage.say(&mount::Answer::Done, None);
-                }
-                mount::Ask::Volume { service, bytes, .. } => {
-                    self.volumes.insert(service.to_string(), bytes);
-                    let volume = sys::seqpacket::memory_file(c"volume").unwrap();
-                    self.storage.say(&mount::Answer::Mounted, Some(&volume));
-                }
-                mount::Ask::Drop { service, .. } => {
-                    self.volumes.remove(service.as_str());
-                    self.storage.say(&mount::Answer::Done, None);
-                }
-                mount::Ask::Disk => {
-                    let promised_bytes = self.volumes.values().sum();
-                    self.storage.say(&mount::Answer::Disk(disk(promised_bytes)), None);
-                }
-                mount::Ask::Finish => panic!("{ask:?}"),
-            }
-        }
-    }
-
-    fn network_answers(&mut self) {
-        while let Some((ask, _)) = self.network.hear::<attach::Ask>() {
-            match ask {
-                attach::Ask::Attach { service, slot, rates, .. } => {
-                    let twice =
-                        self.attached.iter().any(|(name, (other, _))| *name != *service && *other == slot);
-                    assert!(!twice, "slot {slot}: {:?}", self.attached);
-                    let ceiling = rates.unwrap_or_default().ceiling_up_kbit_s;
-                    self.attached.insert(service.to_string(), (slot, ceiling));
-                    let address = [10, 64, 0, slot].into();
-                    self.network.say(&attach::Answer::Attached { address }, None);
-                }
-                attach::Ask::Detach { service } => {
-                    self.attached.remove(service.as_str());
-                    self.network.say(&attach::Answer::Done, None);
-                }
-                attach::Ask::Carried { .. } => panic!("{ask:?}"),
             }
         }
     }

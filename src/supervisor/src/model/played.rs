@@ -8,11 +8,12 @@ use contract::Name;
 use contract::installed::Service;
 use contract::layer::Layers;
 use contract::manifest::{Manifest, Ready, Restart, Volume};
-use contract::mount;
 use contract::wires::Wire;
+use contract::{attach, mount};
 use sandbox::Network;
 use wire::{Connection, Listener, Received};
 
+use super::{DAMAGED, World};
 use crate::house::House;
 use crate::process::What;
 use crate::{Error, catalogue, start};
@@ -51,6 +52,64 @@ impl Played {
     }
 }
 
+impl World {
+    pub(super) fn storage_answers(&mut self) {
+        while let Some((ask, _)) = self.storage.hear::<mount::Ask>() {
+            match ask {
+                mount::Ask::Mount { image: mount::Image::Bundle([DAMAGED, ..]), .. } => {
+                    self.storage.say(&mount::Answer::Refused("the image is damaged".into()), None);
+                }
+                mount::Ask::Mount { service, image, .. } => {
+                    let root = sys::seqpacket::memory_file(c"root").unwrap();
+                    let digest = if let mount::Image::Bundle(digest) = &image { *digest } else { [0; 32] };
+                    nix::sys::uio::pwrite(&root, &digest, 0).unwrap();
+                    self.mounted.insert(service.to_string(), image);
+                    self.storage.say(&mount::Answer::Mounted, Some(&root));
+                }
+                mount::Ask::Release { service } => {
+                    self.mounted.remove(service.as_str());
+                    self.storage.say(&mount::Answer::Done, None);
+                }
+                mount::Ask::Volume { service, bytes, .. } => {
+                    self.volumes.insert(service.to_string(), bytes);
+                    let volume = sys::seqpacket::memory_file(c"volume").unwrap();
+                    self.storage.say(&mount::Answer::Mounted, Some(&volume));
+                }
+                mount::Ask::Drop { service, .. } => {
+                    self.volumes.remove(service.as_str());
+                    self.storage.say(&mount::Answer::Done, None);
+                }
+                mount::Ask::Disk => {
+                    let promised_bytes = self.volumes.values().sum();
+                    self.storage.say(&mount::Answer::Disk(disk(promised_bytes)), None);
+                }
+                mount::Ask::Finish => panic!("{ask:?}"),
+            }
+        }
+    }
+
+    pub(super) fn network_answers(&mut self) {
+        while let Some((ask, _)) = self.network.hear::<attach::Ask>() {
+            match ask {
+                attach::Ask::Attach { service, slot, rates, .. } => {
+                    let twice =
+                        self.attached.iter().any(|(name, (other, _))| *name != *service && *other == slot);
+                    assert!(!twice, "slot {slot}: {:?}", self.attached);
+                    let ceiling = rates.unwrap_or_default().ceiling_up_kbit_s;
+                    self.attached.insert(service.to_string(), (slot, ceiling));
+                    let address = [10, 64, 0, slot].into();
+                    self.network.say(&attach::Answer::Attached { address }, None);
+                }
+                attach::Ask::Detach { service } => {
+                    self.attached.remove(service.as_str());
+                    self.network.say(&attach::Answer::Done, None);
+                }
+                attach::Ask::Carried { .. } => panic!("{ask:?}"),
+            }
+        }
+    }
+}
+
 pub(super) fn wire_at(wire: Wire, folder: &Path) -> Wire {
     let path = folder.join(wire.name).to_str().unwrap().to_owned();
     let clients = vec![nix::unistd::geteuid().as_raw()];
@@ -79,7 +138,7 @@ pub(super) fn service(name: &str, version: u8) -> Service {
     // So one sees which version a link was made for.
     manifest.uplink.ceiling_kbit_s = version.into();
     // And whether its volume is this version's. The first has none.
-    let size_mib = u32::from(version) - 1;
+    let size_mib = if version == DAMAGED { 0 } else { u32::from(version) - 1 };
     manifest.volume = (size_mib > 0).then(|| Volume { size_mib, inodes: 8, at: "/data".into(), kept: true });
     Service { manifest, image: [version; 32], version: version.into() }
 }

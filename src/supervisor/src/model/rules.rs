@@ -267,7 +267,12 @@ fn a_volume_that_does_not_fit_is_refused_with_what_is_short_and_one_without_a_di
             let root = sys::seqpacket::memory_file(c"root").unwrap();
             match ask {
                 mount::Ask::Mount { .. } => world.storage.say(&mount::Answer::Mounted, Some(&root)),
-                _ => world.storage.say(&mount::Answer::Refused("no disk".into()), None),
+                mount::Ask::Volume { .. } | mount::Ask::Disk => {
+                    world.storage.say(&mount::Answer::Refused("no disk".into()), None);
+                }
+                mount::Ask::Release { .. } | mount::Ask::Drop { .. } | mount::Ask::Finish => {
+                    panic!("{ask:?}")
+                }
             }
         }
     }
