@@ -19,7 +19,7 @@ mod reaches;
 mod volume;
 
 pub use life::{Health, Probe};
-pub use needs::{Cpu, Disk, Limits, Memory, Rate};
+pub use needs::{Cpu, Limits, Memory, Rate};
 pub(crate) use needs::{cpu_rules, memory_rules, rate_rules};
 pub use reaches::{Port, Reaches};
 pub use volume::Volume;
@@ -83,9 +83,6 @@ pub struct Manifest {
     pub cpu: Cpu,
     /// Memory.
     pub memory: Memory,
-    /// What it reads from the data disk and writes to it.
-    #[serde(default)]
-    pub disk: Disk,
     /// What it keeps on the data disk; left out: nothing.
     #[serde(default)]
     pub volume: Option<Volume>,
@@ -228,7 +225,6 @@ fn check(manifest: &Manifest) -> Option<&'static str> {
         .into_iter()
         .chain(memory_rules(manifest.memory))
         .chain(rate_rules(manifest.uplink, manifest.downlink))
-        .chain(needs::disk_rules(manifest.disk))
         .chain(life::health_rules(manifest.health.as_ref()))
         .chain(volume::volume_rules(manifest.volume.as_ref()));
     let after_twice =
@@ -335,7 +331,6 @@ pids = 16
             ("health", format!("{PLAIN}[health]\nprobe = \"tcp\"\n"), "health.port"),
             ("path", format!("{PLAIN}[health]\nprobe = \"http\"\nport = 1\npath = \"x\"\n"), "health.path"),
             ("volume", format!("{PLAIN}[volume]\nsize_mib = 0\n"), "volume.size_mib"),
-            ("slow", format!("{PLAIN}[disk]\nwrite_ceiling_kib_s = 1\n"), "disk.write_ceiling_kib_s"),
             ("place", format!("{PLAIN}[volume]\nsize_mib = 1\nat = \"/dev/x\"\n"), "volume.at"),
             ("exec", format!("{PLAIN}[health]\nprobe = \"exec\"\n"), "exec"),
             ("itself", PLAIN.replace("[cpu]", "after = [\"hello\"]\n[cpu]"), "line 8: after: not itself"),

@@ -87,8 +87,6 @@ pub struct Disk {
     pub state: DiskState,
     /// Its device, such as `sda1`; empty where there is none.
     pub device: Text<32>,
-    /// The number (major, minor) of the whole disk that it is on; nothing where the kernel does not say it.
-    pub number: Option<(u32, u32)>,
     /// All of it, in bytes.
     pub size_bytes: u64,
     /// What is free, in bytes.

@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 
 use contract::layer::Layer;
-use contract::manifest::{Cpu, Disk, Manifest, Memory};
+use contract::manifest::{Cpu, Manifest, Memory};
 use heapless::{String, Vec};
 use sys::Errno;
 
@@ -24,7 +24,7 @@ pub struct Setting {
     /// The file.
     pub file: &'static str,
     /// What it says, as the kernel gives it back.
-    pub value: String<VALUE_BYTES>,
+    pub value: String<32>,
     /// The layer that it is part of; `None`: it is welcome, and its lack is no breach.
     pub layer: Option<Layer>,
 }
@@ -32,14 +32,11 @@ pub struct Setting {
 /// The period of `cpu.max`, in microseconds: the kernel's own default.
 const CPU_PERIOD_US: u32 = 100_000;
 
-/// What a file says, at most: a line of `io.max`.
-const VALUE_BYTES: usize = 80;
-
 /// Settings of one cgroup, at most.
 pub const SETTINGS: usize = 12;
 
 /// Words of one setting.
-fn text(value: std::fmt::Arguments<'_>) -> String<VALUE_BYTES> {
+fn text(value: std::fmt::Arguments<'_>) -> String<32> {
     let mut text = String::new();
     let _ = std::fmt::Write::write_fmt(&mut text, value); // Two numbers fit.
     text
@@ -93,21 +90,6 @@ pub fn bounds(cpu: Cpu, memory: Memory) -> Vec<Setting, 4> {
 #[must_use]
 pub fn weight(weight: u32) -> Setting {
     Setting { layer: Some(Layer::Cpu), ..plain("cpu.weight", format_args!("{weight}")) }
-}
-
-/// The ceilings of `disk` for the disk with this number. A kernel that cannot keep them says so, and the service runs without.
-#[must_use]
-pub fn throttle((major, minor): (u32, u32), disk: Disk) -> Setting {
-    let bytes_s = |kib_s: u32| match kib_s {
-        0 => String::<16>::try_from("max").unwrap_or_default(),
-        kib_s => {
-            let mut text = String::new();
-            let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{}", u64::from(kib_s) << 10)); // 13 digits.
-            text
-        }
-    };
-    let (read, write) = (bytes_s(disk.read_ceiling_kib_s), bytes_s(disk.write_ceiling_kib_s));
-    plain("io.max", format_args!("{major}:{minor} rbps={read} wbps={write} riops=max wiops=max"))
 }
 
 fn outside(what: &'static str) -> impl Fn(std::io::Error) -> Error {
@@ -263,9 +245,6 @@ mod tests {
         assert!(files.contains(&("memory.min", "8388608".into())));
         assert!(files.contains(&("memory.high", "max".into())));
         assert_eq!(super::weight(50).value.as_str(), "50");
-        let disk = contract::manifest::Disk { read_ceiling_kib_s: 0, write_ceiling_kib_s: 10_000_000 };
-        let line = "4095:1048575 rbps=max wbps=10240000000 riops=max wiops=max";
-        assert_eq!(super::throttle((4095, 1_048_575), disk).value.as_str(), line);
         assert!(files.contains(&("pids.max", "9".into())));
     }
 

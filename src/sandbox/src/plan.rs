@@ -116,18 +116,6 @@ impl Plan {
         }
     }
 
-    /// Holds what it reads from the disk with this number (major, minor), and writes to it, below the ceilings of `disk`; without any, nothing.
-    pub fn throttle(&mut self, number: (u32, u32), disk: manifest::Disk) {
-        if disk == manifest::Disk::default() {
-            return;
-        }
-        let setting = cgroup::throttle(number, disk);
-        match self.cgroup_files.iter_mut().find(|has| has.file == setting.file) {
-            Some(has) => *has = setting,
-            None => drop(self.cgroup_files.push(setting)), // There is room, as above.
-        }
-    }
-
     /// What the kernel must say in `uid_map` and `gid_map`: inside, outside, how many.
     #[must_use]
     pub fn id_map(&self) -> [u32; 3] {
@@ -176,7 +164,6 @@ pub(crate) mod tests {
             downlink: Rate::default(),
             limits: Limits { pids: 9, descriptors: 64, tmp_kib: 0 },
             volume: None,
-            disk: Default::default(),
             serves: Vec::new(),
             reaches: Default::default(),
         }

@@ -64,17 +64,6 @@ impl Places {
         self.descriptions.join(device.as_str()).exists()
     }
 
-    /// The number of the whole disk that `device` is, or is a part of: what I/O can be held back on.
-    #[must_use]
-    pub fn number(&self, device: &Device) -> Option<(u32, u32)> {
-        let folder = self.descriptions.join(device.as_str());
-        // A partition's folder lies in its disk's.
-        let whole = if folder.join("partition").exists() { folder.join("..") } else { folder };
-        let text = fs::read_to_string(whole.join("dev")).ok()?;
-        let (major, minor) = text.trim_end().split_once(':')?;
-        Some((major.parse().ok()?, minor.parse().ok()?))
-    }
-
     /// Reads the superblock of `device`.
     #[must_use]
     pub fn look(&self, device: &Device) -> Look {

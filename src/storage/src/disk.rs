@@ -206,7 +206,6 @@ impl<M: Mounts> Disk<M> {
         let none = State {
             state: DiskState::Absent,
             device: "".into(),
-            number: None,
             size_bytes: 0,
             free_bytes: 0,
             volumes_bytes: 0,
@@ -233,7 +232,6 @@ impl<M: Mounts> Disk<M> {
                 State {
                     state: DiskState::Mounted,
                     device: device.clone(),
-                    number: self.places.number(device),
                     size_bytes: space.map_or(0, |space| space.size_bytes),
                     free_bytes: space.map_or(0, |space| space.free_bytes),
                     reason: reason.into(),

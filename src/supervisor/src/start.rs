@@ -140,7 +140,6 @@ impl House {
             What::Daemon(_) => 0,
         });
         let score = self.oom_score(floor_mib);
-        let disk = self.disk.as_ref().and_then(|disk| disk.number);
         let Self { processes, keep, .. } = self;
         let Some(process) = processes.get_mut(place) else { return Ok(()) };
         let What::Tenant(tenant) = &mut process.what else { return Ok(()) };
@@ -148,19 +147,11 @@ impl House {
         let (Some(root), Some(network)) = (root, &tenant.network) else { return Ok(()) };
         let reaper = fs::File::open(REAPER)
             .map_err(|error| Error::System(REAPER, Errno::from_raw(error.raw_os_error().unwrap_or(0))))?;
-        if let Some(number) = disk {
-            tenant.plan.throttle(number, tenant.manifest.disk);
-        }
         // Layers that are files of the cgroup are left out here in a rehearsal, all others inside.
         let left_out =
             |setting: &&cgroup::Setting| setting.layer.is_some_and(|layer| tenant.without.has(layer));
         let settings = tenant.plan.cgroup_files.iter().filter(|setting| !left_out(setting));
         let group = cgroup::fresh(&tenant.plan.cgroup, settings)?;
-        for setting in tenant.plan.cgroup_files.iter().filter(|setting| setting.file == "io.max") {
-            if !cgroup::holds(&tenant.plan.cgroup, setting) {
-                warn!("{}: this kernel does not hold io.max: {}", process.name, setting.value);
-            }
-        }
         let entered = enter(
             &tenant.plan,
             sandbox::Given {

@@ -49,18 +49,6 @@ pub struct Rate {
     pub ceiling_kbit_s: u32,
 }
 
-/// Ceilings of what it reads from the data disk and writes to it, in KiB/s; 0: nothing is forbidden.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Disk {
-    /// `rbps` of `io.max`.
-    #[serde(default)]
-    pub read_ceiling_kib_s: u32,
-    /// `wbps` of `io.max`.
-    #[serde(default)]
-    pub write_ceiling_kib_s: u32,
-}
-
 /// Ceilings of what is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -109,16 +97,6 @@ pub(crate) fn rate_rules(up: Rate, down: Rate) -> [(bool, &'static str); 4] {
         (large(up), "uplink: at most 10000000 kbit/s"),
         (above(down), "downlink.floor_kbit_s: it is above the ceiling"),
         (large(down), "downlink: at most 10000000 kbit/s"),
-    ]
-}
-
-/// As [`cpu_rules`]. Below 64 KiB/s a start from the disk takes longer than anybody waits.
-#[cfg(feature = "text")]
-pub(crate) fn disk_rules(disk: Disk) -> [(bool, &'static str); 2] {
-    let bad = |kib_s: u32| kib_s != 0 && !(64..=10_000_000).contains(&kib_s);
-    [
-        (bad(disk.read_ceiling_kib_s), "disk.read_ceiling_kib_s: 0, or 64 to 10000000"),
-        (bad(disk.write_ceiling_kib_s), "disk.write_ceiling_kib_s: 0, or 64 to 10000000"),
     ]
 }
 

@@ -125,7 +125,6 @@ pub(crate) fn manifest(line: &str) -> Manifest {
         downlink: Rate::default(),
         limits: Limits { pids: 16, descriptors: 40, tmp_kib: 64 },
         volume: None,
-        disk: Default::default(),
         serves: Bounded::new(),
         reaches: Default::default(),
     }

@@ -5,7 +5,6 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::Instant;
 
 /// Files that are made at most.
 const FILES_MAX: usize = 1_000;
@@ -19,10 +18,8 @@ pub(crate) fn keep(mib: usize) {
         Ok(lives) => println!("life {lives}"),
         Err(error) => println!("no lives: {error}"),
     }
-    let begin = Instant::now();
     let (bytes, outcome) = fill(&volume.join("fill"), mib << 20);
     println!("wrote {bytes} bytes: {}", said(outcome));
-    println!("it took {} ms", begin.elapsed().as_millis());
     let (files, outcome) = make(volume);
     println!("made {files} files: {}", said(outcome));
 }

@@ -148,7 +148,6 @@ pub(super) fn disk(promised_bytes: u64) -> mount::Disk {
     mount::Disk {
         state: mount::DiskState::Mounted,
         device: "sda".into(),
-        number: None,
         size_bytes: 6 << 20,
         free_bytes: 6 << 20,
         volumes_bytes: 3 << 20,
