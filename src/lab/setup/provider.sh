@@ -13,10 +13,10 @@ set -eu
 MODULES=$TOP/board/qemu/provider-modules
 INIT=$HERE/provider-init.sh
 SUPERVISORS=$HERE/supervisors.sh
-PACKAGES='busybox-static ppp pppoe iproute2 dnsmasq-base tcpdump nftables runit s6'
+PACKAGES='busybox-static ppp pppoe iproute2 dnsmasq-base radvd wide-dhcpv6-server tcpdump nftables runit s6'
 # Programs, and what they load by themselves.
 WANTED='bin/busybox usr/sbin/pppd usr/lib/pppd/*/rp-pppoe.so usr/lib/pppd/*/pppoe.so usr/sbin/pppoe-server usr/sbin/pppoe
-bin/ip sbin/tc usr/lib/*/tc/normal.dist usr/sbin/dnsmasq usr/bin/tcpdump usr/sbin/nft
+bin/ip sbin/tc usr/lib/*/tc/normal.dist usr/sbin/dnsmasq usr/sbin/radvd usr/sbin/dhcp6s usr/bin/tcpdump usr/sbin/nft
 usr/bin/runsvdir usr/bin/runsv usr/bin/s6-svscan usr/bin/s6-supervise'
 
 case ${1-} in

@@ -7,7 +7,8 @@
 //!  provider │eth0 ══ QEMU ─ datagram sockets ─ QEMU ══ eth0│ gateway │eth1 ══ QEMU ─ pump ─ lan0 ══ eth0 :lan (topology.rs)
 //! ```
 //!
-//! Both guests count as one (`slot.rs`). What is run in it is for the tests: it has busybox, /bin/ip, /sbin/tc, pppoe-server, pppd, dnsmasq, tcpdump.
+//! Both guests count as one (`slot.rs`). What is run in it is for the tests: it has busybox, /bin/ip, /sbin/tc, pppoe-server, pppd, dnsmasq, radvd,
+//! dhcp6s, tcpdump.
 //!
 //! Its door speaks as the gateway's (`door.rs`); a request is a line for its shell. Source: src/lab/setup/provider-init.sh.
 
