@@ -1,4 +1,4 @@
-//! The operator's word: which controllers this gateway obeys, by which brokers, and what they may do.
+//! The operator's word: which controllers this gateway obeys, by which ways, and what they may do.
 //!
 //! In:  `/etc/shg/agent.toml` of the image, or `/data/state/agent.toml` in its place. Out: a [`Configuration`], checked.
 //!
@@ -15,6 +15,21 @@
 //! password = "…"
 //! role = "full"                    # full, operate, read; or one of [[role]]
 //!
+//! [[controller]]
+//! endpoint = "self::cloud"
+//! url = "wss://usp.isp.example/usp" # WebSocket: we call
+//!
+//! [[controller]]
+//! endpoint = "self::home"
+//! accept = "/usp"                  # WebSocket: it calls, with username and password
+//!
+//! [[controller]]
+//! endpoint = "self::app"
+//! local = "hello"                  # it is on the box: root, or a service
+//!
+//! [websocket]
+//! listen = "192.168.1.1:8088"
+//!
 //! [[role]]
 //! name = "support"
 //! rules = [{ order = 1, targets = ["Device.DeviceInfo."], rights = "r--n" }]
@@ -22,15 +37,18 @@
 //!
 //! Not here: what controllers change themselves (`settings.rs`).
 
+pub mod transport;
+
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use serde::Deserialize;
 use usp::permission::{May, Rule};
 
-use mqtt::packet::Version;
+use transport::Transport;
 
 /// The image's.
 pub const SHIPPED: &str = "/etc/shg/agent.toml";
@@ -84,37 +102,28 @@ pub struct Configuration {
     pub roles: Vec<Role>,
     /// For how long a change of the network is on trial, in seconds.
     pub confirm_within_s: u32,
+    /// Where controllers call by WebSocket.
+    pub websocket: Option<SocketAddr>,
 }
 
 impl Default for Configuration {
     fn default() -> Self {
-        Self { controllers: Vec::new(), roles: Vec::new(), confirm_within_s: CONFIRM_WITHIN_S }
+        Self {
+            controllers: Vec::new(),
+            roles: Vec::new(),
+            confirm_within_s: CONFIRM_WITHIN_S,
+            websocket: None,
+        }
     }
 }
 
-/// A controller, and the broker by which it is spoken to.
+/// A controller, and how it is spoken to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Controller {
     /// Its endpoint id.
     pub endpoint: String,
-    /// The broker: a name or an address.
-    pub broker: String,
-    /// Its port.
-    pub port: u16,
-    /// By TLS.
-    pub tls: bool,
-    /// The protocol.
-    pub version: Version,
-    /// Where the controller listens.
-    pub topic: String,
-    /// Where we listen.
-    pub agent_topic: Option<String>,
-    /// Who we are to the broker.
-    pub username: Option<String>,
-    /// And how we prove it.
-    pub password: Option<String>,
-    /// How often we speak at least, in seconds.
-    pub keep_alive_s: u16,
+    /// The way to it.
+    pub transport: Transport,
     /// Which of the roles, by its place.
     pub role: usize,
     /// End-to-end sessions are allowed.
@@ -138,17 +147,27 @@ struct Text {
     #[serde(default)]
     role: Vec<RoleText>,
     confirm_within_s: Option<u32>,
+    websocket: Option<WebSocketText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WebSocketText {
+    listen: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ControllerText {
     endpoint: String,
-    broker: String,
+    broker: Option<String>,
+    url: Option<String>,
+    accept: Option<String>,
+    local: Option<String>,
     port: Option<u16>,
     tls: Option<bool>,
     mqtt: Option<String>,
-    topic: String,
+    topic: Option<String>,
     agent_topic: Option<String>,
     username: Option<String>,
     password: Option<String>,
@@ -233,7 +252,10 @@ pub fn parse(text: &str) -> Result<Configuration, Error> {
         }
         controllers.push(controller);
     }
-    Ok(Configuration { controllers, roles, confirm_within_s })
+    let websocket = text.websocket.map(|one| {
+        one.listen.parse().map_err(|_| Error::Value("listen (an address and a port)", one.listen))
+    });
+    Ok(Configuration { controllers, roles, confirm_within_s, websocket: websocket.transpose()? })
 }
 
 fn plain(key: &'static str, value: String) -> Result<String, Error> {
@@ -241,35 +263,11 @@ fn plain(key: &'static str, value: String) -> Result<String, Error> {
     if good { Ok(value) } else { Err(Error::Value(key, value)) }
 }
 
-/// A topic to publish to or to listen at: no wildcard.
-fn topic(key: &'static str, value: String) -> Result<String, Error> {
-    let value = plain(key, value)?;
-    if value.contains(['+', '#']) { Err(Error::Value(key, value)) } else { Ok(value) }
-}
-
 fn controller(text: ControllerText, roles: &[Role]) -> Result<Controller, Error> {
-    let name = text.role.unwrap_or_else(|| "full".to_owned());
+    let name = text.role.clone().unwrap_or_else(|| "full".to_owned());
     let role = roles.iter().position(|role| role.name == name).ok_or(Error::Value("role", name))?;
-    let version = match text.mqtt.as_deref() {
-        None | Some("5" | "5.0") => Version::V5,
-        Some("3.1.1") => Version::V311,
-        Some(other) => return Err(Error::Value("mqtt", other.to_owned())),
-    };
-    let tls = text.tls.unwrap_or(true);
-    Ok(Controller {
-        endpoint: plain("endpoint", text.endpoint)?,
-        broker: plain("broker", text.broker)?,
-        port: text.port.unwrap_or(if tls { 8883 } else { 1883 }),
-        tls,
-        version,
-        topic: topic("topic", text.topic)?,
-        agent_topic: text.agent_topic.map(|one| topic("agent_topic", one)).transpose()?,
-        username: text.username.map(|one| plain("username", one)).transpose()?,
-        password: text.password.map(|one| plain("password", one)).transpose()?,
-        keep_alive_s: text.keep_alive_s.unwrap_or(60).clamp(10, 3600),
-        role,
-        session: text.session.unwrap_or(true),
-    })
+    let (endpoint, session) = (plain("endpoint", text.endpoint.clone())?, text.session.unwrap_or(true));
+    Ok(Controller { endpoint, transport: transport::transport(text)?, role, session })
 }
 
 fn role(text: RoleText) -> Result<Role, Error> {
@@ -299,7 +297,7 @@ fn role(text: RoleText) -> Result<Role, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{Transport, parse};
     use mqtt::packet::Version;
 
     const GOOD: &str = "[[controller]]\nendpoint = 'self::c'\nbroker = '192.0.2.1'\ntopic = '/c'\n";
@@ -308,7 +306,8 @@ mod tests {
     fn the_operators_word_is_checked() {
         let good = parse(GOOD).unwrap();
         let one = &good.controllers[0];
-        assert_eq!((one.port, one.tls, one.version, one.role), (8883, true, Version::V5, 0));
+        let Transport::Mqtt(broker) = &one.transport else { unreachable!() };
+        assert_eq!((broker.port, broker.tls, broker.version, one.role), (8883, true, Version::V5, 0));
         let table = [
             ("mqtt = '4'", "mqtt: 4"),
             ("role = 'king'", "role: king"),
@@ -322,6 +321,7 @@ mod tests {
             let error = parse(&format!("{GOOD}{line}\n")).unwrap_err().to_string();
             assert!(error.contains(why), "{line}: {error}");
         }
+        assert!(parse("[websocket]\nlisten = 'x'").is_err());
         assert!(parse("").unwrap().controllers.is_empty(), "without a word nobody is obeyed");
     }
 }

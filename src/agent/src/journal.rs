@@ -86,6 +86,13 @@ impl Journal {
         }
     }
 
+    /// It says that nothing is under way, with the rows of this world.
+    #[must_use]
+    pub fn is_idle(&self, world: &World) -> bool {
+        let rows = self.next_request == world.next_request && self.tables == world.tables;
+        rows && self.requests.is_empty() && self.outbox.is_empty()
+    }
+
     /// As bytes; `None`: too many.
     #[must_use]
     pub fn write(&self) -> Option<Vec<u8>> {

@@ -1,4 +1,4 @@
-//! The USP agent: TR-181 for an operator's controllers, over MQTT.
+//! The USP agent: TR-181 for an operator's controllers, over MQTT, WebSocket and a Unix socket; and the services' socket.
 //!
 //! In:  the operator's word (`/etc/shg/agent.toml`), controllers' messages, what other rooms say. Out: answers, news, orders to the rooms
 //! that can do them.
@@ -29,13 +29,20 @@ pub mod answer;
 pub mod news;
 
 pub mod backoff;
+pub mod carrier;
+pub mod doctor;
+pub mod doors;
+pub mod fault;
 pub mod peer;
 pub mod stream;
+pub mod websocket;
 
 pub mod machine;
 pub mod packages;
 pub mod rooms;
 pub mod tenants;
+
+pub mod bulk;
 
 pub mod kept_form;
 

@@ -3,15 +3,19 @@
 
 use std::process::ExitCode;
 
-use agent::room::{Doors, Places, Room};
-use contract::wires::{LOCAL, TENANT};
+use agent::room::{Listeners, Places, Room};
+use contract::wires::{DOCTOR, LOCAL, TENANT};
 use log::error;
 
 fn main() -> ExitCode {
-    let doors = Doors { tenant: wire::take_stream(TENANT), local: wire::take_stream(LOCAL) };
+    let listeners = Listeners {
+        tenant: wire::take_stream(TENANT),
+        local: wire::take_stream(LOCAL),
+        doctor: wire::take(DOCTOR),
+    };
     sys::logger::to_stderr("agent");
     wire::notify_ready();
-    match Room::open(&Places::default(), doors).and_then(|mut room| room.run()) {
+    match Room::open(&Places::default(), listeners).and_then(|mut room| room.run()) {
         Ok(never) => match never {},
         Err(error) => {
             error!("{error}");

@@ -9,6 +9,7 @@
 mod agent;
 mod device;
 mod machine;
+mod transport;
 mod trust;
 
 mod software;
@@ -19,6 +20,8 @@ mod environment;
 mod guarantee;
 
 mod service;
+
+mod bulk;
 
 mod network;
 
@@ -161,6 +164,8 @@ pub enum Order {
     Rent(contract::slice::Slice),
     /// It is given back.
     Release(contract::Name),
+    /// A report of the profile of bulk data in this row is made now.
+    Collect(u32),
     /// From now on a service starts by itself, or not.
     Autostart(contract::Name, bool),
     /// Another network is tried, and kept once the controller in this row is heard again.
@@ -265,14 +270,18 @@ fn count(number: usize) -> Option<String> {
 pub const OBJECTS: &[&[Object]] = &[
     device::OBJECTS,
     agent::OBJECTS,
+    transport::OF_AGENT,
+    transport::OF_CONTROLLER,
     trust::OBJECTS,
     machine::OBJECTS,
+    transport::OBJECTS,
     software::OBJECTS,
     environment::OBJECTS,
     deployment::OBJECTS,
     software::UNITS,
     guarantee::OBJECTS,
     service::OBJECTS,
+    bulk::OBJECTS,
 ];
 
 /// Does this path lead to the network, or to all?

@@ -265,6 +265,12 @@ impl News {
         });
     }
 
+    /// Nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     /// News that is to go to the controller in `row` now. Where there is no way to it, what is not told again is forgotten.
     pub fn due(
         &mut self,
@@ -320,7 +326,7 @@ fn until_ms(subscription: &Subscription, now_ms: u64) -> u64 {
 }
 
 /// The wait after `tries` tries: between m·k^n and m·k^(n+1). Source: R-NOT.1.
-fn wait_ms(tries: u32, (least_s, times): (u16, u16), random: u32) -> u64 {
+pub(crate) fn wait_ms(tries: u32, (least_s, times): (u16, u16), random: u32) -> u64 {
     let mut from = u64::from(least_s) * 1000;
     for _ in 0..tries.min(TRIES_THAT_COUNT) {
         from = from.saturating_mul(u64::from(times)) / 1000;

@@ -7,23 +7,29 @@
 //!
 //! Source: TR-369 §4 (R-MTP), §5 (records).
 
+mod begin;
+mod known;
+
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
 use log::{info, warn};
 use usp::record::{
-    Disconnect, Kind, MqttConnect, MqttVersion, NoSessionContext, PayloadSecurity, SessionContext,
+    Disconnect, Empty, Kind, MqttConnect, MqttVersion, NoSessionContext, PayloadSecurity, SessionContext,
 };
 use usp::session::{self, Session};
 use usp::{Code, GATEWAY, Record, VERSIONS};
 
 use crate::backoff;
+use crate::carrier::{Carrier, News};
 use crate::configuration::Controller;
+use crate::configuration::transport::Transport;
+use crate::doors::Came;
+use crate::fault::Fault;
 use crate::settings::Said;
 use crate::stream::{Dial, Stream};
-use mqtt::client::{Client, News};
-use mqtt::packet::{self, Hello, Version};
+use mqtt::packet::Version;
 
 /// Questions that are answered in one turn: the rest waits for the others' turns, and no more is read before.
 const QUESTIONS_A_TURN: usize = 4;
@@ -35,8 +41,10 @@ enum Line {
     Down(u64),
     /// It is being made.
     Dialling(Dial),
+    /// It is not ours to make: the controller comes.
+    Awaited,
     /// It stands.
-    Up(Box<Stream>, Box<Client>),
+    Up(Box<Stream>, Box<Carrier>),
 }
 
 /// A message of the controller's.
@@ -63,7 +71,14 @@ pub struct Peer {
     endpoint: String,
     line: Line,
     failures: u32,
-    reason: String,
+    /// Why it does not stand; `None`: it stands.
+    fault: Option<Fault>,
+    /// When that was found, in milliseconds after boot.
+    fault_ms: u64,
+    /// The controller has said something by this connection.
+    heard: bool,
+    /// It has just come, and what came with it was not looked at.
+    fresh: bool,
     assigned: String,
     session: Option<Session>,
     /// Questions that wait.
@@ -84,30 +99,62 @@ impl Peer {
     /// Not connected yet; `endpoint` is ours.
     #[must_use]
     pub fn new(configured: Controller, endpoint: &str) -> Self {
-        Self {
+        let mut peer = Self {
             configured,
             endpoint: endpoint.to_owned(),
-            line: Line::Down(0),
+            line: Line::Awaited,
             failures: 0,
-            reason: "not tried yet".to_owned(),
+            fault: Some(Fault::NotYet),
+            fault_ms: 0,
+            heard: false,
+            fresh: false,
             assigned: String::new(),
             session: None,
             waiting: VecDeque::new(),
             version: VERSIONS.last().copied().unwrap_or("1.4"),
             heard_ms: 0,
+        };
+        peer.line = peer.down(0);
+        peer
+    }
+
+    /// Where it is tried again, or waited for.
+    fn down(&self, at_ms: u64) -> Line {
+        match self.configured.transport {
+            Transport::Mqtt(_) | Transport::WebSocket(_) => Line::Down(at_ms),
+            Transport::Accepted(_) | Transport::Local(_) => Line::Awaited,
         }
+    }
+
+    /// The controller has come: the connection takes the place of the one before (there is one at a time, R-WS.4).
+    pub fn take(&mut self, came: Came, now_ms: u64) {
+        self.session = None;
+        self.waiting.clear();
+        self.line = Line::Up(Box::new(came.stream), Box::new(came.carrier));
+        self.fresh = true;
+        self.welcome();
+        self.push(now_ms);
+    }
+
+    /// Records can be sent from now on.
+    fn welcome(&mut self) {
+        self.failures = 0;
+        self.fault = None;
+        self.heard = false;
+        info!("{}: connected", self.configured.endpoint);
+        self.greet();
     }
 
     /// How it stands, for the tree.
     #[must_use]
     pub fn link(&self) -> crate::world::Link {
         let topic = match &self.line {
-            Line::Up(_, client) if client.is_ready() => client.topic().to_owned(),
-            Line::Up(..) | Line::Down(_) | Line::Dialling(_) => String::new(),
+            Line::Up(_, carrier) if carrier.is_ready() => carrier.topic().to_owned(),
+            Line::Up(..) | Line::Down(_) | Line::Dialling(_) | Line::Awaited => String::new(),
         };
         crate::world::Link {
             up: self.is_up(),
-            reason: self.reason.clone(),
+            reason: self.fault.as_ref().map(ToString::to_string).unwrap_or_default(),
             client: if self.assigned.is_empty() { self.name() } else { self.assigned.clone() },
             topic,
             session: self.session.is_some(),
@@ -117,7 +164,7 @@ impl Peer {
     /// Can records be sent?
     #[must_use]
     pub fn is_up(&self) -> bool {
-        matches!(&self.line, Line::Up(_, client) if client.is_ready())
+        matches!(&self.line, Line::Up(_, carrier) if carrier.is_ready())
     }
 
     /// When something last came from it, in milliseconds after boot; `None`: it is not connected.
@@ -128,8 +175,8 @@ impl Peer {
 
     /// Has it say that it is there.
     pub fn ping(&mut self, now_ms: u64) {
-        if let Line::Up(_, client) = &mut self.line {
-            client.ping();
+        if let Line::Up(_, carrier) = &mut self.line {
+            carrier.ping();
         }
         self.push(now_ms);
     }
@@ -141,7 +188,7 @@ impl Peer {
             // Before what waits is answered nothing is read.
             Line::Up(_, _) if !self.waiting.is_empty() => None,
             Line::Up(stream, _) => Some((stream.as_fd(), stream.wants_to_write())),
-            Line::Down(_) | Line::Dialling(_) => None,
+            Line::Down(_) | Line::Dialling(_) | Line::Awaited => None,
         }
     }
 
@@ -150,10 +197,17 @@ impl Peer {
     pub fn due_ms(&self) -> Option<u64> {
         match &self.line {
             Line::Up(..) if !self.waiting.is_empty() => Some(0),
+            Line::Up(stream, _) if stream.has_more() => Some(0),
             Line::Down(at) => Some(*at),
-            Line::Dialling(_) => None,
-            Line::Up(_, client) => Some(client.due_ms()),
+            Line::Dialling(_) | Line::Awaited => None,
+            Line::Up(_, carrier) => carrier.due_ms(),
         }
+    }
+
+    /// It is being connected (another thread rings when it is), or has just come.
+    #[must_use]
+    pub fn is_on_its_way(&self) -> bool {
+        self.fresh || matches!(self.line, Line::Dialling(_))
     }
 
     /// The network has changed: what waits to be tried again is tried now.
@@ -165,22 +219,25 @@ impl Peer {
 
     /// With 5.0 the broker gives the name (R-MQTT.8), and it is kept.
     fn name(&self) -> String {
-        match self.configured.version {
-            Version::V5 => self.assigned.clone(),
-            Version::V311 => self.endpoint.clone(),
+        match &self.configured.transport {
+            Transport::Mqtt(broker) if broker.version == Version::V5 => self.assigned.clone(),
+            Transport::Mqtt(_) | Transport::WebSocket(_) | Transport::Accepted(_) | Transport::Local(_) => {
+                self.endpoint.clone()
+            }
         }
     }
 
-    fn fail(&mut self, why: &str, now_ms: u64) {
+    fn fail(&mut self, fault: Fault, now_ms: u64) {
         self.failures = self.failures.saturating_add(1);
         let wait = backoff::wait_ms(self.failures, random());
-        if self.reason != why {
-            warn!("{}: {why}", self.configured.endpoint);
+        if self.fault.as_ref() != Some(&fault) {
+            warn!("{}: {fault}", self.configured.endpoint);
         }
-        self.reason = why.to_owned();
+        self.fault = Some(fault);
+        self.fault_ms = now_ms;
         self.session = None;
         self.waiting.clear();
-        self.line = Line::Down(now_ms.saturating_add(wait));
+        self.line = self.down(now_ms.saturating_add(wait));
     }
 
     /// Goes on. `true`: from now on records can be sent.
@@ -190,67 +247,61 @@ impl Peer {
             Ok(heard) => {
                 let up = !before && self.is_up();
                 if up {
-                    self.failures = 0;
-                    self.reason.clear();
-                    info!("{}: connected", self.configured.endpoint);
-                    self.greet();
+                    self.welcome();
+                    self.push(now_ms);
                 }
                 (up, heard)
             }
             Err(why) => {
-                self.fail(&why, now_ms);
+                self.fail(why, now_ms);
                 (false, Vec::new())
             }
         }
     }
 
-    fn step(&mut self, said: &Said, (bell, now_ms): (&UnixStream, u64)) -> Result<Vec<Heard>, String> {
+    fn step(&mut self, said: &Said, (bell, now_ms): (&UnixStream, u64)) -> Result<Vec<Heard>, Fault> {
+        self.fresh = false;
         match &mut self.line {
+            Line::Awaited => Ok(Vec::new()),
             Line::Down(at) => {
                 if *at <= now_ms && said.enable {
-                    let dial = Dial::begin(&self.configured.broker, self.configured.port, bell);
-                    self.line = Line::Dialling(dial);
+                    let (host, port) = match &self.configured.transport {
+                        Transport::Mqtt(broker) => (&broker.host, broker.port),
+                        Transport::WebSocket(url) => (&url.host, url.port),
+                        Transport::Accepted(_) | Transport::Local(_) => return Ok(Vec::new()),
+                    };
+                    self.line = Line::Dialling(Dial::begin(host, port, bell));
                 }
                 Ok(Vec::new())
             }
             Line::Dialling(dial) => {
                 let Some(outcome) = dial.done() else { return Ok(Vec::new()) };
-                let socket = outcome.map_err(|gone| gone.to_string())?;
-                let tls = self.configured.tls.then_some(self.configured.broker.as_str());
-                let stream = Stream::new(socket, tls).map_err(|gone| gone.to_string())?;
-                let hello = Hello {
-                    client: self.name(),
-                    endpoint: self.endpoint.clone(),
-                    username: self.configured.username.clone(),
-                    password: self.configured.password.clone(),
-                    keep_alive_s: self.configured.keep_alive_s,
-                };
-                let mut topics: Vec<String> = self.configured.agent_topic.iter().cloned().collect();
-                if self.configured.version == Version::V311 {
-                    // A topic may end with the way back (R-MQTT.24), in one step.
-                    topics.extend(self.configured.agent_topic.iter().map(|topic| format!("{topic}/+")));
-                }
-                let client = Client::begin(&hello, self.configured.version, &topics, now_ms);
-                self.line = Line::Up(Box::new(stream), Box::new(client));
+                let (stream, carrier) = self.begin(outcome?, now_ms)?;
+                self.line = Line::Up(Box::new(stream), Box::new(carrier));
                 self.flush(now_ms)?;
                 Ok(Vec::new())
             }
-            Line::Up(stream, client) => {
+            Line::Up(stream, carrier) => {
                 if !self.waiting.is_empty() {
                     return Ok(self.some_that_wait());
                 }
-                let bytes = stream.read().map_err(|gone| gone.to_string())?;
+                let bytes = stream.read()?;
                 if !bytes.is_empty() {
                     self.heard_ms = now_ms;
                 }
-                let news = client.hear(&bytes, now_ms).map_err(|gone| gone.to_string())?;
-                client.tick(now_ms).map_err(|gone| gone.to_string())?;
-                if let Some(assigned) = client.assigned() {
+                let news = match carrier.hear(&bytes, now_ms) {
+                    Ok(news) => news,
+                    Err(why) => {
+                        let _ = self.flush(now_ms); // what the other end is told last
+                        return Err(why);
+                    }
+                };
+                if let Some(assigned) = carrier.assigned() {
                     assigned.clone_into(&mut self.assigned);
                 }
                 for one in news {
                     if let News::Record(bytes, topic) = one {
-                        let heard = self.record(&bytes, topic, said);
+                        let heard = self.record(&bytes, topic, said)?;
                         self.waiting.extend(heard);
                     }
                 }
@@ -266,28 +317,40 @@ impl Peer {
     }
 
     /// Hands to the connection what the client has for it.
-    fn flush(&mut self, now_ms: u64) -> Result<(), String> {
-        let Line::Up(stream, client) = &mut self.line else { return Ok(()) };
-        let bytes = client.take_out(now_ms);
-        stream.put(&bytes).map_err(|gone| gone.to_string())
+    fn flush(&mut self, now_ms: u64) -> Result<(), Fault> {
+        let Line::Up(stream, carrier) = &mut self.line else { return Ok(()) };
+        let bytes = carrier.take_out(now_ms);
+        Ok(stream.put(&bytes)?)
     }
 
     /// After messages were sent: they go now, not with the next turn.
     pub fn push(&mut self, now_ms: u64) {
         if let Err(why) = self.flush(now_ms) {
-            self.fail(&why, now_ms);
+            self.fail(why, now_ms);
         }
     }
 
-    fn record(&mut self, bytes: &[u8], topic: Option<String>, said: &Said) -> Vec<Heard> {
+    /// Messages in a record. What is none ends a connection that is the controller's own.
+    fn record(&mut self, bytes: &[u8], topic: Option<String>, said: &Said) -> Result<Vec<Heard>, Fault> {
         let Ok(record) = Record::decode(bytes, &GATEWAY) else {
-            warn!("{}: a record that is none", self.configured.endpoint);
-            return Vec::new();
+            const WHY: &str = "a record that is none";
+            warn!("{}: {WHY}", self.configured.endpoint);
+            let Line::Up(_, carrier) = &mut self.line else { return Ok(Vec::new()) };
+            if carrier.refuse(WHY) {
+                let _ = self.flush(0);
+                return Err(Fault::Nonsense(WHY.to_owned()));
+            }
+            return Ok(Vec::new());
         };
+        Ok(self.messages(&record, topic, said))
+    }
+
+    fn messages(&mut self, record: &Record<'_>, topic: Option<String>, said: &Said) -> Vec<Heard> {
         // R-E2E.1; and nobody speaks here for somebody else.
         if record.to_id != self.endpoint || record.from_id != self.configured.endpoint {
             return Vec::new();
         }
+        self.heard = true;
         if let Some(known) = VERSIONS.iter().find(|version| **version == record.version) {
             self.version = known;
         }
@@ -340,13 +403,20 @@ impl Peer {
 
     /// Says that we are there (R-MTP.6).
     fn greet(&mut self) {
-        let Line::Up(_, client) = &self.line else { return };
-        let version = match self.configured.version {
-            Version::V5 => MqttVersion::V5,
-            Version::V311 => MqttVersion::V3_1_1,
+        let Line::Up(_, carrier) = &self.line else { return };
+        let connect = match &self.configured.transport {
+            Transport::Mqtt(broker) => {
+                let version = match broker.version {
+                    Version::V5 => MqttVersion::V5,
+                    Version::V311 => MqttVersion::V3_1_1,
+                };
+                let subscribed_topic = carrier.topic().to_owned().into();
+                Kind::MqttConnect(MqttConnect { version, subscribed_topic })
+            }
+            Transport::WebSocket(_) | Transport::Accepted(_) => Kind::WebSocketConnect(Empty::default()),
+            Transport::Local(_) => Kind::UdsConnect(Empty::default()),
         };
-        let connect = MqttConnect { version, subscribed_topic: client.topic().to_owned().into() };
-        self.put(Kind::MqttConnect(connect), &self.usual());
+        self.put(connect, &self.usual());
     }
 
     fn usual(&self) -> Way {
@@ -374,6 +444,14 @@ impl Peer {
         }
     }
 
+    /// Publishes bytes that are no record, where a broker is between us.
+    pub fn publish(&mut self, topic: &str, bytes: Vec<u8>) {
+        let Line::Up(_, carrier) = &mut self.line else { return };
+        if !carrier.publish(topic, bytes) {
+            warn!("{}: the broker takes no report", self.configured.endpoint);
+        }
+    }
+
     /// Sends news.
     pub fn tell(&mut self, message: Vec<u8>, said: &Said) {
         let way = self.usual();
@@ -389,10 +467,13 @@ impl Peer {
             ..Record::default()
         };
         let bytes = record.encode();
-        let Line::Up(_, client) = &mut self.line else { return };
-        let topic = way.topic.as_deref().unwrap_or(&self.configured.topic);
-        if bytes.len() > packet::PACKET_BYTES_MAX || !client.send(topic, bytes) {
-            warn!("{}: the broker takes nothing; a message is forgotten", self.configured.endpoint);
+        let usual = match &self.configured.transport {
+            Transport::Mqtt(broker) => broker.topic.as_str(),
+            Transport::WebSocket(_) | Transport::Accepted(_) | Transport::Local(_) => "",
+        };
+        let Line::Up(_, carrier) = &mut self.line else { return };
+        if !carrier.send(way.topic.as_deref().unwrap_or(usual), bytes) {
+            warn!("{}: the other end takes nothing; a message is forgotten", self.configured.endpoint);
         }
     }
 }

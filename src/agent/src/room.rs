@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 use std::io::Read;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use state::Folder;
 use sys::clock::boot_ms;
 use usp::{GATEWAY, Msg};
+use wire::Listener;
 
+mod bulk;
 mod jobs;
 mod kept;
 mod orders;
@@ -23,7 +25,10 @@ mod trial;
 
 use crate::Error;
 use crate::answer::{Outcome, answer, needs_network, refused};
+use crate::bulk::Bulk;
 use crate::configuration::{self, Configuration};
+use crate::doctor::Doctor;
+use crate::doors::Doors;
 use crate::machine::{self, Watch};
 use crate::news::News;
 use crate::peer::{Heard, Peer};
@@ -62,11 +67,13 @@ impl Default for Places {
 
 /// Sockets of ours that the supervisor has bound; where there is none nobody comes by it.
 #[derive(Debug, Default)]
-pub struct Doors {
+pub struct Listeners {
     /// The services'.
     pub tenant: Option<UnixListener>,
     /// Controllers' on the box.
     pub local: Option<UnixListener>,
+    /// Of whoever asks how it stands.
+    pub doctor: Option<Listener>,
 }
 
 /// Everything that the daemon holds.
@@ -74,9 +81,12 @@ pub struct Doors {
 pub struct Room {
     world: World,
     peers: Vec<Peer>,
+    doors: Doors,
+    doctor: Doctor,
     news: News,
     rooms: Rooms,
     tenants: Tenants,
+    bulk: Bulk,
     watch: Watch,
     /// Threads ring here.
     bell: (UnixStream, UnixStream),
@@ -94,6 +104,8 @@ pub struct Room {
     units_known: bool,
     /// Something is other than when news was last looked for.
     stale: bool,
+    /// Descriptors that had something when the last wait was over.
+    ready: Vec<RawFd>,
 }
 
 impl Room {
@@ -101,7 +113,7 @@ impl Room {
     ///
     /// # Errors
     /// [`Error::System`]: no descriptors.
-    pub fn open(places: &Places, doors: Doors) -> Result<Self, Error> {
+    pub fn open(places: &Places, listeners: Listeners) -> Result<Self, Error> {
         let paths: Vec<&Path> = places.configuration.iter().map(PathBuf::as_path).collect();
         let configuration = configuration::read(&paths).unwrap_or_else(|error| {
             warn!("{error}; nobody is obeyed");
@@ -119,6 +131,7 @@ impl Room {
         let peers = configuration.controllers.iter().map(|one| Peer::new(one.clone(), &endpoint)).collect();
         info!("{endpoint}: {} controllers", configuration.controllers.len());
         let kept = Kept::new(&places.state);
+        let doors = Doors::new(listeners.local, &configuration);
         let world = World { certificate, ..World::new(configuration, endpoint, Settings::default()) };
         let began_ms = boot_ms();
         let period = |said: &settings::Said| began_ms.saturating_add(u64::from(said.periodic_s) * 1000);
@@ -126,9 +139,12 @@ impl Room {
             periodic_ms: world.settings.controllers.iter().map(period).collect(),
             world,
             peers,
+            doors,
+            doctor: Doctor::new(listeners.doctor),
             news: News::default(),
             rooms,
-            tenants: Tenants::new(doors.tenant),
+            tenants: Tenants::new(listeners.tenant),
+            bulk: Bulk::default(),
             watch: Watch::open(),
             bell,
             kept,
@@ -139,6 +155,7 @@ impl Room {
             watched: Watched::default(),
             units_known: false,
             stale: true,
+            ready: Vec::new(),
         })
     }
 
@@ -149,15 +166,18 @@ impl Room {
     pub fn run(&mut self) -> Result<Infallible, Error> {
         loop {
             self.turn();
-            self.wait()?;
+            self.ready = self.wait()?;
         }
     }
 
-    /// One turn: every controller once.
+    /// One turn: every controller once. Nobody is asked who has nothing to say: a question of one controller's costs its own reading and
+    /// writing, and little more.
     fn turn(&mut self) {
         let now_ms = boot_ms();
-        let mut bell = [0; 64];
-        let _ = self.bell.0.read(&mut bell);
+        let ready = Ready { descriptors: std::mem::take(&mut self.ready), now_ms };
+        if ready.has(self.bell.0.as_fd()) {
+            let _ = self.bell.0.read(&mut [0; 64]);
+        }
         self.look_at_machine(now_ms);
         let changes = self.watch.heard();
         if changes.ways {
@@ -168,12 +188,29 @@ impl Room {
         }
         self.load(now_ms);
         self.attend_network(now_ms);
-        for place in 0..self.peers.len() {
-            self.attend(place, now_ms);
+        if ready.any(self.doors.descriptors(), self.doors.due_ms()) {
+            self.let_in(now_ms);
         }
-        self.hear_supervisor(now_ms);
-        self.hear_packages(now_ms);
-        self.hear_tenants(now_ms);
+        for place in 0..self.peers.len() {
+            let peer = self.peers.get(place);
+            if peer.is_some_and(|peer| {
+                ready.any(peer.descriptor().map(|(one, _)| one).into_iter(), peer.due_ms())
+                    || peer.is_on_its_way()
+            }) {
+                self.attend(place, now_ms);
+            }
+        }
+        if ready.any(self.doctor.descriptors(), self.doctor.due_ms()) || self.doctor.waits() {
+            self.doctor.turn(&self.world, &mut self.peers, now_ms);
+        }
+        if ready.any(self.rooms.descriptors(), self.rooms.due_ms()) {
+            self.hear_supervisor(now_ms);
+            self.hear_packages(now_ms);
+        }
+        if ready.any(self.tenants.descriptors().map(|(one, _)| one), self.tenants.due_ms()) {
+            self.hear_tenants(now_ms);
+        }
+        self.report(now_ms);
         self.finish_requests(now_ms);
         self.tell_periodic(now_ms);
         self.drop_expired();
@@ -184,6 +221,16 @@ impl Room {
         self.begin_jobs(now_ms);
         self.send_news(now_ms);
         self.keep(now_ms);
+    }
+
+    /// Controllers that come by themselves.
+    fn let_in(&mut self, now_ms: u64) {
+        for came in self.doors.turn(&self.world, now_ms) {
+            let place = came.place;
+            let Some(peer) = self.peers.get_mut(place) else { continue };
+            peer.take(came, now_ms);
+            self.news.hurry(u32::try_from(place).unwrap_or(0).saturating_add(1), now_ms);
+        }
     }
 
     /// Each state of a service is told, however short it was.
@@ -251,6 +298,7 @@ impl Room {
                 self.kept.dirty |= changed;
                 if changed {
                     self.tenants.tell(&self.world);
+                    self.bulk.set(&self.world, now_ms);
                 }
             }
             if let Some(peer) = self.peers.get_mut(place) {
@@ -327,6 +375,9 @@ impl Room {
     }
 
     fn send_news(&mut self, now_ms: u64) {
+        if self.news.is_empty() {
+            return;
+        }
         let mut random = [0; 4];
         let _ = sys::entropy::random(&mut random);
         for (row, peer) in (1..).zip(&mut self.peers) {
@@ -353,6 +404,9 @@ impl Room {
             .chain(requests)
             .chain(self.rooms.due_ms())
             .chain(self.tenants.due_ms())
+            .chain(self.doors.due_ms())
+            .chain(self.doctor.due_ms())
+            .chain(self.bulk.due_ms())
             .chain(disk)
             .chain(periodic)
             .chain(self.jobs_due_ms())
@@ -360,7 +414,8 @@ impl Room {
             .min()
     }
 
-    fn wait(&self) -> Result<(), Error> {
+    /// Waits; which descriptors have something.
+    fn wait(&self) -> Result<Vec<RawFd>, Error> {
         let left = self.due_ms().map(|due_ms| due_ms.saturating_sub(boot_ms()));
         // A second at most once a subscription may end by its age: that is looked at by the wall clock.
         let limit = match left {
@@ -370,14 +425,36 @@ impl Room {
         let mut wanted = vec![PollFd::new(self.bell.0.as_fd(), PollFlags::POLLIN)];
         wanted.extend(self.rooms.descriptors().map(|one| PollFd::new(one, PollFlags::POLLIN)));
         wanted.extend(self.watch.descriptor().map(|one| PollFd::new(one, PollFlags::POLLIN)));
+        wanted.extend(self.doctor.descriptors().map(|one| PollFd::new(one, PollFlags::POLLIN)));
+        wanted.extend(self.doors.descriptors().map(|one| PollFd::new(one, PollFlags::POLLIN)));
         wanted.extend(self.tenants.descriptors().map(|(one, flags)| PollFd::new(one, flags)));
         for (descriptor, writes) in self.peers.iter().filter_map(Peer::descriptor) {
             let write = if writes { PollFlags::POLLOUT } else { PollFlags::empty() };
             wanted.push(PollFd::new(descriptor, PollFlags::POLLIN | write));
         }
         match poll(&mut wanted, limit) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {
+                let ready = wanted.iter().filter(|one| one.any().unwrap_or(true));
+                Ok(ready.map(|one| one.as_fd().as_raw_fd()).collect())
+            }
             Err(errno) => Err(Error::System("poll", errno.into())),
         }
+    }
+}
+
+/// What a turn is for.
+struct Ready {
+    descriptors: Vec<RawFd>,
+    now_ms: u64,
+}
+
+impl Ready {
+    fn has(&self, one: BorrowedFd<'_>) -> bool {
+        self.descriptors.contains(&one.as_raw_fd())
+    }
+
+    /// One of them has something, or its time has come.
+    fn any<'d>(&self, mut all: impl Iterator<Item = BorrowedFd<'d>>, due_ms: Option<u64>) -> bool {
+        due_ms.is_some_and(|due_ms| due_ms <= self.now_ms) || all.any(|one| self.has(one))
     }
 }

@@ -207,6 +207,7 @@ impl Rooms {
                 return self.packages.at_once(&ask);
             }
             Order::Cancel(_)
+            | Order::Collect(_)
             | Order::Bundle(..)
             | Order::Network(..)
             | Order::Refused(_)

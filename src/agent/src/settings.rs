@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bulk::profile::Profiles;
 use crate::kept_form;
 
 /// Subscriptions of all controllers.
@@ -160,6 +161,9 @@ pub struct Settings {
     /// What services are told. Source: docs/tenant.md.
     #[serde(skip)]
     pub services: Services,
+    /// Profiles of bulk data.
+    #[serde(skip)]
+    pub bulk: Profiles,
 }
 
 impl Settings {

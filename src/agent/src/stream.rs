@@ -1,4 +1,4 @@
-//! A connection to a broker: TCP, or TLS over it.
+//! A connection: TCP, or TLS over it; or a Unix socket.
 //!
 //! In:  an address or a name, bytes. Out: bytes. Nothing here waits, but for the thread that looks the name up and connects.
 //!
@@ -31,12 +31,16 @@ const READ_BYTES: usize = 32 * 1024;
 /// Why a connection is over, or was none.
 #[derive(Debug)]
 pub enum Gone {
+    /// The name has no address.
+    Name(String),
     /// It could not be made.
     Connect(String),
     /// The other end has closed it.
     Closed,
     /// The system says so.
     System(io::Error),
+    /// The other end has closed it before TLS came about.
+    Handshake,
     /// TLS says so.
     Tls(trust::rustls::Error),
     /// Nobody can be believed, or the clock is not.
@@ -48,7 +52,8 @@ pub enum Gone {
 impl fmt::Display for Gone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connect(why) | Self::Trust(why) => write!(f, "{why}"),
+            Self::Name(why) | Self::Connect(why) | Self::Trust(why) => write!(f, "{why}"),
+            Self::Handshake => write!(f, "TLS: closed by the other end before it came about"),
             Self::Closed => write!(f, "closed by the other end"),
             Self::System(error) => write!(f, "{error}"),
             Self::Tls(error) => write!(f, "TLS: {error}"),
@@ -59,7 +64,7 @@ impl fmt::Display for Gone {
 
 /// A connection in the making.
 #[derive(Debug)]
-pub struct Dial(Receiver<Result<TcpStream, String>>);
+pub struct Dial(Receiver<Result<TcpStream, Gone>>);
 
 impl Dial {
     /// Begins to connect; `bell` gets a byte when that is done.
@@ -84,7 +89,7 @@ impl Dial {
     /// [`Gone::Connect`].
     pub fn done(&self) -> Option<Result<TcpStream, Gone>> {
         match self.0.try_recv() {
-            Ok(outcome) => Some(outcome.map_err(Gone::Connect)),
+            Ok(outcome) => Some(outcome),
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Disconnected) => {
                 Some(Err(Gone::Connect("no thread to connect with".to_owned())))
@@ -93,45 +98,120 @@ impl Dial {
     }
 }
 
-fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
+/// A connection to the first of a name's addresses that takes it.
+///
+/// # Errors
+/// [`Gone::Name`], [`Gone::Connect`].
+pub(crate) fn connect(host: &str, port: u16) -> Result<TcpStream, Gone> {
     let found = (host, port).to_socket_addrs();
-    let addresses = found.map_err(|error| format!("{host}: no address: {error}"))?;
-    let mut why = format!("{host}: no address");
+    let addresses = found.map_err(|error| Gone::Name(format!("{host}: no address: {error}")))?;
+    let mut why = Gone::Name(format!("{host}: no address"));
     for address in addresses.take(ADDRESSES_MAX) {
         match TcpStream::connect_timeout(&address, CONNECT) {
             Ok(socket) => return Ok(socket),
-            Err(error) => why = format!("{address}: {error}"),
+            Err(error) => why = Gone::Connect(format!("{address}: {error}")),
         }
     }
     Err(why)
 }
 
+/// What a connection is made of.
+#[derive(Debug)]
+pub enum Socket {
+    /// TCP.
+    Tcp(TcpStream),
+    /// On the box.
+    Unix(UnixStream),
+}
+
+impl Socket {
+    /// From now on it does not wait.
+    ///
+    /// # Errors
+    /// The descriptor is none.
+    pub fn set_nonblocking(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.set_nonblocking(true),
+            Self::Unix(socket) => socket.set_nonblocking(true),
+        }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.read(bytes),
+            Self::Unix(socket) => socket.read(bytes),
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.write(bytes),
+            Self::Unix(socket) => socket.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(()) // neither keeps anything back
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(socket) => socket.as_fd(),
+            Self::Unix(socket) => socket.as_fd(),
+        }
+    }
+}
+
 /// A connection.
 #[derive(Debug)]
 pub struct Stream {
-    socket: TcpStream,
+    socket: Socket,
     tls: Option<Box<ClientConnection>>,
     out: Vec<u8>,
+    /// The last read filled its buffer.
+    more: bool,
 }
 
 impl Stream {
-    /// Takes a socket that is connected, with TLS where `name` is given.
+    /// Takes a socket that is connected, as it is.
+    ///
+    /// # Errors
+    /// [`Gone::System`].
+    pub fn of(socket: Socket) -> Result<Self, Gone> {
+        socket.set_nonblocking().map_err(Gone::System)?;
+        if let Socket::Tcp(socket) = &socket {
+            socket.set_nodelay(true).map_err(Gone::System)?;
+        }
+        Ok(Self { socket, tls: None, out: Vec::new(), more: false })
+    }
+
+    /// Takes a socket that we have connected, with TLS where a name is given; `protocol` is what is spoken inside (ALPN).
     ///
     /// # Errors
     /// [`Gone`].
-    pub fn new(socket: TcpStream, name: Option<&str>) -> Result<Self, Gone> {
-        socket.set_nonblocking(true).map_err(Gone::System)?;
-        socket.set_nodelay(true).map_err(Gone::System)?;
+    pub fn new(socket: TcpStream, name: Option<&str>, protocol: &[u8]) -> Result<Self, Gone> {
         let tls = match name {
             None => None,
             Some(name) => {
                 let believe = |error: trust::Error| Gone::Trust(error.to_string());
-                let config = trust::client(&[b"mqtt"], trust::clock::Clock::Believed).map_err(believe)?;
+                let config = trust::client(&[protocol], trust::clock::Clock::Believed).map_err(believe)?;
                 let name = trust::server_name(name).map_err(believe)?;
                 Some(Box::new(ClientConnection::new(config, name).map_err(Gone::Tls)?))
             }
         };
-        Ok(Self { socket, tls, out: Vec::new() })
+        Ok(Self { tls, ..Self::of(Socket::Tcp(socket))? })
+    }
+
+    /// Has more come than one turn reads? What TLS has taken off the socket wakes nobody.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        self.more
     }
 
     /// Has it something to write?
@@ -186,15 +266,18 @@ impl Stream {
             None => read_some(&mut self.socket, &mut bytes)?,
             Some(tls) => {
                 match tls.read_tls(&mut self.socket) {
+                    Ok(0) if tls.is_handshaking() => return Err(Gone::Handshake),
                     Ok(0) => return Err(Gone::Closed),
                     Ok(_) => {}
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(_) if tls.is_handshaking() => return Err(Gone::Handshake),
                     Err(error) => return Err(Gone::System(error)),
                 }
                 tls.process_new_packets().map_err(Gone::Tls)?;
                 read_some(&mut tls.reader(), &mut bytes)?
             }
         };
+        self.more = size == bytes.len();
         bytes.truncate(size);
         if self.tls.is_some() {
             self.write()?; // TLS has words of its own.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use shg::error::Error;
 use stage::house::name;
 use stage::package::Package;
-use stage::{CONTROLLER, ENDPOINT, House, broker, connected, enter, until, word};
+use stage::{CONTROLLER, ENDPOINT, House, broker, certificates, connected, enter, until, word};
 
 const FILE: &str = "/etc/shg/controller.toml";
 
@@ -193,4 +193,33 @@ fn software_modules_keep_their_rules() {
     let line = line.replace("/cam:1", "/unsigned:1");
     let (said, why) = shg(&line);
     assert!(said.contains("BROKEN  TR-181 InstallDU()") && why.is_some(), "{said}");
+}
+
+#[test]
+fn the_desk_believes_its_broker_or_not() {
+    if !enter("the_desk_believes_its_broker_or_not") {
+        return;
+    }
+    certificates();
+    let conf = "listener 8883 127.0.0.1\ncertfile /run/server.pem\nkeyfile /run/server.key\n";
+    let (_broker, _house, _daemon) = (broker(conf), House::begin(), connected(&word("")));
+    let by_tls = |host: &str, roots: &str| {
+        fleet("");
+        let text = fs::read_to_string(FILE).unwrap();
+        let text = text.replace(
+            "host = '127.0.0.1'\nport = 1883\ntls = false\n",
+            &format!("host = '{host}'\nport = 8883\ntls = true\nroots = '{roots}'\n"),
+        );
+        fs::write(FILE, text).unwrap();
+    };
+    let get = "gateway get Device.LocalAgent.EndpointID --labels site=lab --timeout 5";
+    by_tls("broker.example", "/run/ca.pem");
+    assert_eq!(done(get), format!("Device.LocalAgent.EndpointID = {ENDPOINT}\n"));
+    by_tls("localhost", "/run/ca.pem");
+    assert!(fails(get).contains("certificate"), "another name");
+    fs::copy("/run/server.pem", "/run/other.pem").unwrap();
+    by_tls("broker.example", "/run/other.pem");
+    assert!(fails(get).contains("certificate"), "another root");
+    by_tls("broker.example", "/run/none.pem");
+    assert!(fails(get).contains("/run/none.pem"));
 }

@@ -8,28 +8,9 @@ mod stage;
 use std::fs;
 
 use serde_json::json;
-use stage::{Desk, House, broker, connected, daemon, daemon_said, enter, run, until, word};
+use stage::{Desk, House, broker, certificates, connected, daemon, daemon_said, enter, until, word};
 
 const CONF: &str = "listener 8883 127.0.0.1\ncertfile /run/server.pem\nkeyfile /run/server.key\n";
-
-fn openssl(line: &str) {
-    run(&["openssl"].into_iter().chain(line.split(' ')).collect::<Vec<_>>());
-}
-
-/// An authority, and a broker's certificate that bears `broker.example`.
-fn certificates() {
-    let sections = "[req]\ndistinguished_name=name\nx509_extensions=authority\n[name]\n\
-        [authority]\nbasicConstraints=critical,CA:TRUE\n";
-    fs::write("/etc/openssl.cnf", sections).unwrap();
-    fs::write("/run/extension", "subjectAltName=DNS:broker.example").unwrap();
-    let new = "req -config /etc/openssl.cnf -newkey ed25519 -nodes";
-    openssl(&format!("{new} -x509 -subj /CN=authority -days 30 -keyout /run/ca.key -out /run/ca.pem"));
-    openssl(&format!("{new} -subj /CN=broker -keyout /run/server.key -out /run/server.csr"));
-    openssl(
-        "x509 -req -in /run/server.csr -CA /run/ca.pem -CAkey /run/ca.key -CAcreateserial -days 30 \
-         -extfile /run/extension -out /run/server.pem",
-    );
-}
 
 // Shows R-MTP.2, R-MTP.3.
 #[test]
@@ -59,4 +40,31 @@ fn a_broker_is_believed_or_not() {
     // Long things, too: the whole model in one message.
     let all = json!(["Device.", {"firstLevelOnly": false, "returnParams": true, "returnCommands": true}]);
     assert!(desk.call("supportedDM", &all).to_string().contains("SetRequestedState()"));
+}
+
+#[test]
+fn a_websocket_is_believed_or_not() {
+    if !enter("a_websocket_is_believed_or_not") {
+        return;
+    }
+    certificates();
+    let _house = House::begin();
+    fs::copy("/run/ca.pem", "/etc/shg/trust.pem").unwrap();
+    fs::write("/run/time/synchronized", "").unwrap();
+    let way =
+        json!({"protocol": "answer", "port": 8443, "cert": "/run/server.pem", "key": "/run/server.key"});
+    let url =
+        |name: &str| format!("[[controller]]\nendpoint = 'self::desk'\nurl = 'wss://{name}:8443/usp'\n");
+    let wrong = daemon(&url("localhost"));
+    let desk = std::thread::spawn(move || Desk::connect(&way));
+    until("another name", 10, || daemon_said().contains("TLS: ").then_some(()));
+    assert!(!daemon_said().contains(": connected"), "{}", daemon_said());
+    drop(wrong);
+    let _daemon = connected(&url("broker.example"));
+    let mut desk = desk.join().unwrap();
+    let all = json!(["Device.", {"firstLevelOnly": false, "returnParams": true, "returnCommands": true}]);
+    assert!(desk.call("supportedDM", &all).to_string().contains("SetRequestedState()"));
+    let encrypted =
+        desk.call("get", &json!(["Device.LocalAgent.Controller.1.MTP.1.WebSocket.EnableEncryption"]));
+    assert_eq!(encrypted, json!("true"));
 }

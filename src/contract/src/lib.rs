@@ -30,6 +30,7 @@ pub mod attach;
 pub mod calls;
 pub mod clock;
 pub mod control;
+pub mod doctor;
 pub mod groups;
 pub mod identify;
 pub mod installed;

@@ -113,6 +113,9 @@ pub const INSTALLED: Wire =
 pub const TENANT: Wire = Wire { name: "tenant", server: "agent", clients: &[], path: "/run/wire/tenant" };
 /// ctl, tenant → agent: a controller on the box speaks USP (TR-369, Unix domain sockets).
 pub const LOCAL: Wire = Wire { name: "local", server: "agent", clients: &[], path: "/run/wire/local" };
+/// ctl → agent: how it stands with each controller.
+pub const DOCTOR: Wire =
+    Wire { name: "doctor", server: "agent", clients: &[uid::ROOT], path: "/run/wire/doctor" };
 
 impl Wire {
     /// Bytes in a row, for programs that are not of this house, in place of frames. Anybody may connect: the server looks who it is
@@ -124,7 +127,7 @@ impl Wire {
 }
 
 /// Every wire but `keep`, which is a pair and has no path.
-pub const ALL: [Wire; 16] = [
+pub const ALL: [Wire; 17] = [
     CONTROL, MOUNT, ATTACH, LEARN, SHOW, LEASES, TOLD, RESOLVE, GROUPS, CALLS, CLOCK, IDENTIFY, PACKAGES,
-    INSTALLED, TENANT, LOCAL,
+    INSTALLED, TENANT, LOCAL, DOCTOR,
 ];

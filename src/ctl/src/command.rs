@@ -6,7 +6,7 @@ use std::io::Write;
 
 use crate::{
     Error, calls, clock, gateway, identity, leases, machine, multicast, names, network, packages, processes,
-    sla, slices, verify,
+    sla, slices, usp, verify,
 };
 
 /// Whom a command writes to.
@@ -155,6 +155,12 @@ const COMMANDS: &[Command] = &[
         arguments: "[--json]",
         about: "Show who this gateway is, and its certificate",
         run: identity::identity,
+    },
+    Command {
+        name: "usp",
+        arguments: "doctor [--json]",
+        about: "Try each of the operator's controllers, and say where it ends, on whose side, and what to do",
+        run: usp::usp,
     },
     Command {
         name: "names",

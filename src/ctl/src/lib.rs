@@ -25,6 +25,7 @@ mod six;
 mod sla;
 mod slices;
 mod table;
+mod usp;
 mod verify;
 
 pub mod door;

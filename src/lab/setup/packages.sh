@@ -18,6 +18,8 @@ TEST="$TEST dhcpcd-base natpmpc kea-admin kea-dhcp4-server kea-dhcp6-server ndis
 TEST="$TEST crun bubblewrap"
 # Strangers with their tools.
 TEST="$TEST nmap thc-ipv6"
+# Whoever listens at a broker.
+TEST="$TEST mosquitto-clients"
 # Bundles: makers of images, somebody else's trees of hashes.
 TEST="$TEST umoci buildah skopeo cryptsetup-bin"
 # What runs a controller that we did not write (controller.sh); a Node.js that did not come from Debian will do.

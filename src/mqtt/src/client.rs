@@ -84,6 +84,15 @@ enum State {
     Ready,
 }
 
+/// What waits to be published.
+#[derive(Debug)]
+struct Waiting {
+    topic: String,
+    payload: Vec<u8>,
+    /// It is a record, and has a way back.
+    is_record: bool,
+}
+
 /// One life of a connection to a broker.
 #[derive(Debug)]
 pub struct Client {
@@ -97,7 +106,7 @@ pub struct Client {
     out: Vec<u8>,
     next_id: u16,
     under_way: Vec<u16>,
-    waiting: VecDeque<(String, Vec<u8>)>,
+    waiting: VecDeque<Waiting>,
     keep_alive_ms: u64,
     begun_ms: u64,
     heard_ms: u64,
@@ -146,21 +155,34 @@ impl Client {
 
     /// Sends `record` to `topic`, now or when there is room; `false`: too many wait, and it is forgotten.
     pub fn send(&mut self, topic: &str, record: Vec<u8>) -> bool {
-        let bytes: usize = self.waiting.iter().map(|(_, record)| record.len()).sum();
-        if self.waiting.len() >= WAITING_MAX || bytes.saturating_add(record.len()) > WAITING_BYTES_MAX {
+        self.wait(Waiting { topic: topic.to_owned(), payload: record, is_record: true })
+    }
+
+    /// The same with bytes that are no record: no answer is wanted.
+    pub fn publish(&mut self, topic: &str, payload: Vec<u8>) -> bool {
+        self.wait(Waiting { topic: topic.to_owned(), payload, is_record: false })
+    }
+
+    fn wait(&mut self, one: Waiting) -> bool {
+        let bytes: usize = self.waiting.iter().map(|one| one.payload.len()).sum();
+        if self.waiting.len() >= WAITING_MAX || bytes.saturating_add(one.payload.len()) > WAITING_BYTES_MAX {
             return false;
         }
-        self.waiting.push_back((topic.to_owned(), record));
+        self.waiting.push_back(one);
         self.push();
         true
     }
 
     fn push(&mut self) {
         while self.state == State::Ready && self.under_way.len() < WINDOW {
-            let Some((topic, record)) = self.waiting.pop_front() else { return };
+            let Some(one) = self.waiting.pop_front() else { return };
             let id = self.id();
             self.under_way.push(id);
-            let bytes = packet::publish(id, &topic, &self.reply_to, &record, self.version);
+            let bytes = if one.is_record {
+                packet::publish(id, &one.topic, &self.reply_to, &one.payload, self.version)
+            } else {
+                packet::publish_plain(id, &one.topic, &one.payload, self.version)
+            };
             self.out.extend_from_slice(&bytes);
         }
     }

@@ -143,7 +143,7 @@ pub const DAEMONS: &[Daemon] = &[
         uid: uid::AGENT,
         // None: it asks others, by their wires.
         capabilities: &[],
-        wires: &["tenant", "local"],
+        wires: &["tenant", "local", "doctor"],
         after: &["network", "identity"],
         memory_mib: 60,
         optional: true,

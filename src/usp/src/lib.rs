@@ -9,6 +9,7 @@
 //! Source: TR-369 1.4 (USP); docs/usp.md.
 #![forbid(unsafe_code)]
 
+pub mod frame;
 pub mod message;
 pub mod record;
 

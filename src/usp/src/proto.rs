@@ -6,8 +6,8 @@
 //! [`choice!`] make types of them. Nothing recurses but the tables themselves, so depth is bounded by the schema.
 //!
 //! As other readers of protobuf do: a field that is not known is ignored; of a field that may stand once the last one holds. Unlike them:
-//! a field that is known and has another form is refused (readers differ in what they make of it), so are groups, and a number that is
-//! none of a choice's.
+//! a field that is known and has another form is refused (readers differ in what they make of it), so are groups, keys of more than 32 bits,
+//! and a number that is none of a choice's.
 //!
 //! Source: <https://protobuf.dev/programming-guides/encoding/>.
 
@@ -38,7 +38,7 @@ pub const DESK: Limits = Limits { bytes: 8 * 1024 * 1024, fields: 512 * 1024 };
 pub enum Error {
     /// It ends in the middle of something.
     Cut,
-    /// A number is longer than 64 bits, or a field has the number 0.
+    /// A number is longer than 64 bits, or a field has the number 0, or one of more than 29 bits.
     Number,
     /// A field of another form than it should have, or of one that USP does not have: a group.
     Form,
@@ -106,7 +106,8 @@ impl<'a> Reader<'a> {
         budget.spend()?;
         let tag = self.varint()?;
         let (number, form) = (tag >> 3, u8::try_from(tag & 7).unwrap_or(0));
-        if number == 0 {
+        // A key has 32 bits: of a longer one some readers cut off what is above, and see another field.
+        if number == 0 || u32::try_from(tag).is_err() {
             return Err(Error::Number);
         }
         let value = match form {

@@ -95,3 +95,12 @@ fn of_bent_bytes_both_take_the_same() {
     println!("{count} bent, {taken} taken by both, seed {seed}");
     assert!(taken > count / 20, "most of them are refused: nothing was compared");
 }
+
+/// What the long run taught: a key of more than 32 bits is another field to whom cuts it off.
+#[test]
+fn a_key_has_32_bits() {
+    // session_context { session_id: 1, key 0x8_0000_0020: 499 }
+    let bytes = [0x42, 0x0a, 0x08, 0x01, 0xa0, 0x80, 0x80, 0x80, 0x80, 0x10, 0xf3, 0x03];
+    assert!(try_decode_record(&bytes).is_ok(), "it sees field 4");
+    assert!(Record::decode(&bytes, &GATEWAY).is_err());
+}

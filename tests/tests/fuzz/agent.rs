@@ -1,6 +1,9 @@
 //! What a broker sends to the agent, and the operator's word.
 
 use agent::tenants::word::{self, Word};
+use agent::websocket::Session;
+use agent::websocket::frame::{self, Opcode};
+use agent::websocket::handshake::{self, Call};
 use mqtt::client::Client;
 use mqtt::packet::{self, Hello, Version};
 use tests::fuzz::run;
@@ -24,6 +27,55 @@ fn agent_mqtt() {
                 let _ = client.send("them", b"answer".to_vec());
             }
             assert!(client.take_out(3).len() <= 16 * bytes.len() + 1024, "nothing grows out of little");
+        }
+    });
+}
+
+#[test]
+fn agent_websocket() {
+    let mask = Some([1, 2, 3, 4]);
+    let life =
+        [frame::write(Opcode::Ping, b"?", mask), frame::write(Opcode::Binary, b"record", mask)].concat();
+    let long = frame::write(Opcode::Binary, &[7; 300], mask);
+    run("agent_websocket", &[&life, &long, &frame::write(Opcode::Close, b"\x03\xe8", mask)], |bytes| {
+        let mut session = Session::take("k", Vec::new(), 60, 0);
+        session.take_out();
+        let half = bytes.len() / 2;
+        let heard = session.hear(&bytes[..half], 1).and_then(|mut news| {
+            news.extend(session.hear(&bytes[half..], 2)?);
+            Ok(news)
+        });
+        assert!(session.take_out().len() <= 2 * bytes.len() + 16, "nothing grows out of little");
+        assert!(heard.map_or(0, |news| news.len()) <= bytes.len());
+    });
+}
+
+#[test]
+fn agent_handshake() {
+    let to = Call { host: "h", path: "/usp", endpoint: "self::a", credentials: Some(("u", "p")) };
+    let request = handshake::request(&to, &handshake::key([1, 2, 3, 4]));
+    run("agent_handshake", &[&request, &handshake::answer("k")], |bytes| {
+        if let Ok(Some(request)) = handshake::read(bytes) {
+            assert!(request.length <= bytes.len());
+        }
+        if let Ok(Some(length)) = handshake::accepted(bytes, "k") {
+            assert!(length <= bytes.len());
+        }
+    });
+}
+
+#[test]
+fn agent_frames() {
+    let samples = [
+        usp::frame::write(&usp::frame::Value::Handshake("os::00D09E-1".to_owned())),
+        usp::frame::write(&usp::frame::Value::Record(vec![1, 2, 3])),
+    ];
+    run("agent_frames", &[&samples.concat(), &samples[0]], |bytes| {
+        let Ok(Some((values, length))) = usp::frame::read(bytes, 4096) else { return };
+        assert!(length <= bytes.len());
+        for value in values {
+            let frame = usp::frame::write(&value);
+            assert_eq!(usp::frame::read(&frame, 4096), Ok(Some((vec![value], frame.len()))));
         }
     });
 }

@@ -10,7 +10,7 @@ use usp::path::{Leaf, Path};
 
 use super::{Outcome, Refusal};
 use crate::access::Access;
-use crate::job::{LONGEST_S, Phase};
+use crate::job::{Job, LONGEST_S, Phase};
 use crate::model::{Command, Order};
 use crate::resolve::{Place, spots};
 use crate::world::{Request, World};
@@ -108,37 +108,7 @@ fn wait(
     }
     let number = world.next_request;
     world.next_request = number.saturating_add(1);
-    let unit = match &order {
-        Order::Start(name) | Order::Restart(name) => Some((name.clone(), true)),
-        Order::Stop(name) => Some((name.clone(), false)),
-        Order::Reboot
-        | Order::Cancel(_)
-        | Order::Bundle(..)
-        | Order::Rent(_)
-        | Order::Release(_)
-        | Order::Autostart(..)
-        | Order::Network(..)
-        | Order::Refused(_)
-        | Order::Says(_)
-        | Order::RestartSlice(..)
-        | Order::Empty(..) => None,
-    };
-    let job = match &order {
-        Order::Bundle(job, _) => Some((job.as_ref().clone(), Phase::Waiting)),
-        Order::Reboot
-        | Order::Cancel(_)
-        | Order::Start(_)
-        | Order::Stop(_)
-        | Order::Restart(_)
-        | Order::Rent(_)
-        | Order::Release(_)
-        | Order::Autostart(..)
-        | Order::Network(..)
-        | Order::Refused(_)
-        | Order::Says(_)
-        | Order::RestartSlice(..)
-        | Order::Empty(..) => None,
-    };
+    let (unit, job) = awaited(&order);
     let empties = if let Order::Empty(slice, gives) = &order { Some((slice.clone(), *gives)) } else { None };
     let long = job.is_some() || empties.is_some();
     world.requests.push(Request {
@@ -156,4 +126,27 @@ fn wait(
     });
     outcome.orders.push((Some(number), order));
     Ok(OperationKind::Request(format!("Device.LocalAgent.Request.{number}.").into()))
+}
+
+/// A service and the state that it shall have; an operation on a bundle.
+type Awaited = (Option<(contract::Name, bool)>, Option<(Job, Phase)>);
+
+/// What the end of a command is known by: a service and the state that it shall have, or an operation on a bundle.
+fn awaited(order: &Order) -> Awaited {
+    match order {
+        Order::Start(name) | Order::Restart(name) => (Some((name.clone(), true)), None),
+        Order::Stop(name) => (Some((name.clone(), false)), None),
+        Order::Bundle(job, _) => (None, Some((job.as_ref().clone(), Phase::Waiting))),
+        Order::Reboot
+        | Order::Cancel(_)
+        | Order::Collect(_)
+        | Order::Rent(_)
+        | Order::Release(_)
+        | Order::Autostart(..)
+        | Order::Network(..)
+        | Order::Refused(_)
+        | Order::Says(_)
+        | Order::RestartSlice(..)
+        | Order::Empty(..) => (None, None),
+    }
 }

@@ -73,7 +73,9 @@ fn values(
         if params.is_empty() && asked_for_one {
             return Err(why(Code::INVALID_PATH));
         }
-        if !params.is_empty() || (access.at(&at).read && !parameters.is_empty()) {
+        // What has no value at all is not there: a transport's object in the row of another one.
+        let is_there = parameters.iter().any(|one| (one.get)(world, &place.rows).is_some());
+        if !params.is_empty() || (access.at(&at).read && is_there) {
             resolved.push(ResolvedPath { resolved_path: at.into(), result_params: params });
         }
     }

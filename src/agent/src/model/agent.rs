@@ -34,12 +34,8 @@ fn said<T: ToString>(world: &World, rows: &[u32], get: fn(&crate::settings::Said
     world.settings.controllers.get(place(rows)?).map(|said| get(said).to_string())
 }
 
-fn configured(
-    world: &World,
-    rows: &[u32],
-    get: fn(&crate::configuration::Controller) -> String,
-) -> Option<String> {
-    world.configuration.controllers.get(place(rows)?).map(get)
+fn protocol(world: &World, rows: &[u32]) -> Option<String> {
+    world.configuration.controllers.get(place(rows)?).map(|one| one.transport.word().to_owned())
 }
 
 fn say(
@@ -115,7 +111,7 @@ pub(super) const OBJECTS: &[Object] = &[
                 read("EndpointID", T::String, |world, _| Some(world.endpoint.clone())),
                 read("SoftwareVersion", T::String, |_, _| Some(env!("CARGO_PKG_VERSION").to_owned())),
                 moving("UpTime", T::UnsignedInt, |world, _| Some(world.facts.agent_s.to_string())),
-                read("SupportedProtocols", T::String, |_, _| Some("MQTT".to_owned())),
+                read("SupportedProtocols", T::String, |_, _| Some("MQTT,WebSocket,UDS".to_owned())),
                 read("MaxSubscriptionChangeAdoptionTime", T::UnsignedInt, |_, _| count(0)),
                 read("MTPNumberOfEntries", T::UnsignedInt, |world, _| count(world.links.len())),
                 read("ControllerNumberOfEntries", T::UnsignedInt, |world, _| {
@@ -141,22 +137,7 @@ pub(super) const OBJECTS: &[Object] = &[
                 let link = world.links.get(place(rows)?)?;
                 Some(if link.up { "Up" } else { "Down" }.to_owned())
             }),
-            read("Protocol", T::String, |_, _| Some("MQTT".to_owned())),
-        ],
-    ),
-    Object::single(
-        "Device.LocalAgent.MTP.{i}.MQTT.",
-        &[
-            read("Reference", T::String, |_, rows| {
-                rows.first().map(|row| format!("Device.MQTT.Client.{row}"))
-            }),
-            read("ResponseTopicConfigured", T::String, |world, rows| {
-                configured(world, rows, |one| one.agent_topic.clone().unwrap_or_default())
-            }),
-            read("ResponseTopicDiscovered", T::String, |world, rows| {
-                world.links.get(place(rows)?).map(|link| link.topic.clone())
-            }),
-            read("PublishQoS", T::UnsignedInt, |_, _| count(1)),
+            read("Protocol", T::String, protocol),
         ],
     ),
     Object::table(
@@ -229,19 +210,7 @@ pub(super) const OBJECTS: &[Object] = &[
         "Device.LocalAgent.Controller.{i}.MTP.{i}.",
         &[&["Protocol"]],
         one,
-        &[
-            read("Enable", T::Boolean, |_, _| Some("true".to_owned())),
-            read("Protocol", T::String, |_, _| Some("MQTT".to_owned())),
-        ],
-    ),
-    Object::single(
-        "Device.LocalAgent.Controller.{i}.MTP.{i}.MQTT.",
-        &[
-            read("AgentMTPReference", T::String, |_, rows| {
-                rows.first().map(|row| format!("Device.LocalAgent.MTP.{row}"))
-            }),
-            read("Topic", T::String, |world, rows| configured(world, rows, |one| one.topic.clone())),
-        ],
+        &[read("Enable", T::Boolean, |_, _| Some("true".to_owned())), read("Protocol", T::String, protocol)],
     ),
     Object::single(
         "Device.LocalAgent.Controller.{i}.E2ESession.",

@@ -3,14 +3,16 @@
 //! Where there is no disk (yet) all of it is in memory, and the rest works.
 
 use log::warn;
+use serde::de::DeserializeOwned;
 use state::{File, Folder, RETRY_MS};
 
 use super::Room;
 use crate::answer::REQUEST_MS;
+use crate::bulk::profile;
 use crate::journal::{self, Journal};
 use crate::kept_form;
 use crate::machine;
-use crate::settings::{self, Services, Settings};
+use crate::settings::{self, Settings};
 use crate::world::World;
 
 /// Files, and what was last written.
@@ -18,6 +20,7 @@ use crate::world::World;
 pub(super) struct Kept {
     settings: File,
     services: File,
+    bulk: File,
     boot: File,
     journal: File,
     /// What was last kept; `None`: the disk was not there yet.
@@ -36,6 +39,7 @@ impl Kept {
             // A secret that was taken back does not stay behind.
             services: folder.file("services", settings::BYTES_MAX).without_old(),
             boot: folder.file("boot", 64),
+            bulk: folder.file("bulk", profile::BYTES_MAX).without_old(),
             journal: folder.file("requests", journal::BYTES_MAX),
             last: None,
             last_journal: None,
@@ -68,7 +72,8 @@ impl Room {
         };
         let found = found.filter(|kept| kept.version == settings::VERSION);
         let mut found = found.and_then(|kept| Settings::read(&kept.bytes)).unwrap_or_default();
-        found.services = self.load_services();
+        found.services = load(&self.kept.services).unwrap_or_default();
+        found.bulk = load(&self.kept.bulk).unwrap_or_default();
         self.kept.last = Some(found.clone());
         self.kept.retry_ms = now_ms; // the disk is there
         let made_meanwhile = std::mem::take(&mut self.world.settings);
@@ -83,8 +88,14 @@ impl Room {
             one.row = merged.services.next;
             merged.services.given.push(one);
         }
+        for mut one in made_meanwhile.bulk.profiles {
+            merged.bulk.next = merged.bulk.next.saturating_add(1);
+            one.row = merged.bulk.next;
+            merged.bulk.profiles.push(one);
+        }
         self.world.settings = merged;
         self.tenants.tell(&self.world);
+        self.bulk.set(&self.world, now_ms);
         self.kept.dirty = true;
         self.load_journal(now_ms);
         self.news.look(&self.world, now_ms);
@@ -97,16 +108,6 @@ impl Room {
             let arguments = arguments.map(|(key, value)| (key, value.to_owned()));
             self.news.happen(&self.world, ("Device.", "Boot"), &arguments, (None, false, now_ms));
         }
-    }
-
-    /// What services are told.
-    fn load_services(&self) -> Services {
-        let found = self.kept.services.load().unwrap_or_else(|error| {
-            warn!("{error}");
-            None
-        });
-        let found = found.filter(|kept| kept.version == settings::VERSION);
-        found.and_then(|kept| kept_form::read(&kept.bytes)).unwrap_or_default()
     }
 
     fn load_journal(&mut self, now_ms: u64) {
@@ -125,6 +126,10 @@ impl Room {
     /// go on: a gateway whose disk is full can still be told to stop something.
     pub(super) fn keep_journal(&mut self) {
         if self.kept.last.is_none() {
+            return;
+        }
+        let quiet = self.news.is_empty() && self.world.requests.is_empty();
+        if quiet && self.kept.last_journal.as_ref().is_some_and(|last| last.is_idle(&self.world)) {
             return;
         }
         let now = Journal::of(&self.world, self.news.outbox(&self.world));
@@ -154,17 +159,19 @@ impl Room {
             return;
         }
         let services = kept_form::write(&now.services, settings::BYTES_MAX);
-        let (Some(bytes), Some(services)) = (now.write(), services) else {
+        let bulk = kept_form::write(&now.bulk, profile::BYTES_MAX);
+        let (Some(bytes), Some(services), Some(bulk)) = (now.write(), services, bulk) else {
             warn!("settings: too many to be kept");
             self.kept.dirty = false;
             return;
         };
-        let told = if last.services == now.services {
-            Ok(())
-        } else {
-            self.kept.services.save(settings::VERSION, &services)
-        };
-        match told.and_then(|()| self.kept.settings.save(settings::VERSION, &bytes)) {
+        let parts = [
+            (last.services != now.services, &self.kept.services, services),
+            (last.bulk != now.bulk, &self.kept.bulk, bulk),
+            (true, &self.kept.settings, bytes),
+        ];
+        let mut changed = parts.iter().filter(|(changed, _, _)| *changed);
+        match changed.try_for_each(|(_, file, bytes)| file.save(settings::VERSION, bytes)) {
             Ok(()) => {
                 self.kept.last = Some(now);
                 self.kept.dirty = false;
@@ -175,4 +182,14 @@ impl Room {
             }
         }
     }
+}
+
+/// What a file of one kind says; nothing where it says nothing that is known.
+fn load<T: DeserializeOwned>(file: &File) -> Option<T> {
+    let found = file.load().unwrap_or_else(|error| {
+        warn!("{error}");
+        None
+    });
+    let found = found.filter(|kept| kept.version == settings::VERSION)?;
+    kept_form::read(&found.bytes)
 }

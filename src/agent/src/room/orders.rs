@@ -25,6 +25,7 @@ impl Room {
                 | Order::Stop(_)
                 | Order::Restart(_)
                 | Order::Cancel(_)
+                | Order::Collect(_)
                 | Order::Bundle(..)
                 | Order::Rent(_)
                 | Order::Release(_)
@@ -47,6 +48,10 @@ impl Room {
             if let Some((end, words)) = fault {
                 self.end_job(row, *end, (*words).to_owned(), now_ms);
             }
+            return;
+        }
+        if let Order::Collect(profile) = order {
+            self.bulk.force(profile, now_ms);
             return;
         }
         let outcome = if let Order::RestartSlice(slice, why) = &order {
@@ -81,6 +86,7 @@ impl Room {
             | Order::Stop(_)
             | Order::Restart(_)
             | Order::Cancel(_)
+            | Order::Collect(_)
             | Order::Bundle(..)
             | Order::Autostart(..)
             | Order::Network(..)

@@ -3,7 +3,12 @@
 //! In:  the operator's word. Out: what the controller is answered, and what it hears.
 //!
 //! Source: mosquitto.conf(5); usp-js 0.5.1, which src/lab/setup/controller.sh puts into the cache.
-#![allow(dead_code, clippy::panic, reason = "each suite takes what it needs, and fails by panicking")]
+#![allow(
+    dead_code,
+    unused_imports,
+    clippy::panic,
+    reason = "each suite takes what it needs, and fails by panicking"
+)]
 
 pub(crate) mod house;
 pub(crate) mod net;
@@ -16,16 +21,16 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use contract::wires::{LOCAL, TENANT};
+use contract::wires::{DOCTOR, LOCAL, TENANT};
 pub(crate) use house::House;
 use serde_json::{Value, json};
-pub(crate) use testbed::{Program, run, until};
+pub(crate) use testbed::{Program, folder, run, until};
 
 /// Who we are.
 pub(crate) const ENDPOINT: &str = "os::00D09E-4711";
 /// Who the controller is.
 pub(crate) const CONTROLLER: &str = "self::desk";
-const PROGRAMS: [&str; 5] = ["ip", "unshare", "setpriv", "mosquitto", "node"];
+const PROGRAMS: [&str; 7] = ["ip", "unshare", "setpriv", "mosquitto", "mosquitto_sub", "node", "python3"];
 
 /// Where usp-js is; `None`: nobody has put it there.
 pub(crate) fn usp_js() -> Option<PathBuf> {
@@ -90,18 +95,39 @@ pub(crate) fn daemon(word: &str) -> Program {
     if Path::new(&root).exists() {
         words.splice(0..0, ["chroot", root.as_str()]);
     }
-    // The sockets for programs that are not of this house, as the supervisor hands them on: at 3 and 4.
+    // Its wires, as the supervisor hands them on: from 3 on.
     let [tenant, local] = [TENANT, LOCAL].map(|wire| sys::stream::listen(Path::new(wire.path)).unwrap());
-    let log = fs::File::create(log).unwrap();
+    let doctor = sys::seqpacket::listen(Path::new(DOCTOR.path)).unwrap();
+    fs::write(&log, "").unwrap();
     let mut command = Command::new("sh");
-    command.args(["-c", "exec 3<&0 4<&1 </dev/null >&2; exec \"$@\"", "sh"]).args(words);
-    command.env("LISTEN_FDNAMES", "tenant:local");
-    command.stdin(Stdio::from(tenant)).stdout(Stdio::from(local)).stderr(log);
+    let line = "exec 3<&0 4<&1 5<&2 </dev/null >\"$0\" 2>&1; exec \"$@\"";
+    command.args(["-c", line]).arg(&log).args(words);
+    command.env("LISTEN_FDNAMES", "tenant:local:doctor");
+    command.stdin(Stdio::from(tenant)).stdout(Stdio::from(local)).stderr(Stdio::from(doctor));
     Program(command.spawn().unwrap())
 }
 
 fn inside(name: &str) -> PathBuf {
     PathBuf::from(std::env::var_os("SHG_TESTBED_INSIDE").unwrap()).join(name)
+}
+
+fn openssl(line: &str) {
+    run(&["openssl"].into_iter().chain(line.split(' ')).collect::<Vec<_>>());
+}
+
+/// An authority, and a broker's certificate that bears `broker.example`.
+pub(crate) fn certificates() {
+    let sections = "[req]\ndistinguished_name=name\nx509_extensions=authority\n[name]\n\
+        [authority]\nbasicConstraints=critical,CA:TRUE\n";
+    fs::write("/etc/openssl.cnf", sections).unwrap();
+    fs::write("/run/extension", "subjectAltName=DNS:broker.example").unwrap();
+    let new = "req -config /etc/openssl.cnf -newkey ed25519 -nodes";
+    openssl(&format!("{new} -x509 -subj /CN=authority -days 30 -keyout /run/ca.key -out /run/ca.pem"));
+    openssl(&format!("{new} -subj /CN=broker -keyout /run/server.key -out /run/server.csr"));
+    openssl(
+        "x509 -req -in /run/server.csr -CA /run/ca.pem -CAkey /run/ca.key -CAcreateserial -days 30 \
+         -extfile /run/extension -out /run/server.pem",
+    );
 }
 
 /// A data disk: daemons from now on see all that we see, and `/data` beside it. Where the agent keeps what it keeps.
@@ -141,11 +167,45 @@ pub(crate) struct Desk {
     lines: Receiver<Value>,
     news: Vec<Value>,
     notices: std::collections::VecDeque<Value>,
+    /// What it said before it was connected.
+    pub(crate) called: Vec<Value>,
 }
 
 impl Desk {
     /// Connects; `more` are options of usp-js.
     pub(crate) fn connect(more: &Value) -> Self {
+        let mut desk = Self::begin_with(more);
+        let end = desk.first();
+        assert_eq!(end, json!({"good": "connected"}), "the agent said: {}", daemon_said());
+        desk
+    }
+
+    /// The same; `None`: it is not let in.
+    pub(crate) fn try_connect(more: &Value) -> Option<Self> {
+        let mut desk = Self::begin_with(more);
+        (desk.first() == json!({"good": "connected"})).then_some(desk)
+    }
+
+    /// Connects where it must not: why it is not let in.
+    pub(crate) fn refused(more: &Value) -> String {
+        let mut desk = Self::begin_with(more);
+        let end = desk.first();
+        assert!(end.get("good").is_none(), "it was let in");
+        end.to_string()
+    }
+
+    /// Whether it is connected: the first word about that.
+    fn first(&mut self) -> Value {
+        loop {
+            let line = self.lines.recv_timeout(Duration::from_secs(20)).unwrap_or_default();
+            if line.get("called").is_none() && line.get("listens").is_none() {
+                return line;
+            }
+            self.called.push(line);
+        }
+    }
+
+    fn begin_with(more: &Value) -> Self {
         let mut options = json!({
             "host": "127.0.0.1", "port": 1883, "protocol": "mqtt", "protocolVersion": 5,
             "fromId": CONTROLLER, "toId": ENDPOINT,
@@ -165,9 +225,8 @@ impl Desk {
                 .map_while(Result::ok)
                 .try_for_each(|line| sender.send(serde_json::from_str(&line).unwrap()))
         });
-        let mut desk = Self { child, lines, news: Vec::new(), notices: std::collections::VecDeque::new() };
-        assert_eq!(desk.next(), json!({"good": "connected"}));
-        desk
+        let notices = std::collections::VecDeque::new();
+        Self { child, lines, news: Vec::new(), notices, called: Vec::new() }
     }
 
     /// The next line that is no news.
@@ -207,7 +266,7 @@ impl Desk {
     pub(crate) fn call(&mut self, call: &str, with: &Value) -> Value {
         self.begin(call, with);
         let answer = self.next();
-        assert!(answer.get("good").is_some(), "{call} {with}: {answer}");
+        assert!(answer.get("good").is_some(), "{call} {with}: {answer}; the agent said: {}", daemon_said());
         answer["good"].clone()
     }
 

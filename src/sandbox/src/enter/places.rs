@@ -29,13 +29,15 @@ const NONE: Option<&CStr> = None;
 /// Puts them together and moves in.
 pub(super) fn move_in(plan: &Plan, given: &Given<'_>) -> Result<(), (Step, Errno)> {
     let at = |step| move |errno| (step, errno);
+    // Where they are the new root comes to lie.
+    let sockets = sockets().map_err(at(Step::Dev))?;
     root(given).map_err(at(Step::Root))?;
     // A process file system shows a process namespace of its own user namespace only; without one there is none to show.
     if !left_out(given.without, Layer::PidNamespace) {
         proc(plan, given).map_err(at(Step::Proc))?;
     }
     if !left_out(given.without, Layer::MinimalDev) {
-        dev().map_err(at(Step::Dev))?;
+        dev(sockets).map_err(at(Step::Dev))?;
     }
     tmp(plan, given).map_err(at(Step::Tmp))?;
     volume(plan, given).map_err(at(Step::Volume))?;
@@ -94,7 +96,25 @@ const DEVICES: [(&CStr, &CStr, u64, u64); 5] = [
 /// The gateway's sockets for services, and their names in a service's `/dev`. Where nobody has bound one there is none.
 const SOCKETS: [(&CStr, &CStr); 2] = [(c"/run/wire/tenant", c"gateway"), (c"/run/wire/local", c"usp")];
 
-fn dev() -> Result<(), Errno> {
+/// Each of them as a mount without a place.
+fn sockets() -> Result<[Option<OwnedFd>; SOCKETS.len()], Errno> {
+    let mut sockets = [const { None }; SOCKETS.len()];
+    for (place, (source, _)) in sockets.iter_mut().zip(SOCKETS) {
+        let socket = match mounts::copy(source) {
+            Err(Errno::ENOENT) => continue,
+            other => other?,
+        };
+        let is_socket = SFlag::from_bits_truncate(fstat(&socket)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFSOCK;
+        if !is_socket {
+            return Err(Errno::ENOTSOCK);
+        }
+        mounts::set_attributes(socket.as_fd(), HARMLESS | attribute::READ_ONLY, None)?;
+        *place = Some(socket);
+    }
+    Ok(sockets)
+}
+
+fn dev(sockets: [Option<OwnedFd>; SOCKETS.len()]) -> Result<(), Errno> {
     let place = place(c"dev")?;
     let dev = Draft::new(c"tmpfs")?;
     for (key, value) in [(c"mode", c"0755"), (c"size", c"16k"), (c"nr_inodes", c"16")] {
@@ -111,16 +131,8 @@ fn dev() -> Result<(), Errno> {
         drop(openat(&dev, name, new, Mode::from_bits_truncate(0o666))?);
         mounts::attach(device.as_fd(), dev.as_fd(), name)?;
     }
-    for (source, name) in SOCKETS {
-        let socket = match mounts::copy(source) {
-            Err(Errno::ENOENT) => continue,
-            other => other?,
-        };
-        let is_socket = SFlag::from_bits_truncate(fstat(&socket)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFSOCK;
-        if !is_socket {
-            return Err(Errno::ENOTSOCK);
-        }
-        mounts::set_attributes(socket.as_fd(), HARMLESS | attribute::READ_ONLY, None)?;
+    for (socket, (_, name)) in sockets.into_iter().zip(SOCKETS) {
+        let Some(socket) = socket else { continue };
         let new = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
         drop(openat(&dev, name, new, Mode::from_bits_truncate(0o666))?);
         mounts::attach(socket.as_fd(), dev.as_fd(), name)?;

@@ -1,0 +1,147 @@
+//! How it stands with each controller, for somebody at the gateway (`ctl usp doctor`).
+//!
+//! In:  a question. Out: a finding for each controller, once every one that does not stand was tried anew, or the time is over.
+//!
+//! Not here: causes and remedies (`fault.rs`).
+
+use std::os::fd::BorrowedFd;
+
+use contract::doctor::{Answer, Ask, Finding, LIMIT_MS, Side, Stage};
+use usp::permission::May;
+use wire::{Connection, Listener, Received};
+
+use crate::peer::Peer;
+use crate::world::World;
+
+/// Who asks, and since when, in milliseconds after boot.
+#[derive(Debug)]
+struct Patient {
+    connection: Connection,
+    asked_ms: Option<u64>,
+}
+
+/// Questions at a time: a `ctl` or two. The eldest makes room.
+const PATIENTS_MAX: usize = 4;
+
+/// The wire.
+#[derive(Debug, Default)]
+pub struct Doctor {
+    listener: Option<Listener>,
+    patients: Vec<Patient>,
+}
+
+impl Doctor {
+    /// On the listener that the supervisor has bound.
+    #[must_use]
+    pub fn new(listener: Option<Listener>) -> Self {
+        Self { listener, patients: Vec::new() }
+    }
+
+    /// What it waits for.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        use std::os::fd::AsFd;
+        let patients = self.patients.iter().map(|one| one.connection.as_fd());
+        self.listener.iter().map(AsFd::as_fd).chain(patients)
+    }
+
+    /// Somebody waits for what controllers are found to be.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.patients.iter().any(|one| one.asked_ms.is_some())
+    }
+
+    /// When it has to answer, in milliseconds after boot.
+    #[must_use]
+    pub fn due_ms(&self) -> Option<u64> {
+        self.patients
+            .iter()
+            .filter_map(|one| one.asked_ms)
+            .map(|asked_ms| asked_ms.saturating_add(LIMIT_MS))
+            .min()
+    }
+
+    /// One turn: who asks has those tried that do not stand; who has waited for all of them is answered.
+    pub fn turn(&mut self, world: &World, peers: &mut [Peer], now_ms: u64) {
+        if let Some(connection) = self.listener.as_ref().and_then(Listener::accept) {
+            if self.patients.len() >= PATIENTS_MAX {
+                self.patients.remove(0);
+            }
+            self.patients.push(Patient { connection, asked_ms: None });
+        }
+        self.patients.retain_mut(|one| {
+            match one.connection.receive::<Ask>() {
+                Received::Message(Ask::Examine, _) => {
+                    one.asked_ms = Some(now_ms);
+                    peers.iter_mut().for_each(Peer::hurry);
+                }
+                Received::Nothing => {}
+                Received::Gone => return false,
+            }
+            let Some(asked_ms) = one.asked_ms else { return true };
+            let late = now_ms >= asked_ms.saturating_add(LIMIT_MS);
+            if !late && !peers.iter().all(|peer| peer.is_known_since(asked_ms)) {
+                return true;
+            }
+            one.asked_ms = None;
+            let findings = findings(world, peers).into_iter().map(Answer::Finding);
+            one.connection.send_all(findings.chain([Answer::Done])).is_ok()
+        });
+    }
+}
+
+/// One for each controller, in their order; one without an endpoint where the operator's word says nobody.
+fn findings(world: &World, peers: &[Peer]) -> Vec<Finding> {
+    let mut findings: Vec<Finding> =
+        peers.iter().enumerate().map(|(place, peer)| finding(world, place, peer)).collect();
+    if findings.is_empty() {
+        findings.push(Finding {
+            endpoint: "".into(),
+            way: "".into(),
+            stage: Stage::Configured,
+            side: Side::Operator,
+            why: "nobody is obeyed: there is no agent.toml, or it has an error (ctl log agent)".into(),
+            remedy: "write /data/state/agent.toml: docs/usp.md".into(),
+        });
+    }
+    findings
+}
+
+fn finding(world: &World, place: usize, peer: &Peer) -> Finding {
+    let made = |(stage, side), why: &str, remedy: &str| Finding {
+        endpoint: peer.endpoint().into(),
+        way: peer.way().as_str().into(),
+        stage,
+        side,
+        why: why.into(),
+        remedy: remedy.into(),
+    };
+    if let Some(fault) = peer.fault() {
+        return made(fault.place(), &fault.to_string(), fault.remedy());
+    }
+    let said = world.settings.controllers.get(place);
+    if said.is_some_and(|said| !said.enable) {
+        let remedy = "another controller has to set Device.LocalAgent.Controller.{i}.Enable";
+        return made((Stage::Rights, Side::Operator), "connected, but it is not enabled", remedy);
+    }
+    let role = world.configuration.controllers.get(place).map(|one| one.role);
+    let role = role.and_then(|role| world.configuration.roles.get(role));
+    let grants = |may: May| may != May::default();
+    let any = role.is_some_and(|role| {
+        let mut rules = role.rules.iter().filter(|rule| rule.enable && !rule.targets.is_empty());
+        rules.any(|one| [one.param, one.object, one.instance, one.command_event].into_iter().any(grants))
+    });
+    if !any {
+        let why = format!("connected, but its role {} grants nothing", role.map_or("", |role| &role.name));
+        return made(
+            (Stage::Rights, Side::Operator),
+            &why,
+            "give it another role, or the role a rule, in agent.toml",
+        );
+    }
+    if !peer.has_heard() {
+        let remedy =
+            "it may have nothing to say; else: does it publish to our agent_topic, as this endpoint id?";
+        return made((Stage::Controller, Side::Operator), "connected; no word of the controller yet", remedy);
+    }
+    made((Stage::Well, Side::Nobody), "", "")
+}

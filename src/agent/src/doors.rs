@@ -1,0 +1,214 @@
+//! Who comes to us: controllers on the box, by the Unix socket; controllers that call by WebSocket. Here it is found out who it is.
+//!
+//! In:  listeners, the operator's word. Out: connections, each with the controller that it is of.
+//!
+//! On the box the kernel says who it is (`SO_PEERCRED`), and the handshake says which of his endpoints; by WebSocket it is name and
+//! password. Who is nobody hears why, and that was all. Nobody holds more than a few places here, nor for longer than
+//! [`OPENING_MS`]; where there are none left the eldest goes.
+//!
+//! Not here: records (`peer.rs`).
+//!
+//! Source: TR-369 §4.4 (R-WS), §4.6 (R-UDS.16 to R-UDS.21); unix(7).
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpListener;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixListener;
+
+use contract::wires::TENANT_UID_COUNT;
+use log::warn;
+use usp::frame::{self, Value};
+
+use crate::carrier::{Carrier, Frames};
+use crate::configuration::Configuration;
+use crate::configuration::transport::{Caller, Transport};
+use crate::stream::{Socket, Stream};
+use crate::websocket::{self, handshake};
+use crate::world::World;
+
+/// How long somebody may take to say who he is, in milliseconds.
+const OPENING_MS: u64 = 5_000;
+/// Connections that have not said so yet, by each door.
+const OPENING_MAX: usize = 8;
+/// Connections that are taken in one turn.
+const ACCEPTS_A_TURN: usize = 8;
+/// A handshake frame: an endpoint id, and room.
+const HANDSHAKE_BYTES_MAX: usize = 512;
+
+/// Somebody who has not said who he is.
+#[derive(Debug)]
+struct Opening {
+    socket: Socket,
+    /// His uid, on the box.
+    uid: Option<u32>,
+    input: Vec<u8>,
+    until_ms: u64,
+}
+
+/// Somebody who has, and is let in.
+#[derive(Debug)]
+pub struct Came {
+    /// The place of his controller.
+    pub place: usize,
+    /// The connection.
+    pub stream: Stream,
+    /// What speaks over it.
+    pub carrier: Carrier,
+}
+
+/// The doors.
+#[derive(Debug)]
+pub struct Doors {
+    local: Option<UnixListener>,
+    web: Option<TcpListener>,
+    openings: Vec<Opening>,
+}
+
+impl Doors {
+    /// The socket that the supervisor has bound, and the one of WebSocket, where the operator wants it.
+    #[must_use]
+    pub fn new(local: Option<UnixListener>, configuration: &Configuration) -> Self {
+        let web = configuration.websocket.and_then(|address| {
+            let bound = TcpListener::bind(address).and_then(|door| door.set_nonblocking(true).map(|()| door));
+            bound.map_err(|error| warn!("WebSocket at {address}: {error}; nobody can call")).ok()
+        });
+        Self { local, web, openings: Vec::new() }
+    }
+
+    /// What it waits for.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let doors = self.local.iter().map(AsFd::as_fd).chain(self.web.iter().map(AsFd::as_fd));
+        doors.chain(self.openings.iter().map(|one| one.socket.as_fd()))
+    }
+
+    /// When somebody has taken too long, in milliseconds after boot.
+    #[must_use]
+    pub fn due_ms(&self) -> Option<u64> {
+        self.openings.iter().map(|one| one.until_ms).min()
+    }
+
+    /// One turn: who has said by now who he is.
+    pub fn turn(&mut self, world: &World, now_ms: u64) -> Vec<Came> {
+        self.accept(now_ms);
+        let mut came = Vec::new();
+        for mut one in std::mem::take(&mut self.openings) {
+            match one.hear(world, now_ms) {
+                Ok(Some((place, carrier))) => {
+                    came.extend(Stream::of(one.socket).ok().map(|stream| Came { place, stream, carrier }));
+                }
+                Ok(None) if now_ms < one.until_ms => self.openings.push(one),
+                Ok(None) => {}
+                // It fits into an empty queue, or he does not want to hear it.
+                Err(last) => drop(one.socket.write(&last)),
+            }
+        }
+        came
+    }
+
+    fn accept(&mut self, now_ms: u64) {
+        for _ in 0..ACCEPTS_A_TURN {
+            let Some(Ok((socket, _))) = self.local.as_ref().map(UnixListener::accept) else { break };
+            let uid = sys::seqpacket::peer_uid(socket.as_fd()).ok();
+            self.admit(Socket::Unix(socket), uid, now_ms);
+        }
+        for _ in 0..ACCEPTS_A_TURN {
+            let Some(Ok((socket, _))) = self.web.as_ref().map(TcpListener::accept) else { break };
+            self.admit(Socket::Tcp(socket), None, now_ms);
+        }
+    }
+
+    fn admit(&mut self, socket: Socket, uid: Option<u32>, now_ms: u64) {
+        // By his own uid on the box, by all together outside.
+        let of_one = self.openings.iter().filter(|one| one.uid == uid).count();
+        if of_one >= OPENING_MAX {
+            // The eldest goes: whoever wants to keep others out has to be quicker than they are, again and again.
+            let eldest = self.openings.iter().position(|one| one.uid == uid);
+            eldest.map(|place| self.openings.remove(place));
+        }
+        if socket.set_nonblocking().is_ok() {
+            self.openings.push(Opening {
+                socket,
+                uid,
+                input: Vec::new(),
+                until_ms: now_ms.saturating_add(OPENING_MS),
+            });
+        }
+    }
+}
+
+impl Opening {
+    /// Reads, and looks who it is. On an error: what he is told last.
+    fn hear(&mut self, world: &World, now_ms: u64) -> Result<Option<(usize, Carrier)>, Vec<u8>> {
+        let mut bytes = [0; 2048];
+        match self.socket.read(&mut bytes) {
+            Ok(0) => return Err(Vec::new()),
+            Ok(size) => self.input.extend_from_slice(bytes.get(..size).unwrap_or_default()),
+            Err(error) if [ErrorKind::WouldBlock, ErrorKind::Interrupted].contains(&error.kind()) => {}
+            Err(_) => return Err(Vec::new()),
+        }
+        match self.uid {
+            Some(uid) => self.handshake(world, uid),
+            None => self.upgrade(world, now_ms),
+        }
+    }
+
+    fn handshake(&mut self, world: &World, uid: u32) -> Result<Option<(usize, Carrier)>, Vec<u8>> {
+        let error = |words: String| frame::write(&Value::Error(words));
+        let found =
+            frame::read(&self.input, HANDSHAKE_BYTES_MAX).map_err(|fault| error(fault.to_string()))?;
+        let Some((values, length)) = found else { return Ok(None) };
+        let endpoint = values.into_iter().find_map(|value| match value {
+            Value::Handshake(endpoint) => Some(endpoint),
+            Value::Error(_) | Value::Record(_) => None,
+        });
+        let endpoint = endpoint.ok_or_else(|| error("a handshake comes first".to_owned()))?;
+        let controllers = world.configuration.controllers.iter();
+        let place = controllers.into_iter().position(|one| {
+            let is_his = matches!(&one.transport, Transport::Local(caller) if is(caller, uid, world));
+            is_his && one.endpoint == endpoint
+        });
+        let place = place.ok_or_else(|| error(format!("{endpoint}: this is not who you are here")))?;
+        let rest = self.input.split_off(length);
+        Ok(Some((place, Carrier::Frames(Frames::begin(&world.endpoint, rest)))))
+    }
+
+    fn upgrade(&mut self, world: &World, now_ms: u64) -> Result<Option<(usize, Carrier)>, Vec<u8>> {
+        let Some(request) = handshake::read(&self.input).map_err(handshake::refusal)? else {
+            return Ok(None);
+        };
+        let controllers = world.configuration.controllers.iter();
+        let found = controllers.into_iter().position(|one| {
+            let Transport::Accepted(accepted) = &one.transport else { return false };
+            let known = request.endpoint.as_ref().is_none_or(|endpoint| *endpoint == one.endpoint);
+            let wanted = handshake::basic((&accepted.username, &accepted.password));
+            let said = request.authorization.as_deref().unwrap_or_default();
+            // Without a way to tell by the time how much of it was right.
+            known && accepted.path == request.path && same(wanted.as_bytes(), said.as_bytes())
+        });
+        let place = found.ok_or_else(|| handshake::refusal("401 Unauthorized\r\nWWW-Authenticate: Basic"))?;
+        let keep_alive_s = match world.configuration.controllers.get(place).map(|one| &one.transport) {
+            Some(Transport::Accepted(accepted)) => accepted.keep_alive_s,
+            Some(Transport::Mqtt(_) | Transport::WebSocket(_) | Transport::Local(_)) | None => 60,
+        };
+        let rest = self.input.split_off(request.length);
+        let session = websocket::Session::take(&request.key, rest, keep_alive_s, now_ms);
+        Ok(Some((place, Carrier::Web(session))))
+    }
+}
+
+/// Is this his uid?
+fn is(caller: &Caller, uid: u32, world: &World) -> bool {
+    match caller {
+        Caller::Root => uid == 0,
+        Caller::Service(name) => {
+            let service = world.facts.processes.iter().find(|process| process.name.as_str() == name);
+            let base = service.and_then(|service| service.uid_base);
+            base.and_then(|base| uid.checked_sub(base)).is_some_and(|place| place < TENANT_UID_COUNT)
+        }
+    }
+}
+
+fn same(one: &[u8], other: &[u8]) -> bool {
+    let differ = one.iter().zip(other).fold(0, |differ, (one, other)| differ | (one ^ other));
+    one.len() == other.len() && differ == 0
+}

@@ -1,0 +1,225 @@
+//! How controllers are spoken to: `Device.MQTT.`, `Device.UnixDomainSockets.`, and what of `LocalAgent` is a transport's own. The operator's
+//! file says it.
+//!
+//! A client of MQTT has the row of its controller, so a row that is left out is a controller that is spoken to otherwise.
+
+use usp::message::read::ValueType as T;
+
+use super::{Object, count, read};
+use crate::backoff;
+use crate::configuration::transport::{Accepted, Broker, Transport, Url};
+use crate::world::World;
+use mqtt::packet::Version;
+
+fn place(row: Option<&u32>) -> Option<usize> {
+    usize::try_from(row?.checked_sub(1)?).ok()
+}
+
+fn transport<'w>(world: &'w World, rows: &[u32]) -> Option<&'w Transport> {
+    world.configuration.controllers.get(place(rows.first())?).map(|one| &one.transport)
+}
+
+fn brokers(world: &World, _: &[u32]) -> Vec<u32> {
+    let all = (1..).zip(&world.configuration.controllers);
+    all.filter(|(_, one)| matches!(one.transport, Transport::Mqtt(_))).map(|(row, _)| row).collect()
+}
+
+fn broker(world: &World, rows: &[u32], get: fn(&Broker) -> String) -> Option<String> {
+    match transport(world, rows)? {
+        Transport::Mqtt(broker) => Some(get(broker)),
+        Transport::WebSocket(_) | Transport::Accepted(_) | Transport::Local(_) => None,
+    }
+}
+
+/// A controller that we call.
+fn called(world: &World, rows: &[u32], get: fn(&Url) -> String) -> Option<String> {
+    match transport(world, rows)? {
+        Transport::WebSocket(url) => Some(get(url)),
+        Transport::Mqtt(_) | Transport::Accepted(_) | Transport::Local(_) => None,
+    }
+}
+
+/// A controller that calls us.
+fn accepted(world: &World, rows: &[u32], get: fn(&Accepted, u16) -> String) -> Option<String> {
+    let port = world.configuration.websocket.map_or(0, |address| address.port());
+    match transport(world, rows)? {
+        Transport::Accepted(accepted) => Some(get(accepted, port)),
+        Transport::Mqtt(_) | Transport::WebSocket(_) | Transport::Local(_) => None,
+    }
+}
+
+/// A controller on the box.
+fn local(world: &World, rows: &[u32], text: &str) -> Option<String> {
+    matches!(transport(world, rows)?, Transport::Local(_)).then(|| text.to_owned())
+}
+
+fn topics(world: &World, rows: &[u32]) -> Vec<u32> {
+    let topic = broker(world, rows, |one| one.agent_topic.clone().unwrap_or_default());
+    if topic.is_some_and(|topic| !topic.is_empty()) { vec![1] } else { Vec::new() }
+}
+
+/// The one socket for controllers on the box.
+const SOCKET: &str = "Device.UnixDomainSockets.UnixDomainSocket.1";
+
+/// Below `Device.LocalAgent.`, behind its tables.
+pub(super) const OF_AGENT: &[Object] = &[
+    Object::single(
+        "Device.LocalAgent.MTP.{i}.MQTT.",
+        &[
+            read("Reference", T::String, |world, rows| {
+                let row = rows.first()?;
+                broker(world, rows, |_| String::new()).map(|_| format!("Device.MQTT.Client.{row}"))
+            }),
+            read("ResponseTopicConfigured", T::String, |world, rows| {
+                broker(world, rows, |one| one.agent_topic.clone().unwrap_or_default())
+            }),
+            read("ResponseTopicDiscovered", T::String, |world, rows| {
+                broker(world, rows, |_| String::new())?;
+                world.links.get(place(rows.first())?).map(|link| link.topic.clone())
+            }),
+            read("PublishQoS", T::UnsignedInt, |world, rows| broker(world, rows, |_| "1".to_owned())),
+        ],
+    ),
+    // Where a controller calls us.
+    Object::single(
+        "Device.LocalAgent.MTP.{i}.WebSocket.",
+        &[
+            read("Port", T::UnsignedInt, |world, rows| accepted(world, rows, |_, port| port.to_string())),
+            read("Path", T::String, |world, rows| accepted(world, rows, |one, _| one.path.clone())),
+            read("EnableEncryption", T::Boolean, |world, rows| {
+                accepted(world, rows, |_, _| "false".to_owned())
+            }),
+        ],
+    ),
+    Object::single(
+        "Device.LocalAgent.MTP.{i}.UDS.",
+        &[read("UnixDomainSocketRef", T::String, |world, rows| local(world, rows, SOCKET))],
+    ),
+];
+
+/// Below `Device.LocalAgent.Controller.{i}.MTP.{i}.`.
+pub(super) const OF_CONTROLLER: &[Object] = &[
+    Object::single(
+        "Device.LocalAgent.Controller.{i}.MTP.{i}.MQTT.",
+        &[
+            read("AgentMTPReference", T::String, |world, rows| {
+                let row = rows.first()?;
+                broker(world, rows, |_| String::new()).map(|_| format!("Device.LocalAgent.MTP.{row}"))
+            }),
+            read("Topic", T::String, |world, rows| broker(world, rows, |one| one.topic.clone())),
+        ],
+    ),
+    Object::single(
+        "Device.LocalAgent.Controller.{i}.MTP.{i}.WebSocket.",
+        &[
+            read("Host", T::String, |world, rows| called(world, rows, |one| one.host.clone())),
+            read("Port", T::UnsignedInt, |world, rows| called(world, rows, |one| one.port.to_string())),
+            read("Path", T::String, |world, rows| called(world, rows, |one| one.path.clone())),
+            read("EnableEncryption", T::Boolean, |world, rows| {
+                called(world, rows, |one| one.tls.to_string())
+            }),
+            read("KeepAliveInterval", T::UnsignedInt, |world, rows| {
+                called(world, rows, |one| one.keep_alive_s.to_string())
+            }),
+            read("SessionRetryMinimumWaitInterval", T::UnsignedInt, |world, rows| {
+                called(world, rows, |_| backoff::FIRST_S.to_string())
+            }),
+            read("SessionRetryIntervalMultiplier", T::UnsignedInt, |world, rows| {
+                called(world, rows, |_| "2000".to_owned())
+            }),
+        ],
+    ),
+    Object::single(
+        "Device.LocalAgent.Controller.{i}.MTP.{i}.UDS.",
+        &[read("UnixDomainSocketRef", T::String, |world, rows| local(world, rows, SOCKET))],
+    ),
+];
+
+pub(super) const OBJECTS: &[Object] = &[
+    Object::single(
+        "Device.MQTT.",
+        &[read("ClientNumberOfEntries", T::UnsignedInt, |world, _| count(brokers(world, &[]).len()))],
+    ),
+    Object::single(
+        "Device.MQTT.Capabilities.",
+        &[
+            read("ProtocolVersionsSupported", T::String, |_, _| Some("3.1.1,5.0".to_owned())),
+            read("TransportProtocolSupported", T::String, |_, _| Some("TCP/IP,TLS".to_owned())),
+        ],
+    ),
+    Object::table(
+        "Device.MQTT.Client.{i}.",
+        &[&["Name"], &["Alias"]],
+        brokers,
+        &[
+            read("Alias", T::String, |_, rows| rows.first().map(|row| format!("cpe-{row}"))),
+            read("Name", T::String, |_, rows| rows.first().map(|row| format!("controller-{row}"))),
+            read("Enable", T::Boolean, |world, rows| {
+                world.settings.controllers.get(place(rows.first())?).map(|said| said.enable.to_string())
+            }),
+            read("Status", T::String, |world, rows| {
+                let link = world.links.get(place(rows.first())?)?;
+                Some(if link.up { "Connected" } else { "Error_BrokerUnreachable" }.to_owned())
+            }),
+            read("ProtocolVersion", T::String, |world, rows| {
+                broker(world, rows, |one| match one.version {
+                    Version::V5 => "5.0".to_owned(),
+                    Version::V311 => "3.1.1".to_owned(),
+                })
+            }),
+            read("BrokerAddress", T::String, |world, rows| broker(world, rows, |one| one.host.clone())),
+            read("BrokerPort", T::UnsignedInt, |world, rows| broker(world, rows, |one| one.port.to_string())),
+            read("TransportProtocol", T::String, |world, rows| {
+                broker(world, rows, |one| if one.tls { "TLS" } else { "TCP/IP" }.to_owned())
+            }),
+            read("ClientID", T::String, |world, rows| {
+                world.links.get(place(rows.first())?).map(|link| link.client.clone())
+            }),
+            read("Username", T::String, |world, rows| {
+                broker(world, rows, |one| one.username.clone().unwrap_or_default())
+            }),
+            // Never told. Source: TR-181 ("when read, this parameter returns an empty string").
+            read("Password", T::String, |_, _| Some(String::new())),
+            read("KeepAliveTime", T::UnsignedInt, |world, rows| {
+                broker(world, rows, |one| one.keep_alive_s.to_string())
+            }),
+            read("ConnectRetryTime", T::UnsignedInt, |_, _| Some(backoff::FIRST_S.to_string())),
+            read("ConnectRetryIntervalMultiplier", T::UnsignedInt, |_, _| Some("2000".to_owned())),
+            read("ConnectRetryMaxInterval", T::UnsignedInt, |_, _| Some(backoff::LAST_S.to_string())),
+            read("SubscriptionNumberOfEntries", T::UnsignedInt, |world, rows| {
+                count(topics(world, rows).len())
+            }),
+        ],
+    ),
+    Object::table(
+        "Device.MQTT.Client.{i}.Subscription.{i}.",
+        &[&["Topic"]],
+        topics,
+        &[
+            read("Enable", T::Boolean, |_, _| Some("true".to_owned())),
+            read("Status", T::String, |world, rows| {
+                let link = world.links.get(place(rows.first())?)?;
+                Some(if link.up { "Subscribed" } else { "Unsubscribed" }.to_owned())
+            }),
+            read("Topic", T::String, |world, rows| {
+                broker(world, rows, |one| one.agent_topic.clone().unwrap_or_default())
+            }),
+            read("QoS", T::UnsignedInt, |_, _| Some("1".to_owned())),
+        ],
+    ),
+    Object::single(
+        "Device.UnixDomainSockets.",
+        &[read("UnixDomainSocketNumberOfEntries", T::UnsignedInt, |_, _| count(1))],
+    ),
+    Object::table(
+        "Device.UnixDomainSockets.UnixDomainSocket.{i}.",
+        &[&["Alias"]],
+        |_, _| vec![1],
+        &[
+            read("Alias", T::String, |_, _| Some("cpe-1".to_owned())),
+            read("Mode", T::String, |_, _| Some("Listen".to_owned())),
+            // In a service it is `/dev/usp`.
+            read("Path", T::String, |_, _| Some(contract::wires::LOCAL.path.to_owned())),
+        ],
+    ),
+];
