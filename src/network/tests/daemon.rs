@@ -32,6 +32,8 @@ use wire::{Client, Listener};
 const FOLDER: &str = "NETWORK_DAEMON";
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_secs(10);
+/// Of the thread in which a daemon of a test lives.
+const STACK_BYTES: &str = "8388608";
 
 /// Not a test: the daemon, when the tests below start it. It binds its wires itself, as the supervisor does for it on the gateway.
 #[test]
@@ -84,8 +86,10 @@ impl Life {
             let _ = fs::remove_file(folder.join(wire.name)); // A former life's: it would refuse.
         }
         let own = std::env::current_exe().unwrap();
-        let child =
-            Command::new(own).args(["daemon", "--exact", "--nocapture"]).env(FOLDER, folder).spawn().unwrap();
+        let mut command = Command::new(own);
+        command.args(["daemon", "--exact", "--nocapture"]).env(FOLDER, folder);
+        // A test's thread has a quarter of the stack that a daemon's first thread has.
+        let child = command.env("RUST_MIN_STACK", STACK_BYTES).spawn().unwrap();
         let (attach, learn) = (dial(folder, ATTACH), dial(folder, LEARN));
         Self { folder: folder.to_owned(), child, attach, learn }
     }
