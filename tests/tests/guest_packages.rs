@@ -13,6 +13,8 @@ use lab::operator::{DESK, Operator, Release};
 use lab::root::Variant;
 use lab::{facts, house::firmware};
 
+/// How long the one that is never ready has for it.
+const DEADLINE_MS: u64 = 4_000;
 const MANIFEST: &str = include_str!("../../src/services/hello/manifest.toml");
 
 /// hello under another name, which offers nothing.
@@ -21,8 +23,8 @@ fn manifest() -> String {
     head.replace("name = \"hello\"", "name = \"greeter\"")
 }
 
-fn publish(operator: &Operator, version: u64, manifest: &str) -> Result<String, Error> {
-    operator.publish(Release { name: "greeter", version, manifest, program: &firmware().join("hello") }, DESK)
+fn publish(operator: &Operator, version: u64, manifest: &str, program: &str) -> Result<String, Error> {
+    operator.publish(Release { name: "greeter", version, manifest, program: &firmware().join(program) }, DESK)
 }
 
 /// What is installed: name and version of each.
@@ -63,18 +65,22 @@ fn refused(guest: &mut Guest, words: &str, why: &str) {
     assert!(answer.exit == 1 && answer.text.contains(why), "{words}: {}", answer.text);
 }
 
-/// Four releases: two that are as they should be, one that wants too much, one that wants less.
-fn releases(operator: &Operator) -> Result<[String; 4], Error> {
+/// Five releases: two that are as they should be, one that wants too much, one that is never ready, one that wants less.
+fn releases(operator: &Operator) -> Result<[String; 5], Error> {
     let large = manifest().replace("floor_mib = 4", "floor_mib = 1000");
     let large = large.replace("ceiling_mib = 16", "ceiling_mib = 1000");
+    let silent = manifest().replace("[\"/hello\"]", "[\"/chatter\", \"nap\", \"600000\"]");
+    let silent = silent.replace("[cpu]", &format!("start_deadline_ms = {DEADLINE_MS}\n[cpu]"));
     let small = manifest().replace("floor_permille = 20", "floor_permille = 10");
+    let hello = "hello";
+    let all = [(manifest(), hello), (manifest(), hello), (large, hello), (silent, "chatter"), (small, hello)];
     let mut version = 0;
-    let all = [manifest(), manifest(), large, small].map(|manifest| {
+    let all = all.map(|(manifest, program)| {
         version += 1;
-        publish(operator, version, &manifest)
+        publish(operator, version, &manifest, program)
     });
-    let [first, second, third, fourth] = all;
-    Ok([first?, second?, third?, fourth?])
+    let [first, second, third, fourth, fifth] = all;
+    Ok([first?, second?, third?, fourth?, fifth?])
 }
 
 fn boot(operator: &Operator) -> Option<Guest> {
@@ -96,7 +102,7 @@ fn boot(operator: &Operator) -> Option<Guest> {
 fn a_bundle_comes_runs_and_goes() {
     let scratch = Scratch::new().unwrap();
     let started = Operator::start(&scratch.file("operator"));
-    let (operator, [first, second, third, fourth]) =
+    let (operator, [first, second, large, silent, small]) =
         match started.and_then(|operator| releases(&operator).map(|all| (operator, all))) {
             Err(why @ Error::Missing { .. }) => return println!("skipped: {why}"),
             other => other.unwrap(),
@@ -113,11 +119,16 @@ fn a_bundle_comes_runs_and_goes() {
     assert!(package <= 3072, "{package} KiB");
 
     // What does not fit is not kept, and the one that is there runs on.
-    refused(&mut guest, &format!("update greeter {third}"), "short of");
+    refused(&mut guest, &format!("update greeter {large}"), "short of");
     refused(&mut guest, &format!("install {second}"), "ask for an update");
     assert_eq!(installed(&mut guest), ["greeter 1"]);
     wait_state(&mut guest, "up");
     order(&mut guest, &format!("update greeter {second}"));
+    wait_state(&mut guest, "up");
+    assert_eq!(installed(&mut guest), ["greeter 2"]);
+
+    // What does not become ready gives way to what was there before, by itself.
+    refused(&mut guest, &format!("update greeter {silent}"), &format!("not ready within {DEADLINE_MS} ms"));
     wait_state(&mut guest, "up");
     assert_eq!(installed(&mut guest), ["greeter 2"]);
 
@@ -136,8 +147,8 @@ fn a_bundle_comes_runs_and_goes() {
     wait_state(&mut guest, "up");
     assert_eq!(installed(&mut guest), ["greeter 2"]);
     order(&mut guest, "autostart greeter off");
-    order(&mut guest, &format!("update greeter {fourth}"));
-    assert_eq!(installed(&mut guest), ["greeter 4"]);
+    order(&mut guest, &format!("update greeter {small}"));
+    assert_eq!(installed(&mut guest), ["greeter 5"]);
     assert_eq!(guest.json("packages --json").unwrap()[0]["autostart"], false);
 
     order(&mut guest, "remove greeter");

@@ -157,6 +157,11 @@ impl Desk {
         self.install_bundle(name, &of(name, manifest, waits()));
     }
 
+    /// Installs the service `name`, whose program is this one, with this manifest.
+    pub(crate) fn install_program(&mut self, name: &'static str, manifest: &str, program: Vec<u8>) {
+        self.install_bundle(name, &of(name, manifest, program));
+    }
+
     fn install_bundle(&mut self, name: &'static str, bundle: &Bundle) {
         let record = record(bundle, 1);
         let folder = Folder::new(&self.data().join("bundles")).unwrap();

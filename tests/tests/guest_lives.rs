@@ -1,0 +1,136 @@
+//! How services live: probes, ends in a row, one after the other, again and again; and that whoever watches misses nothing.
+//!
+//! In:  the rehearsal root, a data disk with services of bundles, each with a life of its own. Out: passed, failed, or `skipped: ` and why.
+//!
+//! Not here: every order of events (`src/supervisor/src/model.rs`), what becomes of the supervisor's deaths (`guest_life.rs`).
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "guest_bundles/disk.rs"]
+#[allow(dead_code, reason = "each suite takes what it needs")]
+mod disk;
+
+use lab::facts::{self, Process};
+use lab::guest::{Around, Guest, Options, UP_LIMIT};
+use lab::root::{self, Variant};
+
+/// Name, words of its command, and lines of its manifest before and after its first table.
+const SERVICES: [(&str, &[&str], &str, &str); 7] = [
+    ("base", &["hold", "1"], "", ""),
+    ("after", &["hold", "1"], "after = [\"base\"]\n", ""),
+    ("crasher", &["exit", "3"], "", ""),
+    ("worker", &["exit", "0"], "again_s = 3\n", ""),
+    ("mute", &["hold", "1"], "", "[health]\nprobe = \"notify\"\nevery_ms = 1000\nfails = 2\n"),
+    ("deaf", &["hold", "1"], "", "[health]\nprobe = \"tcp\"\nport = 9\nevery_ms = 1000\nfails = 2\n"),
+    ("well", &[], "", "[health]\nprobe = \"tcp\"\nport = 7000\nevery_ms = 1000\nfails = 2\n"),
+];
+
+fn manifest(name: &str, words: &[&str], before: &str, after: &str) -> String {
+    let manifest = disk::manifest(name).replace("autostart = false", "autostart = true");
+    let words: Vec<String> = words.iter().map(|word| format!(", \"{word}\"")).collect();
+    let manifest = manifest.replace("[\"/hello\"]", &format!("[\"/hello\"{}]", words.concat()));
+    let restart = if name == "worker" { "restart = \"never\"\nready = \"running\"\n" } else { "" };
+    let kept =
+        |line: &&str| restart.is_empty() || !(line.starts_with("restart") || line.starts_with("ready"));
+    let manifest: Vec<&str> = manifest.lines().filter(kept).collect();
+    let manifest = manifest.join("\n").replace("floor_permille = 20", "floor_permille = 1");
+    let manifest = manifest.replace("floor_mib = 4", "floor_mib = 0");
+    format!("{}\n{after}", manifest.replacen("[cpu]", &format!("{restart}{before}[cpu]"), 1))
+}
+
+fn boot() -> Option<Guest> {
+    let program = lab::house::firmware().join("chatter");
+    let Ok(program) = std::fs::read(&program) else {
+        println!("skipped: no {}: make firmware rehearsal", program.display());
+        return None;
+    };
+    let mut desk = disk::Desk::new();
+    for (name, words, before, after) in SERVICES {
+        desk.install_program(name, &manifest(name, words, before, after), program.clone());
+    }
+    let files = root::keys(&desk.keys()).unwrap();
+    let files = files.into_iter().map(|(place, bytes)| (place.to_owned(), bytes)).collect();
+    let (variant, around, data) = (Variant::Rehearsal, Around::Nothing, Some(desk.data()));
+    Guest::boot(&Options { variant, around, files, data, ..Options::usual().unwrap() }).unwrap()
+}
+
+fn row(guest: &mut Guest, name: &str) -> Process {
+    let all = facts::processes(guest).unwrap();
+    all.into_iter().find(|process| process.name == name).unwrap_or_else(|| panic!("{name} is not there"))
+}
+
+fn becomes(guest: &mut Guest, name: &str, what: &str, is: impl Fn(&Process) -> bool) -> Process {
+    let seen = guest.until(&format!("{name}: {what}"), UP_LIMIT, |guest| {
+        let all = facts::processes(guest)?;
+        Ok(all.into_iter().find(|process| process.name == name && is(process)))
+    });
+    seen.unwrap_or_else(|error| panic!("{error}\n{}\n{}", guest.door("status").unwrap(), guest.last_lines()))
+}
+
+/// Lines of the supervisor about `name`, in order.
+fn lines(guest: &Guest, name: &str) -> Vec<String> {
+    let begin = format!("supervisor: {name}: ");
+    let console = guest.console();
+    console
+        .lines()
+        .filter_map(|line| line.split_once(&begin))
+        .map(|(_, rest)| rest.trim_end().to_owned())
+        .collect()
+}
+
+/// Numbers and names of all events that are remembered.
+fn events(guest: &mut Guest) -> Vec<(u64, String)> {
+    let said = guest.json("events --json").unwrap();
+    let row =
+        |row: &serde_json::Value| (row["number"].as_u64().unwrap(), row["who"].as_str().unwrap().to_owned());
+    said.as_array().unwrap().iter().map(row).collect()
+}
+
+#[test]
+fn each_service_lives_as_its_manifest_says() {
+    let Some(mut guest) = boot() else { return };
+    let guest = &mut guest;
+    let up = |process: &Process| process.state == "up";
+
+    let base = becomes(guest, "base", "up", up);
+    let after = becomes(guest, "after", "up", up);
+    assert!(after.ready_ms > base.ready_ms, "{base:?} {after:?}");
+    let console = guest.console();
+    let place = |word: &str| console.find(word).unwrap();
+    assert!(place(" base: ready") < place(" after: process"), "{console}");
+
+    // The third end in a row waits, and each one after it twice as long.
+    becomes(guest, "crasher", "five times again", |process| process.restarts >= 5);
+    let pauses: Vec<String> =
+        lines(guest, "crasher").into_iter().filter(|line| line.starts_with("next start in")).collect();
+    assert_eq!(pauses[..2], ["next start in 1000 ms", "next start in 2000 ms"], "{pauses:?}");
+    assert_eq!(row(guest, "crasher").exit.as_deref(), Some("code 3"));
+
+    // Each by its own probe.
+    for (name, words) in [("mute", "it did not say that it is"), ("deaf", "its port takes no connection")] {
+        becomes(guest, name, "ended and back", |process| process.restarts >= 1);
+        let said = lines(guest, name);
+        assert!(said.iter().any(|line| line.contains(&format!("not well: {words}, 2 times"))), "{said:#?}");
+    }
+    let well = becomes(guest, "well", "up", up);
+    assert_eq!(well.restarts, 0, "{well:?}");
+
+    // Done, and begun again three seconds later.
+    let ends = |guest: &mut Guest| {
+        let ends = lines(guest, "worker").iter().filter(|line| *line == "ended").count();
+        Ok((ends >= 3).then_some(()))
+    };
+    guest.until("the worker's third end", UP_LIMIT, ends).unwrap();
+    guest.door("stop worker").unwrap();
+    let ends = lines(guest, "worker").iter().filter(|line| *line == "ended").count();
+
+    // No event is missing, and the last ones are of those who come and go.
+    let events = events(guest);
+    assert!(events.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1), "{events:?}");
+    assert!(events.iter().any(|(_, who)| who == "crasher"), "{events:?}");
+    assert_eq!(
+        lines(guest, "worker").iter().filter(|line| *line == "ended").count(),
+        ends,
+        "a stop is a stop"
+    );
+}
