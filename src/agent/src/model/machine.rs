@@ -1,4 +1,4 @@
-//! `Device.DeviceInfo.FirmwareImage.`, `ProcessStatus.`, `VendorLogFile.`; `Device.Users.`, `USPServices.`, `Security.`: what the gateway is made of, and
+//! `Device.DeviceInfo.FirmwareImage.`, `ProcessStatus.`, `VendorLogFile.`; `Device.Users.`, `Security.`: what the gateway is made of, and
 //! who it is.
 //!
 //! There is one firmware image, the one that runs: it comes with the board's own means, and neither another nor the same is taken over USP.
