@@ -15,13 +15,25 @@ use lab::guest::{Around, Guest, Options, UP_LIMIT};
 use lab::root::{self, Variant};
 
 /// Name, words of its command, and lines of its manifest before and after its first table.
-const SERVICES: [(&str, &[&str], &str, &str); 7] = [
+const SERVICES: [(&str, &[&str], &str, &str); 9] = [
     ("base", &["hold", "1"], "", ""),
     ("after", &["hold", "1"], "after = [\"base\"]\n", ""),
     ("crasher", &["exit", "3"], "", ""),
     ("worker", &["exit", "0"], "again_s = 3\n", ""),
     ("mute", &["hold", "1"], "", "[health]\nprobe = \"notify\"\nevery_ms = 1000\nfails = 2\n"),
     ("deaf", &["hold", "1"], "", "[health]\nprobe = \"tcp\"\nport = 9\nevery_ms = 1000\nfails = 2\n"),
+    (
+        "ill",
+        &["hold", "1"],
+        "",
+        "[health]\nprobe = \"exec\"\ncommand = [\"/hello\", \"exit\", \"3\"]\nevery_ms = 1000\nfails = 2\n",
+    ),
+    (
+        "fit",
+        &["hold", "1"],
+        "",
+        "[health]\nprobe = \"exec\"\ncommand = [\"/hello\", \"exit\", \"0\"]\nevery_ms = 1000\nfails = 2\n",
+    ),
     ("well", &[], "", "[health]\nprobe = \"tcp\"\nport = 7000\nevery_ms = 1000\nfails = 2\n"),
 ];
 
@@ -107,13 +119,19 @@ fn each_service_lives_as_its_manifest_says() {
     assert_eq!(row(guest, "crasher").exit.as_deref(), Some("code 3"));
 
     // Each by its own probe.
-    for (name, words) in [("mute", "it did not say that it is"), ("deaf", "its port takes no connection")] {
+    for (name, words) in [
+        ("mute", "it did not say that it is"),
+        ("deaf", "its port takes no connection"),
+        ("ill", "its program did not end with 0 in time"),
+    ] {
         becomes(guest, name, "ended and back", |process| process.restarts >= 1);
         let said = lines(guest, name);
         assert!(said.iter().any(|line| line.contains(&format!("not well: {words}, 2 times"))), "{said:#?}");
     }
-    let well = becomes(guest, "well", "up", up);
-    assert_eq!(well.restarts, 0, "{well:?}");
+    for name in ["well", "fit"] {
+        let well = becomes(guest, name, "up", up);
+        assert_eq!(well.restarts, 0, "{well:?}");
+    }
 
     // Done, and begun again three seconds later.
     let ends = |guest: &mut Guest| {

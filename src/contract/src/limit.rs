@@ -38,6 +38,8 @@ pub const ARGUMENTS: usize = 12;
 pub const ARGUMENT_BYTES: usize = 96;
 /// Variables of a service's environment.
 pub const VARIABLES: usize = 12;
+/// Words of the program that tries whether a service is well, the program included.
+pub const PROBE_WORDS: usize = 4;
 /// Services that one waits for.
 pub const AFTER: usize = 4;
 /// Ports that one service offers.

@@ -225,7 +225,7 @@ fn check(manifest: &Manifest) -> Option<&'static str> {
         .into_iter()
         .chain(memory_rules(manifest.memory))
         .chain(rate_rules(manifest.uplink, manifest.downlink))
-        .chain(life::health_rules(manifest.health.as_ref()))
+        .chain(life::health_rules(manifest.health.as_ref(), manifest.reaps))
         .chain(volume::volume_rules(manifest.volume.as_ref()));
     let after_twice =
         |(index, name): (usize, &Name)| manifest.after.iter().skip(index + 1).any(|other| other == name);
@@ -332,7 +332,23 @@ pids = 16
             ("path", format!("{PLAIN}[health]\nprobe = \"http\"\nport = 1\npath = \"x\"\n"), "health.path"),
             ("volume", format!("{PLAIN}[volume]\nsize_mib = 0\n"), "volume.size_mib"),
             ("place", format!("{PLAIN}[volume]\nsize_mib = 1\nat = \"/dev/x\"\n"), "volume.at"),
-            ("exec", format!("{PLAIN}[health]\nprobe = \"exec\"\n"), "exec"),
+            ("exec", format!("{PLAIN}[health]\nprobe = \"exec\"\n"), "health.command"),
+            (
+                "exec by path",
+                format!("{PLAIN}[health]\nprobe = \"exec\"\ncommand = [\"x\"]\n"),
+                "health.command",
+            ),
+            (
+                "command",
+                format!("{PLAIN}[health]\nprobe = \"notify\"\ncommand = [\"/x\"]\n"),
+                "health.command",
+            ),
+            (
+                "exec without a reaper",
+                format!("{PLAIN}[health]\nprobe = \"exec\"\ncommand = [\"/x\"]\n")
+                    .replace("[cpu]", "reaps = true\n[cpu]"),
+                "health.probe",
+            ),
             ("itself", PLAIN.replace("[cpu]", "after = [\"hello\"]\n[cpu]"), "line 8: after: not itself"),
             ("again", PLAIN.replace("[cpu]", "again_s = 60\n[cpu]"), "line 8: again_s: for services"),
             ("weight", PLAIN.replace("pids = 16", "cpu_weight = 16"), "cpu_weight"),

@@ -1,6 +1,6 @@
 //! PID 1 inside a sandbox: runs the service, passes signals on, reaps whoever is left, ends as the service ended.
 //!
-//! In:  `reaper PROGRAM ARGUMENT…`. Out: the service's exit code, or 128 and the signal that ended it.
+//! In:  `reaper [--probe TIMEOUT_MS COUNT WORD…] PROGRAM ARGUMENT…`. Out: the service's exit code, or 128 and the signal that ended it.
 //!
 //! A service that were PID 1 itself would reap nothing and ignore SIGTERM. There is one reaper for each running service, so on the
 //! gateway it is built without the standard library; anywhere else with it, so that the usual tools work.
@@ -10,6 +10,7 @@
 //! Source: pid_namespaces(7), "The namespace init process"; sigwaitinfo(2), waitpid(2).
 #![cfg_attr(target_env = "musl", no_std, no_main)]
 
+mod probe;
 mod reap;
 
 /// Where the C library begins.

@@ -1,10 +1,12 @@
 //! The reaper's one loop, on the C library.
 //!
-//! In:  the argument list and environment as C gives them. Out: the status to end with.
+//! In:  the argument list and environment as C gives them; signals. Out: the status to end with; bytes about probes.
 
 use core::ptr;
 
 use libc::{c_char, c_int};
+
+use crate::probe::Probe;
 
 /// A null-terminated list of C strings.
 pub(crate) type Words = *const *const c_char;
@@ -15,8 +17,8 @@ const CANNOT_RUN: c_int = 126;
 const USAGE: c_int = 2;
 /// Added to the number of the signal that ended the service, as shells do: PID 1 cannot end itself by a signal.
 const SIGNALLED: c_int = 128;
-/// Where the service finds the descriptor for its readiness; the reaper itself has no use for it.
-const NOTIFY_FD: c_int = 3;
+/// Where the service finds the descriptor for its readiness; the reaper itself says there how a probe went.
+pub(crate) const NOTIFY_FD: c_int = 3;
 
 /// Ends this process.
 pub(crate) fn end(status: c_int) -> ! {
@@ -24,12 +26,22 @@ pub(crate) fn end(status: c_int) -> ! {
     unsafe { libc::_exit(status) }
 }
 
+/// The word at `place`.
+///
+/// # Safety
+/// The list has so many words, its null counted.
+pub(crate) unsafe fn word(words: Words, place: usize) -> *const c_char {
+    // SAFETY: the caller's promise.
+    unsafe { *words.wrapping_add(place) }
+}
+
 /// Runs the service and returns its status.
 pub(crate) fn run(arguments: Words, environment: Words) -> c_int {
-    let command = arguments.wrapping_add(1);
-    // SAFETY: an argument list has at least its own name and a null, so the second word may be read.
-    let program = unsafe { *command };
-    if program.is_null() {
+    let Some((mut probe, command)) = Probe::read(arguments.wrapping_add(1), environment) else {
+        return USAGE;
+    };
+    // SAFETY: an argument list ends with a null, and `read` has gone past none.
+    if unsafe { word(command, 0) }.is_null() {
         return USAGE;
     }
     let mut all = empty_set();
@@ -41,20 +53,27 @@ pub(crate) fn run(arguments: Words, environment: Words) -> c_int {
     let service = unsafe { libc::fork() };
     match service {
         -1 => CANNOT_RUN,
-        0 => {
-            let none = empty_set();
-            // SAFETY: as above.
-            unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) };
-            // SAFETY: three null-terminated things that C gave us.
-            unsafe { libc::execve(program, command, environment) };
-            end(CANNOT_RUN)
-        }
+        0 => become_program(command, environment),
         service => {
-            // SAFETY: nothing here uses it.
-            unsafe { libc::close(NOTIFY_FD) };
-            watch(service, &all)
+            if probe.is_none() {
+                // SAFETY: nothing here uses it.
+                unsafe { libc::close(NOTIFY_FD) };
+            }
+            watch(service, &all, &mut probe)
         }
     }
+}
+
+/// A fresh child becomes the program of `command`.
+pub(crate) fn become_program(command: Words, environment: Words) -> ! {
+    let none = empty_set();
+    // SAFETY: the set is ours.
+    unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) };
+    // SAFETY: the first word is there: whoever made the list has looked.
+    let program = unsafe { word(command, 0) };
+    // SAFETY: three null-terminated things that C gave us.
+    unsafe { libc::execve(program, command, environment) };
+    end(CANNOT_RUN)
 }
 
 fn empty_set() -> libc::sigset_t {
@@ -63,16 +82,19 @@ fn empty_set() -> libc::sigset_t {
 }
 
 /// Waits for signals until the service has ended.
-fn watch(service: libc::pid_t, all: &libc::sigset_t) -> c_int {
+fn watch(service: libc::pid_t, all: &libc::sigset_t, probe: &mut Option<Probe>) -> c_int {
     loop {
         // SAFETY: the set is ours; nothing more is asked of the signal than its number.
-        match unsafe { libc::sigwaitinfo(all, ptr::null_mut()) } {
-            libc::SIGCHLD => {
-                if let Some(status) = reap(service) {
+        let signal = unsafe { libc::sigwaitinfo(all, ptr::null_mut()) };
+        match (signal, &mut *probe) {
+            (libc::SIGCHLD, _) => {
+                if let Some(status) = reap(service, probe) {
                     return status;
                 }
             }
-            signal @ 1.. => {
+            (libc::SIGUSR1, Some(probe)) => probe.begin(),
+            (libc::SIGALRM, Some(probe)) => probe.give_up(),
+            (1.., _) => {
                 // SAFETY: two integers; the service is our child and not waited for, so the number is still its own.
                 unsafe { libc::kill(service, signal) };
             }
@@ -82,7 +104,7 @@ fn watch(service: libc::pid_t, all: &libc::sigset_t) -> c_int {
 }
 
 /// Reaps everybody who has ended. The service's status, if it was among them.
-fn reap(service: libc::pid_t) -> Option<c_int> {
+fn reap(service: libc::pid_t, probe: &mut Option<Probe>) -> Option<c_int> {
     let mut found = None;
     loop {
         let mut status = 0;
@@ -94,7 +116,11 @@ fn reap(service: libc::pid_t) -> Option<c_int> {
                     false => SIGNALLED + libc::WTERMSIG(status),
                 });
             }
-            1.. => {}
+            ended @ 1.. => {
+                if let Some(probe) = probe {
+                    probe.ended(ended, status);
+                }
+            }
             _ => return found,
         }
     }

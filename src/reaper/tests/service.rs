@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
 fn reaper(script: &str) -> Command {
@@ -35,4 +35,54 @@ fn a_signal_is_passed_on() {
     assert!(stop.success());
     assert_eq!(child.wait().unwrap().code(), Some(42));
     drop(input);
+}
+
+#[test]
+fn a_probe_is_run_each_time_that_it_is_asked_for() {
+    const ACK: u8 = 0x06;
+    const NAK: u8 = 0x15;
+    let folder = std::env::temp_dir().join(format!("shg-reaper-{}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    let mark = folder.join("mark");
+    let probe = format!(
+        "case $(cat {0}) in well) exit 0;; hangs) exec tail -f /dev/null;; *) exit 1;; esac",
+        mark.display()
+    );
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "exec \"$0\" \"$@\" 3>&1", env!("CARGO_BIN_EXE_reaper")]);
+    command.args(["--probe", "300", "3", "/bin/sh", "-c", &probe]);
+    command.args(["/bin/sh", "-c", "trap 'exit 42' TERM; printf s >&3; read line; exit 1"]);
+    let mut child = command.stdout(Stdio::piped()).stdin(Stdio::piped()).spawn().unwrap();
+    let (input, mut said) = (child.stdin.take(), child.stdout.take().unwrap());
+    let mut next = || {
+        let mut byte = [0];
+        said.read_exact(&mut byte).unwrap();
+        byte[0]
+    };
+    let signal = |name: &str| {
+        assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+    };
+    assert_eq!(next(), b's');
+    for (what, want) in [("well", ACK), ("ill", NAK), ("hangs", NAK), ("well", ACK)] {
+        std::fs::write(&mark, what).unwrap();
+        signal("-USR1");
+        assert_eq!(next(), want, "{what}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+    signal("-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(42), "the service was left alone");
+    drop(input);
+}
+
+#[test]
+fn a_probe_is_whole_or_wrong_usage() {
+    for words in [
+        &["--probe"][..],
+        &["--probe", "0", "1", "/x", "/y"],
+        &["--probe", "9", "2", "/x"],
+        &["--probe", "9", "9", "/x"],
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_reaper"));
+        assert_eq!(command.args(words).status().unwrap().code(), Some(2), "{words:?}");
+    }
 }

@@ -31,10 +31,11 @@ pub use step::Step;
 
 /// Where descriptors go that the child needs itself, out of the way of the numbers that the service gets.
 const ASIDE: i32 = 64;
-/// Words of a command or of an environment: what a manifest may have, and what we add (`reaper`, `PATH`, `NOTIFY_FD`).
+/// Words of a command or of an environment: what a manifest may have, and what we add (`reaper` and its probe, `PATH`, `NOTIFY_FD`).
 type Words<'p> = heapless::Vec<&'p CStr, WORDS>;
-const WORDS: usize = 16;
-const _: () = assert!(WORDS > contract::limit::ARGUMENTS && WORDS >= contract::limit::VARIABLES + 2);
+const WORDS: usize = 20;
+const _: () = assert!(WORDS >= contract::limit::ARGUMENTS + 1 + 3 + contract::limit::PROBE_WORDS);
+const _: () = assert!(WORDS >= contract::limit::VARIABLES + 2);
 
 /// The child's word that all is on, and a bit in it for each layer that cannot be seen from outside.
 const APPLIED: u8 = 0x40;

@@ -8,7 +8,7 @@ use std::ffi::CString;
 
 use contract::Name;
 use contract::limit::SERVICES;
-use contract::manifest::{self, Limits, Manifest, Proc};
+use contract::manifest::{self, Health, Limits, Manifest, Probe, Proc};
 use contract::wires::{TENANT_UID_BASE, TENANT_UID_COUNT};
 use heapless::Vec as Bounded;
 use sys::privilege::Instruction;
@@ -81,6 +81,9 @@ impl Plan {
         let mut arguments = Vec::with_capacity(manifest.command.len() + 1);
         if !manifest.reaps {
             arguments.push(word("reaper")?);
+            for argument in manifest.health.iter().flat_map(probe_words) {
+                arguments.push(word(&argument)?);
+            }
         }
         for argument in &manifest.command {
             arguments.push(word(argument)?);
@@ -121,6 +124,15 @@ impl Plan {
     pub fn id_map(&self) -> [u32; 3] {
         [0, self.uid_base, self.uid_count]
     }
+}
+
+/// What its reaper is told of the program that tries whether it is well.
+fn probe_words(health: &Health) -> Vec<String> {
+    if health.probe != Probe::Exec {
+        return Vec::new();
+    }
+    let head = ["--probe".to_owned(), health.timeout_ms.to_string(), health.command.len().to_string()];
+    head.into_iter().chain(health.command.iter().map(ToString::to_string)).collect()
 }
 
 fn word(text: &str) -> Result<Word, Error> {
@@ -177,6 +189,26 @@ pub(crate) mod tests {
         let words: std::vec::Vec<_> = plan.arguments.iter().map(|word| word.to_str().unwrap()).collect();
         assert_eq!(words, ["reaper", "/hello", "--verbose"]);
         assert!(Plan::new(&manifest(), 32).is_err(), "there are 32 slots, from 0 on");
+    }
+
+    #[test]
+    fn the_reaper_is_told_of_a_probe_that_it_runs() {
+        let mut manifest = manifest();
+        let health = |probe, command: &[&str]| contract::manifest::Health {
+            probe,
+            port: 0,
+            path: Text::default(),
+            command: command.iter().copied().map(Text::from).collect(),
+            every_ms: 1_000,
+            timeout_ms: 500,
+            fails: 1,
+        };
+        manifest.health = Some(health(contract::manifest::Probe::Exec, &["/hello", "--well"]));
+        let plan = Plan::new(&manifest, 3).unwrap();
+        let words: std::vec::Vec<_> = plan.arguments.iter().map(|word| word.to_str().unwrap()).collect();
+        assert_eq!(words, ["reaper", "--probe", "500", "2", "/hello", "--well", "/hello", "--verbose"]);
+        manifest.health = Some(health(contract::manifest::Probe::Notify, &[]));
+        assert_eq!(Plan::new(&manifest, 3).unwrap().arguments.len(), 3);
     }
 
     #[test]

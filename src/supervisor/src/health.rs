@@ -1,11 +1,11 @@
-//! Is a service well? It is tried from inside its own network, or has to say so.
+//! Is a service well? It is tried from inside its own network, or by a program of its own, or has to say so.
 //!
-//! In:  its manifest's `health`, its namespace, its address. Out: a try that has failed so often in a row that the service is ended; then it
+//! In:  its manifest's `health`, its namespace, its address, its reaper. Out: a try that has failed so often in a row that the service is ended; then it
 //! dies like any other, with a word why, and comes back with the same pauses.
 //!
 //! Of what a service answers, twelve bytes are looked at: `HTTP/1.x ` and three digits. Nothing is parsed beyond that, and nothing is waited for.
 //!
-//! Not here: a program that is run inside (`exec`): nothing is ever started in a sandbox beside its own first process.
+//! Not here: running that program (`exec`): its reaper does, on SIGUSR1 (docs/decisions/0107-the-reaper-runs-the-probe.md).
 //!
 //! Source: RFC 9112 §4 (status line).
 
@@ -18,8 +18,9 @@ use contract::manifest::{Health, Probe};
 use log::warn;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
 use nix::sys::socket::{SockaddrIn, connect, getsockopt, sockopt::SocketError};
-use sys::{clock, descriptor};
+use sys::{clock, descriptor, pidfd};
 
 use crate::house::House;
 use crate::process::What;
@@ -38,17 +39,55 @@ pub struct Pulse {
     fails: u8,
     /// It said a line, when it was already up.
     pub said: bool,
+    /// Its reaper said how the program ended that tries it: well, or not.
+    pub ended: Option<bool>,
     /// A try went well since it is up.
     well: bool,
     /// The try that is under way.
     attempt: Option<Attempt>,
 }
 
+/// The reaper's words of a probe. A service may say them, too: of its own health it can always lie.
+const ACK: u8 = 0x06;
+const NAK: u8 = 0x15;
+
+/// What was said on the descriptor for readiness.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Said {
+    /// A line.
+    pub ready: bool,
+    /// A probe ended: well, or not.
+    pub well: Option<bool>,
+}
+
+impl Said {
+    /// And these words.
+    pub fn take(&mut self, words: &[u8]) {
+        for word in words {
+            match *word {
+                b'\n' => self.ready = true,
+                ACK => self.well = Some(true),
+                NAK => self.well = Some(false),
+                _ => {}
+            }
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Attempt {
-    socket: OwnedFd,
+    how: How,
     since_ms: u64,
     asked: bool,
+}
+
+/// How it is tried.
+#[derive(Debug)]
+enum How {
+    /// Over a connection.
+    Socket(OwnedFd),
+    /// Its reaper was asked to run a program.
+    Program,
 }
 
 /// How a try went.
@@ -85,10 +124,10 @@ impl Pulse {
         &mut self,
         health: &Health,
         now_ms: u64,
-        open: impl FnOnce() -> Option<OwnedFd>,
+        begin: impl FnOnce() -> Option<How>,
     ) -> Option<&'static str> {
         let went = match (&mut self.attempt, health.probe) {
-            (Some(attempt), _) => attempt.look(health, now_ms),
+            (Some(attempt), _) => attempt.look(health, self.ended, now_ms),
             (None, _) if now_ms < self.due_ms => Went::On,
             (None, Probe::Notify) => {
                 if std::mem::take(&mut self.said) {
@@ -97,9 +136,10 @@ impl Pulse {
                     Went::Badly("it did not say that it is")
                 }
             }
-            (None, Probe::Tcp | Probe::Http) => match open() {
-                Some(socket) => {
-                    self.attempt = Some(Attempt { socket, since_ms: now_ms, asked: false });
+            (None, Probe::Tcp | Probe::Http | Probe::Exec) => match begin() {
+                Some(how) => {
+                    self.ended = None;
+                    self.attempt = Some(Attempt { how, since_ms: now_ms, asked: false });
                     Went::On
                 }
                 None => Went::Badly("its port takes no connection"),
@@ -124,36 +164,46 @@ impl Pulse {
 }
 
 impl Attempt {
-    fn look(&mut self, health: &Health, now_ms: u64) -> Went {
-        if now_ms.saturating_sub(self.since_ms) >= u64::from(health.timeout_ms) {
-            return Went::Badly("it did not answer in time");
-        }
+    fn look(&mut self, health: &Health, ended: Option<bool>, now_ms: u64) -> Went {
+        let socket = match (&self.how, ended) {
+            (How::Program, Some(true)) => return Went::Well,
+            (How::Program, Some(false)) => return Went::Badly("its program did not end with 0 in time"),
+            _ if self.is_late(health, now_ms) => return Went::Badly("it did not answer in time"),
+            (How::Program, None) => return Went::On,
+            (How::Socket(socket), _) => socket,
+        };
         if !self.asked {
-            if !is_ready(&self.socket, PollFlags::POLLOUT) {
+            if !is_ready(socket, PollFlags::POLLOUT) {
                 return Went::On;
             }
-            if getsockopt(&self.socket, SocketError) != Ok(0) {
+            if getsockopt(socket, SocketError) != Ok(0) {
                 return Went::Badly("its port takes no connection");
             }
             if health.probe == Probe::Tcp {
                 return Went::Well;
             }
             let ask = format!("GET {} HTTP/1.0\r\nConnection: close\r\n\r\n", health.path);
-            if descriptor::write(&self.socket, ask.as_bytes()) != Ok(ask.len()) {
+            if descriptor::write(socket, ask.as_bytes()) != Ok(ask.len()) {
                 return Went::Badly("it took no request");
             }
             self.asked = true;
         }
-        if !is_ready(&self.socket, PollFlags::POLLIN) {
+        if !is_ready(socket, PollFlags::POLLIN) {
             return Went::On;
         }
         let mut answer = [0; ANSWER_BYTES];
-        let length = nix::unistd::read(&self.socket, &mut answer).unwrap_or(0);
+        let length = nix::unistd::read(socket, &mut answer).unwrap_or(0);
         if is_well(answer.get(..length).unwrap_or_default()) {
             Went::Well
         } else {
             Went::Badly("its answer is none of success")
         }
+    }
+
+    fn is_late(&self, health: &Health, now_ms: u64) -> bool {
+        // The reaper has a deadline of its own, and is to say so first.
+        let more_ms = if matches!(self.how, How::Program) { LOOK_EVERY_MS } else { 0 };
+        now_ms.saturating_sub(self.since_ms) >= u64::from(health.timeout_ms) + more_ms
     }
 }
 
@@ -188,9 +238,17 @@ impl House {
             else {
                 continue;
             };
-            let (network, address, port) = (&tenant.network, process.record.address, health.port);
-            let open = || dial(network.as_ref()?.stream().ok()?, address?, port);
-            let Some(why) = tenant.pulse.turn(health, now_ms, open) else { continue };
+            let (network, address, reaper) = (&tenant.network, process.record.address, &process.pidfd);
+            let begin = || match health.probe {
+                Probe::Exec => {
+                    let asked = pidfd::send_signal(reaper.as_ref()?.as_fd(), Signal::SIGUSR1);
+                    asked.ok().map(|()| How::Program)
+                }
+                Probe::Notify | Probe::Tcp | Probe::Http => {
+                    dial(network.as_ref()?.stream().ok()?, address?, health.port).map(How::Socket)
+                }
+            };
+            let Some(why) = tenant.pulse.turn(health, now_ms, begin) else { continue };
             process.record.reason = Text::format(format_args!("not well: {why}"));
             warn!("{}: not well: {why}, {} times in a row", process.name, health.fails);
             tenant.pulse.begin(health, now_ms);
@@ -201,13 +259,21 @@ impl House {
 
 #[cfg(test)]
 mod tests {
-    use super::{Health, Probe, Pulse, dial, is_well};
+    use super::{Health, How, Probe, Pulse, dial, is_well};
     use std::io::{Read, Write};
     use std::net::{Ipv4Addr, TcpListener};
     use std::os::fd::OwnedFd;
 
     fn health(probe: Probe) -> Health {
-        Health { probe, port: 1, path: "/well".into(), every_ms: 1_000, timeout_ms: 500, fails: 2 }
+        Health {
+            probe,
+            port: 1,
+            path: "/well".into(),
+            command: Default::default(),
+            every_ms: 1_000,
+            timeout_ms: 500,
+            fails: 2,
+        }
     }
 
     fn open(port: u16) -> Option<OwnedFd> {
@@ -245,12 +311,37 @@ mod tests {
         assert!(!turn(4_000, false) && turn(5_000, false), "twice in a row is");
     }
 
+    #[test]
+    fn a_program_is_well_by_what_its_reaper_says_of_this_try() {
+        let (health, mut pulse) = (health(Probe::Exec), Pulse::default());
+        pulse.begin(&health, 0);
+        // when, what the reaper said since, and is it enough?
+        let table = [
+            (1_000, None, None),
+            (1_100, Some(true), None),
+            (2_000, Some(false), None), // It said so before it was asked again.
+            (2_200, None, None),
+            (2_800, None, None), // Late, and once is not too often.
+            (3_800, None, None),
+            (3_900, Some(false), Some("its program did not end with 0 in time")),
+        ];
+        for (now_ms, said, want) in table {
+            pulse.ended = said.or(pulse.ended);
+            assert_eq!(pulse.turn(&health, now_ms, || Some(How::Program)), want, "{now_ms}");
+        }
+        pulse.begin(&health, 0);
+        for now_ms in [1_000, 1_600, 2_600] {
+            assert_eq!(pulse.turn(&health, now_ms, || Some(How::Program)), None);
+        }
+        assert_eq!(pulse.turn(&health, 3_200, || None), Some("it did not answer in time"));
+    }
+
     /// Turns until a try ends: the kernel connects on loopback while we look.
     fn outcome(probe: Probe, port: u16, times: u64) -> Option<&'static str> {
         let (health, mut pulse) = (health(probe), Pulse::default());
         let mut last = None;
         for time in 1..=times {
-            last = pulse.turn(&health, time * 10_000, || open(port));
+            last = pulse.turn(&health, time * 10_000, || open(port).map(How::Socket));
             let mut looks = 0_u64;
             while pulse.attempt.is_some() && looks < 2_000_000 {
                 looks += 1;

@@ -20,7 +20,7 @@ use sys::descriptor;
 use crate::Error;
 use crate::catalogue::Entry;
 use crate::core::Daemon;
-use crate::health::Pulse;
+use crate::health::{Pulse, Said};
 use crate::keep::Keep;
 use crate::ledger::Ledger;
 use crate::record::{self, Kept, Record};
@@ -369,24 +369,23 @@ impl Process {
         }
     }
 
-    /// Moves what it wrote to its log. Has it said that it is ready since the last time somebody asked? Reads away whatever else it said
-    /// there.
-    #[must_use]
-    pub fn listen(&mut self) -> bool {
+    /// Moves what it wrote to its log. Has it said that it is ready since the last time somebody asked, and its reaper how a probe ended?
+    /// Reads away whatever else was said there.
+    pub fn listen(&mut self) -> Said {
         self.talks = self.ring.pump();
         let mut words = [0; 64];
-        let mut ready = false;
+        let mut said = Said::default();
         // Bounded: a flood is read in as many turns as it takes.
         for _ in 0..16 {
             match nix::unistd::read(&self.note.0, &mut words) {
                 Ok(length @ 1..) => {
                     self.talks = true;
-                    ready |= words.get(..length).unwrap_or_default().contains(&b'\n');
+                    said.take(words.get(..length).unwrap_or_default());
                 }
                 Ok(_) | Err(_) => break,
             }
         }
-        ready
+        said
     }
 
     /// One row of `ctl status`.

@@ -250,6 +250,7 @@ mod tests {
             probe: contract::manifest::Probe::Http,
             port: u16::MAX,
             path: text.as_str().into(),
+            command: std::iter::repeat_n(text.as_str().into(), contract::limit::PROBE_WORDS).collect(),
             every_ms: all,
             timeout_ms: all,
             fails: u8::MAX,

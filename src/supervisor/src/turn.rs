@@ -122,10 +122,12 @@ impl House {
 
     fn look_at(&mut self, place: usize) {
         let Some(process) = self.processes.get_mut(place) else { return };
-        if process.listen() {
-            if let What::Tenant(tenant) = &mut process.what {
-                tenant.pulse.said = true;
-            }
+        let said = process.listen();
+        if let What::Tenant(tenant) = &mut process.what {
+            tenant.pulse.said |= said.ready;
+            tenant.pulse.ended = said.well.or(tenant.pulse.ended);
+        }
+        if said.ready {
             self.happen(place, Event::Ready);
         }
         if let Some(event) = self.judge(place) {

@@ -4,9 +4,10 @@
 //!
 //! Source: docs/manifest.md.
 
+use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::limit::PATH_BYTES;
+use crate::limit::{ARGUMENT_BYTES, PATH_BYTES, PROBE_WORDS};
 use crate::name::Text;
 
 /// How one sees that a service is well, while it is up.
@@ -21,6 +22,9 @@ pub struct Health {
     /// What is asked for, for [`Probe::Http`].
     #[serde(default)]
     pub path: Text<PATH_BYTES>,
+    /// The program and its arguments, for [`Probe::Exec`], as seen from inside.
+    #[serde(default)]
+    pub command: Vec<Text<ARGUMENT_BYTES>, PROBE_WORDS>,
     /// Between two tries, in milliseconds.
     #[serde(default = "every_ms")]
     pub every_ms: u32,
@@ -54,15 +58,17 @@ pub enum Probe {
     Tcp,
     /// It answers a request with a code from 200 to 399.
     Http,
+    /// A program of its own that its reaper runs inside ends with 0.
+    Exec,
 }
 
 /// Rules that are broken where the first of a pair is true.
 #[cfg(feature = "text")]
-pub(super) fn health_rules(health: Option<&Health>) -> [(bool, &'static str); 6] {
+pub(super) fn health_rules(health: Option<&Health>, reaps: bool) -> [(bool, &'static str); 9] {
     let is = |broken: fn(&Health) -> bool| health.is_some_and(broken);
     [
         (
-            is(|health| (health.probe != Probe::Notify) != (health.port != 0)),
+            is(|health| matches!(health.probe, Probe::Tcp | Probe::Http) != (health.port != 0)),
             "health.port: for tcp and http, and only for them",
         ),
         (
@@ -72,6 +78,18 @@ pub(super) fn health_rules(health: Option<&Health>) -> [(bool, &'static str); 6]
         (
             is(|health| health.path.bytes().any(|byte| !byte.is_ascii_graphic())),
             "health.path: plain letters, no space",
+        ),
+        (
+            is(|health| {
+                (health.probe == Probe::Exec)
+                    != health.command.first().is_some_and(|program| program.starts_with('/'))
+            }),
+            "health.command: for exec, and only for it; an absolute path comes first",
+        ),
+        (is(|health| health.command.iter().any(|word| word.contains('\0'))), "health.command: no NUL"),
+        (
+            reaps && is(|health| health.probe == Probe::Exec),
+            "health.probe: exec is run by the reaper, which `reaps` leaves out",
         ),
         (is(|health| !(1_000..=3_600_000).contains(&health.every_ms)), "health.every_ms: 1000 to 3600000"),
         (is(|health| !(100..=60_000).contains(&health.timeout_ms)), "health.timeout_ms: 100 to 60000"),
