@@ -10,6 +10,7 @@
 #[cfg(feature = "text")]
 extern crate std;
 
+pub mod base64;
 pub mod limit;
 pub mod mac;
 pub mod name;
