@@ -16,7 +16,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("contract", &[]),
     ("sys", &[]),
     ("wire", &["contract", "sys"]),
-    ("trust", &["sys"]), // the wall clock with 64 bits
+    ("trust", &["sys"]),     // the wall clock with 64 bits
+    ("x509", &["contract"]), // base64
     ("state", &[]),
     ("usp", &[]),
     ("mqtt", &["usp"]),
@@ -30,12 +31,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("names", &["contract", "sys", "wire", "trust", "testbed"]),
     ("multicast", &["contract", "sys", "wire", "testbed"]),
     ("time", &["contract", "sys", "wire", "trust", "state", "testbed"]),
-    ("identity", &["contract", "sys", "wire", "state"]),
+    ("identity", &["contract", "sys", "wire", "x509", "state"]),
     ("voice", &["contract", "sys", "wire", "testbed"]),
     // The desk's command for a test only: the two speak with each other.
-    ("agent", &["contract", "sys", "wire", "trust", "state", "usp", "mqtt", "testbed", "shg"]),
+    ("agent", &["contract", "sys", "wire", "trust", "x509", "state", "usp", "mqtt", "testbed", "shg"]),
     ("package", &["contract", "sys", "wire", "trust", "state", "bundle", "testbed"]),
-    ("ctl", &["contract", "sys", "wire"]),
+    ("ctl", &["contract", "sys", "wire", "x509"]),
     // In roots for tests only: the door of `ctl` with more verbs, and what a tenant does without its sandbox.
     ("porter", &["contract", "ctl", "wire", "chatter"]),
     ("reaper", &[]),
@@ -43,7 +44,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("services/chatter", &[]),
     ("services/hostile", &[]),
     ("testbed", &["contract", "sys"]), // tests only: no program of the firmware depends on it
-    ("shg", &["contract", "bundle", "usp", "mqtt"]),
+    ("shg", &["contract", "x509", "bundle", "usp", "mqtt"]),
     ("lab", &["contract", "shg"]),
 ];
 

@@ -202,9 +202,11 @@ fn ours() -> Vec<Role> {
     let subscriptions = Rule::same(5, "Device.LocalAgent.Subscription.", May::ALL);
     let role = |name: &str, rules| Role { name: name.to_owned(), rules };
     let operate = Rule { command_event: May { execute: true, ..read }, ..Rule::same(1, "Device.", read) };
+    // Who the gateway says it is: to be asked, not to be changed.
+    let identity = Rule::same(6, "Device.Security.", read);
     vec![
         role("full", vec![Rule::same(1, "Device.", May::ALL)]),
-        role("operate", vec![operate, subscriptions.clone()]),
+        role("operate", vec![operate, subscriptions.clone(), identity]),
         role("read", vec![Rule::same(1, "Device.", read), subscriptions]),
     ]
 }

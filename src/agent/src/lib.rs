@@ -16,7 +16,6 @@ pub mod settings;
 pub mod uuid;
 pub mod world;
 
-pub mod certificate;
 pub mod job;
 pub mod network;
 
@@ -38,6 +37,7 @@ pub mod stream;
 pub mod websocket;
 
 pub mod machine;
+pub mod own;
 pub mod packages;
 pub mod rooms;
 pub mod tenants;

@@ -168,6 +168,8 @@ pub enum Order {
     Collect(u32),
     /// From now on a service starts by itself, or not.
     Autostart(contract::Name, bool),
+    /// We ask for a certificate, or take one (PEM).
+    Certify(Option<String>),
     /// Another network is tried, and kept once the controller in this row is heard again.
     Network(Rc<contract::wanted::Wanted>, u32),
 }

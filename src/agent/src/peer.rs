@@ -13,6 +13,7 @@ mod known;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 use log::{info, warn};
 use usp::record::{
@@ -27,6 +28,7 @@ use crate::configuration::Controller;
 use crate::configuration::transport::Transport;
 use crate::doors::Came;
 use crate::fault::Fault;
+use crate::own::Own;
 use crate::settings::Said;
 use crate::stream::{Dial, Stream};
 use mqtt::packet::Version;
@@ -69,6 +71,7 @@ pub struct Way {
 pub struct Peer {
     configured: Controller,
     endpoint: String,
+    own: Arc<Own>,
     line: Line,
     failures: u32,
     /// Why it does not stand; `None`: it stands.
@@ -96,12 +99,13 @@ fn random() -> u32 {
 }
 
 impl Peer {
-    /// Not connected yet; `endpoint` is ours.
+    /// Not connected yet; `endpoint` is ours, and `own` proves it.
     #[must_use]
-    pub fn new(configured: Controller, endpoint: &str) -> Self {
+    pub fn new(configured: Controller, endpoint: &str, own: &Arc<Own>) -> Self {
         let mut peer = Self {
             configured,
             endpoint: endpoint.to_owned(),
+            own: own.clone(),
             line: Line::Awaited,
             failures: 0,
             fault: Some(Fault::NotYet),

@@ -7,6 +7,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use contract::sla::Compliance;
 use log::{info, warn};
@@ -31,6 +32,7 @@ use crate::doctor::Doctor;
 use crate::doors::Doors;
 use crate::machine::{self, Watch};
 use crate::news::News;
+use crate::own::Own;
 use crate::peer::{Heard, Peer};
 use crate::rooms::{Change, Rooms};
 use crate::settings::{self, Settings};
@@ -85,6 +87,7 @@ pub struct Room {
     doctor: Doctor,
     news: News,
     rooms: Rooms,
+    own: Arc<Own>,
     tenants: Tenants,
     bulk: Bulk,
     watch: Watch,
@@ -120,15 +123,17 @@ impl Room {
             Configuration::default()
         });
         let rooms = Rooms::new(places.wires.clone(), boot_ms());
+        let own = Arc::new(Own::new(places.wires.clone()));
         let bell = UnixStream::pair().map_err(|error| Error::System("socketpair", error))?;
         bell.0.set_nonblocking(true).map_err(|error| Error::System("socketpair", error))?;
         let (endpoint, certificate) = loop {
-            if let Some(who) = rooms.who() {
+            if let Some(who) = own.who() {
                 break who;
             }
             std::thread::sleep(std::time::Duration::from_millis(IDENTITY_EVERY_MS));
         };
-        let peers = configuration.controllers.iter().map(|one| Peer::new(one.clone(), &endpoint)).collect();
+        let peers =
+            configuration.controllers.iter().map(|one| Peer::new(one.clone(), &endpoint, &own)).collect();
         info!("{endpoint}: {} controllers", configuration.controllers.len());
         let kept = Kept::new(&places.state);
         let doors = Doors::new(listeners.local, &configuration);
@@ -143,6 +148,7 @@ impl Room {
             doctor: Doctor::new(listeners.doctor),
             news: News::default(),
             rooms,
+            own,
             tenants: Tenants::new(listeners.tenant),
             bulk: Bulk::default(),
             watch: Watch::open(),

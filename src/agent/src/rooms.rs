@@ -1,5 +1,5 @@
-//! The other rooms, asked over their wires: `control` (processes, slices, promises, orders), `identify` (who we are); bundles and the network
-//! have modules of their own (`packages.rs`, `network/ask.rs`).
+//! The other rooms, asked over their wires: `control` (processes, slices, promises, orders); bundles, the network and who we are
+//! have modules of their own (`packages.rs`, `network/ask.rs`, `own.rs`).
 //!
 //! In:  questions. Out: answers, within [`PATIENCE_MS`]; a room that does not answer in time is dialled again later, and meanwhile has
 //! nothing to say.
@@ -9,14 +9,12 @@ use std::path::PathBuf;
 
 use contract::Name;
 use contract::control::{Answer, Ask, Process, Promised};
-use contract::identify;
 use contract::packages;
 use contract::sla::{Breach, Compliance, Event, What};
-use contract::wires::{CONTROL, IDENTIFY, Wire};
+use contract::wires::{CONTROL, Wire};
 use log::warn;
 use wire::Client;
 
-use crate::certificate::Certificate;
 use crate::model::Order;
 use crate::network::Lines;
 use crate::packages::Packages;
@@ -80,19 +78,6 @@ impl Rooms {
 
     fn dial(&self, wire: Wire) -> Result<Client, wire::Error> {
         Client::dial_at(wire, &self.folder.join(wire.name))
-    }
-
-    /// Who we are; `None`: nobody says so yet.
-    #[must_use]
-    pub fn who(&self) -> Option<(String, Option<Certificate>)> {
-        let client = self.dial(IDENTIFY).ok()?;
-        client.send(&identify::Ask::Who, &[]).ok()?;
-        match next::<identify::Answer>(&client).ok()? {
-            identify::Answer::Who(who) => {
-                Some((who.endpoint.to_string(), Certificate::read(&who.certificate)))
-            }
-            identify::Answer::Signature(_) | identify::Answer::Refused(_) => None,
-        }
     }
 
     /// What it waits for.
@@ -210,6 +195,7 @@ impl Rooms {
             | Order::Collect(_)
             | Order::Bundle(..)
             | Order::Network(..)
+            | Order::Certify(_)
             | Order::Refused(_)
             | Order::Says(_)
             | Order::RestartSlice(..)
@@ -270,7 +256,8 @@ impl Rooms {
     }
 }
 
-fn next<T: serde::de::DeserializeOwned>(client: &Client) -> Result<T, wire::Error> {
+/// What comes next.
+pub(crate) fn next<T: serde::de::DeserializeOwned>(client: &Client) -> Result<T, wire::Error> {
     let wait = sys::descriptor::wait_readable(client.as_fd(), PATIENCE_MS);
     wait.map_err(|errno| wire::Error::System("agent", errno))?;
     client.receive()?.map(|(answer, _)| answer).ok_or(wire::Error::Silent)

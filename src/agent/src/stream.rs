@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -16,6 +17,8 @@ use std::time::Duration;
 use trust::rustls::ClientConnection;
 
 use mqtt::packet::PACKET_BYTES_MAX;
+
+use crate::own::Own;
 
 /// How long one address is tried.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -191,16 +194,21 @@ impl Stream {
         Ok(Self { socket, tls: None, out: Vec::new(), more: false })
     }
 
-    /// Takes a socket that we have connected, with TLS where a name is given; `protocol` is what is spoken inside (ALPN).
+    /// Takes a socket that we have connected, with TLS where a name is given, and who we are, where the other end wants to know; `protocol`
+    /// is what is spoken inside (ALPN).
     ///
     /// # Errors
     /// [`Gone`].
-    pub fn new(socket: TcpStream, name: Option<&str>, protocol: &[u8]) -> Result<Self, Gone> {
-        let tls = match name {
+    pub fn new(
+        socket: TcpStream,
+        by_tls: Option<(&String, &Arc<Own>)>,
+        protocol: &[u8],
+    ) -> Result<Self, Gone> {
+        let tls = match by_tls {
             None => None,
-            Some(name) => {
+            Some((name, own)) => {
                 let believe = |error: trust::Error| Gone::Trust(error.to_string());
-                let config = trust::client(&[protocol], trust::clock::Clock::Believed).map_err(believe)?;
+                let config = trust::client_as(own.clone(), &[protocol]).map_err(believe)?;
                 let name = trust::server_name(name).map_err(believe)?;
                 Some(Box::new(ClientConnection::new(config, name).map_err(Gone::Tls)?))
             }

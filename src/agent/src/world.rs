@@ -13,8 +13,9 @@ use contract::control::{Kind, Process, Promised};
 use contract::packages::Unit;
 use contract::sla::Compliance;
 use serde::{Deserialize, Serialize};
+use x509::Certificate;
+use x509::time::Date;
 
-use crate::certificate::Certificate;
 use crate::configuration::Configuration;
 use crate::job::{Job, Phase};
 use crate::network::Network;
@@ -236,17 +237,7 @@ pub fn date(seconds: Option<i64>) -> String {
     let Some(seconds) = seconds.filter(|seconds| *seconds > 0) else {
         return "0001-01-01T00:00:00Z".to_owned();
     };
-    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Days since 1970 to a date. Source: Hinnant, "chrono-compatible low-level date algorithms" (2021), civil_from_days.
-    let days = days + 719_468;
-    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let date = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
+    let Date { day: (year, month, date), time: (hour, minute, second) } = Date::of(seconds);
     format!("{year:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 

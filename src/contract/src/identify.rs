@@ -1,4 +1,4 @@
-//! The wire `identify`: ctl → identity.
+//! The wire `identify`: ctl, agent → identity.
 //!
 //! One [`Ask`] a frame, one [`Answer`] a frame, in order. The private key has no word: it never leaves its process.
 
@@ -16,8 +16,10 @@ pub const MESSAGE_BYTES: usize = 4096;
 pub const PUBLIC_KEY_BYTES: usize = 91;
 /// A signature: two numbers of 32 bytes in DER. Source: RFC 3279 §2.2.3.
 pub const SIGNATURE_BYTES: usize = 72;
-/// A certificate, in bytes.
-pub const CERTIFICATE_BYTES: usize = 2048;
+/// A gateway's certificate and those of who has signed it, up to an anchor, in bytes: an authority with RSA has about 1 500.
+pub const CERTIFICATES_BYTES: usize = 6144;
+/// A request for a certificate, in bytes: a key, an endpoint id twice, a signature.
+pub const REQUEST_BYTES: usize = 512;
 
 /// What may be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +31,14 @@ pub enum Ask {
         /// The message itself; it is hashed there.
         message: Vec<u8, MESSAGE_BYTES>,
     },
+    /// A request for a certificate, for an authority to sign.
+    Request,
+    /// What an authority has signed: the gateway's certificate, then those of who has signed it, in DER, one after another. From now on it
+    /// takes the place of the one before.
+    Enrol {
+        /// The certificates.
+        certificates: Vec<u8, CERTIFICATES_BYTES>,
+    },
 }
 
 /// What identity answers.
@@ -38,6 +48,10 @@ pub enum Answer {
     Who(Who),
     /// The signature, in DER.
     Signature(Vec<u8, SIGNATURE_BYTES>),
+    /// The request (PKCS#10), in DER.
+    Request(Vec<u8, REQUEST_BYTES>),
+    /// The certificate is kept.
+    Enrolled,
     /// Not done, and why.
     Refused(Text<REASON_BYTES>),
 }
@@ -53,6 +67,6 @@ pub struct Who {
     pub reason: Text<REASON_BYTES>,
     /// The public key, as `SubjectPublicKeyInfo` in DER.
     pub public_key: Vec<u8, PUBLIC_KEY_BYTES>,
-    /// A certificate of it in DER: signed by itself, until the operator has given another.
-    pub certificate: Vec<u8, CERTIFICATE_BYTES>,
+    /// A certificate of it, and those of who has signed it, in DER, one after another: signed by itself, until an authority has signed one.
+    pub certificates: Vec<u8, CERTIFICATES_BYTES>,
 }

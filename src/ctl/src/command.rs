@@ -152,8 +152,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "identity",
-        arguments: "[--json]",
-        about: "Show who this gateway is, and its certificate",
+        arguments: "[request | enrol FILE] [--json]",
+        about: "Show who this gateway is, and its certificates; print a request for an authority to sign; take what it has signed (PEM)",
         run: identity::identity,
     },
     Command {

@@ -1,29 +1,57 @@
-//! The command about who this gateway is.
+//! Commands about who this gateway is: shown, asked to be certified, certified.
+//!
+//! In:  words; certificates in a file. Out: what `identity` says, with keys, requests and certificates in PEM.
 
+use contract::base64::letters;
 use contract::identify::{Answer, Ask, Who};
 use contract::wires::IDENTIFY;
-use wire::Client;
+use x509::{Certificate, pem};
 
 use crate::Error;
 use crate::command::{Out, Words};
+use crate::gateway::dial;
 use crate::json::Object;
+use crate::network::read;
+
+/// More than certificates in PEM have, in bytes; identity says which of them are too many.
+const FILE_BYTES_MAX: usize = 64 * 1024;
+
+fn ask(ask: &Ask) -> Result<Answer, Error> {
+    let failed = |error| Error::Wire(IDENTIFY.server, error);
+    match dial(IDENTIFY)?.call::<_, Answer>(ask, &[]).map_err(failed)?.0 {
+        Answer::Refused(why) => Err(Error::Refused(why.to_string())),
+        answer @ (Answer::Who(_) | Answer::Signature(_) | Answer::Request(_) | Answer::Enrolled) => {
+            Ok(answer)
+        }
+    }
+}
 
 pub(crate) fn identity(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
-    words.none()?;
-    let failed = |error| Error::Wire(IDENTIFY.server, error);
-    let answer = Client::dial(IDENTIFY).and_then(|client| client.call::<_, Answer>(&Ask::Who, &[]));
-    let who: Who = match answer.map_err(failed)?.0 {
+    match (words.plain(), words.json) {
+        ([], json) => show(json, out),
+        (["request"], false) => request(out),
+        (["enrol", path], false) => enrol(path, out),
+        _ => Err(words.wrong()),
+    }
+}
+
+fn show(json: bool, out: Out<'_>) -> Result<(), Error> {
+    let who: Who = match ask(&Ask::Who)? {
         Answer::Who(who) => who,
-        Answer::Refused(why) => return Err(Error::Refused(why.to_string())),
-        Answer::Signature(_) => return Err(Error::Refused("no answer to the question".to_owned())),
+        Answer::Signature(_) | Answer::Request(_) | Answer::Enrolled | Answer::Refused(_) => {
+            return Err(other());
+        }
     };
-    if words.json {
+    let issuer = Certificate::chain(&who.certificates).and_then(|chain| Some(chain.first()?.issuer.clone()));
+    let issuer = issuer.unwrap_or_default();
+    if json {
         let object = Object::default()
             .text("endpoint", &who.endpoint)
             .text("kept", if who.kept { "disk" } else { "boot" })
             .text("reason", &who.reason)
-            .text("public_key", base64(&who.public_key))
-            .text("certificate", base64(&who.certificate));
+            .text("issuer", &issuer)
+            .text("public_key", letters(&who.public_key).collect::<String>())
+            .text("certificates", letters(&who.certificates).collect::<String>());
         return Ok(writeln!(out, "{}", object.end())?);
     }
     writeln!(out, "ENDPOINT  {}", who.endpoint)?;
@@ -31,59 +59,40 @@ pub(crate) fn identity(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
         true => writeln!(out, "KEPT      on the data disk")?,
         false => writeln!(out, "KEPT      for this boot only: {}", who.reason)?,
     }
-    for (kind, bytes) in [("PUBLIC KEY", &who.public_key[..]), ("CERTIFICATE", &who.certificate[..])] {
-        write!(out, "{}", pem(kind, bytes))?;
+    match issuer == who.endpoint.as_str() {
+        true => writeln!(out, "ENROLLED  no: the certificate is signed by the key itself")?,
+        false => writeln!(out, "ENROLLED  by {issuer}")?,
+    }
+    write!(out, "{}", pem::write(pem::PUBLIC, &who.public_key))?;
+    let mut rest = &who.certificates[..];
+    while let Some((one, behind)) = x509::der::whole(rest) {
+        write!(out, "{}", pem::write(pem::CERTIFICATE, one))?;
+        rest = behind;
     }
     Ok(())
 }
 
-/// Source: RFC 7468 §2.
-fn pem(kind: &str, bytes: &[u8]) -> String {
-    const LINE: usize = 64;
-    let mut text = format!("-----BEGIN {kind}-----\n");
-    for (place, letter) in base64(bytes).chars().enumerate() {
-        if place > 0 && place % LINE == 0 {
-            text.push('\n');
-        }
-        text.push(letter);
+fn request(out: Out<'_>) -> Result<(), Error> {
+    match ask(&Ask::Request)? {
+        Answer::Request(request) => Ok(write!(out, "{}", pem::write(pem::REQUEST, &request))?),
+        Answer::Who(_) | Answer::Signature(_) | Answer::Enrolled | Answer::Refused(_) => Err(other()),
     }
-    text + &format!("\n-----END {kind}-----\n")
 }
 
-/// Source: RFC 4648 §4.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let number = (0..3)
-            .fold(0, |number, place| number << 8 | group.get(place).copied().map_or(0_usize, usize::from));
-        for place in 0..4 {
-            let letter = LETTERS.get(number >> (18 - 6 * place) & 63).copied().unwrap_or(b'=');
-            text.push(if place <= group.len() { char::from(letter) } else { '=' });
-        }
-    }
-    text
+fn enrol(path: &str, out: Out<'_>) -> Result<(), Error> {
+    let refused = |error: x509::Error| Error::Refused(format!("{path}: {error}"));
+    let certificates = pem::certificates(&read(path, FILE_BYTES_MAX)?).map_err(refused)?;
+    let many = |()| {
+        Error::Refused(format!(
+            "{path}: certificates of more than {} bytes",
+            contract::identify::CERTIFICATES_BYTES
+        ))
+    };
+    let certificates = heapless::Vec::from_slice(&certificates).map_err(|_| many(()))?;
+    ask(&Ask::Enrol { certificates })?;
+    Ok(writeln!(out, "{path}: taken; from now on this is who the gateway is")?)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{base64, pem};
-
-    #[test]
-    fn bytes_become_letters() {
-        // RFC 4648 §10, and bits of each kind.
-        let table: &[(&[u8], &str)] = &[
-            (b"", ""),
-            (b"f", "Zg=="),
-            (b"fo", "Zm8="),
-            (b"foo", "Zm9v"),
-            (b"foobar", "Zm9vYmFy"),
-            (&[0xff, 0xef, 0xbe], "/+++"),
-        ];
-        for (bytes, want) in table {
-            assert_eq!(base64(bytes), *want);
-        }
-        let text = pem("X", &[0; 49]);
-        assert_eq!(text.lines().map(str::len).collect::<Vec<_>>(), [17, 64, 4, 15]);
-    }
+fn other() -> Error {
+    Error::Refused("no answer to the question".to_owned())
 }

@@ -80,13 +80,7 @@ fn order(ask: &show::Ask, path: Option<&str>, words: &Words<'_>, out: Out<'_>) -
 /// The bytes of a file, at most so many, in a memory file that nobody can change any more.
 pub(crate) fn sealed(path: &str, bytes_max: usize) -> Result<OwnedFd, Error> {
     let unread = |error| Error::Refused(format!("{path}: {error}"));
-    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX);
-    let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(unread)?;
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(unread)?;
-    if bytes.len() > bytes_max {
-        return Err(Error::Refused(format!("{path}: more than {bytes_max} bytes")));
-    }
+    let bytes = read(path, bytes_max)?;
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
     let memory = memfd_create(c"order", flags).map_err(|errno| unread(errno.into()))?;
     let mut memory = fs::File::from(memory);
@@ -95,6 +89,19 @@ pub(crate) fn sealed(path: &str, bytes_max: usize) -> Result<OwnedFd, Error> {
         SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_SEAL;
     fcntl(&memory, FcntlArg::F_ADD_SEALS(seals)).map_err(|errno| unread(errno.into()))?;
     Ok(memory.into())
+}
+
+/// What is in a file.
+pub(crate) fn read(path: &str, bytes_max: usize) -> Result<Vec<u8>, Error> {
+    let unread = |error| Error::Refused(format!("{path}: {error}"));
+    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(unread)?;
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(unread)?;
+    if bytes.len() > bytes_max {
+        return Err(Error::Refused(format!("{path}: more than {bytes_max} bytes")));
+    }
+    Ok(bytes)
 }
 
 fn tell(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {

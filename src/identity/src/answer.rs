@@ -1,4 +1,5 @@
-//! What there is to say on the wire `identify`: who this gateway is, or a signature. The wire has checked who asks.
+//! What there is to say on the wire `identify`: who this gateway is, a signature, a request, whether a certificate was taken.
+//! The wire has checked who asks.
 
 use contract::Text;
 use contract::identify::{Answer, Ask};
@@ -14,6 +15,8 @@ pub fn answer(keeper: &mut Keeper, ask: &Ask) -> Answer {
         Ask::Sign { message } => {
             keeper.sign(message).map(|signature| Answer::Signature(signature.into_iter().collect()))
         }
+        Ask::Request => keeper.request().map(|request| Answer::Request(request.into_iter().collect())),
+        Ask::Enrol { certificates } => keeper.enrol(certificates).map(|()| Answer::Enrolled),
     };
     answer.unwrap_or_else(|error| {
         warn!("{error}");

@@ -11,31 +11,32 @@
 //! ```
 //!
 //! A key that is to be kept is on the disk, twice, before anybody hears of it. What was kept is never written over by another key; only its
-//! name and certificate change when the operator gives the machine another number.
+//! name changes when the operator gives the machine another number, and its certificate then, and when an authority has signed one.
 //!
 //! Not here: when to look (`room.rs`).
 
 use std::path::{Path, PathBuf};
 
-use contract::identify::{CERTIFICATE_BYTES, ENDPOINT_BYTES, Who};
+use contract::identify::{CERTIFICATES_BYTES, ENDPOINT_BYTES, Who};
 use log::{info, warn};
 use state::{File, Folder, Kept};
+use x509::key::SECRET_BYTES_MAX;
+use x509::{Certificate, Key, Request, issue};
 
 use crate::Error;
-use crate::certificate;
 use crate::endpoint::{self, Facts};
-use crate::key::{Key, SECRET_BYTES_MAX};
 
-/// The form of the file: the endpoint id, the key, the certificate, each after its length (16 bits, little-endian).
+/// The form of the file: the endpoint id, the key, the certificates, each after its length (16 bits, little-endian).
 const VERSION: u16 = 1;
-const BYTES_MAX: usize = ENDPOINT_BYTES + SECRET_BYTES_MAX + CERTIFICATE_BYTES + 3 * 2;
+const BYTES_MAX: usize = ENDPOINT_BYTES + SECRET_BYTES_MAX + CERTIFICATES_BYTES + 3 * 2;
 
 /// An identity.
 #[derive(Debug)]
 struct Identity {
     endpoint: String,
     key: Key,
-    certificate: Vec<u8>,
+    /// Its own first.
+    certificates: Vec<u8>,
 }
 
 /// Where it is in its life.
@@ -164,7 +165,7 @@ impl Keeper {
         }
         match &self.life {
             Life::Passing(identity) | Life::Kept(identity) => Ok(identity),
-            Life::None => Err(Error::Key),
+            Life::None => Err(Error::Key(x509::Error::Key)),
         }
     }
 
@@ -180,8 +181,42 @@ impl Keeper {
             kept,
             reason,
             public_key: identity.key.public().into_iter().collect(),
-            certificate: identity.certificate.iter().copied().collect(),
+            certificates: identity.certificates.iter().copied().collect(),
         })
+    }
+
+    /// A request for a certificate.
+    ///
+    /// # Errors
+    /// [`Error::Key`]: no key can be made, or used.
+    pub fn request(&mut self) -> Result<Vec<u8>, Error> {
+        let identity = self.identity()?;
+        Ok(Request::write(&identity.key, &identity.endpoint)?)
+    }
+
+    /// Takes what an authority has signed: from now on it is shown. Whether somebody believes that authority is not ours to know.
+    ///
+    /// # Errors
+    /// [`Error`]: the one before stays.
+    pub fn enrol(&mut self, certificates: &[u8]) -> Result<(), Error> {
+        let Life::Kept(identity) = &self.life else { return Err(Error::Passing) };
+        let chain = Certificate::chain(certificates).ok_or(Error::Chain)?;
+        let own = chain.first().ok_or(Error::Chain)?;
+        if own.public != identity.key.public() {
+            return Err(Error::ForeignKey);
+        }
+        if !own.is_of(&identity.endpoint) {
+            return Err(Error::ForeignName);
+        }
+        let enrolled = Identity {
+            endpoint: identity.endpoint.clone(),
+            key: Key::open(identity.key.secret())?,
+            certificates: certificates.to_vec(),
+        };
+        self.file.save(VERSION, &write(&enrolled)).map_err(Error::State)?;
+        info!("{}: enrolled by {}", enrolled.endpoint, own.issuer);
+        self.life = Life::Kept(enrolled);
+        Ok(())
     }
 
     /// The signature of `message`.
@@ -189,17 +224,17 @@ impl Keeper {
     /// # Errors
     /// [`Error::Key`]: no key can be made, or used.
     pub fn sign(&mut self, message: &[u8]) -> Result<Vec<u8>, Error> {
-        self.identity()?.key.sign(message)
+        Ok(self.identity()?.key.sign(message)?)
     }
 }
 
 fn named(key: Key, endpoint: String) -> Result<Identity, Error> {
-    let certificate = certificate::of_itself(&key, &endpoint)?;
-    Ok(Identity { endpoint, key, certificate })
+    let certificates = issue::of_itself(&key, &endpoint)?;
+    Ok(Identity { endpoint, key, certificates })
 }
 
 fn write(identity: &Identity) -> Vec<u8> {
-    let parts = [identity.endpoint.as_bytes(), identity.key.secret(), &identity.certificate];
+    let parts = [identity.endpoint.as_bytes(), identity.key.secret(), &identity.certificates];
     let mut bytes = Vec::new();
     for part in parts {
         // None has as many as 65536 bytes.
@@ -217,11 +252,11 @@ fn read(kept: &Kept) -> Option<Identity> {
         rest = behind;
         Some(part)
     };
-    let (endpoint, key, certificate) = (part()?, part()?, part()?);
+    let (endpoint, key, certificates) = (part()?, part()?, part()?);
     let endpoint = std::str::from_utf8(endpoint).ok().filter(|_| kept.version == VERSION)?;
     Some(Identity {
         endpoint: endpoint.to_owned(),
         key: Key::open(key).ok()?,
-        certificate: certificate.to_vec(),
+        certificates: certificates.to_vec(),
     })
 }

@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use contract::identify::Who;
+use identity::Error;
 use identity::keeper::Keeper;
 use state::Folder;
+use x509::issue::ALWAYS_S;
+use x509::{Authority, Key, Request};
 
 /// A machine: its files, and a folder on a data disk that may be absent.
 struct Machine(PathBuf);
@@ -64,7 +67,7 @@ fn it_is_made_once_and_stays() {
     let named = machine.who();
     assert_eq!(named.endpoint.as_str(), "os::0019CB-0042");
     assert_eq!(named.public_key, first.public_key);
-    assert_ne!(named.certificate, first.certificate);
+    assert_ne!(named.certificates, first.certificates);
     assert_eq!(machine.who(), named);
 }
 
@@ -150,7 +153,7 @@ fn somebody_else_reads_the_certificate_and_verifies_signatures() {
     let who = boot.who().unwrap();
     let at = |name: &str| machine.0.join(name).display().to_string();
     let put = |name: &str, bytes: &[u8]| fs::write(machine.0.join(name), bytes).unwrap();
-    put("certificate", &who.certificate);
+    put("certificate", &who.certificates);
     put("public", &who.public_key);
     put("message", b"message");
     put("signature", &boot.sign(b"message").unwrap());
@@ -172,4 +175,48 @@ fn somebody_else_reads_the_certificate_and_verifies_signatures() {
     let verified = openssl(&[&words[..], &[&at("signature"), &at("message")]].concat()).unwrap();
     assert!(verified.status.success(), "{verified:?}");
     assert!(Path::new(&public).exists());
+}
+
+#[test]
+fn what_an_authority_has_signed_is_shown_from_then_on() {
+    let machine = Machine::new("enrol");
+    let authority = Authority::make("isp", ALWAYS_S).unwrap();
+    let certify = |request: &[u8]| {
+        let own = authority.sign(&Request::read(request).unwrap(), ALWAYS_S).unwrap();
+        [&own[..], authority.certificate()].concat()
+    };
+    let mut boot = machine.boot();
+    let certificates = certify(&boot.request().unwrap());
+    assert_eq!(boot.enrol(&certificates), Err(Error::Passing), "the key is gone with this boot");
+    machine.plug();
+    boot.attend().unwrap();
+    let before = boot.who().unwrap();
+    let own = Key::make().unwrap();
+    let foreign_key = certify(&Request::write(&own, &before.endpoint).unwrap());
+    let request = boot.request().unwrap();
+    let certificates = certify(&request);
+    let wrong: [(&str, Vec<u8>, Error); 4] = [
+        ("nothing", Vec::new(), Error::Chain),
+        ("the other way round", [authority.certificate(), &certificates].concat(), Error::Chain),
+        ("the authority's own", authority.certificate().to_vec(), Error::ForeignKey),
+        ("another key", foreign_key, Error::ForeignKey),
+    ];
+    for (what, bytes, why) in wrong {
+        assert_eq!(boot.enrol(&bytes), Err(why), "{what}");
+        assert_eq!(boot.who().unwrap(), before, "{what}: nothing is lost");
+    }
+    boot.enrol(&certificates).unwrap();
+    let enrolled = boot.who().unwrap();
+    assert_eq!((&enrolled.certificates[..], &enrolled.public_key), (&certificates[..], &before.public_key));
+    assert_eq!(machine.who(), enrolled, "the next boot knows it");
+    // A bad sector: the generation before is the same key, under its own certificate.
+    fs::write(machine.disk().join("identity"), "").unwrap();
+    assert_eq!(machine.who(), before);
+    // Another name: what was signed is for the one before.
+    boot.enrol(&certificates).unwrap();
+    fs::write(machine.0.join("etc/shg/device.toml"), "oui = \"0019cb\"\nserial = \"0042\"\n").unwrap();
+    let mut named = machine.boot();
+    assert_eq!(named.enrol(&certificates), Err(Error::ForeignName));
+    let request = named.request().unwrap();
+    named.enrol(&certify(&request)).unwrap();
 }

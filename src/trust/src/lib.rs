@@ -21,7 +21,7 @@ pub use rustls;
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::client::{ClientConfig, Resumption};
+use rustls::client::{ClientConfig, ResolvesClientCert, Resumption};
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
 use rustls::version::TLS13;
@@ -72,6 +72,25 @@ pub fn client_with(
     protocols: &[&[u8]],
     clock: clock::Clock,
 ) -> Result<Arc<ClientConfig>, Error> {
+    configure(anchors, protocols, clock).map(Arc::new)
+}
+
+/// The same for a client that has a certificate of its own, which it shows where a server asks for one. The machine's clock has to be
+/// believed.
+///
+/// # Errors
+/// As [`client`].
+pub fn client_as(own: Arc<dyn ResolvesClientCert>, protocols: &[&[u8]]) -> Result<Arc<ClientConfig>, Error> {
+    let mut config = configure(&anchors::read(), protocols, clock::Clock::Believed)?;
+    config.client_auth_cert_resolver = own;
+    Ok(Arc::new(config))
+}
+
+fn configure(
+    anchors: &anchors::Anchors,
+    protocols: &[&[u8]],
+    clock: clock::Clock,
+) -> Result<ClientConfig, Error> {
     if anchors.is_empty() {
         return Err(Error::NoAnchor);
     }
@@ -81,7 +100,7 @@ pub fn client_with(
     let mut config = builder.with_root_certificates(anchors.store()).with_no_client_auth();
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     config.resumption = Resumption::in_memory_sessions(SESSIONS);
-    Ok(Arc::new(config))
+    Ok(config)
 }
 
 /// The name that a server's certificate must bear: a host's name or an address.

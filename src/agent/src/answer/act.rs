@@ -144,6 +144,7 @@ fn awaited(order: &Order) -> Awaited {
         | Order::Release(_)
         | Order::Autostart(..)
         | Order::Network(..)
+        | Order::Certify(_)
         | Order::Refused(_)
         | Order::Says(_)
         | Order::RestartSlice(..)

@@ -7,9 +7,9 @@
 use contract::control::{Process, State};
 use contract::limit::LOG_RING_BYTES;
 use usp::message::read::{CommandType, ValueType as T};
+use x509::Certificate;
 
 use super::{Command, Object, Order, count, moving, read};
-use crate::certificate::Certificate;
 use crate::world::{World, date};
 
 /// What is said to who would bring, or choose, another image.
@@ -140,7 +140,23 @@ pub(super) const OBJECTS: &[Object] = &[
         &[read("CertificateNumberOfEntries", T::UnsignedInt, |world, _| {
             count(certificates(world, &[]).len())
         })],
-    ),
+    )
+    .with(&[
+        Command {
+            name: "X_SHG_RequestCertificate",
+            kind: CommandType::Async,
+            inputs: &[],
+            outputs: &["Request"],
+            order: |_, _, _| Ok(Order::Certify(None)),
+        },
+        Command {
+            name: "X_SHG_InstallCertificate",
+            kind: CommandType::Async,
+            inputs: &["*Certificate"],
+            outputs: &[],
+            order: |_, _, argument| Ok(Order::Certify(argument("Certificate"))),
+        },
+    ]),
     // The gateway's own (docs/identity.md).
     Object::table(
         "Device.Security.Certificate.{i}.",

@@ -18,11 +18,11 @@ impl Peer {
     pub(super) fn begin(&self, socket: TcpStream, now_ms: u64) -> Result<(Stream, Carrier), Fault> {
         let (stream, carrier) = match &self.configured.transport {
             Transport::Mqtt(broker) => {
-                let stream = Stream::new(socket, broker.tls.then_some(&broker.host), b"mqtt");
+                let stream = Stream::new(socket, broker.tls.then_some((&broker.host, &self.own)), b"mqtt");
                 (stream, Carrier::Mqtt(Box::new(self.client(broker, now_ms))))
             }
             Transport::WebSocket(url) => {
-                let stream = Stream::new(socket, url.tls.then_some(&url.host), b"http/1.1");
+                let stream = Stream::new(socket, url.tls.then_some((&url.host, &self.own)), b"http/1.1");
                 let usual = if url.tls { 443 } else { 80 };
                 let colon = if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() };
                 let host = if url.port == usual { colon } else { format!("{colon}:{}", url.port) };

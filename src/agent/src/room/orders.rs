@@ -30,6 +30,7 @@ impl Room {
                 | Order::Rent(_)
                 | Order::Release(_)
                 | Order::Autostart(..)
+                | Order::Certify(_)
                 | Order::Refused(_)
                 | Order::Says(_)
                 | Order::RestartSlice(..)
@@ -52,6 +53,13 @@ impl Room {
         }
         if let Order::Collect(profile) = order {
             self.bulk.force(profile, now_ms);
+            return;
+        }
+        if let Order::Certify(given) = &order {
+            let end = self.certify(given.as_deref()).map_err(|why| (Code::COMMAND_FAILURE, why));
+            if let Some(row) = request {
+                self.end(row, end, now_ms);
+            }
             return;
         }
         let outcome = if let Order::RestartSlice(slice, why) = &order {
@@ -90,10 +98,21 @@ impl Room {
             | Order::Bundle(..)
             | Order::Autostart(..)
             | Order::Network(..)
+            | Order::Certify(_)
             | Order::Refused(_)
             | Order::Says(_)
             | Order::Empty(..) => {}
         }
+    }
+
+    /// Asks for a certificate, or takes one; what it says.
+    fn certify(&mut self, given: Option<&str>) -> Result<Vec<(&'static str, String)>, String> {
+        let Some(text) = given else { return Ok(vec![("Request", self.own.request()?)]) };
+        self.own.enrol(text)?;
+        if let Some((_, certificate)) = self.own.who() {
+            self.world.certificate = certificate;
+        }
+        Ok(Vec::new())
     }
 
     /// A controller takes a command back.

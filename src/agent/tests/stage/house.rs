@@ -23,9 +23,14 @@ const CAPACITY: [u32; 4] = [1600, 512, 10_000, 50_000];
 
 /// A wire that a test serves.
 pub(crate) fn listener(wire: Wire) -> Listener {
+    listener_at(wire, Path::new(wire.path))
+}
+
+/// The same at another place.
+pub(crate) fn listener_at(wire: Wire, path: &Path) -> Listener {
     let wire = Wire { clients: &[0], ..wire };
-    let _ = std::fs::remove_file(wire.path);
-    Listener::new(wire, sys::seqpacket::listen(Path::new(wire.path)).unwrap())
+    let _ = std::fs::remove_file(path);
+    Listener::new(wire, sys::seqpacket::listen(path).unwrap())
 }
 
 /// A name.
@@ -136,7 +141,7 @@ impl House {
                         kept: true,
                         reason: "".into(),
                         public_key: heapless::Vec::new(),
-                        certificate: heapless::Vec::new(),
+                        certificates: heapless::Vec::new(),
                     };
                     client.send(&identify::Answer::Who(who), &[]).is_ok()
                 }

@@ -13,6 +13,9 @@ use crate::der::{self, tag};
 /// `id-ecPublicKey` and `prime256v1`. Source: RFC 5480 §2.1.1.
 const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 const PRIME256V1: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+/// A public key as `SubjectPublicKeyInfo` in DER, in bytes; and its point, not compressed. Source: RFC 5480 §2, §2.2.
+pub const PUBLIC_BYTES: usize = 91;
+const POINT_BYTES: usize = 65;
 /// What is kept of a key, in bytes: PKCS#8 with both halves has 138.
 pub const SECRET_BYTES_MAX: usize = 256;
 
@@ -73,23 +76,30 @@ impl Key {
     }
 }
 
+/// The point of a public key in DER; `None`: it is not of this kind.
+#[must_use]
+pub fn point(public: &[u8]) -> Option<&[u8]> {
+    let (head, point) = public.split_at_checked(PUBLIC_BYTES - POINT_BYTES)?;
+    // The same bytes stand before each.
+    let kind = head.windows(PRIME256V1.len()).any(|part| part == PRIME256V1);
+    (kind && point.len() == POINT_BYTES).then_some(point)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Key, SECRET_BYTES_MAX};
-    use contract::identify::{PUBLIC_KEY_BYTES, SIGNATURE_BYTES};
+    use super::{Key, PUBLIC_BYTES, SECRET_BYTES_MAX, point};
     use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 
     #[test]
     fn what_was_kept_signs_as_before() {
         let key = Key::make().unwrap();
         assert!(key.secret().len() <= SECRET_BYTES_MAX);
-        assert_eq!(key.public().len(), PUBLIC_KEY_BYTES);
+        assert_eq!(key.public().len(), PUBLIC_BYTES);
         let again = Key::open(key.secret()).unwrap();
         assert_eq!(again.public(), key.public());
         let signature = again.sign(b"message").unwrap();
-        assert!(signature.len() <= SIGNATURE_BYTES);
-        let point = key.public().split_off(PUBLIC_KEY_BYTES - 65);
-        let verifier = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point);
+        let public = key.public();
+        let verifier = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point(&public).unwrap());
         assert!(verifier.verify(b"message", &signature).is_ok());
         assert!(verifier.verify(b"massage", &signature).is_err());
         assert!(Key::open(b"nonsense").is_err());

@@ -1,6 +1,6 @@
-//! A small writer of DER: tag, length, what is in it.
+//! A small writer and reader of DER: tag, length, what is in it.
 //!
-//! In:  pieces. Out: bytes. This module is pure, and writes only: what others wrote is not read here.
+//! In:  pieces; or bytes that others wrote. Out: bytes; or pieces of them, within their bounds. This module is pure.
 //!
 //! Source: ITU-T X.690 §8 and §10.
 
@@ -21,6 +21,8 @@ pub mod tag {
     pub const EXPLICIT_0: u8 = 0xa0;
     pub const EXPLICIT_3: u8 = 0xa3;
     pub const URI: u8 = 0x86;
+    /// Context-specific 0, plain: a key identifier (RFC 5280 §4.2.1.1).
+    pub const PLAIN_0: u8 = 0x80;
 }
 
 /// One thing: `tag`, the length, and `parts` in a row.
@@ -56,6 +58,28 @@ pub fn integer(bytes: &[u8]) -> Vec<u8> {
 #[must_use]
 pub fn bits(bytes: &[u8]) -> Vec<u8> {
     wrap(tag::BIT_STRING, &[&[0], bytes])
+}
+
+/// The next element: its tag, what is in it, what follows. `None`: cut, or longer than 65 535 bytes.
+#[must_use]
+pub fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&[tag, length], rest) = der.split_first_chunk::<2>()?;
+    let (length, rest) = match length {
+        0..=0x7f => (usize::from(length), rest),
+        0x81 => rest.split_first().map(|(one, rest)| (usize::from(*one), rest))?,
+        0x82 => {
+            rest.split_first_chunk::<2>().map(|(two, rest)| (usize::from(u16::from_be_bytes(*two)), rest))?
+        }
+        _ => return None,
+    };
+    rest.split_at_checked(length).map(|(inside, after)| (tag, inside, after))
+}
+
+/// The next element with its tag and length, and what follows.
+#[must_use]
+pub fn whole(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (_, _, after) = element(der)?;
+    der.split_at_checked(der.len().checked_sub(after.len())?)
 }
 
 #[cfg(test)]
