@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::options::{Known, Options};
-use crate::{build, keys, look, transfer};
+use crate::{build, identity, keys, look, transfer};
 
 mod fleet;
 
@@ -62,6 +62,13 @@ const KEYRING: Known = Known {
     name: "keyring",
     value: "FILE",
     about: "A signed list of keys to check with; --root has to say whose",
+};
+const AUTHORITY: Known =
+    Known { name: "authority", value: "FOLDER", about: "Where `shg identity authority` has put it" };
+const DAYS: Known = Known {
+    name: "days",
+    value: "N",
+    about: "How long it counts; left out: 20 years an authority, 2 a gateway",
 };
 const ROOT: Known =
     Known { name: "root", value: "FILE", about: "The root's public key, which signed the list" };
@@ -159,7 +166,26 @@ const BUNDLE: &[Verb] = &[
     },
 ];
 
-const TOPICS: [Topic; 4] = [
+const IDENTITY: &[Verb] = &[
+    Verb {
+        name: "authority",
+        arguments: "NAME FOLDER",
+        about: "Make an authority that certifies gateways: FOLDER/authority.key (for you alone) and FOLDER/authority.pem",
+        words: 2..=2,
+        options: &[DAYS, JSON],
+        run: Run::Once(identity::authority),
+    },
+    Verb {
+        name: "sign",
+        arguments: "FILE ...",
+        about: "Sign requests of gateways (`ctl identity request`); a certificate goes beside each, with the ending .pem",
+        words: 1..=1024,
+        options: &[AUTHORITY, DAYS, JSON],
+        run: Run::Once(identity::sign),
+    },
+];
+
+const TOPICS: [Topic; 5] = [
     Topic {
         name: "bundle",
         head: "makes, signs, checks and moves bundles of services",
@@ -178,6 +204,12 @@ const TOPICS: [Topic; 4] = [
         head: "installs, starts, stops, updates and removes services on gateways",
         tail: fleet::TAIL,
         verbs: fleet::SERVICE,
+    },
+    Topic {
+        name: "identity",
+        head: "certifies gateways of the fleet",
+        tail: "Who has an authority already signs the requests there. `shg gateway enrol` asks and signs in one step, over USP.",
+        verbs: IDENTITY,
     },
     Topic {
         name: "conform",

@@ -62,7 +62,7 @@ pub(crate) fn believed(options: &Options, provider: &Name) -> Result<Keyring, Er
 }
 
 /// Writes a file that may not be there yet.
-fn put(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Error> {
+pub(crate) fn put(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Error> {
     let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
     file.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all())).map_err(Error::file(path))
 }

@@ -19,6 +19,7 @@ pub mod transfer;
 
 pub mod controller;
 pub mod gateway;
+pub mod identity;
 pub mod service;
 
 pub mod conform;

@@ -96,7 +96,7 @@ fn table(units: &[(String, Row)], bundles: &BTreeMap<String, Row>) -> (String, V
 }
 
 /// A command for each gateway: its path, its arguments.
-type Order = (String, Vec<(String, String)>);
+pub(crate) type Order = (String, Vec<(String, String)>);
 
 /// How far a command is, on one gateway.
 #[derive(Default)]
@@ -115,10 +115,26 @@ fn entries(list: &[Entry<'_>]) -> Row {
     list.iter().map(|one| (one.key.to_string(), one.value.to_string())).collect()
 }
 
-/// Gives a command to all that are meant, and waits for its end; with `unit`, for the change of the unit that follows.
-fn operate(
+/// What is to be done on each gateway that is meant.
+pub(crate) struct Task<'t> {
+    /// What a person calls it.
+    pub(crate) what: &'t str,
+    /// Below which the command is.
+    pub(crate) object: &'t str,
+    /// The change of a unit follows its end.
+    pub(crate) unit: bool,
+}
+
+impl<'t> Task<'t> {
+    fn of_modules(what: &'t str, unit: bool) -> Self {
+        Self { what, object: MODULES, unit }
+    }
+}
+
+/// Gives a command to all that are meant, and waits for its end, and for the change of the unit that follows where one does.
+pub(crate) fn operate(
     options: &Options,
-    (what, unit): (&str, bool),
+    task: &Task<'_>,
     make: impl Fn(&mut Desk<'_>) -> Result<Vec<Result<Order, String>>, Error>,
 ) -> Result<Answer, Error> {
     let fleet = Fleet::open(options)?;
@@ -129,7 +145,8 @@ fn operate(
         .iter()
         .map(|order| Wait { outcome: order.as_ref().err().map(|why| Err(why.clone())), ..Wait::default() })
         .collect();
-    let subscriptions = subscribe(&mut desk, unit, &mut waits)?;
+    let &Task { what, unit, .. } = task;
+    let subscriptions = subscribe(&mut desk, task, &mut waits)?;
     begin(&mut desk, &orders, &mut waits)?;
     let until = Instant::now() + Duration::from_secs(wait_s);
     let outcome = wait(&mut desk, (what, unit), &mut waits, until);
@@ -160,13 +177,13 @@ fn detail(value: &Value) -> String {
     if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) }
 }
 
-fn subscribe(desk: &mut Desk<'_>, unit: bool, waits: &mut [Wait]) -> Result<Vec<Vec<String>>, Error> {
+fn subscribe(desk: &mut Desk<'_>, task: &Task<'_>, waits: &mut [Wait]) -> Result<Vec<Vec<String>>, Error> {
     let (end, change) = (desk.own("end"), desk.own("change"));
     let event = format!("{MODULES}DUStateChange!");
     let answers = desk.ask(|place| {
         waits.get(place).filter(|wait| wait.outcome.is_none())?;
-        let mut create_objs = vec![subscription(&end, "OperationComplete", MODULES)];
-        if unit {
+        let mut create_objs = vec![subscription(&end, "OperationComplete", task.object)];
+        if task.unit {
             create_objs.push(subscription(&change, "Event", &event));
         }
         Some(RequestKind::Add(Add { allow_partial: false, create_objs }))
@@ -333,7 +350,7 @@ fn fetcher() -> Vec<(String, String)> {
 /// Installs a bundle.
 pub(crate) fn install(options: &Options) -> Result<Answer, Error> {
     let url = word(options);
-    operate(options, (url, true), |desk| {
+    operate(options, &Task::of_modules(url, true), |desk| {
         let mut arguments = vec![("URL".to_owned(), url.to_owned())];
         arguments.extend(options.get("uuid").map(|uuid| ("UUID".to_owned(), uuid.to_owned())));
         arguments.extend(fetcher());
@@ -359,7 +376,7 @@ pub(crate) fn install(options: &Options) -> Result<Answer, Error> {
 
 fn unit(options: &Options, command: &str, arguments: &[(&str, &str)]) -> Result<Answer, Error> {
     let path = named("ExecutionUnit", word(options))? + command;
-    operate(options, (word(options), false), |desk| Ok(same(desk, &path, arguments)))
+    operate(options, &Task::of_modules(word(options), false), |desk| Ok(same(desk, &path, arguments)))
 }
 
 /// Starts a service.
@@ -380,7 +397,7 @@ pub(crate) fn restart(options: &Options) -> Result<Answer, Error> {
 /// Puts a newer bundle in the place of an older one.
 pub(crate) fn update(options: &Options) -> Result<Answer, Error> {
     let path = named("DeploymentUnit", word(options))? + "Update()";
-    operate(options, (word(options), true), |desk| {
+    operate(options, &Task::of_modules(word(options), true), |desk| {
         let mut arguments = fetcher();
         arguments.extend(options.words.get(1).map(|url| ("URL".to_owned(), url.clone())));
         Ok((0..desk.count()).map(|_| Ok((format!("{MODULES}{path}"), arguments.clone()))).collect())
@@ -391,5 +408,7 @@ pub(crate) fn update(options: &Options) -> Result<Answer, Error> {
 pub(crate) fn remove(options: &Options) -> Result<Answer, Error> {
     let path = named("DeploymentUnit", word(options))? + "Uninstall()";
     let retain = if options.has("keep-data") { "true" } else { "false" };
-    operate(options, (word(options), true), |desk| Ok(same(desk, &path, &[("RetainData", retain)])))
+    operate(options, &Task::of_modules(word(options), true), |desk| {
+        Ok(same(desk, &path, &[("RetainData", retain)]))
+    })
 }

@@ -10,6 +10,7 @@
     reason = "each suite takes what it needs, and fails by panicking"
 )]
 
+pub(crate) mod fleet;
 pub(crate) mod house;
 pub(crate) mod net;
 pub(crate) mod package;
@@ -111,7 +112,8 @@ fn inside(name: &str) -> PathBuf {
     PathBuf::from(std::env::var_os("SHG_TESTBED_INSIDE").unwrap()).join(name)
 }
 
-fn openssl(line: &str) {
+/// Runs openssl(1), which has to say yes.
+pub(crate) fn openssl(line: &str) {
     run(&["openssl"].into_iter().chain(line.split(' ')).collect::<Vec<_>>());
 }
 
@@ -154,6 +156,11 @@ pub(crate) fn connected(word: &str) -> Program {
     let program = daemon(word);
     until("the agent is connected", 10, || daemon_said().contains(": connected").then_some(()));
     program
+}
+
+/// What the broker has said.
+pub(crate) fn broker_said() -> String {
+    fs::read_to_string(inside("broker/log")).unwrap_or_default()
 }
 
 /// What the daemon has said.

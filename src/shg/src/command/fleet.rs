@@ -1,9 +1,9 @@
 //! The verbs of `shg gateway` and `shg service`.
 
-use super::{JSON, Run, Verb};
+use super::{AUTHORITY, DAYS, JSON, Run, Verb};
 use crate::controller::{ALL, CONFIG, GATEWAY as ONE, LABELS, TIMEOUT};
 use crate::options::Known;
-use crate::{conform, gateway, service};
+use crate::{conform, gateway, identity, service};
 
 pub(super) const TAIL: &str = "\
 A PATH is one of the gateway's data model: docs/datamodel.md. Gateways and brokers are in ~/.config/shg/controller.toml
@@ -52,6 +52,14 @@ pub(super) const GATEWAY: &[Verb] = &[
             Known { name: "seconds", value: "S", about: "End after so long" }
         ),
         run: Run::Lines(gateway::watch),
+    },
+    Verb {
+        name: "enrol",
+        arguments: "",
+        about: "Give each a certificate of its own, for the key that never leaves it",
+        words: 0..=0,
+        options: with!(WAIT, AUTHORITY, DAYS),
+        run: Run::Once(identity::enrol),
     },
 ];
 
