@@ -304,7 +304,9 @@ fn a_whole_network_from_nothing() {
         // The kernel counts these in ticks: only what many rounds have in common says something.
         let mean = |part: fn(&Cost) -> u64| times.iter().map(part).sum::<u64>() / ROUNDS as u64;
         let (program, kernel) = (mean(|cost| cost.program), mean(|cost| cost.kernel));
-        println!("| row {whose}: {program} us of the processor in programs, {kernel} us in the kernel, in the mean");
+        println!(
+            "| row {whose}: {program} us of the processor in programs, {kernel} us in the kernel, in the mean"
+        );
     }
     if !vlans {
         println!("skipped in part: a_whole_network_from_nothing: this kernel has no VLANs");
