@@ -10,6 +10,7 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::limit::{CLASSLESS_ROUTES, HOMES, IPV6_PREFIXES, MAPPINGS, NAME_SERVERS, PLAYS, RESERVATIONS};
+use crate::list::List;
 use crate::manifest::Protocol;
 use crate::name::Text;
 use crate::prefix::Prefix;
@@ -65,7 +66,7 @@ pub struct Server {
     /// What to give out by DHCPv4; `None`: nothing.
     pub pool: Option<Pool>,
     /// Addresses that are kept for somebody.
-    pub reservations: Vec<Reservation, RESERVATIONS>,
+    pub reservations: List<Reservation, RESERVATIONS>,
     /// Name servers to be told: ourselves.
     pub name_servers: Vec<Ipv4Addr, NAME_SERVERS>,
     /// The domain to be told.
@@ -94,7 +95,7 @@ impl Server {
             address,
             prefix_length,
             pool: None,
-            reservations: Vec::new(),
+            reservations: List::default(),
             name_servers: Vec::new(),
             domain: Text::default(),
             names: false,
@@ -132,7 +133,7 @@ pub struct Pcp {
     /// Our address outside.
     pub external: Ipv4Addr,
     /// Ports that are forwarded already: they are not given.
-    pub taken: Vec<(Protocol, u16, u16), { crate::limit::FORWARDS }>,
+    pub taken: List<(Protocol, u16, u16), { crate::limit::FORWARDS }>,
 }
 
 /// What `lease` learned.
@@ -168,7 +169,7 @@ pub enum Learned {
         /// Whose hosts.
         link: LinkName,
         /// The ports.
-        mappings: Vec<Mapping, MAPPINGS>,
+        mappings: List<Mapping, MAPPINGS>,
     },
 }
 

@@ -3,15 +3,17 @@
 //! In:  nothing; every room may import it.
 //! Out: types whose bounds are part of the type, and `frame`, their only form as bytes.
 //!
-//! Not here: I/O, clocks, logs, allocation (but for the feature `text`, which reads TOML).
+//! Not here: I/O, clocks, logs, allocation (but for long lists, `list`, and the feature `text`, which reads TOML).
 #![no_std]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
 #[cfg(feature = "text")]
 extern crate std;
 
 pub mod base64;
 pub mod limit;
+pub mod list;
 pub mod mac;
 pub mod name;
 pub mod prefix;
@@ -46,4 +48,5 @@ pub mod sla;
 pub mod tenant;
 pub mod told;
 
+pub use list::List;
 pub use name::{Name, Text};

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::limit::{
     BRIDGE_PORTS, CLIENT_POLICIES, HOMES, NAME_SERVERS, PLAY_PREFIXES, REBIND_NAMES, SERVICES, TIME_SERVERS,
 };
+use crate::list::List;
 use crate::name::{Name, Text};
 use crate::prefix::Prefix;
 use crate::wanted::LinkName;
@@ -44,7 +45,7 @@ pub struct Names {
     /// Names that may lead there.
     pub rebind_allow: Vec<Text<63>, REBIND_NAMES>,
     /// What single hosts may ask.
-    pub clients: Vec<Client, CLIENT_POLICIES>,
+    pub clients: List<Client, CLIENT_POLICIES>,
 }
 
 /// A link whose hosts are answered.

@@ -13,6 +13,7 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::limit::{BRIDGE_PORTS, FORWARDS, PINHOLES, PLAYS, RESERVATIONS};
+use crate::list::List;
 use crate::name::Text;
 
 pub mod access;
@@ -62,10 +63,10 @@ pub struct Wanted {
     pub services: Services,
     /// Ports of the Internet play's IPv4 address that lead into the home.
     #[serde(default)]
-    pub forward: Vec<Forward, FORWARDS>,
+    pub forward: List<Forward, FORWARDS>,
     /// What of the home may be reached from the Internet by IPv6.
     #[serde(default)]
-    pub pinhole: Vec<Pinhole, PINHOLES>,
+    pub pinhole: List<Pinhole, PINHOLES>,
     /// Queues. Left out: the kernel's own.
     #[serde(default)]
     pub qos: Option<Qos>,
@@ -102,7 +103,7 @@ pub struct Lan {
     pub dhcp: Option<Pool>,
     /// Addresses that are kept for somebody.
     #[serde(default)]
-    pub reservation: Vec<Reservation, RESERVATIONS>,
+    pub reservation: List<Reservation, RESERVATIONS>,
     /// The domain of its local names.
     #[serde(default = "home")]
     pub domain: Text<63>,

@@ -89,7 +89,7 @@ fn clients_dhcp_dhcpcd_gets_what_is_kept_for_it_and_its_name_is_told() {
         address: [192, 168, 1, last].into(),
         name: name.into(),
     };
-    server.reservations.extend([kept(mac("home"), 20, ""), kept(Mac([2; 6]), 21, "printer")]);
+    server.reservations = [kept(mac("home"), 20, ""), kept(Mac([2; 6]), 21, "printer")].into_iter().collect();
     server.name_servers.push([192, 168, 1, 1].into()).unwrap();
     (server.domain, server.names) = (Text::from("home.arpa"), true);
     let _daemon = daemon();

@@ -28,7 +28,7 @@ except OSError as error: print(error)
 
 fn stage() -> Stage {
     let mut stage = Stage::new();
-    let pcp = Pcp { external: [203, 0, 113, 7].into(), taken: heapless::Vec::new() };
+    let pcp = Pcp { external: [203, 0, 113, 7].into(), taken: Default::default() };
     let on = OnLink { prefix: "2001:db8::/64".parse().unwrap(), preferred_s: 600, valid_s: 600 };
     let server = &mut stage.wish.servers[0];
     (server.pcp, server.pool) = (Some(pcp), None);

@@ -207,7 +207,7 @@ fn what_is_kept_for_somebody_is_nobody_elses() {
     let (pool, outside) = (Ipv4Addr::new(192, 168, 1, 101), Ipv4Addr::new(192, 168, 1, 20));
     // Host 9 has an address of the pool before it is kept for host 7.
     assert_eq!(server.answer(&select(9, pool), 0).unwrap().0.kind, Kind::Ack);
-    wanted.reservations.extend([kept(7, 101), kept(8, 20)]);
+    wanted.reservations = [kept(7, 101), kept(8, 20)].into_iter().collect();
     server.want(wanted);
     assert_eq!(take(&mut server, 8, 1_000), outside, "it need not be in the pool");
     assert_eq!(take(&mut server, 7, 1_000), pool, "asked or not");
@@ -217,7 +217,7 @@ fn what_is_kept_for_somebody_is_nobody_elses() {
     assert_eq!(server.answer(&ask(Kind::Discover, 10), 3_000), None, "nothing is");
     // Host 9 gets an address kept for it: it moves when it asks for more time.
     let mut wanted = server.wanted().clone();
-    wanted.reservations.extend([kept(9, 30)]);
+    wanted.reservations.push(kept(9, 30)).unwrap();
     server.want(wanted);
     assert_eq!(server.answer(&renew(9, FIRST), 4_000).unwrap().0.kind, Kind::Nak);
     assert_eq!(take(&mut server, 9, 4_000), Ipv4Addr::new(192, 168, 1, 30));

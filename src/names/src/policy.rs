@@ -254,7 +254,7 @@ mod tests {
                 "2001:db8:1::/48".parse().unwrap(),
             ]),
             rebind_allow: heapless::Vec::from_iter(["allowed.example".into()]),
-            clients: heapless::Vec::from_iter([Client { mac: MAC, deny }]),
+            clients: [Client { mac: MAC, deny }].into_iter().collect(),
             ..Names::default()
         }
     }

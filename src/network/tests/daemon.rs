@@ -32,8 +32,6 @@ use wire::{Client, Listener};
 const FOLDER: &str = "NETWORK_DAEMON";
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_secs(10);
-/// Of the thread in which a daemon of a test lives.
-const STACK_BYTES: &str = "8388608";
 
 /// Not a test: the daemon, when the tests below start it. It binds its wires itself, as the supervisor does for it on the gateway.
 #[test]
@@ -88,8 +86,7 @@ impl Life {
         let own = std::env::current_exe().unwrap();
         let mut command = Command::new(own);
         command.args(["daemon", "--exact", "--nocapture"]).env(FOLDER, folder);
-        // A test's thread has a quarter of the stack that a daemon's first thread has.
-        let child = command.env("RUST_MIN_STACK", STACK_BYTES).spawn().unwrap();
+        let child = command.spawn().unwrap();
         let (attach, learn) = (dial(folder, ATTACH), dial(folder, LEARN));
         Self { folder: folder.to_owned(), child, attach, learn }
     }

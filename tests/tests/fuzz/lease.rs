@@ -69,7 +69,7 @@ const PCP_MAP: [u8; 64] = [
 const PCP_HOST: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 168, 1, 100));
 
 fn mapper() -> lease::pcp::answer::Answerer {
-    let pcp = contract::learn::Pcp { external: [203, 0, 113, 7].into(), taken: heapless::Vec::new() };
+    let pcp = contract::learn::Pcp { external: [203, 0, 113, 7].into(), taken: Default::default() };
     let silent = contract::learn::Server::silent("lan".into(), [192, 168, 1, 1].into(), 24);
     lease::pcp::answer::Answerer::new(contract::learn::Server { pcp: Some(pcp), ..silent }, 0)
 }

@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn all_that_can_be_said_is_well_formed() {
-        assert!(size_of::<crate::wanted::Wanted>() < 72 * 1024, "it lies on stacks");
+        assert!(size_of::<crate::wanted::Wanted>() < 8 * 1024, "it lies on stacks");
         let wanted = parse(WHOLE).unwrap();
         let voice = wanted.voice.as_ref().unwrap();
         assert_eq!(wanted.frame_link(&voice.access).as_str(), "eth0.20");

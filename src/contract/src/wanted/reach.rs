@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Mac;
 use crate::limit::{CLIENT_POLICIES, DENIED_NAMES, NAME_SERVERS, REBIND_NAMES, TIME_SERVERS};
+use crate::list::List;
 use crate::manifest::Protocol;
 use crate::name::{Name, Text};
 use crate::prefix::Prefix;
@@ -84,7 +85,7 @@ pub struct Dns {
     pub rebind_allow: Vec<Text<63>, REBIND_NAMES>,
     /// What single hosts may ask.
     #[serde(default)]
-    pub client: Vec<Client, CLIENT_POLICIES>,
+    pub client: List<Client, CLIENT_POLICIES>,
 }
 
 /// What one host may ask of the name server.

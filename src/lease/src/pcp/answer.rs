@@ -160,7 +160,7 @@ mod tests {
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
     fn wanted(external: [u8; 4]) -> Server {
-        let pcp = Some(Pcp { external: external.into(), taken: heapless::Vec::new() });
+        let pcp = Some(Pcp { external: external.into(), taken: Default::default() });
         let on = OnLink { prefix: "2001:db8::/64".parse().unwrap(), preferred_s: 60, valid_s: 60 };
         let prefixes = heapless::Vec::from_iter([on]);
         Server { pcp, prefixes, ..Server::silent("lan".into(), [192, 168, 1, 1].into(), 24) }

@@ -175,7 +175,7 @@ mod tests {
     }
 
     fn wanted() -> Pcp {
-        Pcp { external: OUTSIDE, taken: heapless::Vec::from_slice(&[(Tcp, 5_000, 5_010)]).unwrap() }
+        Pcp { external: OUTSIDE, taken: [(Tcp, 5_000, 5_010)].into_iter().collect() }
     }
 
     fn ask(port: u16, external_port: u16) -> Map {

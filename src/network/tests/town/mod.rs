@@ -55,7 +55,7 @@ const GUEST6: &str = "2001:db8:1:1::/64";
 const SERVICES6: &str = "2001:db8:1:ff::/64";
 
 /// All towns.
-pub(crate) fn towns() -> impl Iterator<Item = Box<Town>> {
+pub(crate) fn towns() -> impl Iterator<Item = Town> {
     let accesses = ["ipv4 = \"dhcp\"", "vlan = 10\npriority = 1\nipv4 = \"dhcp\"", PPPOE, FIXED];
     let mut number = 0;
     let mut all = Vec::new();
@@ -72,8 +72,7 @@ pub(crate) fn towns() -> impl Iterator<Item = Box<Town>> {
         }
     }
     all.into_iter().map(|(number, access, guest, voice, tv, leads)| {
-        // A town is large, and the stack of a test's thread is not.
-        Box::new(Town::make(number, access, [guest, voice.0, voice.1, tv, leads]))
+        Town::make(number, access, [guest, voice.0, voice.1, tv, leads])
     })
 }
 
