@@ -2,7 +2,8 @@
 //!
 //! In:  links. Out: what each file should say.
 //!
-//! Source: Documentation/networking/ip-sysctl.rst; RFC 1812 §5.3.8 (spoofed sources), RFC 7084 (a router believes no router inside).
+//! Source: Documentation/networking/ip-sysctl.rst, nf_conntrack-sysctl.rst; RFC 1812 §5.3.8 (spoofed sources), RFC 7084 (a
+//! router believes no router inside).
 
 /// One file and what it should say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,11 +25,14 @@ fn of(family: &str, link: &str, name: &str, value: &'static str) -> Setting {
     Setting { link: link.to_owned(), path: format!("{family}/conf/{owner}/{name}"), value }
 }
 
-/// What holds for all links, also for those that come: no router is believed before its link has settings of its own, no detour is told.
+/// What holds for all links, also for those that come: no router is believed before its link has settings of its own, no detour is told;
+/// packets and bytes of each connection are counted, for no rule sees those that go the short way.
 pub(super) fn of_all() -> Vec<Setting> {
     let new =
         |name: &str| Setting { link: String::new(), path: format!("ipv6/conf/default/{name}"), value: OFF };
-    vec![of("ipv4", "", "send_redirects", OFF), new("accept_ra"), new("accept_redirects")]
+    let counted = "netfilter/nf_conntrack_acct".to_owned();
+    let counts = Setting { link: String::new(), path: counted, value: "1" };
+    vec![of("ipv4", "", "send_redirects", OFF), new("accept_ra"), new("accept_redirects"), counts]
 }
 
 /// What holds for a link that has addresses. `streams`: multicast comes in by it from sources that it has no route to.
