@@ -39,7 +39,7 @@ table inet least {
         type filter hook input priority filter; policy drop;
         ct state established,related accept
         iifname { \"lo\", \"br-lan\" } accept
-        meta l4proto { icmp, ipv6-icmp } accept
+        meta l4proto { 1, 58 } accept
     }
     chain forward {
         type filter hook forward priority filter; policy drop;
