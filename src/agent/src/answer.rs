@@ -100,12 +100,12 @@ pub fn answer(world: &mut World, row: u32, message: &Msg<'_>, now_ms: u64) -> Ou
         }
         None => {
             outcome.answer =
-                Some(error(id, &Refusal::new(Code::MESSAGE_NOT_SUPPORTED, "a message without a body")));
+                Some(error(id, &Refusal::new(Code::INVALID_ARGUMENTS, "a message without a body"))); // R-ENC.5
             return outcome;
         }
     };
     let Some(kind) = request.kind.as_ref() else {
-        let refusal = Refusal::new(Code::MESSAGE_NOT_SUPPORTED, "a request that is not known");
+        let refusal = Refusal::new(Code::INVALID_ARGUMENTS, "a request of no kind that is known");
         outcome.answer = Some(error(id, &refusal));
         return outcome;
     };
@@ -203,6 +203,13 @@ fn respond(
         }
     };
     Ok(Some(response))
+}
+
+/// What is answered to bytes that are no message, and why: only where they would have been a request (R-MTP.5).
+#[must_use]
+pub fn broken(bytes: &[u8], why: &usp::Error) -> Option<Msg<'static>> {
+    let (id, is_request) = usp::outline::message(bytes, &usp::GATEWAY)?;
+    is_request.then(|| error(id.into_owned(), &Refusal::new(Code::INVALID_ARGUMENTS, why.to_string())))
 }
 
 /// What a Set, an Add or a Delete is answered whose order another room has refused.

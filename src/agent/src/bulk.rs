@@ -35,8 +35,8 @@ const KEPT_BYTES_MAX: usize = 256 * 1024;
 pub enum Outgoing {
     /// As the event `Push!` of the profile in this row.
     Event(u32, String),
-    /// To a topic of the broker in this row.
-    Publish(u32, String, Vec<u8>),
+    /// To a topic of the broker in this row; and what kind of text it is.
+    Publish(u32, String, (&'static str, Vec<u8>)),
 }
 
 /// How a profile stands.
@@ -162,7 +162,8 @@ impl Running {
                 self.failed = !up;
                 up.then(|| {
                     self.pieces.clear();
-                    Outgoing::Publish(row, self.profile.topic.clone(), body.into_bytes())
+                    let kind = self.profile.encoding.media_type();
+                    Outgoing::Publish(row, self.profile.topic.clone(), (kind, body.into_bytes()))
                 })
             }
         }

@@ -103,6 +103,15 @@ impl Carrier {
         }
     }
 
+    /// Where answers to us go, in a broker's own words.
+    #[must_use]
+    pub fn response_information(&self) -> &str {
+        match self {
+            Self::Mqtt(client) => client.response_information(),
+            Self::Web(_) | Self::Frames(_) => "",
+        }
+    }
+
     /// The name that a broker has given us.
     #[must_use]
     pub fn assigned(&self) -> Option<&str> {
@@ -132,10 +141,10 @@ impl Carrier {
         }
     }
 
-    /// Publishes bytes that are no record; `false`: it is no broker, or takes nothing.
-    pub fn publish(&mut self, topic: &str, bytes: Vec<u8>) -> bool {
+    /// Publishes bytes of the media type `kind` that are no record; `false`: it is no broker, or takes nothing.
+    pub fn publish(&mut self, topic: &str, (kind, bytes): (&str, Vec<u8>)) -> bool {
         match self {
-            Self::Mqtt(client) => client.publish(topic, bytes),
+            Self::Mqtt(client) => client.publish(topic, kind, bytes),
             Self::Web(_) | Self::Frames(_) => false,
         }
     }

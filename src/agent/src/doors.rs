@@ -154,21 +154,25 @@ impl Opening {
 
     fn handshake(&mut self, world: &World, uid: u32) -> Result<Option<(usize, Carrier)>, Vec<u8>> {
         let error = |words: String| frame::write(&Value::Error(words));
-        let found =
-            frame::read(&self.input, HANDSHAKE_BYTES_MAX).map_err(|fault| error(fault.to_string()))?;
-        let Some((values, length)) = found else { return Ok(None) };
-        let endpoint = values.into_iter().find_map(|value| match value {
-            Value::Handshake(endpoint) => Some(endpoint),
-            Value::Error(_) | Value::Record(_) => None,
-        });
-        let endpoint = endpoint.ok_or_else(|| error("a handshake comes first".to_owned()))?;
+        let endpoint = loop {
+            let found =
+                frame::read(&self.input, HANDSHAKE_BYTES_MAX).map_err(|fault| error(fault.to_string()))?;
+            let Some((values, length)) = found else { return Ok(None) };
+            self.input.drain(..length);
+            let first = values.into_iter().find(|value| !matches!(value, Value::Record(_)));
+            match first {
+                Some(Value::Handshake(endpoint)) => break endpoint,
+                Some(Value::Error(_)) => return Err(Vec::new()), // R-UDS.25
+                Some(Value::Record(_)) | None => {}              // too early: it is ignored (R-UDS.20)
+            }
+        };
         let controllers = world.configuration.controllers.iter();
         let place = controllers.into_iter().position(|one| {
             let is_his = matches!(&one.transport, Transport::Local(caller) if is(caller, uid, world));
             is_his && one.endpoint == endpoint
         });
         let place = place.ok_or_else(|| error(format!("{endpoint}: this is not who you are here")))?;
-        let rest = self.input.split_off(length);
+        let rest = std::mem::take(&mut self.input);
         Ok(Some((place, Carrier::Frames(Frames::begin(&world.endpoint, rest)))))
     }
 

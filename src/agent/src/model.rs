@@ -6,9 +6,60 @@
 //!
 //! Source: TR-181 2.19.1 (Device:2), whose names these are.
 
+/// A parameter that is one field of what a controller sets: `field!(name, kind, field, read(limits))`. It is read as text, and set to what
+/// `read` makes of a text; `get` and `change` of the module lead to the thing whose field it is.
+macro_rules! field {
+    ($name:literal, $kind:ident, $field:ident, $read:ident($($limit:expr),*)) => {
+        $crate::model::set(
+            $name,
+            usp::message::read::ValueType::$kind,
+            |world, rows| get(world, rows, |one| one.$field.to_string()),
+            |settings, rows, value| {
+                let value = $read(value, $($limit),*)?;
+                change(settings, rows, |one| one.$field = value)
+            },
+        )
+    };
+}
+
+/// The same of a text that is said when its row is made, and never again (R-KEY.1): `once!(name, field, read(limits))`.
+macro_rules! once {
+    ($name:literal, $field:ident, $read:ident($($limit:expr),*)) => {
+        $crate::model::Parameter {
+            name: $name,
+            kind: usp::message::read::ValueType::String,
+            get: |world, rows| get(world, rows, |one| one.$field.clone()),
+            set: Some($crate::model::Set::Own(|world, settings, rows, value| {
+                if get(world, rows, |_| ()).is_some() {
+                    return Err(usp::Code::NOT_WRITEABLE);
+                }
+                let value = $read(value, $($limit),*)?;
+                change(settings, rows, |one| one.$field = value)
+            })),
+            tells: true,
+        }
+    };
+}
+
+/// The same of a field that is one of a few words: `choice!(name, field, words)`.
+macro_rules! choice {
+    ($name:literal, $field:ident, $words:expr) => {
+        $crate::model::set(
+            $name,
+            usp::message::read::ValueType::String,
+            |world, rows| get(world, rows, |one| $crate::model::word(&$words, one.$field)),
+            |settings, rows, value| {
+                let value = $crate::model::kind(value, &$words)?;
+                change(settings, rows, |one| one.$field = value)
+            },
+        )
+    };
+}
+
 mod agent;
 mod device;
 mod machine;
+mod subscription;
 mod transport;
 mod trust;
 
@@ -229,15 +280,21 @@ impl Object {
     /// Its path in these rows.
     #[must_use]
     pub fn place(&self, rows: &[u32]) -> String {
-        let mut place = String::with_capacity(self.path.len());
-        let mut pieces = self.path.split("{i}");
-        place.push_str(pieces.next().unwrap_or_default());
-        for (piece, row) in pieces.zip(rows) {
-            place.push_str(&row.to_string());
-            place.push_str(piece);
-        }
-        place
+        place(self.path, rows)
     }
+}
+
+/// A path of the model in these rows.
+#[must_use]
+pub fn place(schema: &str, rows: &[u32]) -> String {
+    let mut place = String::with_capacity(schema.len());
+    let mut pieces = schema.split("{i}");
+    place.push_str(pieces.next().unwrap_or_default());
+    for (piece, row) in pieces.zip(rows) {
+        place.push_str(&row.to_string());
+        place.push_str(piece);
+    }
+    place
 }
 
 /// A parameter that is read.
@@ -272,6 +329,7 @@ fn count(number: usize) -> Option<String> {
 pub const OBJECTS: &[&[Object]] = &[
     device::OBJECTS,
     agent::OBJECTS,
+    subscription::OBJECTS,
     transport::OF_AGENT,
     transport::OF_CONTROLLER,
     trust::OBJECTS,
@@ -324,6 +382,19 @@ pub fn number<T: std::str::FromStr + PartialOrd>(text: &str, least: T, most: T) 
     if number < least || number > most { Err(Code::INVALID_VALUE) } else { Ok(number) }
 }
 
+/// The word for `one`; empty: it has none.
+pub fn word<K: Copy + PartialEq>(words: &[(K, &str)], one: K) -> String {
+    words.iter().find(|(kind, _)| *kind == one).map_or(String::new(), |(_, word)| (*word).to_owned())
+}
+
+/// Whose word it is.
+///
+/// # Errors
+/// 7012: nobody's.
+pub fn kind<K: Copy>(text: &str, words: &[(K, &str)]) -> Result<K, Code> {
+    words.iter().find(|(_, word)| *word == text).map(|(kind, _)| *kind).ok_or(Code::INVALID_VALUE)
+}
+
 /// Reads a text of at most `most` bytes without control characters.
 ///
 /// # Errors
@@ -331,6 +402,18 @@ pub fn number<T: std::str::FromStr + PartialOrd>(text: &str, least: T, most: T) 
 pub fn text(text: &str, most: usize) -> Result<String, Code> {
     let good = text.len() <= most && !text.chars().any(char::is_control);
     if good { Ok(text.to_owned()) } else { Err(Code::INVALID_VALUE) }
+}
+
+/// Letters of an alias. Source: TR-106 §3.6.
+const ALIAS_MAX: usize = 64;
+
+/// Reads a row's other name: it begins with a letter.
+///
+/// # Errors
+/// 7012.
+pub fn alias(text: &str) -> Result<String, Code> {
+    let begins = text.chars().next().is_some_and(|letter| letter.is_ascii_alphabetic());
+    if begins { self::text(text, ALIAS_MAX) } else { Err(Code::INVALID_VALUE) }
 }
 
 #[cfg(test)]

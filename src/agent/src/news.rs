@@ -82,7 +82,7 @@ impl News {
         let mut now = BTreeMap::new();
         for reference in &subscription.references {
             let Ok(path) = Path::parse(reference) else { continue };
-            for (place, parameters) in parameters(world, &path, 0).unwrap_or_default() {
+            for (place, parameters) in parameters(world, access, (&path, 0)).unwrap_or_default() {
                 let at = place.path();
                 for parameter in parameters.iter().filter(|parameter| parameter.tells) {
                     let path = format!("{at}{}", parameter.name);
@@ -108,7 +108,7 @@ impl News {
         let mut now = BTreeMap::new();
         for reference in &subscription.references {
             let Ok(path) = Path::parse(reference) else { continue };
-            for spot in spots(world, &path).unwrap_or_default() {
+            for spot in spots(world, access, &path).unwrap_or_default() {
                 // A table: its rows, not what is in them.
                 let table = spot.table().map(|table| table.path);
                 for place in spot.below(world, 0).into_iter().filter(|place| Some(place.object.path) == table)
@@ -387,6 +387,31 @@ mod tests {
         assert_eq!(news.due_ms(1), None);
     }
 
+    /// Shows R-NOT.3, R-NOT.4.
+    #[test]
+    fn each_piece_of_news_begins_with_the_first_wait() {
+        let mut world = world();
+        world.settings.subscriptions = vec![subscription(1, NotifType::Event, "Device.Boot!", true)];
+        let mut news = News::default();
+        let boot = ("Device.", "Boot");
+        news.happen(&world, boot, &[], (None, true, 0));
+        let mut now_ms = 0;
+        for _ in 0..5 {
+            assert_eq!(news.due(&world, 1, true, (now_ms, 0)).len(), 1);
+            now_ms = news.due_ms(1).unwrap();
+        }
+        assert_eq!(now_ms, (5 + 10 + 20 + 40 + 80) * 1000, "it waits longer each time");
+        // The next one does not, and neither does this one in the next life.
+        let waits = news.outbox(&world);
+        let mut next = News::default();
+        next.restore(&world, waits, now_ms);
+        assert_eq!(next.due(&world, 1, true, (now_ms, 0)).len(), 1);
+        assert_eq!(next.due_ms(1), Some(now_ms + 5_000));
+        news.happen(&world, boot, &[], (None, true, now_ms));
+        assert_eq!(news.due(&world, 1, true, (now_ms, 0)).len(), 2);
+        assert_eq!(news.due_ms(1), Some(now_ms + 5_000));
+    }
+
     #[test]
     fn rows_come_and_go() {
         let mut world = world();
@@ -405,7 +430,7 @@ mod tests {
         assert_eq!(news.due_ms(1), None, "without retry it is told once");
     }
 
-    // Shows R-NOT.1, R-NOT.2.
+    // Shows R-NOT.1, R-NOT.2, R-BULK.3.
     #[test]
     fn waits_are_those_of_the_standard() {
         // Source: TR-369 §7.6, table of retry intervals.

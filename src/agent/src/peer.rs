@@ -9,6 +9,7 @@
 
 mod begin;
 mod known;
+mod say;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -16,11 +17,10 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use log::{info, warn};
-use usp::record::{
-    Disconnect, Empty, Kind, MqttConnect, MqttVersion, NoSessionContext, PayloadSecurity, SessionContext,
-};
+use usp::message::ErrorBody;
+use usp::record::{Kind, NoSessionContext, PayloadSecurity, SessionContext};
 use usp::session::{self, Session};
-use usp::{Code, GATEWAY, Record, VERSIONS};
+use usp::{Code, GATEWAY, Msg, Record, VERSIONS, outline};
 
 use crate::backoff;
 use crate::carrier::{Carrier, News};
@@ -54,8 +54,17 @@ enum Line {
 pub struct Heard {
     /// Its bytes.
     pub message: Vec<u8>,
+    /// Its number; empty: it has none.
+    id: String,
     /// How its answer goes back.
     pub way: Way,
+}
+
+impl Heard {
+    fn new(message: Vec<u8>, way: Way) -> Self {
+        let id = outline::message(&message, &GATEWAY).map(|(id, _)| id.into_owned()).unwrap_or_default();
+        Self { message, id, way }
+    }
 }
 
 /// How an answer goes back: as the question came (R-MSG.0a).
@@ -161,6 +170,10 @@ impl Peer {
             reason: self.fault.as_ref().map(ToString::to_string).unwrap_or_default(),
             client: if self.assigned.is_empty() { self.name() } else { self.assigned.clone() },
             topic,
+            said: match &self.line {
+                Line::Up(_, carrier) => carrier.response_information().to_owned(),
+                Line::Down(_) | Line::Dialling(_) | Line::Awaited => String::new(),
+            },
             session: self.session.is_some(),
         }
     }
@@ -305,13 +318,21 @@ impl Peer {
                 }
                 for one in news {
                     if let News::Record(bytes, topic) = one {
-                        let heard = self.record(&bytes, topic, said)?;
-                        self.waiting.extend(heard);
+                        for heard in self.record(&bytes, topic, said)? {
+                            self.wait(heard);
+                        }
                     }
                 }
                 self.flush(now_ms)?;
                 Ok(self.some_that_wait())
             }
+        }
+    }
+
+    /// A message waits for its turn, unless it does so already (R-MSG.4).
+    fn wait(&mut self, heard: Heard) {
+        if heard.id.is_empty() || self.waiting.iter().all(|one| one.id != heard.id) {
+            self.waiting.push_back(heard);
         }
     }
 
@@ -344,14 +365,31 @@ impl Peer {
                 let _ = self.flush(0);
                 return Err(Fault::Nonsense(WHY.to_owned()));
             }
+            self.answer_broken(bytes, topic);
             return Ok(Vec::new());
         };
         Ok(self.messages(&record, topic, said))
     }
 
-    fn messages(&mut self, record: &Record<'_>, topic: Option<String>, said: &Said) -> Vec<Heard> {
-        // R-E2E.1; and nobody speaks here for somebody else.
+    /// What is no record may still say who has asked what: he is told (R-MTP.5).
+    fn answer_broken(&mut self, bytes: &[u8], topic: Option<String>) {
+        let Some(record) = outline::record(bytes, &GATEWAY) else { return };
         if record.to_id != self.endpoint || record.from_id != self.configured.endpoint {
+            return;
+        }
+        let Some((id, true)) = outline::message(&record.no_session.payload, &GATEWAY) else { return };
+        let code = Code::RECORD_NOT_PARSED;
+        let error =
+            ErrorBody { err_code: code.number(), err_msg: code.words().into(), ..ErrorBody::default() };
+        let payload = Msg::error(id, error).encode().into();
+        let way = Way { in_session: false, version: self.version, topic };
+        self.put(Kind::NoSession(NoSessionContext { payload }), &way);
+    }
+
+    fn messages(&mut self, record: &Record<'_>, topic: Option<String>, said: &Said) -> Vec<Heard> {
+        // R-E2E.1; and nobody speaks here for somebody else, or for us (R-ARC.2).
+        let ours = record.from_id == self.endpoint;
+        if ours || record.to_id != self.endpoint || record.from_id != self.configured.endpoint {
             return Vec::new();
         }
         self.heard = true;
@@ -365,7 +403,7 @@ impl Peer {
         let way = |in_session| Way { in_session, version: self.version, topic: topic.clone() };
         match &record.kind {
             Some(Kind::NoSession(NoSessionContext { payload })) => {
-                vec![Heard { message: payload.to_vec(), way: way(false) }]
+                vec![Heard::new(payload.to_vec(), way(false))]
             }
             Some(Kind::Session(_)) if !said.session => {
                 self.disconnect(Code::SESSION_NOT_ALLOWED, topic.as_deref());
@@ -374,10 +412,11 @@ impl Peer {
             Some(Kind::Session(piece)) => {
                 let way = way(true);
                 let messages = self.piece(piece, &way);
-                messages.into_iter().map(|message| Heard { message, way: way.clone() }).collect()
+                messages.into_iter().map(|message| Heard::new(message, way.clone())).collect()
             }
             Some(Kind::Disconnect(_)) => {
                 self.session = None;
+                self.greet(); // R-MTP.8
                 Vec::new()
             }
             Some(
@@ -403,81 +442,5 @@ impl Peer {
             self.put(Kind::Session(piece), way);
         }
         heard.messages
-    }
-
-    /// Says that we are there (R-MTP.6).
-    fn greet(&mut self) {
-        let Line::Up(_, carrier) = &self.line else { return };
-        let connect = match &self.configured.transport {
-            Transport::Mqtt(broker) => {
-                let version = match broker.version {
-                    Version::V5 => MqttVersion::V5,
-                    Version::V311 => MqttVersion::V3_1_1,
-                };
-                let subscribed_topic = carrier.topic().to_owned().into();
-                Kind::MqttConnect(MqttConnect { version, subscribed_topic })
-            }
-            Transport::WebSocket(_) | Transport::Accepted(_) => Kind::WebSocketConnect(Empty::default()),
-            Transport::Local(_) => Kind::UdsConnect(Empty::default()),
-        };
-        self.put(connect, &self.usual());
-    }
-
-    fn usual(&self) -> Way {
-        Way { in_session: self.session.is_some(), version: self.version, topic: None }
-    }
-
-    fn disconnect(&mut self, code: Code, topic: Option<&str>) {
-        let record = Disconnect { reason: code.words().into(), reason_code: code.number() };
-        let way = Way { in_session: false, version: self.version, topic: topic.map(str::to_owned) };
-        self.put(Kind::Disconnect(record), &way);
-    }
-
-    /// Sends an answer the way that its question came.
-    pub fn answer(&mut self, message: Vec<u8>, way: &Way, said: &Said) {
-        let Some(session) = self.session.as_mut().filter(|_| way.in_session) else {
-            self.put(Kind::NoSession(NoSessionContext { payload: message.into() }), way);
-            return;
-        };
-        let piece_bytes = match usize::try_from(said.record_bytes) {
-            Ok(0) | Err(_) => session::WHOLE_BYTES_MAX,
-            Ok(bytes) => bytes,
-        };
-        for piece in session.send(&message, piece_bytes) {
-            self.put(Kind::Session(piece), way);
-        }
-    }
-
-    /// Publishes bytes that are no record, where a broker is between us.
-    pub fn publish(&mut self, topic: &str, bytes: Vec<u8>) {
-        let Line::Up(_, carrier) = &mut self.line else { return };
-        if !carrier.publish(topic, bytes) {
-            warn!("{}: the broker takes no report", self.configured.endpoint);
-        }
-    }
-
-    /// Sends news.
-    pub fn tell(&mut self, message: Vec<u8>, said: &Said) {
-        let way = self.usual();
-        self.answer(message, &way, said);
-    }
-
-    fn put(&mut self, kind: Kind<'_>, way: &Way) {
-        let record = Record {
-            version: way.version.into(),
-            to_id: self.configured.endpoint.as_str().into(),
-            from_id: self.endpoint.as_str().into(),
-            kind: Some(kind),
-            ..Record::default()
-        };
-        let bytes = record.encode();
-        let usual = match &self.configured.transport {
-            Transport::Mqtt(broker) => broker.topic.as_str(),
-            Transport::WebSocket(_) | Transport::Accepted(_) | Transport::Local(_) => "",
-        };
-        let Line::Up(_, carrier) = &mut self.line else { return };
-        if !carrier.send(way.topic.as_deref().unwrap_or(usual), bytes) {
-            warn!("{}: the other end takes nothing; a message is forgotten", self.configured.endpoint);
-        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! In:  a [`Path`], a [`World`]. Out: [`Spot`]s and [`Place`]s, at most [`PLACES_MAX`].
 //!
-//! Not here: who may see them (`access.rs`).
+//! Who looks finds by what he may read: a search for what he may not finds nothing (R-GIN.0). Not here: who may see what is found.
 //!
 //! Source: TR-369 §2.5.
 
@@ -10,6 +10,7 @@ use usp::Code;
 use usp::path::condition::Condition;
 use usp::path::{Follow, Leaf, Path, Step};
 
+use crate::access::Access;
 use crate::model::{Object, Parameter, objects};
 use crate::world::World;
 
@@ -41,6 +42,14 @@ impl Place {
     #[must_use]
     pub fn path(&self) -> String {
         self.object.place(&self.rows)
+    }
+
+    /// The rows that lead to it, and itself.
+    pub fn all(&self) -> impl Iterator<Item = String> {
+        let tables = self.object.path.match_indices("{i}.").map(|(at, mark)| at + mark.len());
+        let ends = tables.filter_map(|end| self.object.path.get(..end));
+        let above = ends.map(|schema| crate::model::place(schema, &self.rows));
+        above.chain([self.path()])
     }
 
     /// What it is known by: a set of parameters, with what they are now.
@@ -123,11 +132,14 @@ fn expand(world: &World, object: &'static Object, rows: Vec<u32>, places: &mut V
 ///
 /// # Errors
 /// 7026: the model has no such place. 7016: a row is not there. 7005: too many places.
-pub fn spots(world: &World, path: &Path<'_>) -> Result<Vec<Spot>, Code> {
-    walk(world, &path.steps, 0)
+pub fn spots(world: &World, access: Access<'_>, path: &Path<'_>) -> Result<Vec<Spot>, Code> {
+    walk((world, access), &path.steps, 0)
 }
 
-fn walk(world: &World, steps: &[Step<'_>], followed: usize) -> Result<Vec<Spot>, Code> {
+/// The tree, and who looks.
+type Seen<'w> = (&'w World, Access<'w>);
+
+fn walk(seen: Seen<'_>, steps: &[Step<'_>], followed: usize) -> Result<Vec<Spot>, Code> {
     let Some((Step::Name(root), steps)) = steps.split_first() else { return Err(Code::INVALID_PATH) };
     let mut spots = vec![Spot::root(root)?];
     // What leads nowhere is still looked at: a path that the model does not have is an error all the same.
@@ -135,7 +147,7 @@ fn walk(world: &World, steps: &[Step<'_>], followed: usize) -> Result<Vec<Spot>,
     for step in steps {
         let mut next = Vec::new();
         for spot in &spots {
-            next.extend(one_step(world, spot, step, followed)?);
+            next.extend(one_step(seen, spot, step, followed)?);
             if next.len() > PLACES_MAX {
                 return Err(Code::RESOURCES_EXCEEDED);
             }
@@ -153,14 +165,14 @@ fn walk(world: &World, steps: &[Step<'_>], followed: usize) -> Result<Vec<Spot>,
     Ok(spots)
 }
 
-fn one_step(world: &World, spot: &Spot, step: &Step<'_>, followed: usize) -> Result<Vec<Spot>, Code> {
+fn one_step(seen: Seen<'_>, spot: &Spot, step: &Step<'_>, followed: usize) -> Result<Vec<Spot>, Code> {
     if let Step::Name(name) = step {
         return Ok(vec![spot.down(name)?]);
     }
     if let Step::Follow(name, which) = step {
-        return follow(world, spot, (name, *which), followed);
+        return follow(seen, spot, (name, *which), followed);
     }
-    let rows = spot.rows_below(world).ok_or(Code::INVALID_PATH)?;
+    let rows = spot.rows_below(seen.0).ok_or(Code::INVALID_PATH)?;
     match step {
         Step::Instance(row) if rows.contains(row) => Ok(vec![spot.row(*row)]),
         Step::Instance(_) => Err(Code::OBJECT_DOES_NOT_EXIST),
@@ -171,7 +183,7 @@ fn one_step(world: &World, spot: &Spot, step: &Step<'_>, followed: usize) -> Res
                 let spot = spot.row(row);
                 let mut holds = true;
                 for condition in conditions {
-                    holds = holds && meets(world, &spot, condition)?;
+                    holds = holds && meets(seen, &spot, condition)?;
                 }
                 if holds {
                     found.push(spot);
@@ -183,14 +195,15 @@ fn one_step(world: &World, spot: &Spot, step: &Step<'_>, followed: usize) -> Res
     }
 }
 
-fn meets(world: &World, spot: &Spot, condition: &Condition<'_>) -> Result<bool, Code> {
+fn meets(seen: Seen<'_>, spot: &Spot, condition: &Condition<'_>) -> Result<bool, Code> {
     let mut spot = spot.clone();
     let (objects, name) = condition.parameter.rsplit_once('.').unwrap_or(("", condition.parameter));
     for step in objects.split('.').filter(|step| !step.is_empty()) {
         spot = spot.down(step)?;
     }
-    let (parameter, value) = value(world, &spot, name)?;
-    Ok(condition.holds(parameter.kind, &value))
+    let (parameter, value) = value(seen.0, &spot, name)?;
+    let at = spot.object().map(|object| object.place(&spot.rows)).unwrap_or_default();
+    Ok(seen.1.at(&format!("{at}{name}")).read && condition.holds(parameter.kind, &value))
 }
 
 fn value(world: &World, spot: &Spot, name: &str) -> Result<(&'static Parameter, String), Code> {
@@ -200,7 +213,7 @@ fn value(world: &World, spot: &Spot, name: &str) -> Result<(&'static Parameter, 
 }
 
 fn follow(
-    world: &World,
+    seen: Seen<'_>,
     spot: &Spot,
     (name, which): (&str, Follow),
     followed: usize,
@@ -208,7 +221,7 @@ fn follow(
     if followed >= FOLLOWED_MAX {
         return Err(Code::RESOURCES_EXCEEDED);
     }
-    let (_, list) = value(world, spot, name)?;
+    let (_, list) = value(seen.0, spot, name)?;
     let places = list.split(',').map(str::trim).filter(|place| !place.is_empty());
     let chosen: Vec<&str> = match which {
         Follow::First => places.take(1).collect(),
@@ -222,11 +235,21 @@ fn follow(
         let text = if place.ends_with('.') { place.to_owned() } else { format!("{place}.") };
         let path = Path::parse(&text).map_err(|_| Code::INVALID_PATH)?;
         // A reference to what is gone leads nowhere (TR-106 §3.2.4).
-        if let Ok(found) = walk(world, &path.steps, followed + 1) {
+        if let Ok(found) = walk(seen, &path.steps, followed + 1) {
             spots.extend(found);
         }
     }
     Ok(spots)
+}
+
+/// The row of `table` that a reference leads to: by its number, or by a search that only it meets (R-ARC.11).
+#[must_use]
+pub fn referenced(world: &World, text: &str, table: &str) -> Option<u32> {
+    let text = format!("{}.", text.trim_end_matches('.'));
+    let path = Path::parse(&text).ok()?;
+    let found = spots(world, Access::ours(world), &path).ok()?;
+    let [one] = found.as_slice() else { return None };
+    if one.schema == table { one.rows.last().copied() } else { None }
 }
 
 /// The parameters that `path` names: an object's are all of those at and below it.
@@ -235,11 +258,11 @@ fn follow(
 /// As [`spots`]; 7026 where the model has no such parameter.
 pub fn parameters(
     world: &World,
-    path: &Path<'_>,
-    depth: usize,
+    access: Access<'_>,
+    (path, depth): (&Path<'_>, usize),
 ) -> Result<Vec<(Place, &'static [Parameter])>, Code> {
     let mut found = Vec::new();
-    for spot in spots(world, path)? {
+    for spot in spots(world, access, path)? {
         match path.leaf {
             Leaf::Object => {
                 found.extend(spot.below(world, depth).into_iter().map(|place| {
@@ -267,7 +290,7 @@ pub fn parameters(
 mod tests {
     use usp::path::Path;
 
-    use super::spots;
+    use super::{Access, spots};
     use crate::testing::world;
 
     // Shows R-GET.1a.
@@ -303,7 +326,7 @@ mod tests {
         ];
         let world = world();
         for (text, want) in table {
-            let got = spots(&world, &Path::parse(text).unwrap());
+            let got = spots(&world, Access::ours(&world), &Path::parse(text).unwrap());
             let got = got.map(|spots| {
                 spots.iter().map(|spot| format!("{} {:?}", spot.schema, spot.rows)).collect::<Vec<_>>()
             });

@@ -25,7 +25,7 @@ mod slices;
 mod trial;
 
 use crate::Error;
-use crate::answer::{Outcome, answer, needs_network, refused};
+use crate::answer::{Outcome, answer, broken, needs_network, refused};
 use crate::bulk::Bulk;
 use crate::configuration::{self, Configuration};
 use crate::doctor::Doctor;
@@ -286,8 +286,17 @@ impl Room {
         if up {
             self.news.hurry(row, now_ms);
         }
-        for Heard { message, way } in heard {
-            let Ok(message) = Msg::decode(&message, &GATEWAY) else { continue };
+        for Heard { message, way, .. } in heard {
+            let message = match Msg::decode(&message, &GATEWAY) {
+                Ok(message) => message,
+                Err(why) => {
+                    if let (Some(answer), Some(peer)) = (broken(&message, &why), self.peers.get_mut(place)) {
+                        peer.answer(answer.encode(), &way, &said);
+                        peer.push(now_ms);
+                    }
+                    continue;
+                }
+            };
             self.refresh(now_ms);
             if needs_network(&message) {
                 self.look_at_network(now_ms);
@@ -313,6 +322,9 @@ impl Room {
                 }
                 peer.push(now_ms);
             }
+            if changed {
+                self.end_sessions(now_ms);
+            }
             if let Some(id) = delivered {
                 self.news.delivered(row, &id);
             }
@@ -327,6 +339,15 @@ impl Room {
             let now = peer.link();
             self.stale |= *link != now;
             *link = now;
+        }
+    }
+
+    /// Sessions that are not allowed any more.
+    fn end_sessions(&mut self, now_ms: u64) {
+        for (said, peer) in self.world.settings.controllers.iter().zip(&mut self.peers) {
+            if !said.session {
+                peer.end_session(now_ms);
+            }
         }
     }
 

@@ -17,7 +17,7 @@ pub const SUBSCRIPTIONS_OF_ONE_MAX: usize = 128;
 /// Bytes of all of it on the disk: the subscriptions above with references of 300 letters each.
 pub const BYTES_MAX: usize = 128 * 1024;
 /// The form of the file.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// What is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -37,25 +37,13 @@ pub enum NotifType {
 
 impl NotifType {
     /// Every one, with its word. Source: TR-181, `Device.LocalAgent.Subscription.{i}.NotifType`.
-    const WORDS: [(Self, &'static str); 5] = [
+    pub const WORDS: [(Self, &'static str); 5] = [
         (Self::ValueChange, "ValueChange"),
         (Self::ObjectCreation, "ObjectCreation"),
         (Self::ObjectDeletion, "ObjectDeletion"),
         (Self::OperationComplete, "OperationComplete"),
         (Self::Event, "Event"),
     ];
-
-    /// Its word.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        Self::WORDS.iter().find(|(one, _)| *one == self).map_or("", |(_, word)| word)
-    }
-
-    /// Whose word it is.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::WORDS.iter().find(|(_, one)| *one == word).map(|(one, _)| *one)
-    }
 }
 
 /// A subscription.

@@ -277,6 +277,7 @@ mod tests {
         session
     }
 
+    // Shows R-WS.13, R-WS.14a, R-WS.14b, R-WS.15.
     #[test]
     fn messages_come_whole_and_in_pieces() {
         let mut session = open();
@@ -294,6 +295,7 @@ mod tests {
         assert_eq!(session.take_out(), write(Opcode::Binary, b"answer", None));
     }
 
+    // Shows R-WS.8.
     #[test]
     fn nonsense_ends_with_its_code() {
         let long = {
@@ -319,9 +321,10 @@ mod tests {
         let mut session = open();
         let close = write(Opcode::Close, &1001_u16.to_be_bytes(), MASK);
         assert_eq!(session.hear(&close, 1), Err(Gone::Closed(1001)));
+        assert_eq!(session.take_out(), write(Opcode::Close, &1001_u16.to_be_bytes(), None), "it is answered");
     }
 
-    // Shows R-WS.17.
+    // Shows R-WS.17, R-WS.18.
     #[test]
     fn silence_is_noticed() {
         let mut session = open();

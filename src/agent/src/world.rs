@@ -74,6 +74,8 @@ pub struct Link {
     pub client: String,
     /// Where we listen, as the broker said.
     pub topic: String,
+    /// Its response information.
+    pub said: String,
     /// There is an end-to-end session.
     pub session: bool,
 }

@@ -176,9 +176,10 @@ fn reports_go_to_a_collector() {
     outlive_the_agent(desk, daemon, &at, &kept);
 }
 
+/// Shows R-BULK.8a, R-ARC.11, R-ARC.12.
 #[test]
-fn reports_go_by_broker_and_as_events() {
-    if !enter("reports_go_by_broker_and_as_events") {
+fn reports_go_by_broker() {
+    if !enter("reports_go_by_broker") {
         return;
     }
     let (_broker, _house, _daemon) = (broker(""), House::begin(), connected(&word("")));
@@ -186,21 +187,47 @@ fn reports_go_by_broker_and_as_events() {
     let references = [("P", "Device.LocalAgent.Controller.1.PeriodicNotifInterval")];
     // By the broker, to somebody who only listens. The interval itself brings the first.
     let out = stage::folder("heard");
-    let subscriber = ["mosquitto_sub", "-h", "127.0.0.1", "-t", "bulk/data", "-C", "1", "-W", "30"];
+    let subscriber = [
+        "mosquitto_sub",
+        "-V",
+        "5",
+        "-F",
+        "%C\n%p",
+        "-h",
+        "127.0.0.1",
+        "-t",
+        "bulk/data",
+        "-C",
+        "1",
+        "-W",
+        "30",
+    ];
     let _heard = Program::start("", &subscriber, Some(&out.join("log")));
     let at = profile(&mut desk, &json!({"Protocol": "MQTT", "ReportingInterval": "5"}), &references);
     set(
         &mut desk,
         &format!("{at}MQTT."),
-        &json!({"Reference": "Device.MQTT.Client.1", "PublishTopic": "bulk/data"}),
+        &json!({"Reference": "Device.MQTT.Client.[Name==\"controller-1\"].", "PublishTopic": "bulk/data"}),
     );
+    let reference = desk.call("get", &json!([format!("{at}MQTT.Reference")]));
+    assert_eq!(reference, json!("Device.MQTT.Client.1"), "it is kept by its number");
     set(&mut desk, &at, &json!({"Enable": "true"}));
     let said = until("a report at the broker", 20, || {
         fs::read_to_string(out.join("log")).ok().filter(|text| text.contains('}'))
     });
-    assert!(serde_json::from_str::<Value>(&said).unwrap()["Report"][0]["P"] == json!(86400), "{said}");
-    desk.call("del", &json!([at]));
-    // As an event.
+    let (kind, said) = said.split_once('\n').unwrap();
+    assert_eq!(kind, "application/json; charset=UTF-8");
+    assert!(serde_json::from_str::<Value>(said).unwrap()["Report"][0]["P"] == json!(86400), "{said}");
+}
+
+#[test]
+fn reports_go_as_events() {
+    if !enter("reports_go_as_events") {
+        return;
+    }
+    let (_broker, _house, _daemon) = (broker(""), House::begin(), connected(&word("")));
+    let mut desk = Desk::connect(&json!({}));
+    let references = [("P", "Device.LocalAgent.Controller.1.PeriodicNotifInterval")];
     let push = json!({"ID": "push", "NotifType": "Event", "ReferenceList": "Device.BulkData.Profile.*.Push!", "Enable": "true"});
     desk.call("add", &json!(["Device.LocalAgent.Subscription.", push]));
     let at = profile(
@@ -221,6 +248,8 @@ fn reports_go_by_broker_and_as_events() {
         ("HTTP.URL", "http://x/\r\nEvil: y"),
         ("EncodingType", "XML"),
         ("MQTT.PublishTopic", "a/#"),
+        ("MQTT.Reference", "Device.MQTT.Client.9"),
+        ("MQTT.Reference", "Device.LocalAgent.Controller.1"),
         ("TimeReference", "yesterday"),
     ] {
         desk.fails("set", &json!([format!("{at}{path}"), value]));

@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 
 const LIST: &str = include_str!("data/requirements.txt");
 /// Rooms whose tests show requirements.
-const ROOMS: [&str; 6] = ["src/agent", "src/mqtt", "src/package", "src/shg", "src/usp", "tests"];
+const ROOMS: [&str; 7] =
+    ["src/agent", "src/identity", "src/mqtt", "src/package", "src/shg", "src/usp", "tests"];
 const HEAD: &str = "# USP: requirement, test, result\n\n\
     Requirements are those of TR-369 1.4.1, in our words where we have some. This page is made by a test (`UPDATE=1 cargo test -p agent --test\n\
     conformance`) of `src/agent/tests/data/requirements.txt` and of what tests say above themselves. *passes*: the tests in the row show it, and\n\
-    `make test` runs them. *not there*: why. *not shown*: no test says that it shows it; it may be there. This page certifies nothing.\n";
+    `make test` runs them. *not there*, *does not apply*: why. *not shown*: no test says that it shows it; it may be there. This page certifies nothing.\n";
 
 /// What a line of the list says of a requirement.
 enum Said<'l> {
@@ -89,7 +90,7 @@ fn page(shown: &BTreeMap<String, Vec<String>>) -> (String, [usize; 4]) {
         let tests = tests.join("<br>");
         let (place, words, result) = match said {
             Said::Absent(why) => (1, why, "not there"),
-            Said::Others(why) => (3, why, "not an agent's"),
+            Said::Others(why) => (3, why, "does not apply"),
             Said::Words(words) if tests.is_empty() => (2, words, "not shown"),
             Said::Words(words) => (0, words, "passes"),
         };
@@ -98,7 +99,7 @@ fn page(shown: &BTreeMap<String, Vec<String>>) -> (String, [usize; 4]) {
     }
     let [passes, absent, open, others] = counts;
     let sum = format!(
-        "\n| passes | not there | not shown | not an agent's |\n|---:|---:|---:|---:|\n| {passes} | {absent} | {open} | {others} |\n"
+        "\n| passes | not there | not shown | does not apply |\n|---:|---:|---:|---:|\n| {passes} | {absent} | {open} | {others} |\n"
     );
     (format!("{HEAD}{sum}{text}"), counts)
 }
@@ -118,7 +119,7 @@ fn the_page_says_what_tests_show() {
     }
     let (text, [passes, absent, open, others]) = page(&shown);
     println!(
-        "| USP requirements: {passes} shown, {absent} not there, {open} not shown, {others} not an agent's |"
+        "| USP requirements: {passes} shown, {absent} not there, {open} not shown, {others} do not apply |"
     );
     let file = top.join("docs/usp-conformance.md");
     if std::env::var_os("UPDATE").is_some() {

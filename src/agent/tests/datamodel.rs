@@ -8,28 +8,12 @@ use std::fs;
 use std::path::Path;
 
 use agent::model::{Object, objects};
-use usp::message::read::{CommandType, ObjectAccess, ValueType};
+use usp::message::read::{CommandType, ObjectAccess};
 
 const HEAD: &str = "# The data model\n\n\
     What a controller finds in the tree: names of TR-181 2.19.1 (Device:2), and ours, `X_SHG_…` ([decision 60](decisions/0060-vendor-prefix.md)). This page is made of the table in `src/agent/src/model.rs` by a\n\
     test (`UPDATE=1 cargo test -p agent --test datamodel`), so it says what is there; another holds every name against the Broadband Forum's list (`agent/names`). R: read, W: read and set. A parameter whose change is not\n\
     told (it moves all the time) has a dot.\n";
-
-fn word(kind: ValueType) -> &'static str {
-    match kind {
-        ValueType::Unknown => "unknown",
-        ValueType::Base64 => "base64",
-        ValueType::Boolean => "boolean",
-        ValueType::DateTime => "dateTime",
-        ValueType::Decimal => "decimal",
-        ValueType::HexBinary => "hexBinary",
-        ValueType::Int => "int",
-        ValueType::Long => "long",
-        ValueType::String => "string",
-        ValueType::UnsignedInt => "unsignedInt",
-        ValueType::UnsignedLong => "unsignedLong",
-    }
-}
 
 fn section(object: &Object) -> String {
     let mut text = format!("\n## {}\n\n", object.path);
@@ -49,7 +33,7 @@ fn section(object: &Object) -> String {
     for one in object.parameters {
         let access = if one.set.is_some() { "W" } else { "R" };
         let told = if one.tells { "" } else { "." };
-        writeln!(text, "| {} | {} | {access}{told} |", one.name, word(one.kind)).unwrap();
+        writeln!(text, "| {} | {} | {access}{told} |", one.name, one.kind.word()).unwrap();
     }
     for one in object.commands {
         let inputs: Vec<&str> = one.inputs.iter().map(|input| input.trim_start_matches('*')).collect();

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use agent::model::{Object, objects};
-use usp::message::read::{CommandType, ObjectAccess, ValueType};
+use usp::message::read::{CommandType, ObjectAccess};
 
 const LIST: &str = include_str!("data/tr-181-2.19.1.txt");
 /// What is ours (docs/decisions/0060-vendor-prefix.md).
@@ -21,22 +21,6 @@ const DIFFERS: &[(&str, &str)] = &[
     ("Device.SoftwareModules.ExecutionUnit.{i}.Restart()", "it ends when the service is up again"),
     ("Device.SoftwareModules.ExecEnvClass.{i}.AddExecEnv()", "admission is on the disk before it ends"),
 ];
-
-fn word(kind: ValueType) -> &'static str {
-    match kind {
-        ValueType::Unknown => "unknown",
-        ValueType::Base64 => "base64",
-        ValueType::Boolean => "boolean",
-        ValueType::DateTime => "dateTime",
-        ValueType::Decimal => "decimal",
-        ValueType::HexBinary => "hexBinary",
-        ValueType::Int => "int",
-        ValueType::Long => "long",
-        ValueType::String => "string",
-        ValueType::UnsignedInt => "unsignedInt",
-        ValueType::UnsignedLong => "unsignedLong",
-    }
-}
 
 /// What is wrong with an object's names.
 fn faults(object: &Object, known: &BTreeMap<&str, &str>) -> Vec<String> {
@@ -63,7 +47,7 @@ fn faults(object: &Object, known: &BTreeMap<&str, &str>) -> Vec<String> {
         };
         // A list is a string in USP.
         let kind = if kind == "list" { "string" } else { kind };
-        if kind != word(one.kind) {
+        if kind != one.kind.word() {
             faults.push(format!("{}: it is {kind}", at(one.name)));
         }
         if one.set.is_some() && access == "readOnly" {

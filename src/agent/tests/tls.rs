@@ -12,7 +12,7 @@ use stage::{Desk, House, broker, certificates, connected, daemon, daemon_said, e
 
 const CONF: &str = "listener 8883 127.0.0.1\ncertfile /run/server.pem\nkeyfile /run/server.key\n";
 
-// Shows R-MTP.2, R-MTP.3.
+// Shows R-MTP.1, R-MTP.2, R-MTP.3, R-MTP.4, R-SEC.2, R-SEC.4a, R-SEC.19, R-SEC.20.
 #[test]
 fn a_broker_is_believed_or_not() {
     if !enter("a_broker_is_believed_or_not") {
@@ -42,6 +42,7 @@ fn a_broker_is_believed_or_not() {
     assert!(desk.call("supportedDM", &all).to_string().contains("SetRequestedState()"));
 }
 
+// Shows R-WS.22, R-WS.23.
 #[test]
 fn a_websocket_is_believed_or_not() {
     if !enter("a_websocket_is_believed_or_not") {
@@ -50,13 +51,16 @@ fn a_websocket_is_believed_or_not() {
     certificates();
     let _house = House::begin();
     fs::copy("/run/ca.pem", "/etc/shg/trust.pem").unwrap();
-    fs::write("/run/time/synchronized", "").unwrap();
     let way =
         json!({"protocol": "answer", "port": 8443, "cert": "/run/server.pem", "key": "/run/server.key"});
     let url =
         |name: &str| format!("[[controller]]\nendpoint = 'self::desk'\nurl = 'wss://{name}:8443/usp'\n");
-    let wrong = daemon(&url("localhost"));
     let desk = std::thread::spawn(move || Desk::connect(&way));
+    let early = daemon(&url("broker.example"));
+    until("before the clock is believed", 10, || daemon_said().contains("TLS: ").then_some(()));
+    drop(early);
+    fs::write("/run/time/synchronized", "").unwrap();
+    let wrong = daemon(&url("localhost"));
     until("another name", 10, || daemon_said().contains("TLS: ").then_some(()));
     assert!(!daemon_said().contains(": connected"), "{}", daemon_said());
     drop(wrong);

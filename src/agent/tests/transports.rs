@@ -32,7 +32,7 @@ fn carries(desk: &mut Desk, protocol: &str) {
     desk.call("unsubscribe", &json!(["change"]));
 }
 
-// Shows R-WS.5, R-WS.7, R-WS.9, R-WS.10.
+// Shows R-WS.1, R-WS.2, R-WS.5, R-WS.7, R-WS.9, R-WS.10, R-WS.10b.
 #[test]
 fn we_call_a_controller() {
     if !enter("we_call_a_controller") {
@@ -72,7 +72,7 @@ fn upgrade(password: &str) -> String {
     )
 }
 
-// Shows R-WS.4, R-WS.6, R-WS.11, R-WS.14, R-WS.16.
+// Shows R-WS.2, R-WS.4, R-WS.6, R-WS.11, R-WS.11c, R-WS.14, R-WS.15, R-WS.16.
 #[test]
 fn a_controller_calls_us() {
     if !enter("a_controller_calls_us") {
@@ -116,7 +116,7 @@ fn a_controller_calls_us() {
     carries(&mut Desk::connect(&way("sesame")), "WebSocket");
 }
 
-// Shows R-UDS.2, R-UDS.3, R-UDS.17, R-UDS.21, R-UDS.22, R-UDS.23, R-UDS.24.
+// Shows R-UDS.1, R-UDS.2, R-UDS.3, R-UDS.17, R-UDS.21, R-UDS.22, R-UDS.23, R-UDS.24.
 #[test]
 fn a_controller_is_on_the_box() {
     if !enter("a_controller_is_on_the_box") {
@@ -136,6 +136,10 @@ fn a_controller_is_on_the_box() {
         app.call("get", &json!(["Device.LocalAgent.MTP.2.UDS.UnixDomainSocketRef"])),
         json!("Device.UnixDomainSockets.UnixDomainSocket.1")
     );
+    let way_of_app = app.call("get", &json!(["Device.LocalAgent.Controller.2.MTP.1."])).to_string();
+    for name in ["Alias", "Enable", "Protocol", "UnixDomainSocketRef", "USPServiceRef"] {
+        assert!(way_of_app.contains(name), "{name}: {way_of_app}");
+    }
     assert!(app.fails("set", &json!([PERIOD, "5"])).to_string().contains("7006"));
     assert!(Desk::refused(&way("self::other")).contains("not who you are"));
     assert!(Desk::refused(&way("self::stranger")).contains("not who you are"));
@@ -143,7 +147,6 @@ fn a_controller_is_on_the_box() {
     let hello = usp::frame::write(&usp::frame::Value::Handshake(CONTROLLER.to_owned()));
     for (name, bytes, why) in [
         ("another word", b"GET / HTTP/1.1\r\n".to_vec(), "_USP"),
-        ("a record first", usp::frame::write(&usp::frame::Value::Record(vec![1])), "a handshake comes first"),
         (
             "no record",
             [hello.clone(), usp::frame::write(&usp::frame::Value::Record(vec![0xff; 9]))].concat(),

@@ -144,8 +144,9 @@ fn instance(text: &str, length: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Device, Facts, choose, mac, sane};
+    use super::{Device, Facts, INSTANCE_MAX, choose, mac, sane};
 
+    // Shows R-ARC.2a, R-ARC.4, R-ARC.5, R-ARC.6.
     #[test]
     fn the_best_name_that_there_is() {
         let mac = Some([0x00, 0x19, 0xcb, 0x0a, 0x0b, 0x0c]);
@@ -175,6 +176,8 @@ mod tests {
         let long = choose(&facts(device("A1B2C3", &"9/".repeat(99)), "", None), b"");
         assert!(long.len() <= contract::identify::ENDPOINT_BYTES, "{long}");
         assert!(!long.ends_with('%') && !long.ends_with("%2"), "{long}");
+        let (scheme, instance) = long.split_once("::").unwrap();
+        assert!(scheme == "os" && instance.len() <= INSTANCE_MAX, "{long}");
     }
 
     #[test]

@@ -145,6 +145,7 @@ fn what_is_broken_is_left_for_a_person_to_look_at() {
     }
 }
 
+/// Shows R-SEC.0a, R-SEC.5, R-SEC.10.
 #[test]
 fn somebody_else_reads_the_certificate_and_verifies_signatures() {
     let machine = Machine::new("openssl");

@@ -89,8 +89,8 @@ enum State {
 struct Waiting {
     topic: String,
     payload: Vec<u8>,
-    /// It is a record, and has a way back.
-    is_record: bool,
+    /// Its media type; `None`: it is a record, and has a way back.
+    kind: Option<String>,
 }
 
 /// One life of a connection to a broker.
@@ -102,6 +102,7 @@ pub struct Client {
     reply_to: String,
     /// The name that the broker has given us.
     assigned: Option<String>,
+    response_information: String,
     input: Vec<u8>,
     out: Vec<u8>,
     next_id: u16,
@@ -123,6 +124,7 @@ impl Client {
             topics: topics.to_vec(),
             reply_to: topics.first().cloned().unwrap_or_default(),
             assigned: None,
+            response_information: String::new(),
             input: Vec::new(),
             out: packet::connect(hello, version),
             next_id: 1,
@@ -153,14 +155,20 @@ impl Client {
         self.assigned.as_deref()
     }
 
-    /// Sends `record` to `topic`, now or when there is room; `false`: too many wait, and it is forgotten.
-    pub fn send(&mut self, topic: &str, record: Vec<u8>) -> bool {
-        self.wait(Waiting { topic: topic.to_owned(), payload: record, is_record: true })
+    /// The broker's response information; empty: it has said none.
+    #[must_use]
+    pub fn response_information(&self) -> &str {
+        &self.response_information
     }
 
-    /// The same with bytes that are no record: no answer is wanted.
-    pub fn publish(&mut self, topic: &str, payload: Vec<u8>) -> bool {
-        self.wait(Waiting { topic: topic.to_owned(), payload, is_record: false })
+    /// Sends `record` to `topic`, now or when there is room; `false`: too many wait, and it is forgotten.
+    pub fn send(&mut self, topic: &str, record: Vec<u8>) -> bool {
+        self.wait(Waiting { topic: topic.to_owned(), payload: record, kind: None })
+    }
+
+    /// The same with bytes of the media type `kind` that are no record: no answer is wanted.
+    pub fn publish(&mut self, topic: &str, kind: &str, payload: Vec<u8>) -> bool {
+        self.wait(Waiting { topic: topic.to_owned(), payload, kind: Some(kind.to_owned()) })
     }
 
     fn wait(&mut self, one: Waiting) -> bool {
@@ -178,10 +186,9 @@ impl Client {
             let Some(one) = self.waiting.pop_front() else { return };
             let id = self.id();
             self.under_way.push(id);
-            let bytes = if one.is_record {
-                packet::publish(id, &one.topic, &self.reply_to, &one.payload, self.version)
-            } else {
-                packet::publish_plain(id, &one.topic, &one.payload, self.version)
+            let bytes = match &one.kind {
+                None => packet::publish(id, &one.topic, &self.reply_to, &one.payload, self.version),
+                Some(kind) => packet::publish_plain(id, &one.topic, (kind, &one.payload), self.version),
             };
             self.out.extend_from_slice(&bytes);
         }
@@ -273,7 +280,7 @@ impl Client {
             (Packet::ConnAck { reason, .. }, State::Greeting) => Err(Gone::Refused(reason)),
             (Packet::SubAck { reasons, .. }, State::Subscribing) => {
                 if reasons.iter().all(|reason| *reason >= 128) {
-                    return Err(Gone::NoTopic);
+                    return Err(self.goodbye());
                 }
                 self.state = State::Ready;
                 self.push();
@@ -301,6 +308,12 @@ impl Client {
         }
     }
 
+    /// Without a topic there is no use in it (R-MQTT.16): the broker is told.
+    fn goodbye(&mut self) -> Gone {
+        self.out.extend_from_slice(&packet::disconnect());
+        Gone::NoTopic
+    }
+
     /// What a broker says of itself when it lets us in (R-MQTT.9, .15, .21).
     fn welcome(&mut self, properties: packet::Properties) -> Result<(), Gone> {
         self.assigned = properties.assigned_client;
@@ -311,13 +324,14 @@ impl Client {
         self.topics.extend(topics.map(|(_, topic)| topic));
         if let Some(topic) = properties.response_information {
             self.reply_to.clone_from(&topic);
+            self.response_information.clone_from(&topic);
             self.topics.push(topic);
         }
         self.topics.sort();
         self.topics.dedup();
         self.topics.truncate(TOPICS_MAX);
         if self.topics.is_empty() {
-            return Err(Gone::NoTopic);
+            return Err(self.goodbye());
         }
         if self.reply_to.is_empty() {
             self.reply_to = self.topics.first().cloned().unwrap_or_default();

@@ -318,14 +318,16 @@ pub fn publish(id: u16, topic: &str, reply_to: &str, payload: &[u8], version: Ve
     packet(0x32, &body)
 }
 
-/// PUBLISH of anything else with QoS 1, to a topic as it is.
+/// PUBLISH of anything else of the media type `kind` with QoS 1, to a topic as it is.
 #[must_use]
-pub fn publish_plain(id: u16, topic: &str, payload: &[u8], version: Version) -> Vec<u8> {
+pub fn publish_plain(id: u16, topic: &str, (kind, payload): (&str, &[u8]), version: Version) -> Vec<u8> {
     let mut body = Vec::with_capacity(payload.len() + 256);
     put_text(&mut body, topic);
     body.extend_from_slice(&id.to_be_bytes());
     if version == Version::V5 {
-        body.push(0);
+        let mut properties = vec![0x03];
+        put_text(&mut properties, kind);
+        put_properties(&mut body, &properties);
     }
     body.extend_from_slice(payload);
     packet(0x32, &body)

@@ -13,6 +13,8 @@ pub mod frame;
 pub mod message;
 pub mod record;
 
+pub mod outline;
+
 pub mod path;
 pub mod permission;
 

@@ -7,7 +7,7 @@
 //!
 //! As other readers of protobuf do: a field that is not known is ignored; of a field that may stand once the last one holds. Unlike them:
 //! a field that is known and has another form is refused (readers differ in what they make of it), so are groups, keys of more than 32 bits,
-//! and a number that is none of a choice's.
+//! a number that is none of a choice's, and a second field of a one-of (R-ENC.3).
 //!
 //! Source: <https://protobuf.dev/programming-guides/encoding/>.
 
@@ -44,6 +44,8 @@ pub enum Error {
     Form,
     /// A text is not UTF-8.
     Text,
+    /// One of several fields of which one alone may stand, and it is the second (R-ENC.3).
+    Twice,
     /// A choice has no such number.
     Choice(&'static str, u64),
     /// More bytes than [`Limits::bytes`].
@@ -59,6 +61,7 @@ impl fmt::Display for Error {
             Self::Number => write!(f, "protobuf: a number that cannot be"),
             Self::Form => write!(f, "protobuf: a field of the wrong form"),
             Self::Text => write!(f, "protobuf: a text that is not UTF-8"),
+            Self::Twice => write!(f, "protobuf: two of which only one may be"),
             Self::Choice(name, number) => write!(f, "protobuf: {name} cannot be {number}"),
             Self::Bytes(limit) => write!(f, "protobuf: more than {limit} bytes"),
             Self::Fields => write!(f, "protobuf: too many fields"),
@@ -313,7 +316,7 @@ impl<'a> Single<'a> for u32 {
     }
 }
 
-/// Some fields that share a place: of several the last one holds.
+/// Some fields that share a place: one alone may stand.
 pub(crate) trait OneOf<'a>: Sized {
     /// What `number` stands for; `None`: it is none of these.
     fn read(number: u64, value: Value<'a>, budget: &mut Budget) -> Result<Option<Self>, Error>;
@@ -323,16 +326,16 @@ pub(crate) trait OneOf<'a>: Sized {
 
 /// Makes a message of a table: `field: type = number`; at the end, perhaps, `=> field: type` of a one-of.
 macro_rules! message {
-    ($(#[$meta:meta])* pub struct $name:ident $(<$life:lifetime>)? {
+    ($(#[$meta:meta])* $see:vis struct $name:ident $(<$life:lifetime>)? {
         $($(#[$about:meta])* $field:ident : $kind:ty = $number:literal,)*
         $(=> $place:ident : $of:ty,)?
     }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Eq, Default)]
-        pub struct $name $(<$life>)? {
-            $($(#[$about])* pub $field: $kind,)*
+        $see struct $name $(<$life>)? {
+            $($(#[$about])* $see $field: $kind,)*
             $(/// One of several.
-            pub $place: Option<$of>,)?
+            $see $place: Option<$of>,)?
         }
 
         impl<'a> $crate::proto::Single<'a> for $name $(<$life>)? {
@@ -350,7 +353,9 @@ macro_rules! message {
                         $($number => $crate::proto::Field::take(&mut message.$field, value, budget)?,)*
                         _ => {
                             $(if let Some(one) = <$of as $crate::proto::OneOf>::read(number, value, budget)? {
-                                message.$place = Some(one);
+                                if message.$place.replace(one).is_some() {
+                                    return Err($crate::proto::Error::Twice);
+                                }
                             })?
                         }
                     }

@@ -35,7 +35,7 @@ pub(super) fn operate(
         return Err(refuse(Code::INVALID_ARGUMENTS));
     }
     let mut results = Vec::new();
-    for spot in spots(world, &path).map_err(refuse)? {
+    for spot in spots(world, Access::of(world, row), &path).map_err(refuse)? {
         let object = spot.object().ok_or_else(|| refuse(Code::INVALID_PATH))?;
         let found = object.commands.iter().find(|command| command.name == name);
         let command = found.ok_or_else(|| refuse(Code::INVALID_PATH))?;

@@ -63,8 +63,8 @@ fn values(
 ) -> Result<Vec<ResolvedPath<'static>>, Why> {
     let path = parse(text)?;
     let mut resolved = Vec::new();
-    let found = parameters(world, &path, depth).map_err(missing)?;
-    let asked_for_one = matches!(path.leaf, Leaf::Parameter(_));
+    let found = parameters(world, access, (&path, depth)).map_err(missing)?;
+    let asked_for_one = path.is_plain() && matches!(path.leaf, Leaf::Parameter(_));
     for (place, parameters) in found {
         let at = place.path();
         let readable = parameters.iter().filter(|one| access.at(&format!("{at}{}", one.name)).read);
@@ -75,7 +75,7 @@ fn values(
         }
         // What has no value at all is not there: a transport's object in the row of another one.
         let is_there = parameters.iter().any(|one| (one.get)(world, &place.rows).is_some());
-        if !params.is_empty() || (access.at(&at).read && is_there) {
+        if !params.is_empty() || (path.leaf == Leaf::Object && access.at(&at).read && is_there) {
             resolved.push(ResolvedPath { resolved_path: at.into(), result_params: params });
         }
     }
@@ -116,7 +116,7 @@ fn rows(
         return Err(why(Code::INVALID_PATH));
     }
     let mut found = Vec::new();
-    for spot in spots(world, &path).map_err(why)? {
+    for spot in spots(world, access, &path).map_err(why)? {
         let table = spot.table();
         if table.is_none() && spot.rows.is_empty() && first_level_only {
             return Err(why(Code::NOT_A_TABLE));
@@ -124,7 +124,8 @@ fn rows(
         let own = |object: &Object| table.is_some_and(|table| table.path == object.path);
         for place in spot.below(world, 0) {
             let is_row = place.object.rows.is_some() && place.rows.len() > spot.rows.len();
-            if is_row && (!first_level_only || own(place.object)) && access.at(&place.path()).read {
+            if is_row && (!first_level_only || own(place.object)) && place.all().all(|at| access.at(&at).read)
+            {
                 found.push(instance(world, access, &place));
             }
         }

@@ -104,12 +104,12 @@ fn failed_at<T>(code: Code, at: &str, words: &str) -> Result<T, Refusal> {
     Err(Refusal::of_paths(code, vec![ParamError::new(at.to_owned(), code, words.to_owned())]))
 }
 
-fn objects_at(world: &World, text: &str) -> Result<Vec<Spot>, Code> {
+fn objects_at(world: &World, row: u32, text: &str) -> Result<Vec<Spot>, Code> {
     let path = Path::parse(text).map_err(|_| Code::INVALID_PATH_SYNTAX)?;
     if path.leaf != Leaf::Object {
         return Err(Code::INVALID_PATH);
     }
-    spots(world, &path)
+    spots(world, Access::of(world, row), &path)
 }
 
 fn change(
@@ -225,12 +225,15 @@ fn set_one(
 ) -> Result<(Updated<'static>, Vec<Order>), (Code, Vec<InstanceFailure<'static>>)> {
     let access = Access::of(world, row);
     let (mut done, mut failures, mut orders) = (Vec::new(), Vec::new(), Vec::new());
-    for spot in objects_at(world, text).map_err(|code| (code, Vec::new()))? {
+    for spot in objects_at(world, row, text).map_err(|code| (code, Vec::new()))? {
         let object = spot.object().ok_or((Code::INVALID_PATH, Vec::new()))?;
         let place = Place { object, rows: spot.rows };
-        let changed = change(world, draft, access, (&place, wishes));
-        orders.extend(changed.orders);
+        let mut changed = change(world, draft, access, (&place, wishes));
+        orders.extend(std::mem::take(&mut changed.orders));
         let affected_path = place.path().into();
+        if object.made.is_some_and(|made| (made.is_twin)(&draft.settings, &place.rows)) {
+            return Err((Code::DUPLICATE_KEY, Vec::new())); // R-KEY.2
+        }
         if changed.failed {
             failures.push(InstanceFailure { affected_path, param_errs: changed.bad });
         } else {
@@ -261,12 +264,14 @@ pub(super) fn add(
     let mut results = Vec::new();
     for create in &add.create_objs {
         let text = create.obj_path.as_ref();
-        let tables = objects_at(world, text).and_then(|spots| {
+        let tables = objects_at(world, row, text).and_then(|spots| {
             let table = |spot: Spot| spot.table().map(|table| (spot, table)).ok_or(Code::NOT_A_TABLE);
             spots.into_iter().map(table).collect::<Result<Vec<_>, Code>>()
         });
         let kinds = match tables {
             Err(code) => vec![Err((code, Vec::new()))],
+            // A search that finds nothing is no failure (R-MSG.4a).
+            Ok(tables) if tables.is_empty() => vec![Ok(Created::default())],
             Ok(tables) => {
                 let one = |(spot, table): (Spot, _)| {
                     add_one(world, row, &spot.rows, (table, &create.param_settings))
@@ -354,7 +359,7 @@ pub(super) fn delete(
     let before = Draft::of(world);
     let mut results = Vec::new();
     for text in &delete.obj_paths {
-        let kind = match delete_one(world, row, text) {
+        let kind = match delete_one(world, row, (text, delete.allow_partial)) {
             Ok(deleted) => DeletedKind::Success(deleted),
             Err(code) if delete.allow_partial => DeletedKind::Failure(Failure::new(code, code.words())),
             Err(code) => {
@@ -370,13 +375,15 @@ pub(super) fn delete(
     Ok((DeleteResp { deleted_obj_results: results }, orders))
 }
 
-fn delete_one(world: &mut World, row: u32, text: &str) -> Result<Deleted<'static>, Code> {
-    let spots = match objects_at(world, text) {
+/// Of several places a part may go where `partly` is said; why the others do not is said of each (R-DEL.3).
+fn delete_one(world: &mut World, row: u32, (text, partly): (&str, bool)) -> Result<Deleted<'static>, Code> {
+    let spots = match objects_at(world, row, text) {
         // What is not there is gone (R-DEL.2a).
         Err(Code::OBJECT_DOES_NOT_EXIST) => return Ok(Deleted::default()),
         other => other?,
     };
-    let mut affected = Vec::new();
+    let access = Access::of(world, row);
+    let (mut deleted, mut first, mut any) = (Deleted::default(), None, false);
     let mut draft = Draft::of(world);
     for spot in spots {
         let object = spot.object().filter(|object| object.rows.is_some()).ok_or(Code::NOT_A_TABLE)?;
@@ -384,21 +391,40 @@ fn delete_one(world: &mut World, row: u32, text: &str) -> Result<Deleted<'static
             return Err(Code::DELETE_FAILURE);
         }
         let place = Place { object, rows: spot.rows };
-        let access = Access::of(world, row);
-        if !access.at(&place.path()).write {
-            return Err(Code::PERMISSION_DENIED);
-        }
-        if access.at(&place.path()).read {
-            affected.push(place.path().into());
-        }
-        if let Some(made) = object.made {
-            (made.remove)(&mut draft.settings, &place.rows);
-        }
-        if let Some(grow) = object.grows {
-            let (wanted, places) = draft.network()?;
-            (grow.delete)(wanted, places, &place.rows)?;
+        let (at, may) = (place.path(), access.at(&place.path()));
+        match delete_row(&mut draft, &place, may.write) {
+            Ok(()) => {
+                any = true;
+                if may.read {
+                    deleted.affected_paths.push(at.into());
+                }
+            }
+            Err(code) if partly => {
+                first = first.or(Some(code));
+                if may.read {
+                    deleted.unaffected_path_errs.push(ParamError::new(at, code, code.words()));
+                }
+            }
+            Err(code) => return Err(code),
         }
     }
+    if let Some(code) = first.filter(|_| !any) {
+        return Err(code);
+    }
     draft.put(world);
-    Ok(Deleted { affected_paths: affected, unaffected_path_errs: Vec::new() })
+    Ok(deleted)
+}
+
+fn delete_row(draft: &mut Draft, place: &Place, may: bool) -> Result<(), Code> {
+    if !may {
+        return Err(Code::PERMISSION_DENIED);
+    }
+    if let Some(made) = place.object.made {
+        (made.remove)(&mut draft.settings, &place.rows);
+    }
+    if let Some(grow) = place.object.grows {
+        let (wanted, places) = draft.network()?;
+        (grow.delete)(wanted, places, &place.rows)?;
+    }
+    Ok(())
 }

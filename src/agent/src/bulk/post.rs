@@ -18,6 +18,7 @@ use trust::rustls::{ClientConnection, StreamOwned};
 
 use super::profile::{Encoding, Layout, Profile, Table};
 use super::report;
+use crate::access::Access;
 use crate::stream::connect;
 use crate::websocket::handshake::{basic, escape};
 use crate::world::World;
@@ -66,21 +67,12 @@ impl Request {
             let mark = if place == 0 && !path.contains('?') { '?' } else { '&' };
             query.push_str(&format!("{mark}{}={}", escape(&name), escape(&value)));
         }
-        let (kind, form) = match profile.encoding {
-            Encoding::Json => (
-                "application/json; charset=UTF-8",
-                match profile.layout {
-                    Layout::NameValuePair => "NameValuePair",
-                    Layout::ObjectHierarchy => "ObjectHierarchy",
-                },
-            ),
-            Encoding::Csv => (
-                "text/csv; charset=UTF-8; header=present",
-                match profile.table {
-                    Table::ParameterPerColumn => "ParameterPerColumn",
-                    Table::ParameterPerRow => "ParameterPerRow",
-                },
-            ),
+        let kind = profile.encoding.media_type();
+        let form = match (profile.encoding, profile.layout, profile.table) {
+            (Encoding::Json, Layout::NameValuePair, _) => "NameValuePair",
+            (Encoding::Json, Layout::ObjectHierarchy, _) => "ObjectHierarchy",
+            (Encoding::Csv, _, Table::ParameterPerColumn) => "ParameterPerColumn",
+            (Encoding::Csv, _, Table::ParameterPerRow) => "ParameterPerRow",
         };
         let method = if profile.puts { "PUT" } else { "POST" };
         let proof = match profile.username.as_str() {
@@ -229,7 +221,7 @@ pub fn url(text: &str) -> Option<(bool, String, u16, String)> {
 
 fn value(world: &World, path: &str) -> String {
     let path = usp::path::Path::parse(path).ok();
-    let found = path.and_then(|path| crate::resolve::parameters(world, &path, 0).ok());
+    let found = path.and_then(|path| crate::resolve::parameters(world, Access::ours(world), (&path, 0)).ok());
     let found = found.and_then(|found| {
         let (place, parameters) = found.into_iter().next()?;
         (parameters.first()?.get)(world, &place.rows)
@@ -264,6 +256,7 @@ mod tests {
             row: 1,
             name: "a b".to_owned(),
             path: "Device.LocalAgent.Controller.1.Alias".to_owned(),
+            exclude: false,
         }];
         let profile = Profile {
             url: "https://c.example:8443/in?x=1".to_owned(),

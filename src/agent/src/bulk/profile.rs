@@ -39,6 +39,17 @@ pub enum Encoding {
     Csv,
 }
 
+impl Encoding {
+    /// Source: TR-369 §A.4, §A.5 (R-BULK.7, R-BULK.8a, R-BULK.11).
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json; charset=UTF-8",
+            Self::Csv => "text/csv; charset=UTF-8; header=present",
+        }
+    }
+}
+
 /// How JSON is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Layout {
@@ -80,6 +91,8 @@ pub struct Reference {
     pub name: String,
     /// A parameter, or an object; `*` for rows.
     pub path: String,
+    /// It is left out, whoever else names it.
+    pub exclude: bool,
 }
 
 /// A profile.
@@ -203,14 +216,8 @@ impl Profile {
     /// The row of its broker.
     #[must_use]
     pub fn client_row(&self) -> Option<u32> {
-        client_row(&self.client)
+        self.client.strip_prefix("Device.MQTT.Client.")?.parse().ok()
     }
-}
-
-/// The row of a broker, by its path.
-#[must_use]
-pub fn client_row(path: &str) -> Option<u32> {
-    path.trim_end_matches('.').strip_prefix("Device.MQTT.Client.")?.parse().ok()
 }
 
 /// All of them; a file of its own.
@@ -257,7 +264,7 @@ mod tests {
         assert_eq!(free.first_ms(Some(1_001)), 300_000);
         let client = |text: &str| Profile { client: text.to_owned(), ..free.clone() }.client_row();
         assert_eq!(
-            (client("Device.MQTT.Client.2."), client("Device.MQTT.Client.x"), client("")),
+            (client("Device.MQTT.Client.2"), client("Device.MQTT.Client.x"), client("")),
             (Some(2), None, None)
         );
     }

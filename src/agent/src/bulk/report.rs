@@ -46,6 +46,7 @@ impl Piece {
 
 /// A value, with its name in the report.
 struct Found {
+    path: String,
     name: String,
     value: String,
     kind: ValueType,
@@ -97,8 +98,13 @@ pub fn single(world: &World, profile: &Profile, reference: &Reference) -> Option
 
 fn all(world: &World, profile: &Profile) -> Vec<Found> {
     let mut all: Vec<Found> = Vec::new();
+    let (left_out, said): (Vec<_>, Vec<_>) = profile.parameters.iter().partition(|one| one.exclude);
+    let left_out: Vec<Found> = left_out.into_iter().flat_map(|one| values(world, profile, one)).collect();
     let mut bytes = 0;
-    for found in profile.parameters.iter().flat_map(|reference| values(world, profile, reference)) {
+    for found in said.into_iter().flat_map(|reference| values(world, profile, reference)) {
+        if left_out.iter().any(|one| one.path == found.path) {
+            continue; // R-BULK.10a
+        }
         bytes += found.name.len() + found.value.len();
         if all.len() >= VALUES_MAX || bytes > VALUES_BYTES_MAX {
             break;
@@ -113,7 +119,7 @@ fn values(world: &World, profile: &Profile, reference: &Reference) -> Vec<Found>
     let Ok(path) = Path::parse(&reference.path) else { return Vec::new() };
     let access = Access::of(world, row);
     let mut all = Vec::new();
-    for (place, parameters) in parameters(world, &path, 0).unwrap_or_default() {
+    for (place, parameters) in parameters(world, access, (&path, 0)).unwrap_or_default() {
         let at = place.path();
         let name = Name::of(&path, &place.rows, &reference.name);
         for parameter in parameters {
@@ -122,7 +128,7 @@ fn values(world: &World, profile: &Profile, reference: &Reference) -> Vec<Found>
                 continue;
             }
             if let Some(value) = (parameter.get)(world, &place.rows) {
-                all.push(Found { name: name.text(&whole), value, kind: parameter.kind });
+                all.push(Found { name: name.text(&whole), path: whole, value, kind: parameter.kind });
             }
         }
     }
@@ -256,29 +262,13 @@ fn csv(profile: &Profile, all: Vec<Found>, now_s: Option<i64>) -> Piece {
     match profile.table {
         Table::ParameterPerRow => {
             let names = ["ParameterName", "ParameterValue", "ParameterType"].map(str::to_owned);
-            let one = |found: Found| row(first(vec![found.name, found.value, kind(found.kind).to_owned()]));
+            let one = |found: Found| row(first(vec![found.name, found.value, found.kind.word().to_owned()]));
             Piece::Csv(head(names.to_vec()), all.into_iter().map(one).collect())
         }
         Table::ParameterPerColumn => {
             let (names, values) = all.into_iter().map(|found| (found.name, found.value)).unzip();
             Piece::Csv(head(names), row(first(values)))
         }
-    }
-}
-
-/// Source: TR-106 §3.2.
-fn kind(kind: ValueType) -> &'static str {
-    match kind {
-        ValueType::Unknown | ValueType::String => "string",
-        ValueType::Base64 => "base64",
-        ValueType::Boolean => "boolean",
-        ValueType::DateTime => "dateTime",
-        ValueType::Decimal => "decimal",
-        ValueType::HexBinary => "hexBinary",
-        ValueType::Int => "int",
-        ValueType::Long => "long",
-        ValueType::UnsignedInt => "unsignedInt",
-        ValueType::UnsignedLong => "unsignedLong",
     }
 }
 
@@ -293,6 +283,7 @@ mod tests {
             row: 1,
             name: name.to_string(),
             path: path.to_string(),
+            exclude: false,
         };
         Profile { parameters: references.iter().map(one).collect(), ..Profile::new(1, "self::a") }
     }
@@ -329,13 +320,23 @@ mod tests {
         }
     }
 
+    // Shows R-BULK.10a.
+    #[test]
+    fn what_is_excluded_is_left_out() {
+        let mut profile = profile(&[("C", EACH), ("", "Device.LocalAgent.Controller.*.Alias")]);
+        assert!(text(&profile).contains("\"C.1.Alias\":\"cpe-1\""));
+        profile.parameters[1].exclude = true;
+        let got = text(&profile);
+        assert!(!got.contains("C.1.Alias") && got.contains("\"C.1.Enable\":true"), "{got}");
+    }
+
     #[test]
     fn a_profile_reads_what_its_controller_may() {
         let foreign = Profile { controller: "self::nobody".to_owned(), ..profile(&[("", EACH)]) };
         assert_eq!(text(&foreign), "{\"Report\":[{\"CollectionTime\":1364529149}]}");
     }
 
-    // Shows R-BULK.11.
+    // Shows R-BULK.11, R-BULK.12, R-BULK.13.
     #[test]
     fn each_layout_is_that_of_the_standard() {
         let references = [

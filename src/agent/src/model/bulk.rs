@@ -9,17 +9,22 @@ use usp::message::read::CommandType;
 use usp::message::read::ValueType as T;
 use usp::path::{Leaf, Path, Step};
 
-use super::{Command, Event, Made, Object, Order, Parameter, boolean, count, number, read, set, text};
+use super::{
+    Command, Event, Made, Object, Order, Parameter, Set, alias, boolean, count, number, read, set, text,
+};
 use crate::bulk::profile::{
     BYTES_MAX, Encoding, INTERVAL_S_MIN, Layout, PARAMETERS_MAX, PROFILES_MAX, Profile, Protocol, Reference,
     Table, Timestamp, URI_PARAMETERS_MAX,
 };
 use crate::journal;
+use crate::resolve::referenced;
 use crate::settings::Settings;
 use crate::world::{World, date};
 
 /// Letters of a name, a URL, a path.
 const TEXT_MAX: usize = 256;
+/// Letters of a name in a report.
+const NAME_MAX: usize = 64;
 
 const PROTOCOLS: [(Protocol, &str); 3] =
     [(Protocol::Http, "HTTP"), (Protocol::Mqtt, "MQTT"), (Protocol::Event, "USPEventNotif")];
@@ -31,16 +36,8 @@ const TABLES: [(Table, &str); 2] =
 const TIMES: [(Timestamp, &str); 3] =
     [(Timestamp::UnixEpoch, "Unix-Epoch"), (Timestamp::Iso8601, "ISO-8601"), (Timestamp::None, "None")];
 
-fn word<K: Copy + PartialEq>(words: &[(K, &str)], one: K) -> String {
-    words.iter().find(|(kind, _)| *kind == one).map_or(String::new(), |(_, word)| (*word).to_owned())
-}
-
-fn kind<K: Copy>(words: &[(K, &str)], text: &str) -> Result<K, Code> {
-    words.iter().find(|(_, word)| *word == text).map(|(kind, _)| *kind).ok_or(Code::INVALID_VALUE)
-}
-
-fn profile<V>(world: &World, rows: &[u32], get: impl FnOnce(&Profile) -> V) -> Option<V> {
-    world.settings.bulk.one(*rows.first()?).map(get)
+fn get<V>(world: &World, rows: &[u32], part: impl FnOnce(&Profile) -> V) -> Option<V> {
+    world.settings.bulk.one(*rows.first()?).map(part)
 }
 
 fn change(settings: &mut Settings, rows: &[u32], change: impl FnOnce(&mut Profile)) -> Result<(), Code> {
@@ -77,12 +74,12 @@ const PARAMETERS: List = (|one| &one.parameters, |one| &mut one.parameters, PARA
 const URI: List = (|one| &one.uri, |one| &mut one.uri, URI_PARAMETERS_MAX);
 
 fn listed(world: &World, rows: &[u32], list: List) -> Vec<u32> {
-    profile(world, rows, |one| list.0(one).iter().map(|one| one.row).collect()).unwrap_or_default()
+    get(world, rows, |one| list.0(one).iter().map(|one| one.row).collect()).unwrap_or_default()
 }
 
-fn reference<V>(world: &World, rows: &[u32], list: List, get: fn(&Reference) -> V) -> Option<V> {
+fn reference<V>(world: &World, rows: &[u32], list: List, part: fn(&Reference) -> V) -> Option<V> {
     let row = rows.get(1)?;
-    profile(world, rows, |one| list.0(one).iter().find(|one| one.row == *row).map(get))?
+    get(world, rows, |one| list.0(one).iter().find(|one| one.row == *row).map(part))?
 }
 
 fn refer(
@@ -117,6 +114,33 @@ fn drop_reference(settings: &mut Settings, rows: &[u32], list: List) {
     list.1(profile).retain(|one| rows.get(1) != Some(&one.row));
 }
 
+/// What a list of references has in each row: a name, and what it stands for.
+macro_rules! references {
+    ($list:ident, $($more:tt)*) => {
+        [
+            set(
+                "Name",
+                T::String,
+                |world, rows| reference(world, rows, $list, |one| one.name.clone()),
+                |settings, rows, value| {
+                    let name = text(value, NAME_MAX)?;
+                    refer(settings, rows, $list, |one| one.name = name)
+                },
+            ),
+            set(
+                "Reference",
+                T::String,
+                |world, rows| reference(world, rows, $list, |one| one.path.clone()),
+                |settings, rows, value| {
+                    let path = path(value)?;
+                    refer(settings, rows, $list, |one| one.path = path)
+                },
+            ),
+            $($more)*
+        ]
+    };
+}
+
 /// A path that can be reported: of a parameter or an object.
 fn path(value: &str) -> Result<String, Code> {
     let value = text(value, TEXT_MAX)?;
@@ -126,6 +150,27 @@ fn path(value: &str) -> Result<String, Code> {
             matches!(path.leaf, Leaf::Object | Leaf::Parameter(_)) && !row
         });
     if good { Ok(value) } else { Err(Code::INVALID_VALUE) }
+}
+
+/// A broker: none, or a row of `Device.MQTT.Client`.
+fn client(world: &World, settings: &mut Settings, rows: &[u32], value: &str) -> Result<(), Code> {
+    let row = referenced(world, value, "Device.MQTT.Client.{i}.");
+    let client = match row {
+        Some(row) => format!("Device.MQTT.Client.{row}"),
+        None if value.is_empty() => String::new(),
+        None => return Err(Code::INVALID_VALUE), // R-ARC.12
+    };
+    change(settings, rows, |one| one.client = client)
+}
+
+/// A topic to publish to: no wildcard.
+fn topic(value: &str) -> Result<String, Code> {
+    if value.contains(['+', '#']) { Err(Code::INVALID_VALUE) } else { text(value, TEXT_MAX) }
+}
+
+/// Reports that are kept; -1: as many as there is room for.
+fn retained(value: &str) -> Result<i32, Code> {
+    value.parse().ok().filter(|number| *number >= -1).ok_or(Code::INVALID_VALUE)
 }
 
 /// A time, as the tree writes it; the unknown time is none.
@@ -174,7 +219,7 @@ pub(super) const OBJECTS: &[Object] = &[
         kind: CommandType::Sync,
         inputs: &[],
         outputs: &[],
-        order: |world, rows, _| match profile(world, rows, |one| (one.row, one.enable)) {
+        order: |world, rows, _| match get(world, rows, |one| (one.row, one.enable)) {
             Some((row, true)) => Ok(Order::Collect(row)),
             Some((_, false)) => Err(Code::COMMAND_FAILURE),
             None => Err(Code::OBJECT_DOES_NOT_EXIST),
@@ -184,26 +229,18 @@ pub(super) const OBJECTS: &[Object] = &[
         "Device.BulkData.Profile.{i}.Parameter.{i}.",
         &[],
         |world, rows| listed(world, rows, PARAMETERS),
-        &[
+        &references!(
+            PARAMETERS,
             set(
-                "Name",
-                T::String,
-                |world, rows| reference(world, rows, PARAMETERS, |one| one.name.clone()),
+                "Exclude",
+                T::Boolean,
+                |world, rows| reference(world, rows, PARAMETERS, |one| one.exclude.to_string()),
                 |settings, rows, value| {
-                    let name = text(value, 64)?;
-                    refer(settings, rows, PARAMETERS, |one| one.name = name)
+                    let exclude = boolean(value)?;
+                    refer(settings, rows, PARAMETERS, |one| one.exclude = exclude)
                 },
             ),
-            set(
-                "Reference",
-                T::String,
-                |world, rows| reference(world, rows, PARAMETERS, |one| one.path.clone()),
-                |settings, rows, value| {
-                    let path = path(value)?;
-                    refer(settings, rows, PARAMETERS, |one| one.path = path)
-                },
-            ),
-        ],
+        ),
     )
     .made(Made {
         add: |_, settings, rows, _| add_reference(settings, rows, PARAMETERS),
@@ -217,26 +254,7 @@ pub(super) const OBJECTS: &[Object] = &[
         "Device.BulkData.Profile.{i}.HTTP.RequestURIParameter.{i}.",
         &[&["Name"]],
         |world, rows| listed(world, rows, URI),
-        &[
-            set(
-                "Name",
-                T::String,
-                |world, rows| reference(world, rows, URI, |one| one.name.clone()),
-                |settings, rows, value| {
-                    let name = text(value, 64)?;
-                    refer(settings, rows, URI, |one| one.name = name)
-                },
-            ),
-            set(
-                "Reference",
-                T::String,
-                |world, rows| reference(world, rows, URI, |one| one.path.clone()),
-                |settings, rows, value| {
-                    let path = path(value)?;
-                    refer(settings, rows, URI, |one| one.path = path)
-                },
-            ),
-        ],
+        &references!(URI,),
     )
     .made(Made {
         add: |_, settings, rows, _| add_reference(settings, rows, URI),
@@ -251,117 +269,44 @@ pub(super) const OBJECTS: &[Object] = &[
     Object::single(
         "Device.BulkData.Profile.{i}.MQTT.",
         &[
-            set(
-                "Reference",
-                T::String,
-                |world, rows| profile(world, rows, |one| one.client.clone()),
-                |settings, rows, value| {
-                    let client = text(value, TEXT_MAX)?;
-                    if !client.is_empty() && crate::bulk::profile::client_row(&client).is_none() {
-                        return Err(Code::INVALID_VALUE);
-                    }
-                    change(settings, rows, |one| one.client = client)
-                },
-            ),
-            set(
-                "PublishTopic",
-                T::String,
-                |world, rows| profile(world, rows, |one| one.topic.clone()),
-                |settings, rows, value| {
-                    let topic = text(value, TEXT_MAX)?;
-                    if topic.contains(['+', '#']) {
-                        return Err(Code::INVALID_VALUE);
-                    }
-                    change(settings, rows, |one| one.topic = topic)
-                },
-            ),
-            read("PublishQoS", T::UnsignedInt, |world, rows| profile(world, rows, |_| "1".to_owned())),
-            read("PublishRetain", T::Boolean, |world, rows| profile(world, rows, |_| "false".to_owned())),
+            Parameter {
+                name: "Reference",
+                kind: T::String,
+                get: |world, rows| get(world, rows, |one| one.client.clone()),
+                set: Some(Set::Own(client)),
+                tells: true,
+            },
+            field!("PublishTopic", String, topic, topic()),
+            read("PublishQoS", T::UnsignedInt, |world, rows| get(world, rows, |_| "1".to_owned())),
+            read("PublishRetain", T::Boolean, |world, rows| get(world, rows, |_| "false".to_owned())),
         ],
     ),
 ];
 
 const PROFILE: &[Parameter] = &[
-    set(
-        "Enable",
-        T::Boolean,
-        |world, rows| profile(world, rows, |one| one.enable.to_string()),
-        |settings, rows, value| {
-            let enable = boolean(value)?;
-            change(settings, rows, |one| one.enable = enable)
-        },
-    ),
-    set(
-        "Alias",
-        T::String,
-        |world, rows| profile(world, rows, |one| one.alias.clone()),
-        |settings, rows, value| {
-            let alias = text(value, 64)?;
-            change(settings, rows, |one| one.alias = alias)?;
-            if is_twin(settings, rows) { Err(Code::DUPLICATE_KEY) } else { Ok(()) }
-        },
-    ),
-    set(
-        "Name",
-        T::String,
-        |world, rows| profile(world, rows, |one| one.name.clone()),
-        |settings, rows, value| {
-            let name = text(value, TEXT_MAX)?;
-            change(settings, rows, |one| one.name = name)
-        },
-    ),
+    field!("Enable", Boolean, enable, boolean()),
+    once!("Alias", alias, alias()),
+    field!("Name", String, name, text(TEXT_MAX)),
     // Whose rights count.
     read("Controller", T::String, |world, rows| {
-        let controller = profile(world, rows, |one| one.controller.clone())?;
+        let controller = get(world, rows, |one| one.controller.clone())?;
         let row = journal::row(world, &controller);
         Some(row.map(|row| format!("Device.LocalAgent.Controller.{row}")).unwrap_or_default())
     }),
-    set(
-        "NumberOfRetainedFailedReports",
-        T::Int,
-        |world, rows| profile(world, rows, |one| one.retained.to_string()),
-        |settings, rows, value| {
-            let retained = value.parse().ok().filter(|number| *number >= -1).ok_or(Code::INVALID_VALUE)?;
-            change(settings, rows, |one| one.retained = retained)
-        },
-    ),
-    set(
-        "Protocol",
-        T::String,
-        |world, rows| profile(world, rows, |one| word(&PROTOCOLS, one.protocol)),
-        |settings, rows, value| {
-            let protocol = kind(&PROTOCOLS, value)?;
-            change(settings, rows, |one| one.protocol = protocol)
-        },
-    ),
-    set(
-        "EncodingType",
-        T::String,
-        |world, rows| profile(world, rows, |one| word(&ENCODINGS, one.encoding)),
-        |settings, rows, value| {
-            let encoding = kind(&ENCODINGS, value)?;
-            change(settings, rows, |one| one.encoding = encoding)
-        },
-    ),
-    set(
-        "ReportingInterval",
-        T::UnsignedInt,
-        |world, rows| profile(world, rows, |one| one.interval_s.to_string()),
-        |settings, rows, value| {
-            let seconds = number(value, INTERVAL_S_MIN, u32::MAX)?;
-            change(settings, rows, |one| one.interval_s = seconds)
-        },
-    ),
+    field!("NumberOfRetainedFailedReports", Int, retained, retained()),
+    choice!("Protocol", protocol, PROTOCOLS),
+    choice!("EncodingType", encoding, ENCODINGS),
+    field!("ReportingInterval", UnsignedInt, interval_s, number(INTERVAL_S_MIN, u32::MAX)),
     set(
         "TimeReference",
         T::DateTime,
-        |world, rows| profile(world, rows, |one| date(Some(one.reference_s))),
+        |world, rows| get(world, rows, |one| date(Some(one.reference_s))),
         |settings, rows, value| {
             let seconds = moment(value)?;
             change(settings, rows, |one| one.reference_s = seconds)
         },
     ),
     read("ParameterNumberOfEntries", T::UnsignedInt, |world, rows| {
-        profile(world, rows, |one| one.parameters.len().to_string())
+        get(world, rows, |one| one.parameters.len().to_string())
     }),
 ];

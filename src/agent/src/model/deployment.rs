@@ -175,6 +175,10 @@ pub(super) const OBJECTS: &[Object] = &[Object::table(
         read("ExecutionUnitList", T::String, |world, rows| {
             Some(execution_unit(world, &world.bundle(*rows.first()?)?.name))
         }),
+        read("VendorLogList", T::String, |world, rows| {
+            Some(super::software::log_of(world, &world.bundle(*rows.first()?)?.name))
+        }),
+        read("VendorConfigList", T::String, |_, _| Some(String::new())),
         read("ExecutionEnvRef", T::String, |world, rows| {
             Some(path(world, &world.bundle(*rows.first()?)?.provider))
         }),

@@ -72,8 +72,8 @@ pub(super) fn path(world: &World, slice: &str) -> String {
 
 /// The slice that a reference leads to.
 pub(super) fn referenced(world: &World, reference: &str) -> Option<Name> {
-    let row = reference.trim_end_matches('.').strip_prefix("Device.SoftwareModules.ExecEnv.")?;
-    world.slice(row.parse().ok()?)?.slice.clone()
+    let row = crate::resolve::referenced(world, reference, "Device.SoftwareModules.ExecEnv.{i}.")?;
+    world.slice(row)?.slice.clone()
 }
 
 /// Memory that services of a slice have, in KiB.
@@ -234,6 +234,9 @@ pub(super) const OBJECTS: &[Object] = &[
                 read("ExecEnvClassRef", T::String, |_, _| {
                     Some("Device.SoftwareModules.ExecEnvClass.1".to_owned())
                 }),
+                // What is kept is promised to services (`Volume`), not to slices.
+                read("AllocatedDiskSpace", T::Int, |_, _| Some("-1".to_owned())),
+                read("AvailableDiskSpace", T::Int, |_, _| Some("-1".to_owned())),
                 // KiB.
                 read("AllocatedMemory", T::Int, |world, rows| {
                     promised(world, rows, |one| {

@@ -46,6 +46,12 @@ fn bundle(world: &World, rows: &[u32], get: fn(&contract::packages::Unit) -> Str
     Some(unit.map(get).unwrap_or_default())
 }
 
+/// The log of a service; empty: it has none.
+pub(super) fn log_of(world: &World, service: &str) -> String {
+    let row = world.tables.processes.row(service);
+    row.map(|row| format!("Device.DeviceInfo.VendorLogFile.{row}")).unwrap_or_default()
+}
+
 /// Its slice; nothing where nobody says it.
 fn slice(world: &World, rows: &[u32]) -> Option<contract::Name> {
     let service = world.service(*rows.first()?)?;
@@ -199,6 +205,17 @@ const PARAMETERS: &[Parameter] = &[
         let up = if service.state == State::Up { world.facts.uptime_s.saturating_sub(since_s) } else { 0 };
         Some(up.to_string())
     }),
+    // What it is called among others in its slice: a service has one name on the gateway.
+    read("ExecEnvLabel", T::String, |world, rows| unit(world, rows, |one| one.name.to_string())),
+    read("AssociatedProcessList", T::String, |world, rows| {
+        let service = world.service(*rows.first()?)?;
+        let row = world.tables.processes.row(&service.name).filter(|_| service.pid.is_some());
+        Some(row.map(|row| format!("Device.DeviceInfo.ProcessStatus.Process.{row}")).unwrap_or_default())
+    }),
+    read("VendorLogList", T::String, |world, rows| Some(log_of(world, &world.service(*rows.first()?)?.name))),
+    // Nothing of either: its values are in `X_SHG_Service.`.
+    read("VendorConfigList", T::String, |_, _| Some(String::new())),
+    read("References", T::String, |_, _| Some(String::new())),
     read("ExecutionEnvRef", T::String, |world, rows| {
         let slice = slice(world, rows);
         Some(slice.map(|slice| super::environment::path(world, &slice)).unwrap_or_default())

@@ -131,7 +131,10 @@ pub(super) const OF_CONTROLLER: &[Object] = &[
     ),
     Object::single(
         "Device.LocalAgent.Controller.{i}.MTP.{i}.UDS.",
-        &[read("UnixDomainSocketRef", T::String, |world, rows| local(world, rows, SOCKET))],
+        &[
+            read("UnixDomainSocketRef", T::String, |world, rows| local(world, rows, SOCKET)),
+            read("USPServiceRef", T::String, |world, rows| local(world, rows, "")),
+        ],
     ),
 ];
 
@@ -180,6 +183,11 @@ pub(super) const OBJECTS: &[Object] = &[
             }),
             // Never told. Source: TR-181 ("when read, this parameter returns an empty string").
             read("Password", T::String, |_, _| Some(String::new())),
+            read("CleanSession", T::Boolean, |_, _| Some("true".to_owned())),
+            // Where answers go, as the broker has said with 5.0.
+            read("ResponseInformation", T::String, |world, rows| {
+                world.links.get(place(rows.first())?).map(|link| link.said.clone())
+            }),
             read("KeepAliveTime", T::UnsignedInt, |world, rows| {
                 broker(world, rows, |one| one.keep_alive_s.to_string())
             }),

@@ -23,10 +23,10 @@ impl Room {
                     let whom = (None, false, now_ms);
                     self.news.happen(&self.world, (&object, "Push"), &arguments, whom);
                 }
-                Outgoing::Publish(row, topic, bytes) => {
+                Outgoing::Publish(row, topic, report) => {
                     let place = usize::try_from(row.saturating_sub(1)).unwrap_or(usize::MAX);
                     let Some(peer) = self.peers.get_mut(place) else { continue };
-                    peer.publish(&topic, bytes);
+                    peer.publish(&topic, report);
                     peer.push(now_ms);
                 }
             }

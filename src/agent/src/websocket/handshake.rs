@@ -209,24 +209,26 @@ fn unescape(text: &str) -> String {
 mod tests {
     use super::{Call, HEAD_BYTES_MAX, accepted, answer, basic, key, read, refusal, request};
 
+    // Shows R-WS.10b, R-WS.10c, R-WS.11b, R-WS.11c.
     #[test]
     fn one_end_understands_the_other() {
         let key = key([1, 2, 3, 4]);
         let to =
-            Call { host: "h:1", path: "/usp", endpoint: "os::00D09E-a b", credentials: Some(("u", "p")) };
+            Call { host: "h:1", path: "/usp", endpoint: "os::00D09E-a%20b", credentials: Some(("u", "p")) };
         let bytes = request(&to, &key);
         for part in 0..bytes.len() {
             assert_eq!(read(&bytes[..part]), Ok(None));
         }
+        assert!(String::from_utf8_lossy(&bytes).starts_with("GET /usp?eid=os%3A%3A00D09E-a%2520b HTTP/1.1"));
         let got = read(&bytes).unwrap().unwrap();
-        assert_eq!((got.path.as_str(), got.endpoint.as_deref()), ("/usp", Some("os::00D09E-a b")));
+        assert_eq!((got.path.as_str(), got.endpoint.as_deref()), ("/usp", Some("os::00D09E-a%20b")));
         assert_eq!((got.authorization, got.length), (Some(basic(("u", "p"))), bytes.len()));
         let bytes = answer(&got.key);
         assert_eq!(accepted(&bytes, &key), Ok(Some(bytes.len())));
         assert_eq!(accepted(&bytes[..9], &key), Ok(None));
     }
 
-    // Shows R-WS.12.
+    // Shows R-WS.12, R-WS.12a.
     #[test]
     fn who_speaks_otherwise_is_refused() {
         let good = String::from_utf8(answer("k")).unwrap();
@@ -253,6 +255,7 @@ mod tests {
             ("Upgrade: websocket", "Upgrade: h2c", "426"),
             ("Version: 13", "Version: 8", "426"),
             ("v1.usp", "v2.usp", "400"),
+            ("Sec-WebSocket-Protocol", "X-Protocol", "400"),
             ("Key: ", "Key: x", "400"),
             ("HTTP/1.1", "HTTP/9", "400"),
         ] {

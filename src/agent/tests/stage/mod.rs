@@ -12,6 +12,7 @@
 
 pub(crate) mod fleet;
 pub(crate) mod house;
+pub(crate) mod local;
 pub(crate) mod net;
 pub(crate) mod package;
 

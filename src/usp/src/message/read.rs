@@ -145,6 +145,26 @@ choice! {
     }
 }
 
+impl ValueType {
+    /// As data models write it. Source: TR-106 §3.2 (data types).
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Base64 => "base64",
+            Self::Boolean => "boolean",
+            Self::DateTime => "dateTime",
+            Self::Decimal => "decimal",
+            Self::HexBinary => "hexBinary",
+            Self::Int => "int",
+            Self::Long => "long",
+            Self::String => "string",
+            Self::UnsignedInt => "unsignedInt",
+            Self::UnsignedLong => "unsignedLong",
+        }
+    }
+}
+
 choice! {
     /// Whether a change of it is told.
     pub enum ValueChangeType { Unknown = 0, Allowed = 1, WillIgnore = 2, }

@@ -79,16 +79,17 @@ pub(crate) fn parse_all(text: &str) -> Result<Vec<Condition<'_>>, Error> {
     Ok(conditions)
 }
 
-/// One condition, and what comes after `&&`.
+/// One condition, and what comes after `&&`. Space around the operator is left out (R-ARC.9a).
 fn parse_one(text: &str) -> Option<(Condition<'_>, Option<&str>)> {
     let end = text.find(|letter: char| "=!<>~".contains(letter))?;
     let (parameter, tail) = text.split_at_checked(end)?;
+    let parameter = parameter.trim_matches(' ');
     let is_path = parameter.split('.').all(|step| {
         let step = step.strip_suffix('+').unwrap_or(step);
         is_name(step.split_once('#').map_or(step, |(name, _)| name)) || step.parse::<u32>().is_ok()
     });
     let (sign, operator) = OPERATORS.into_iter().find(|(sign, _)| tail.starts_with(sign))?;
-    let tail = tail.get(sign.len()..)?;
+    let tail = tail.get(sign.len()..)?.trim_start_matches(' ');
     let (value, tail) = if let Some(quoted) = tail.strip_prefix('"') {
         let (inner, tail) = quoted.split_once('"')?;
         (Value::Text(decoded(inner)?), tail)

@@ -22,6 +22,7 @@ fn piece(session_id: u64, sequence_id: u64, payload: &[u8]) -> SessionContext<'s
     SessionContext { session_id, sequence_id, expected_id: 1, payload, ..SessionContext::default() }
 }
 
+/// Shows R-E2E.4, R-E2E.6, R-E2E.24.
 #[test]
 fn whoever_begins_is_heard() {
     let mut here = None;
@@ -38,6 +39,7 @@ fn whoever_begins_is_heard() {
     }
 }
 
+/// Shows R-E2E.20, R-E2E.21, R-E2E.22, R-E2E.25.
 #[test]
 fn nothing_is_taken_twice_or_in_pieces_that_do_not_fit() {
     let with = |sequence, sar, payload: &[u8]| SessionContext {
@@ -65,6 +67,25 @@ fn nothing_is_taken_twice_or_in_pieces_that_do_not_fit() {
     }
 }
 
+/// Shows R-E2E.8, R-E2E.9, R-E2E.14, R-E2E.15.
+#[test]
+fn numbers_go_on_and_come_to_an_end() {
+    let mut one = Session::begin(7);
+    let sent: Vec<u64> =
+        (0..3).flat_map(|_| one.send(b"news", 1024)).map(|piece| piece.sequence_id).collect();
+    assert_eq!(sent, [1, 2, 3]);
+    let near = u64::MAX - 10_000;
+    let table = [
+        ("heard, far", near, 4, false),
+        ("heard, near", near + 1, 4, true),
+        ("sent, near", 1, near + 1, true),
+    ];
+    for (name, heard, sent, restart) in table {
+        let mut session = Some(Session { next: sent, expected: heard, ..Session::begin(7) });
+        assert_eq!(hear(&mut session, &piece(7, heard, b"a")).restart, restart, "{name}");
+    }
+}
+
 #[test]
 fn memory_has_limits() {
     let mut here = None;
@@ -86,6 +107,7 @@ fn memory_has_limits() {
     assert_eq!(restarts.iter().filter(|restart| !**restart).count(), usize::from(TRIES_MAX));
 }
 
+/// Shows R-E2E.16, R-E2E.17, R-E2E.20.
 /// Whatever the line does, messages come whole, once, in order, or the session says that it restarts.
 #[test]
 fn a_bad_line_is_made_good() {

@@ -3,9 +3,12 @@
 use usp::Code;
 use usp::message::read::ValueType as T;
 
-use super::{LAYOUTS, TABLES, TEXT_MAX, TIMES, change, kind, profile, word};
+use super::{LAYOUTS, TABLES, TEXT_MAX, TIMES, change, get};
 use crate::bulk::post;
-use crate::model::{Own, Parameter, Set, boolean, number, read, set, text};
+use crate::model::{Own, Parameter, Set, boolean, number, read, text};
+
+/// Does it put?
+const METHODS: [(bool, &str); 2] = [(false, "POST"), (true, "PUT")];
 
 /// What separates: a few characters, those of a line's end among them.
 fn separator(value: &str) -> Result<String, Code> {
@@ -31,146 +34,32 @@ const fn secret(name: &'static str, own: Own) -> Parameter {
 }
 
 pub(super) const CSV: &[Parameter] = &[
-    set(
-        "FieldSeparator",
-        T::String,
-        |world, rows| profile(world, rows, |one| one.field_separator.clone()),
-        |settings, rows, value| {
-            let text = separator(value)?;
-            change(settings, rows, |one| one.field_separator = text)
-        },
-    ),
-    set(
-        "RowSeparator",
-        T::String,
-        |world, rows| profile(world, rows, |one| one.row_separator.clone()),
-        |settings, rows, value| {
-            let text = separator(value)?;
-            change(settings, rows, |one| one.row_separator = text)
-        },
-    ),
-    set(
-        "EscapeCharacter",
-        T::String,
-        |world, rows| profile(world, rows, |one| one.escape.clone()),
-        |settings, rows, value| {
-            let text = separator(value)?;
-            change(settings, rows, |one| one.escape = text)
-        },
-    ),
-    set(
-        "ReportFormat",
-        T::String,
-        |world, rows| profile(world, rows, |one| word(&TABLES, one.table)),
-        |settings, rows, value| {
-            let table = kind(&TABLES, value)?;
-            change(settings, rows, |one| one.table = table)
-        },
-    ),
-    set(
-        "RowTimestamp",
-        T::String,
-        |world, rows| profile(world, rows, |one| word(&TIMES, one.csv_time)),
-        |settings, rows, value| {
-            let time = kind(&TIMES, value)?;
-            change(settings, rows, |one| one.csv_time = time)
-        },
-    ),
+    field!("FieldSeparator", String, field_separator, separator()),
+    field!("RowSeparator", String, row_separator, separator()),
+    field!("EscapeCharacter", String, escape, separator()),
+    choice!("ReportFormat", table, TABLES),
+    choice!("RowTimestamp", csv_time, TIMES),
 ];
 
-pub(super) const JSON: &[Parameter] = &[
-    set(
-        "ReportFormat",
-        T::String,
-        |world, rows| profile(world, rows, |one| word(&LAYOUTS, one.layout)),
-        |settings, rows, value| {
-            let layout = kind(&LAYOUTS, value)?;
-            change(settings, rows, |one| one.layout = layout)
-        },
-    ),
-    set(
-        "ReportTimestamp",
-        T::String,
-        |world, rows| profile(world, rows, |one| word(&TIMES, one.json_time)),
-        |settings, rows, value| {
-            let time = kind(&TIMES, value)?;
-            change(settings, rows, |one| one.json_time = time)
-        },
-    ),
-];
+pub(super) const JSON: &[Parameter] =
+    &[choice!("ReportFormat", layout, LAYOUTS), choice!("ReportTimestamp", json_time, TIMES)];
 
 pub(super) const HTTP: &[Parameter] = &[
-    set(
-        "URL",
-        T::String,
-        |world, rows| profile(world, rows, |one| one.url.clone()),
-        |settings, rows, value| {
-            let url = url(value)?;
-            change(settings, rows, |one| one.url = url)
-        },
-    ),
-    set(
-        "Username",
-        T::String,
-        |world, rows| profile(world, rows, |one| one.username.clone()),
-        |settings, rows, value| {
-            let username = text(value, TEXT_MAX)?;
-            change(settings, rows, |one| one.username = username)
-        },
-    ),
+    field!("URL", String, url, url()),
+    field!("Username", String, username, text(TEXT_MAX)),
     secret("Password", |_, settings, rows, value| {
         let password = text(value, TEXT_MAX)?;
         change(settings, rows, |one| one.password = password)
     }),
-    read("CompressionsSupported", T::String, |world, rows| profile(world, rows, |_| "None".to_owned())),
-    read("Compression", T::String, |world, rows| profile(world, rows, |_| "None".to_owned())),
-    read("MethodsSupported", T::String, |world, rows| profile(world, rows, |_| "POST,PUT".to_owned())),
-    set(
-        "Method",
-        T::String,
-        |world, rows| profile(world, rows, |one| if one.puts { "PUT" } else { "POST" }.to_owned()),
-        |settings, rows, value| {
-            let puts = kind(&[(false, "POST"), (true, "PUT")], value)?;
-            change(settings, rows, |one| one.puts = puts)
-        },
-    ),
-    set(
-        "UseDateHeader",
-        T::Boolean,
-        |world, rows| profile(world, rows, |one| one.dates.to_string()),
-        |settings, rows, value| {
-            let dates = boolean(value)?;
-            change(settings, rows, |one| one.dates = dates)
-        },
-    ),
-    set(
-        "RetryEnable",
-        T::Boolean,
-        |world, rows| profile(world, rows, |one| one.retry.to_string()),
-        |settings, rows, value| {
-            let retry = boolean(value)?;
-            change(settings, rows, |one| one.retry = retry)
-        },
-    ),
-    set(
-        "RetryMinimumWaitInterval",
-        T::UnsignedInt,
-        |world, rows| profile(world, rows, |one| one.retry_minimum_s.to_string()),
-        |settings, rows, value| {
-            let seconds = number(value, 1, u16::MAX)?;
-            change(settings, rows, |one| one.retry_minimum_s = seconds)
-        },
-    ),
-    set(
-        "RetryIntervalMultiplier",
-        T::UnsignedInt,
-        |world, rows| profile(world, rows, |one| one.retry_multiplier.to_string()),
-        |settings, rows, value| {
-            let thousandths = number(value, 1000, u16::MAX)?;
-            change(settings, rows, |one| one.retry_multiplier = thousandths)
-        },
-    ),
+    read("CompressionsSupported", T::String, |world, rows| get(world, rows, |_| "None".to_owned())),
+    read("Compression", T::String, |world, rows| get(world, rows, |_| "None".to_owned())),
+    read("MethodsSupported", T::String, |world, rows| get(world, rows, |_| "POST,PUT".to_owned())),
+    choice!("Method", puts, METHODS),
+    field!("UseDateHeader", Boolean, dates, boolean()),
+    field!("RetryEnable", Boolean, retry, boolean()),
+    field!("RetryMinimumWaitInterval", UnsignedInt, retry_minimum_s, number(1, u16::MAX)),
+    field!("RetryIntervalMultiplier", UnsignedInt, retry_multiplier, number(1000, u16::MAX)),
     read("RequestURIParameterNumberOfEntries", T::UnsignedInt, |world, rows| {
-        profile(world, rows, |one| one.uri.len().to_string())
+        get(world, rows, |one| one.uri.len().to_string())
     }),
 ];

@@ -1,0 +1,101 @@
+//! What a controller is told: messages in records, that we are there, that a session is over.
+
+use log::warn;
+use mqtt::packet::Version;
+use usp::record::{Disconnect, Empty, Kind, MqttConnect, MqttVersion, NoSessionContext};
+use usp::{Code, Record, session};
+
+use super::{Line, Peer, Way};
+use crate::configuration::transport::Transport;
+use crate::settings::Said;
+
+impl Peer {
+    /// Says that we are there (R-MTP.6).
+    pub(super) fn greet(&mut self) {
+        let Line::Up(_, carrier) = &self.line else { return };
+        let connect = match &self.configured.transport {
+            Transport::Mqtt(broker) => {
+                let version = match broker.version {
+                    Version::V5 => MqttVersion::V5,
+                    Version::V311 => MqttVersion::V3_1_1,
+                };
+                let subscribed_topic = carrier.topic().to_owned().into();
+                Kind::MqttConnect(MqttConnect { version, subscribed_topic })
+            }
+            Transport::WebSocket(_) | Transport::Accepted(_) => Kind::WebSocketConnect(Empty::default()),
+            Transport::Local(_) => Kind::UdsConnect(Empty::default()),
+        };
+        self.put(connect, &self.usual());
+    }
+
+    pub(super) fn usual(&self) -> Way {
+        Way { in_session: self.session.is_some(), version: self.version, topic: None }
+    }
+
+    pub(super) fn disconnect(&mut self, code: Code, topic: Option<&str>) {
+        let record = Disconnect { reason: code.words().into(), reason_code: code.number() };
+        let way = Way { in_session: false, version: self.version, topic: topic.map(str::to_owned) };
+        self.put(Kind::Disconnect(record), &way);
+        self.session = None;
+        self.greet(); // R-MTP.8
+    }
+
+    /// Ends a session, where there is one; the connection stays (R-E2E.6b).
+    pub fn end_session(&mut self, now_ms: u64) {
+        if self.session.is_some() {
+            self.disconnect(Code::SESSION_TERMINATED, None);
+            self.push(now_ms);
+        }
+    }
+
+    /// Sends an answer the way that its question came.
+    pub fn answer(&mut self, message: Vec<u8>, way: &Way, said: &Said) {
+        let Some(session) = self.session.as_mut().filter(|_| way.in_session) else {
+            self.put(Kind::NoSession(NoSessionContext { payload: message.into() }), way);
+            return;
+        };
+        let piece_bytes = match usize::try_from(said.record_bytes) {
+            Ok(0) | Err(_) => session::WHOLE_BYTES_MAX,
+            Ok(bytes) => bytes,
+        };
+        for piece in session.send(&message, piece_bytes) {
+            self.put(Kind::Session(piece), way);
+        }
+    }
+
+    /// Publishes bytes of the media type `kind` that are no record, where a broker is between us.
+    pub fn publish(&mut self, topic: &str, (kind, bytes): (&str, Vec<u8>)) {
+        let Line::Up(_, carrier) = &mut self.line else { return };
+        if !carrier.publish(topic, (kind, bytes)) {
+            warn!("{}: the broker takes no report", self.configured.endpoint);
+        }
+    }
+
+    /// Sends news.
+    pub fn tell(&mut self, message: Vec<u8>, said: &Said) {
+        let way = self.usual();
+        self.answer(message, &way, said);
+    }
+
+    pub(super) fn put(&mut self, kind: Kind<'_>, way: &Way) {
+        if self.configured.endpoint == self.endpoint {
+            return; // R-ARC.2
+        }
+        let record = Record {
+            version: way.version.into(),
+            to_id: self.configured.endpoint.as_str().into(),
+            from_id: self.endpoint.as_str().into(),
+            kind: Some(kind),
+            ..Record::default()
+        };
+        let bytes = record.encode();
+        let usual = match &self.configured.transport {
+            Transport::Mqtt(broker) => broker.topic.as_str(),
+            Transport::WebSocket(_) | Transport::Accepted(_) | Transport::Local(_) => "",
+        };
+        let Line::Up(_, carrier) = &mut self.line else { return };
+        if !carrier.send(way.topic.as_deref().unwrap_or(usual), bytes) {
+            warn!("{}: the other end takes nothing; a message is forgotten", self.configured.endpoint);
+        }
+    }
+}

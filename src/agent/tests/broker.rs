@@ -1,0 +1,300 @@
+//! What a broker sees of the agent: the test is the broker, and says of itself what mosquitto does not.
+//!
+//! In:  packets of the agent's, bit by bit. Out: packets of a broker's. Source: MQTT 5.0 and 3.1.1 (OASIS), §3.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod stage;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use mqtt::packet::{self, Packet, Properties, Version};
+use stage::{CONTROLLER, ENDPOINT, House, daemon, enter, word};
+use usp::message::read::Get;
+use usp::message::{BodyKind, RequestKind};
+use usp::record::{Kind, MqttConnect, MqttVersion, NoSessionContext};
+use usp::{DESK, Msg, Record};
+
+/// A connection of the agent's.
+struct Agent {
+    socket: TcpStream,
+    input: Vec<u8>,
+    version: Version,
+}
+
+/// What CONNECT says.
+struct Connect {
+    level: u8,
+    clean: bool,
+    keep_alive_s: u16,
+    properties: Vec<u8>,
+    /// The client's name, then user and password.
+    texts: Vec<String>,
+}
+
+fn text(bytes: &[u8]) -> (String, &[u8]) {
+    let size = usize::from(u16::from_be_bytes([bytes[0], bytes[1]]));
+    (String::from_utf8(bytes[2..2 + size].to_vec()).unwrap(), &bytes[2 + size..])
+}
+
+fn put(text: &str) -> Vec<u8> {
+    [&u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat()
+}
+
+impl Agent {
+    fn accept(listener: &TcpListener, version: Version) -> Self {
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        Self { socket, input: Vec::new(), version }
+    }
+
+    /// The next packet: its first byte, and what is in it. `None`: the agent has closed.
+    fn packet(&mut self) -> Option<(u8, Vec<u8>)> {
+        loop {
+            if let [first, size, rest @ ..] = self.input.as_slice() {
+                // Of what is longer than 127 bytes the size has two.
+                let (size, rest) = match size {
+                    0..=0x7f => (usize::from(*size), rest),
+                    _ => (usize::from(size & 0x7f) | usize::from(rest[0]) << 7, &rest[1..]),
+                };
+                if rest.len() >= size {
+                    let packet = (*first, rest[..size].to_vec());
+                    self.input = rest[size..].to_vec();
+                    return Some(packet);
+                }
+            }
+            let mut bytes = [0; 4096];
+            let size = self.socket.read(&mut bytes).unwrap();
+            if size == 0 {
+                return None;
+            }
+            self.input.extend_from_slice(&bytes[..size]);
+        }
+    }
+
+    fn send(&mut self, first: u8, body: &[u8]) {
+        let mut packet = vec![first];
+        let mut size = body.len();
+        while size > 0x7f {
+            packet.push(u8::try_from(size & 0x7f).unwrap() | 0x80);
+            size >>= 7;
+        }
+        packet.push(u8::try_from(size).unwrap());
+        packet.extend_from_slice(body);
+        self.socket.write_all(&packet).unwrap();
+    }
+
+    fn connect(&mut self) -> Connect {
+        let (0x10, body) = self.packet().unwrap() else { panic!("CONNECT comes first") };
+        let (protocol, rest) = text(&body);
+        assert_eq!(protocol, "MQTT");
+        let [level, flags, high, low, rest @ ..] = rest else { panic!("{body:?}") };
+        let (properties, mut rest) = match self.version {
+            Version::V5 => rest[1..].split_at(usize::from(rest[0])),
+            Version::V311 => (&[][..], rest),
+        };
+        let mut texts = Vec::new();
+        while !rest.is_empty() {
+            let (one, after) = text(rest);
+            texts.push(one);
+            rest = after;
+        }
+        let keep_alive_s = u16::from_be_bytes([*high, *low]);
+        Connect { level: *level, clean: flags & 2 != 0, keep_alive_s, properties: properties.to_vec(), texts }
+    }
+
+    /// SUBSCRIBE: its topics; each is granted as `granted` says.
+    fn subscribe(&mut self, granted: u8) -> Vec<String> {
+        let (0x82, body) = self.packet().unwrap() else { panic!("SUBSCRIBE comes next") };
+        let mut rest = &body[if self.version == Version::V5 { 3 } else { 2 }..];
+        let mut topics = Vec::new();
+        while !rest.is_empty() {
+            let (topic, after) = text(rest);
+            assert_eq!(after[0] & 3, 1, "QoS 1");
+            topics.push(topic);
+            rest = &after[1..];
+        }
+        let none: &[u8] = if self.version == Version::V5 { &[0] } else { &[] };
+        self.send(0x90, &[&body[..2], none, &vec![granted; topics.len()]].concat());
+        topics
+    }
+
+    /// PUBLISH of a record: its topic, its properties, its bytes. It is acknowledged.
+    fn publish(&mut self) -> (String, Properties, Vec<u8>) {
+        loop {
+            let (first, body) = self.packet().unwrap();
+            if first == 0x40 {
+                continue; // PUBACK
+            }
+            let size = u8::try_from(body.len() & 0x7f).unwrap() | 0x80;
+            let whole = match body.len() {
+                0..=0x7f => [vec![first, u8::try_from(body.len()).unwrap()], body].concat(),
+                long => [vec![first, size, u8::try_from(long >> 7).unwrap()], body].concat(),
+            };
+            let Ok(Some((Packet::Publish { topic, id, properties, payload }, _))) =
+                packet::read(&whole, self.version)
+            else {
+                panic!("{first:#x}: not PUBLISH")
+            };
+            self.send(0x40, &id.unwrap().to_be_bytes());
+            return (topic, properties, payload);
+        }
+    }
+
+    /// A record for the agent, with QoS 0, of this content type; its answer goes to `back`.
+    fn ask(&mut self, record: &[u8], (content, back): (&str, &str)) {
+        let properties = [vec![3], put(content), vec![8], put(back)].concat();
+        let size = vec![u8::try_from(properties.len()).unwrap()];
+        self.send(0x30, &[put("/usp/agent"), size, properties, record.to_vec()].concat());
+    }
+}
+
+fn question() -> Record<'static> {
+    let get = Get { param_paths: vec!["Device.MQTT.Client.1.".into()], max_depth: 0 };
+    let payload = Msg::request("x", RequestKind::Get(get)).encode().into();
+    Record {
+        version: "1.4".into(),
+        to_id: ENDPOINT.into(),
+        from_id: CONTROLLER.into(),
+        kind: Some(Kind::NoSession(NoSessionContext { payload })),
+        ..Record::default()
+    }
+}
+
+fn answer(bytes: &[u8]) -> String {
+    let record = Record::decode(bytes, &DESK).unwrap();
+    let Some(Kind::NoSession(NoSessionContext { payload })) = record.kind else { panic!("{record:?}") };
+    let message = Msg::decode(&payload, &DESK).unwrap();
+    let kind = message.body.clone().unwrap().kind.unwrap();
+    if let BodyKind::Error(error) = kind {
+        format!("error {}", error.err_code)
+    } else {
+        format!("{message:?}")
+    }
+}
+
+/// Shows R-MQTT.1, R-MQTT.3, R-MQTT.6, R-MQTT.7, R-MQTT.8, R-MQTT.9, R-MQTT.10, R-MQTT.11, R-MQTT.12, R-MQTT.13, R-MQTT.14, R-MQTT.15, R-MQTT.17,
+/// R-MQTT.18, R-MQTT.19, R-MQTT.20, R-MQTT.21, R-MQTT.22, R-MQTT.23, R-MQTT.26, R-MQTT.27, R-MQTT.27a, R-MTP.5, R-MTP.6.
+#[test]
+fn what_a_broker_sees() {
+    if !enter("what_a_broker_sees") {
+        return;
+    }
+    let (listener, _house) = (TcpListener::bind("127.0.0.1:1883").unwrap(), House::begin());
+    let _daemon = daemon(&word("username = 'gateway'\npassword = 'sesame'\nkeep_alive_s = 30\n"));
+    let mut agent = Agent::accept(&listener, Version::V5);
+    let connect = agent.connect();
+    assert_eq!((connect.level, connect.clean, connect.keep_alive_s), (5, true, 30));
+    assert_eq!(connect.texts, ["", "gateway", "sesame"], "the broker gives the name");
+    let named = [vec![0x26], put("usp-endpoint-id"), put(ENDPOINT)].concat();
+    let has = |want: &[u8]| connect.properties.windows(want.len()).any(|part| part == want);
+    assert!(has(&named) && has(&[0x19, 1]), "{:?}", connect.properties);
+    let more = [vec![0x26], put("subscribe-topic"), put("/usp/more")].concat();
+    let properties = [vec![0x12], put("given"), vec![0x1a], put("/usp/answers"), more].concat();
+    agent.send(0x20, &[vec![0, 0, u8::try_from(properties.len()).unwrap()], properties].concat());
+    assert_eq!(agent.subscribe(1), ["/usp/agent", "/usp/answers", "/usp/more"]);
+    let (topic, properties, record) = agent.publish();
+    assert_eq!(topic, "/usp/controller");
+    let ways = (properties.content_type.as_deref(), properties.response_topic.as_deref());
+    assert_eq!(ways, (Some("usp.msg"), Some("/usp/answers")));
+    let connected = MqttConnect { version: MqttVersion::V5, subscribed_topic: "/usp/answers".into() };
+    assert_eq!(Record::decode(&record, &DESK).unwrap().kind, Some(Kind::MqttConnect(connected)));
+    // Answers go to where the question says, whichever of the two types it has.
+    let good = question().encode();
+    for content in ["usp.msg", "application/vnd.bbf.usp.msg"] {
+        agent.ask(&good, (content, "/back"));
+        let (topic, _, record) = agent.publish();
+        assert_eq!(topic, "/back", "{content}");
+        let said = answer(&record);
+        assert!(
+            said.contains("given") && said.contains("/usp/answers") && !said.contains("sesame"),
+            "{said}"
+        );
+    }
+    // A record that is broken, and says who has asked what; and two that do not.
+    let broken = [good.clone(), vec![0x20, 9]].concat();
+    for lost in [
+        Record { to_id: "os::other".into(), ..question() },
+        Record { from_id: "self::other".into(), ..question() },
+    ] {
+        agent.ask(&[lost.encode(), vec![0x20, 9]].concat(), ("usp.msg", "/lost"));
+    }
+    agent.ask(&broken, ("usp.msg", "/back"));
+    let (topic, _, record) = agent.publish();
+    assert_eq!((topic.as_str(), answer(&record).as_str()), ("/back", "error 7100"));
+    // It comes again, soon, and with the name that it was given.
+    drop(agent);
+    let begun = Instant::now();
+    let mut agent = Agent::accept(&listener, Version::V5);
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert_eq!(agent.connect().texts, ["given", "gateway", "sesame"]);
+    // Nothing is granted: it says so, publishes nothing, and goes.
+    agent.send(0x20, &[0, 0, 0]);
+    agent.subscribe(0x87);
+    assert_eq!(agent.packet(), Some((0xe0, Vec::new())), "DISCONNECT");
+    assert_eq!(agent.packet(), None);
+}
+
+/// Shows R-MQTT.16.
+#[test]
+fn without_a_topic_there_is_no_use() {
+    if !enter("without_a_topic_there_is_no_use") {
+        return;
+    }
+    let (listener, _house) = (TcpListener::bind("127.0.0.1:1883").unwrap(), House::begin());
+    let _daemon = daemon(&word("").replace("agent_topic = '/usp/agent'\n", ""));
+    let mut agent = Agent::accept(&listener, Version::V5);
+    agent.connect();
+    agent.send(0x20, &[0, 0, 0]);
+    assert_eq!(agent.packet(), Some((0xe0, Vec::new())), "DISCONNECT");
+    assert_eq!(agent.packet(), None);
+}
+
+/// Shows R-MQTT.2, R-MQTT.8, R-MQTT.11, R-MQTT.22, R-MQTT.24.
+#[test]
+fn what_an_older_broker_sees() {
+    if !enter("what_an_older_broker_sees") {
+        return;
+    }
+    let (listener, _house) = (TcpListener::bind("127.0.0.1:1883").unwrap(), House::begin());
+    let _daemon = daemon(&word("mqtt = '3.1.1'\n"));
+    for _ in 0..2 {
+        let mut agent = Agent::accept(&listener, Version::V311);
+        let connect = agent.connect();
+        assert_eq!((connect.level, connect.texts), (4, vec![ENDPOINT.to_owned()]));
+        agent.send(0x20, &[0, 0]);
+        assert_eq!(agent.subscribe(1), ["/usp/agent", "/usp/agent/+"]);
+        assert_eq!(agent.publish().0, "/usp/controller/reply-to=%2Fusp%2Fagent");
+    }
+}
+
+/// A connection that stood is tried again at once, however often it was tried in vain before.
+/// Shows R-WS.20.
+#[test]
+fn a_connection_that_stood_is_tried_at_once() {
+    if !enter("a_connection_that_stood_is_tried_at_once") {
+        return;
+    }
+    let (listener, _house) = (TcpListener::bind("127.0.0.1:8097").unwrap(), House::begin());
+    let way = format!("[[controller]]\nendpoint = '{CONTROLLER}'\nurl = 'ws://127.0.0.1:8097/usp'\n");
+    let _daemon = daemon(&way);
+    let mut waits = Vec::new();
+    for _ in 0..4 {
+        let begun = Instant::now();
+        drop(listener.accept().unwrap());
+        waits.push(begun.elapsed());
+    }
+    assert!(waits[3] >= Duration::from_secs(2), "it waits longer each time: {waits:?}");
+    let (mut socket, _) = listener.accept().unwrap();
+    let mut request = [0; 4096];
+    let size = socket.read(&mut request).unwrap();
+    let asked = String::from_utf8_lossy(&request[..size]).into_owned();
+    let key = asked.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
+    socket.write_all(&agent::websocket::handshake::answer(key)).unwrap();
+    assert!(socket.read(&mut request).unwrap() > 0, "a record");
+    drop(socket);
+    let begun = Instant::now();
+    drop(listener.accept().unwrap());
+    assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}, {waits:?}", begun.elapsed());
+}
