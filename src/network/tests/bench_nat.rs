@@ -180,6 +180,8 @@ fn bench_nat() {
             measure(&all, &mut rulesets[at]);
         }
     }
+    // What both do who have no other way. An emulated gateway moves a few hundred packets in this time.
+    let long = rulesets[..2].iter().map(|ruleset| ruleset.long).min().unwrap();
     for pair in rulesets.chunks(2) {
         let way = pair[0].name.trim_start_matches("ours_");
         assert!(pair.iter().all(|ruleset| ruleset.rates.iter().all(|rate| *rate > 0)));
@@ -191,10 +193,10 @@ fn bench_nat() {
             pair.iter().map(|ruleset| format!("{} {}", ruleset.name, ruleset.long)).collect();
         println!("| row packets that took the long way in the last round: {}", counts.join(", "));
         if way == "short" {
-            let few = |ruleset: &Ruleset| ruleset.long < 1_000;
-            assert!(pair.iter().all(few), "the short way is taken: {counts:?}");
+            let few = |ruleset: &Ruleset| ruleset.long < long / 4;
+            assert!(pair.iter().all(few), "the short way is taken, the long one by {long}: {counts:?}");
         } else {
-            assert!(pair.iter().all(|ruleset| ruleset.long > 1_000), "the long way is taken: {counts:?}");
+            assert!(long > 100, "the long way is taken: {counts:?}");
         }
     }
 }
