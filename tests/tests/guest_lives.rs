@@ -12,10 +12,11 @@ mod disk;
 
 use lab::facts::{self, Process};
 use lab::guest::{Around, Guest, Options, UP_LIMIT};
+use lab::kernel::Kernel;
 use lab::root::{self, Variant};
 
 /// Name, words of its command, and lines of its manifest before and after its first table.
-const SERVICES: [(&str, &[&str], &str, &str); 9] = [
+const SERVICES: [(&str, &[&str], &str, &str); 10] = [
     ("base", &["hold", "1"], "", ""),
     ("after", &["hold", "1"], "after = [\"base\"]\n", ""),
     ("crasher", &["exit", "3"], "", ""),
@@ -34,6 +35,7 @@ const SERVICES: [(&str, &[&str], &str, &str); 9] = [
         "",
         "[health]\nprobe = \"exec\"\ncommand = [\"/hello\", \"exit\", \"0\"]\nevery_ms = 1000\nfails = 2\n",
     ),
+    ("film", &["film", "64"], "devices = [\"camera\"]\n", ""),
     ("well", &[], "", "[health]\nprobe = \"tcp\"\nport = 7000\nevery_ms = 1000\nfails = 2\n"),
 ];
 
@@ -131,6 +133,16 @@ fn each_service_lives_as_its_manifest_says() {
     for name in ["well", "fit"] {
         let well = becomes(guest, name, "up", up);
         assert_eq!(well.restarts, 0, "{well:?}");
+    }
+
+    // The board's kernel has a camera without hardware (vivid). Without one the service waits.
+    if Kernel::from_environment().unwrap() == Kernel::Board {
+        becomes(guest, "film", "up", up);
+        let verified = guest.door("verify film").unwrap();
+        assert!(verified.contains("its program is attached, video"), "{verified}");
+    } else {
+        let film = becomes(guest, "film", "without a camera", |process| process.state == "waiting");
+        assert!(film.reason.contains("has no camera"), "{film:?}");
     }
 
     // Done, and begun again three seconds later.

@@ -40,6 +40,8 @@ pub const ARGUMENT_BYTES: usize = 96;
 pub const VARIABLES: usize = 12;
 /// Words of the program that tries whether a service is well, the program included.
 pub const PROBE_WORDS: usize = 4;
+/// Classes of the gateway's devices.
+pub const DEVICE_CLASSES: usize = 2;
 /// Services that one waits for.
 pub const AFTER: usize = 4;
 /// Ports that one service offers.

@@ -10,14 +10,16 @@
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::limit::{AFTER, ARGUMENT_BYTES, ARGUMENTS, PATH_BYTES, SERVES, VARIABLES};
+use crate::limit::{AFTER, ARGUMENT_BYTES, ARGUMENTS, DEVICE_CLASSES, PATH_BYTES, SERVES, VARIABLES};
 use crate::name::{Name, Text};
 
+mod device;
 mod life;
 mod needs;
 mod reaches;
 mod volume;
 
+pub use device::Device;
 pub use life::{Health, Probe};
 pub use needs::{Cpu, Limits, Memory, Rate};
 pub(crate) use needs::{cpu_rules, memory_rules, rate_rules};
@@ -73,6 +75,9 @@ pub struct Manifest {
     /// Other services of its provider that are up before it starts.
     #[serde(default)]
     pub after: Vec<Name, AFTER>,
+    /// Devices of the gateway's that it uses: all of these classes, and one of each at least.
+    #[serde(default)]
+    pub devices: Vec<Device, DEVICE_CLASSES>,
     /// For a service that does its work and ends: it is started again so many seconds after its end; 0: it is not.
     #[serde(default)]
     pub again_s: u32,
@@ -229,6 +234,7 @@ fn check(manifest: &Manifest) -> Option<&'static str> {
         .chain(volume::volume_rules(manifest.volume.as_ref()));
     let after_twice =
         |(index, name): (usize, &Name)| manifest.after.iter().skip(index + 1).any(|other| other == name);
+    let device_twice = |(index, class)| manifest.devices.iter().skip(index + 1).any(|other| other == class);
     let image = manifest.image.as_str();
     let program = manifest.command.first().map(|program| program.as_str());
     let mut ports = manifest.serves.iter().enumerate();
@@ -255,6 +261,7 @@ fn check(manifest: &Manifest) -> Option<&'static str> {
         (manifest.start_deadline_ms > 600_000, "start_deadline_ms: at most 600000"),
         (manifest.after.contains(&manifest.name), "after: not itself"),
         (manifest.after.iter().enumerate().any(after_twice), "after: one twice"),
+        (manifest.devices.iter().enumerate().any(device_twice), "devices: one twice"),
         (manifest.again_s > 31_536_000, "again_s: at most a year, 31536000"),
         (
             manifest.again_s != 0 && manifest.restart == Restart::Always,
@@ -350,6 +357,12 @@ pids = 16
                 "health.probe",
             ),
             ("itself", PLAIN.replace("[cpu]", "after = [\"hello\"]\n[cpu]"), "line 8: after: not itself"),
+            ("device", PLAIN.replace("[cpu]", "devices = [\"disk\"]\n[cpu]"), "devices"),
+            (
+                "devices",
+                PLAIN.replace("[cpu]", "devices = [\"serial\", \"serial\"]\n[cpu]"),
+                "line 8: devices: one",
+            ),
             ("again", PLAIN.replace("[cpu]", "again_s = 60\n[cpu]"), "line 8: again_s: for services"),
             ("weight", PLAIN.replace("pids = 16", "cpu_weight = 16"), "cpu_weight"),
             ("version 1", PLAIN.replace("version = 2\n", ""), "write `version = 2`"),

@@ -19,7 +19,7 @@ use nix::unistd::{Gid, Uid, close, fchown, pipe2, read};
 use sys::mount::attribute;
 use sys::{Errno, clone, descriptor};
 
-use crate::{Error, Plan, devices, namespace};
+use crate::{Error, Host, Plan, devices, namespace};
 
 mod fence;
 mod inside;
@@ -48,6 +48,8 @@ pub struct Given<'d> {
     pub root: BorrowedFd<'d>,
     /// Its volume, where its plan has one: a detached, writable, idmapped mount.
     pub volume: Option<BorrowedFd<'d>>,
+    /// Devices of the gateway's, where its plan has some.
+    pub host: Option<&'d Host>,
     /// Its network namespace.
     pub network: BorrowedFd<'d>,
     /// Its cgroup.
@@ -132,7 +134,8 @@ pub fn enter(plan: &Plan, given: Given<'_>) -> Result<Entered, Error> {
         fence::check(given.landlock)?;
     }
     if !left_out(given.without, Layer::Devices) {
-        devices::guard(given.cgroup).map_err(outside("cannot guard its devices"))?;
+        let more = given.host.map(Host::numbers).unwrap_or_default();
+        devices::guard(given.cgroup, &more).map_err(outside("cannot guard its devices"))?;
     }
     let (applied, child_applied) = pipe()?;
     let (child_go, go) = pipe()?;

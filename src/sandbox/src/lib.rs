@@ -20,6 +20,7 @@ pub mod cgroup;
 pub mod daemon;
 mod devices;
 mod enter;
+mod host;
 mod limits;
 mod mountinfo;
 mod namespace;
@@ -28,6 +29,7 @@ mod seen;
 
 pub use calls::program;
 pub use enter::{Entered, Given, LANDLOCK_MAX, Report, Step, enter};
+pub use host::{DEV, Host};
 pub use namespace::Network;
 pub use plan::{Plan, Volume, Word};
 pub use read_back::{Row, layers, rows};
@@ -51,6 +53,8 @@ pub enum Error {
         /// What the board names.
         wanted: u32,
     },
+    /// The gateway has no device of a class that it needs: which class.
+    NoDevice(&'static str),
     /// The manifest does not fit into a plan: which part.
     Manifest(&'static str),
 }
@@ -63,6 +67,7 @@ impl fmt::Display for Error {
             Self::Landlock { has, wanted } => {
                 write!(f, "landlock: the board names ABI {wanted}, this kernel has {has}")
             }
+            Self::NoDevice(class) => write!(f, "sandbox: the gateway has no {class} that could be given"),
             Self::Manifest(what) => write!(f, "sandbox: {what}"),
         }
     }

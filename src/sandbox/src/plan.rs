@@ -7,8 +7,8 @@
 use std::ffi::CString;
 
 use contract::Name;
-use contract::limit::SERVICES;
-use contract::manifest::{self, Health, Limits, Manifest, Probe, Proc};
+use contract::limit::{DEVICE_CLASSES, SERVICES};
+use contract::manifest::{self, Device, Health, Limits, Manifest, Probe, Proc};
 use contract::wires::{TENANT_UID_BASE, TENANT_UID_COUNT};
 use heapless::Vec as Bounded;
 use sys::privilege::Instruction;
@@ -46,6 +46,8 @@ pub struct Plan {
     pub(crate) tmp_size: Option<Word>,
     /// Its volume, where it has one.
     pub volume: Option<Volume>,
+    /// Classes of the gateway's devices that it uses.
+    pub devices: Bounded<Device, DEVICE_CLASSES>,
     /// It sees the machine's numbers in `/proc`.
     pub(crate) full_proc: bool,
     /// Its system call filter.
@@ -104,6 +106,7 @@ impl Plan {
             environment,
             tmp_size: tmp_size(manifest.limits.tmp_kib)?,
             volume: manifest.volume.as_ref().map(Volume::new).transpose()?,
+            devices: manifest.devices.clone(),
             full_proc: manifest.proc == Proc::Full,
             filter: calls::program(manifest.profile, manifest.reaches.routes),
         })
@@ -168,6 +171,7 @@ pub(crate) mod tests {
             start_deadline_ms: 1,
             stop_grace_ms: 1,
             after: Default::default(),
+            devices: Default::default(),
             again_s: 0,
             health: None,
             cpu: Cpu { floor_permille: 50, ceiling_permille: 500 },

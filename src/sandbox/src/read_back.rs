@@ -7,10 +7,12 @@
 //! Source: see `seen.rs`.
 
 use contract::layer::{Layer, Layers};
+use contract::manifest::Device as Class;
 
+use crate::devices::Number;
 use crate::mountinfo::{Mount, mounts};
 use crate::seen::{Moment, NAMESPACES, Open, Seen};
-use crate::{Plan, Volume, limits};
+use crate::{Plan, Volume, host, limits};
 
 /// Descriptors above the standard ones that the service gets: the one for readiness.
 const OPEN_MAX: u32 = 3;
@@ -64,17 +66,14 @@ fn row(layer: Layer, seen: &Seen, plan: &Plan) -> Row {
         Layer::MemoryMax | Layer::PidsMax | Layer::Cpu => files(layer, seen, plan),
         Layer::ReadOnlyRoot => mounted(seen, "/", None, &["ro", "nosuid", "nodev"], &[]),
         Layer::PrivateProc => private_proc(seen, plan),
-        Layer::MinimalDev => minimal_dev(seen),
+        Layer::MinimalDev => minimal_dev(seen, plan),
         Layer::Mounts => all_mounts(seen, plan),
         Layer::NoCapabilities => capabilities(seen),
         Layer::NoNewPrivileges => field(seen, "NoNewPrivs", "1"),
         Layer::Seccomp => field(seen, "Seccomp", "2"), // SECCOMP_MODE_FILTER
         Layer::Descriptors => descriptors(seen),
         Layer::ResourceLimits => resource_limits(seen, plan),
-        Layer::Devices => {
-            let word = |guarded| if guarded { "its program is attached" } else { "nothing" }.to_owned();
-            (word(true), word(seen.guarded), seen.guarded)
-        }
+        Layer::Devices => devices(seen, plan),
         Layer::NoNesting | Layer::Landlock => {
             let holds = seen.told.has(layer);
             let found = if holds { "tried inside, before it began" } else { "" };
@@ -139,12 +138,33 @@ fn private_proc(seen: &Seen, plan: &Plan) -> Judged {
     (wanted, found, holds && mounts(&seen.mounts).filter(|mount| mount.kind == "proc").count() == 1)
 }
 
-/// A read-only tmpfs at `/dev`, and in it the five harmless devices and nothing else but sockets of the gateway's.
-fn minimal_dev(seen: &Seen) -> Judged {
+/// Its cgroup's program lets pass what it has, and that is of the classes that it was granted.
+fn devices(seen: &Seen, plan: &Plan) -> Judged {
+    let is_granted = |(name, number): &(String, Option<Number>)| {
+        let of = |class: &Class| number.is_some_and(|(major, _)| host::is_of(*class, name.as_bytes(), major));
+        plan.devices.iter().any(of)
+    };
+    let its = if plan.devices.is_empty() {
+        seen.host.is_empty()
+    } else {
+        !seen.host.is_empty() && seen.host.iter().all(is_granted)
+    };
+    let classes: Vec<&str> = plan.devices.iter().map(|class| class.word()).collect();
+    let names: Vec<&str> = seen.host.iter().map(|(name, _)| name.as_str()).collect();
+    let words = |guarded, more: &[&str]| {
+        let word = if guarded { "its program is attached" } else { "nothing" };
+        [&[word], more].concat().join(", ")
+    };
+    (words(true, &classes), words(seen.guarded, &names), seen.guarded && its)
+}
+
+/// A read-only tmpfs at `/dev`, and in it the five harmless devices and nothing else but what is the gateway's: sockets, devices that were granted.
+fn minimal_dev(seen: &Seen, plan: &Plan) -> Judged {
     let (wanted, found, holds) = mounted(seen, "/dev", Some("tmpfs"), &["ro", "nosuid", "noexec"], &[]);
     let below: Vec<_> =
         mounts(&seen.mounts).map(|mount| mount.place).filter(|place| place.starts_with("/dev/")).collect();
-    let devices: Vec<_> = below.iter().filter(|place| !SOCKETS.contains(place)).collect();
+    let granted = |place: &str| place == host::INSIDE && !plan.devices.is_empty();
+    let devices: Vec<_> = below.iter().filter(|place| !SOCKETS.contains(place) && !granted(place)).collect();
     let same = devices.len() == DEVICES.len() && DEVICES.iter().all(|device| below.contains(device));
     let names = |list: &[&str]| {
         list.iter().map(|name| name.trim_start_matches("/dev/")).collect::<Vec<_>>().join(" ")
@@ -156,10 +176,12 @@ fn minimal_dev(seen: &Seen) -> Judged {
 fn all_mounts(seen: &Seen, plan: &Plan) -> Judged {
     let places = ["/", "/proc", "/dev"].into_iter().chain(plan.tmp_size.as_ref().map(|_| "/tmp"));
     let its = plan.volume.iter().filter_map(|volume| volume.at.to_str().ok());
-    let places: Vec<&str> = places.chain(its).chain(DEVICES).chain(SOCKETS).collect();
+    let host = (!plan.devices.is_empty()).then_some(host::INSIDE);
+    let places: Vec<&str> = places.chain(its).chain(DEVICES).chain(SOCKETS).chain(host).collect();
     let harmless = |mount: &Mount<'_>| {
         let flags: &[&str] = match mount.place {
             place if DEVICES.contains(&place) => &["nosuid"],
+            host::INSIDE => &["ro", "nosuid", "noexec"],
             place if SOCKETS.contains(&place) => &["ro", "nosuid", "nodev", "noexec"],
             _ => &["nosuid", "nodev"],
         };
@@ -288,6 +310,7 @@ mod tests {
                 open(7, true, "/", 2),
             ]),
             guarded: true,
+            host: Vec::new(),
             volume: None,
             told: Layers::NONE.with(Layer::NoNesting).with(Layer::Landlock),
         }
@@ -408,6 +431,48 @@ mod tests {
         let mut seen = whole(&none);
         seen.mounts.push_str(line);
         assert!(!layers(&seen, &none).has(Layer::Mounts), "nobody planned one");
+    }
+
+    #[test]
+    fn devices_of_the_gateways_are_there_where_they_were_granted() {
+        let mut manifest = manifest();
+        let none = Plan::new(&manifest, 0).unwrap();
+        manifest.devices = [contract::manifest::Device::Serial].into_iter().collect();
+        let plan = Plan::new(&manifest, 0).unwrap();
+        let line = "69 63 0:31 / /dev/host ro,nosuid,noexec,relatime - tmpfs none rw\n";
+        let bad = Layers::all().without(Layer::Devices);
+        let table = [
+            ("a serial line", &plan, line.to_owned(), vec![("ttyUSB0", Some((188, 0)))], Layers::all()),
+            ("none", &plan, line.to_owned(), vec![], bad),
+            (
+                "a camera, too",
+                &plan,
+                line.to_owned(),
+                vec![("ttyUSB0", Some((188, 0))), ("video0", Some((81, 0)))],
+                bad,
+            ),
+            ("a disk by that name", &plan, line.to_owned(), vec![("ttyUSB0", None)], bad),
+            (
+                "it can be written",
+                &plan,
+                line.replace(" ro,", " rw,"),
+                vec![("ttyUSB0", Some((188, 0)))],
+                Layers::all().without(Layer::Mounts),
+            ),
+            (
+                "nobody granted it",
+                &none,
+                line.to_owned(),
+                vec![("ttyUSB0", Some((188, 0)))],
+                bad.without(Layer::Mounts).without(Layer::MinimalDev),
+            ),
+        ];
+        for (what, plan, line, host, want) in table {
+            let host = host.into_iter().map(|(name, number)| (name.to_owned(), number)).collect();
+            let mut seen = Seen { host, ..whole(plan) };
+            seen.mounts.push_str(&line);
+            assert_eq!(layers(&seen, plan), want, "{what}");
+        }
     }
 
     #[test]

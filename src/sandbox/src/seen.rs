@@ -12,7 +12,8 @@ use std::os::fd::AsFd;
 use contract::layer::{Layer, Layers};
 use nix::sys::statvfs::statvfs;
 
-use crate::{Plan, Volume, cgroup, devices, namespace};
+use crate::devices::Number;
+use crate::{Plan, Volume, cgroup, devices, host, namespace};
 
 /// Kinds of namespaces, as they are called under `/proc/<pid>/ns`, each with its layer.
 pub(crate) const NAMESPACES: [(&str, Layer); 7] = [
@@ -71,8 +72,10 @@ pub struct Seen {
     pub cgroup_files: Vec<String>,
     /// Its descriptors.
     pub descriptors: Option<Vec<Open>>,
-    /// Its cgroup is guarded by our program.
+    /// Its cgroup is guarded by our program, the one that lets just `host` pass.
     pub guarded: bool,
+    /// Devices of the gateway's that it has: name and numbers. Read-only, so it cannot have made one.
+    pub host: Vec<(String, Option<Number>)>,
     /// What its volume can hold, in bytes and inodes, as the file system shows it there.
     pub volume: Option<(u64, u64)>,
     /// Layers that the child tried itself and told of.
@@ -90,6 +93,8 @@ pub fn look<D: AsFd>(pid: i32, plan: &Plan, network: &D, told: Layers, moment: M
         link.map(|link| link.to_string_lossy().into_owned()).unwrap_or_default()
     };
     let its = pid.to_string();
+    let host = host_devices(pid, plan);
+    let numbers: Vec<Number> = host.iter().filter_map(|(_, number)| *number).collect();
     let group = File::open(format!("{}{}", cgroup::ROOT, plan.cgroup));
     Seen {
         moment,
@@ -102,10 +107,24 @@ pub fn look<D: AsFd>(pid: i32, plan: &Plan, network: &D, told: Layers, moment: M
         cgroup: read("cgroup"),
         cgroup_files: plan.cgroup_files.iter().map(|setting| cgroup::says(&plan.cgroup, setting)).collect(),
         descriptors: descriptors(pid),
-        guarded: group.is_ok_and(|group| devices::is_guarded(group.as_fd()).unwrap_or(false)),
+        guarded: group.is_ok_and(|group| devices::is_guarded(group.as_fd(), &numbers).unwrap_or(false)),
+        host,
         volume: plan.volume.as_ref().and_then(|volume| room(pid, volume)),
         told,
     }
+}
+
+/// Devices of the gateway's where the process sees them, in the order of their numbers.
+fn host_devices(pid: i32, plan: &Plan) -> Vec<(String, Option<Number>)> {
+    if plan.devices.is_empty() {
+        return Vec::new();
+    }
+    let entries = fs::read_dir(format!("/proc/{pid}/root{}", host::INSIDE)).into_iter().flatten().flatten();
+    let one =
+        |entry: fs::DirEntry| (entry.file_name().to_string_lossy().into_owned(), host::number(&entry.path()));
+    let mut found: Vec<_> = entries.map(one).collect();
+    found.sort_by_key(|(_, number)| *number);
+    found
 }
 
 /// What can be in the volume of the process `pid`: of a folder with a limit, ext4 shows the limit. It is looked at where the process sees it, by a path

@@ -226,6 +226,8 @@ mod tests {
         manifest.environment =
             std::iter::repeat_n(text.as_str().into(), manifest.environment.capacity()).collect();
         manifest.after = std::iter::repeat_n(long.clone(), manifest.after.capacity()).collect();
+        manifest.devices =
+            std::iter::repeat_n(contract::manifest::Device::Camera, manifest.devices.capacity()).collect();
         let serve = contract::manifest::Serve {
             name: long,
             protocol: contract::manifest::Protocol::Udp,

@@ -6,6 +6,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::lchown;
+use std::path::Path;
 
 use contract::control::State;
 use contract::layer::Layers;
@@ -13,7 +14,7 @@ use contract::manifest::{Manifest, Ready};
 use contract::{Name, Text, attach, mount};
 use log::{info, warn};
 use nix::sys::signal::Signal;
-use sandbox::{LANDLOCK_MAX, Moment, Report, cgroup, daemon, enter, layers, look};
+use sandbox::{Host, LANDLOCK_MAX, Moment, Report, cgroup, daemon, enter, layers, look};
 use sys::{Errno, pidfd};
 
 use crate::Error;
@@ -147,6 +148,7 @@ impl House {
         let (Some(root), Some(network)) = (root, &tenant.network) else { return Ok(()) };
         let reaper = fs::File::open(REAPER)
             .map_err(|error| Error::System(REAPER, Errno::from_raw(error.raw_os_error().unwrap_or(0))))?;
+        let host = Host::gather(Path::new(sandbox::DEV), &tenant.plan)?;
         // Layers that are files of the cgroup are left out here in a rehearsal, all others inside.
         let left_out =
             |setting: &&cgroup::Setting| setting.layer.is_some_and(|layer| tenant.without.has(layer));
@@ -157,6 +159,7 @@ impl House {
             sandbox::Given {
                 root: root.as_fd(),
                 volume: volume.as_ref().map(AsFd::as_fd),
+                host: host.as_ref(),
                 network: network.namespace.as_fd(),
                 cgroup: group.as_fd(),
                 output: process.ring.writer.as_fd(),

@@ -14,13 +14,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use contract::layer::Layer;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sys::stat::{Mode, SFlag, fstat, major, minor};
+use nix::sys::stat::{Mode, SFlag, fstat, major, minor, mkdirat};
 use nix::unistd::{chdir, fchdir, pivot_root, symlinkat};
 use sys::mount::{Draft, attribute};
 use sys::{Errno, mount as mounts};
 
 use super::{Given, Step, left_out};
-use crate::Plan;
+use crate::{Host, Plan};
 
 /// Where the new root is put together: a folder that every root of ours has.
 const NEST: &CStr = c"/run";
@@ -37,7 +37,7 @@ pub(super) fn move_in(plan: &Plan, given: &Given<'_>) -> Result<(), (Step, Errno
         proc(plan, given).map_err(at(Step::Proc))?;
     }
     if !left_out(given.without, Layer::MinimalDev) {
-        dev(sockets).map_err(at(Step::Dev))?;
+        dev(sockets, given.host).map_err(at(Step::Dev))?;
     }
     tmp(plan, given).map_err(at(Step::Tmp))?;
     volume(plan, given).map_err(at(Step::Volume))?;
@@ -114,10 +114,10 @@ fn sockets() -> Result<[Option<OwnedFd>; SOCKETS.len()], Errno> {
     Ok(sockets)
 }
 
-fn dev(sockets: [Option<OwnedFd>; SOCKETS.len()]) -> Result<(), Errno> {
+fn dev(sockets: [Option<OwnedFd>; SOCKETS.len()], host: Option<&Host>) -> Result<(), Errno> {
     let place = place(c"dev")?;
     let dev = Draft::new(c"tmpfs")?;
-    for (key, value) in [(c"mode", c"0755"), (c"size", c"16k"), (c"nr_inodes", c"16")] {
+    for (key, value) in [(c"mode", c"0755"), (c"size", c"16k"), (c"nr_inodes", c"32")] {
         dev.set(key, value)?;
     }
     let dev = dev.mount(HARMLESS)?;
@@ -145,7 +145,27 @@ fn dev(sockets: [Option<OwnedFd>; SOCKETS.len()]) -> Result<(), Errno> {
     ] {
         symlinkat(target, &dev, name)?;
     }
+    if let Some(host) = host {
+        mkdirat(&dev, HOST, Mode::from_bits_truncate(0o755))?;
+        mounts::attach(host.mount.as_fd(), dev.as_fd(), HOST)?;
+        for device in &host.devices {
+            link(&dev, &device.name)?;
+        }
+    }
     mounts::set_attributes(dev.as_fd(), attribute::READ_ONLY, None)
+}
+
+/// The folder with devices of the gateway's, in `/dev`.
+const HOST: &CStr = c"host";
+
+/// A device of the gateway's by its own name in `/dev`.
+fn link(dev: &OwnedFd, name: &CStr) -> Result<(), Errno> {
+    let mut target = heapless::Vec::<u8, 64>::new();
+    for part in [HOST.to_bytes(), b"/", name.to_bytes_with_nul()] {
+        target.extend_from_slice(part).map_err(|_| Errno::ENAMETOOLONG)?;
+    }
+    let target = CStr::from_bytes_with_nul(&target).map_err(|_| Errno::EINVAL)?;
+    symlinkat(target, dev, name)
 }
 
 fn check(device: BorrowedFd<'_>, wanted_major: u64, wanted_minor: u64) -> Result<(), Errno> {

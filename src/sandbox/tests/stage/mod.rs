@@ -117,6 +117,7 @@ pub(crate) fn manifest(line: &str) -> Manifest {
         start_deadline_ms: 1,
         stop_grace_ms: 1,
         after: Default::default(),
+        devices: Default::default(),
         again_s: 0,
         health: None,
         cpu: Cpu { floor_permille: 50, ceiling_permille: 900 },
@@ -165,6 +166,7 @@ impl Stage {
         Given {
             root: self.root.as_fd(),
             volume: None,
+            host: None,
             network: self.network.namespace.as_fd(),
             cgroup: self.cgroup.as_fd(),
             output: self.output.1.as_fd(),

@@ -5,7 +5,8 @@
 //! lost; `worked` when work is done.
 //!
 //! With words it does something else: `spin N` keeps N threads busy, `hold N` touches N MiB and keeps them, `nap N` ends after N ms,
-//! `tree N` starts N naps and stays, `keep N` fills its volume (`volume.rs`) and stays, `exit N` ends at once with that code.
+//! `tree N` starts N naps and stays, `keep N` fills its volume (`volume.rs`) and stays, `film N` reads N bytes of its camera and stays,
+//! `exit N` ends at once with that code.
 //!
 //! Only the rehearsal root has it. Not here: anything that a service should be modelled on; for that there is `hello`.
 #![forbid(unsafe_code)]
@@ -73,6 +74,7 @@ pub fn other_work(words: &[String]) -> Option<fn(usize)> {
         Some("nap") => Some(nap),
         Some("tree") => Some(tree),
         Some("keep") => Some(keep),
+        Some("film") => Some(film),
         Some(_) | None => None,
     }
 }
@@ -109,6 +111,19 @@ fn tree(children: usize) {
 /// Fills its volume with up to so many MiB, and with files, and stays.
 fn keep(mib: usize) {
     volume::keep(mib);
+    say_ready();
+    loop {
+        thread::park();
+    }
+}
+
+/// Reads so many bytes of its camera, and stays; ends where there is none.
+fn film(bytes: usize) {
+    let mut picture = vec![0; bytes];
+    match File::open("/dev/video0").and_then(|mut camera| camera.read_exact(&mut picture)) {
+        Ok(()) => println!("filmed: {bytes} bytes"),
+        Err(error) => return eprintln!("chatter: /dev/video0: {error}"),
+    }
     say_ready();
     loop {
         thread::park();
