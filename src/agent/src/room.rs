@@ -247,6 +247,7 @@ impl Room {
                 Change::Process(process) => self.world.hear_process(process),
                 Change::Gone(name) => self.world.hear_gone(&name),
                 Change::Breach(name, breach) => self.tell_breach(&name, breach, now_ms),
+                Change::Compliance(row) => self.world.hear_compliance(row),
             }
             self.news.look(&self.world, now_ms);
         }
@@ -366,8 +367,7 @@ impl Room {
             self.world.hear_slices(slices);
         }
         if let Some(compliance) = self.rooms.compliance(now_ms) {
-            // Windows move all the time and are not told; what was promised, and whether it was kept, is.
-            let told = |one: &Compliance| (one.service.clone(), one.promised, one.ceilings, one.breaches);
+            let told = |one: &Compliance| (one.service.clone(), one.told());
             let now: Vec<_> = compliance.iter().map(told).collect();
             self.stale |= !self.world.facts.compliance.iter().map(told).eq(now);
             self.world.facts.compliance = compliance;

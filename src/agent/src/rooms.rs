@@ -35,6 +35,8 @@ pub enum Change {
     Gone(Name),
     /// A promise to a service was not kept.
     Breach(Name, Breach),
+    /// A service is promised something else, or had a breach.
+    Compliance(Compliance),
 }
 
 /// The wires.
@@ -51,7 +53,7 @@ pub struct Rooms {
     /// It tells of processes by itself.
     watch: Option<Client>,
     watch_ms: u64,
-    /// It tells of breaches by itself.
+    /// It tells of breaches and compliance by itself.
     events: Option<Client>,
     /// The last event that we have heard: when, and its number. What was before our own time was told, or to nobody.
     heard: (u64, u64),
@@ -118,6 +120,7 @@ impl Rooms {
         for _ in 0..FRAMES_MAX {
             match self.events.as_ref().map(Client::receive::<Answer>) {
                 Some(Ok(Some((Answer::Event(event), _)))) => heard.extend(self.breach(event)),
+                Some(Ok(Some((Answer::Compliance(row), _)))) => heard.push(Change::Compliance(row)),
                 Some(Ok(Some(_))) => {}
                 Some(Err(_)) => self.events = None,
                 Some(Ok(None)) | None => break,

@@ -179,7 +179,16 @@ impl World {
     pub fn hear_gone(&mut self, name: &Name) {
         let mut all = std::mem::take(&mut self.facts.processes);
         all.retain(|process| process.name != *name);
+        self.facts.compliance.retain(|one| one.service != *name);
         self.hear_processes(all);
+    }
+
+    /// Takes what the supervisor says of one service's promises.
+    pub fn hear_compliance(&mut self, row: Compliance) {
+        match self.facts.compliance.iter_mut().find(|one| one.service == row.service) {
+            Some(known) => *known = row,
+            None => self.facts.compliance.push(row),
+        }
     }
 
     /// Takes what the supervisor says of slices; new ones get rows.

@@ -6,6 +6,7 @@
 mod stage;
 
 use std::fs;
+use std::sync::atomic::Ordering;
 
 use contract::packages::Ask;
 use contract::sla::{Breach, Cause};
@@ -371,4 +372,24 @@ fn promises_are_told() {
         told["notice"]["objPath"], "Device.SoftwareModules.ExecutionUnit.1.X_SHG_Compliance.",
         "{told}"
     );
+}
+
+/// Nobody asks the supervisor how promises were kept: it says so.
+#[test]
+fn a_breach_is_a_changed_value_though_nobody_asks() {
+    if !enter("a_breach_is_a_changed_value_though_nobody_asks") {
+        return;
+    }
+    let (_broker, house, _daemon) = (broker(""), House::begin(), connected(&word("")));
+    let mut desk = Desk::connect(&json!({}));
+    let path = "Device.SoftwareModules.ExecutionUnit.1.X_SHG_Compliance.Breaches";
+    let wish = json!({"ID": "breaches", "NotifType": "ValueChange", "Enable": "true", "ReferenceList": path});
+    desk.call("add", &json!(["Device.LocalAgent.Subscription.", wish]));
+    assert_eq!(get(&mut desk, path), json!("0"));
+    let polled = house.polled.load(Ordering::SeqCst);
+    house.breaks(Breach { at_ms: 1 << 40, cause: Cause::UplinkFull, promised: 100, got: 50 });
+    let told = desk.notice();
+    assert_eq!(told["notice"]["valueChange"]["paramPath"], path, "{told}");
+    assert_eq!(told["notice"]["valueChange"]["paramValue"], "1", "{told}");
+    assert_eq!(house.polled.load(Ordering::SeqCst), polled, "it was asked");
 }

@@ -49,7 +49,8 @@ pub enum Ask {
     Compliance,
     /// An [`Answer::Event`] for each of the last events.
     Events,
-    /// As [`Ask::Events`], but there is no end: each event to come follows, until the connection ends.
+    /// As [`Ask::Events`], then as [`Ask::Compliance`], but there is no end: each event to come follows, and a row whenever what a service
+    /// is promised, or the number of its breaches, has changed; until the connection ends.
     Watch,
     /// Stop everything and reboot.
     Reboot,

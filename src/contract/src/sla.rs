@@ -28,6 +28,14 @@ pub struct Compliance {
     pub last: Option<Breach>,
 }
 
+impl Compliance {
+    /// What of it is told by itself: promises, ceilings, breaches. The rest moves all the time, and is asked for.
+    #[must_use]
+    pub fn told(&self) -> ([u32; 4], [u32; 4], u32) {
+        (self.promised, self.ceilings, self.breaches)
+    }
+}
+
 /// What it got in one span of time. Spans are made of steps, so each may be a twelfth longer than its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Window {

@@ -96,24 +96,41 @@ impl House {
 
     /// How each service's promises were kept.
     pub fn compliance(&self) -> impl Iterator<Item = Compliance> {
-        self.processes.iter().filter_map(|process| {
-            let What::Tenant(tenant) = &process.what else { return None };
-            let manifest = &tenant.manifest;
-            Some(Compliance {
-                service: process.name.clone(),
-                slice: manifest.provider.clone(),
-                promised: Floors::from(manifest).0,
-                ceilings: [
-                    manifest.cpu.ceiling_permille,
-                    manifest.memory.ceiling_mib,
-                    manifest.uplink.ceiling_kbit_s,
-                    manifest.downlink.ceiling_kbit_s,
-                ],
-                windows: tenant.ledger.windows(),
-                breaches: tenant.ledger.breaches,
-                last: tenant.ledger.breach,
-            })
+        self.processes.iter().filter_map(|process| match &process.what {
+            What::Tenant(tenant) => Some(row(tenant)),
+            What::Daemon(_) => None,
         })
+    }
+
+    /// Tells who watches of each service that is promised something else, or had a breach, since it was last told of.
+    pub fn tell_compliance(&mut self) {
+        let Self { processes, events, .. } = self;
+        for process in processes {
+            let What::Tenant(tenant) = &mut process.what else { continue };
+            let now = row(tenant);
+            if tenant.told.replace(now.told()) != Some(now.told()) {
+                let row = Answer::Compliance(now);
+                events.watchers.retain(|watcher| watcher.send(&row, &[]).is_ok());
+            }
+        }
+    }
+}
+
+fn row(tenant: &Tenant) -> Compliance {
+    let (manifest, ledger) = (&tenant.manifest, &tenant.ledger);
+    Compliance {
+        service: manifest.name.clone(),
+        slice: manifest.provider.clone(),
+        promised: Floors::from(manifest).0,
+        ceilings: [
+            manifest.cpu.ceiling_permille,
+            manifest.memory.ceiling_mib,
+            manifest.uplink.ceiling_kbit_s,
+            manifest.downlink.ceiling_kbit_s,
+        ],
+        windows: ledger.windows(),
+        breaches: ledger.breaches,
+        last: ledger.breach,
     }
 }
 

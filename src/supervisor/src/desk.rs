@@ -83,6 +83,7 @@ impl House {
                 Received::Gone => return Err(Error::Closed),
                 Received::Message(Ask::Watch, _) => {
                     self.tell_last(client)?;
+                    self.compliance().try_for_each(|row| client.send(&Answer::Compliance(row), &[]))?;
                     return Ok(Stays::Watcher);
                 }
                 Received::Message(Ask::Follow, _) => {

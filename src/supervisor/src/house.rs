@@ -190,6 +190,7 @@ impl House {
             self.serve();
             self.take_pulses();
             self.sample();
+            self.tell_compliance();
             self.note_facts();
             self.end();
             self.wait();

@@ -100,6 +100,8 @@ pub struct Tenant {
     pub pulse: Pulse,
     /// How its promises were kept.
     pub ledger: Ledger,
+    /// What was last told of that to who watches.
+    pub told: Option<([u32; 4], [u32; 4], u32)>,
     /// A start that waits for its layers, and then for its last word.
     pub entered: Option<Entered>,
     /// How often a start was prepared in this life.
@@ -440,6 +442,7 @@ impl Tenant {
             attached: false,
             pulse: Pulse::default(),
             ledger: Ledger::default(),
+            told: None,
             entered: None,
             attempt: 0,
             refusals: 0,

@@ -266,8 +266,6 @@ impl Room {
 
     /// A promise to a service was not kept.
     pub(super) fn tell_breach(&mut self, service: &Name, breach: Breach, now_ms: u64) {
-        self.asked_ms = 0;
-        self.refresh(now_ms);
         let Some(row) = self.world.tables.services.row(service) else { return };
         let (cause, unit) = breach.cause.words();
         let ago_s = i64::try_from(now_ms.saturating_sub(breach.at_ms) / 1000).unwrap_or(0);

@@ -3,6 +3,7 @@
 //! In:  what the daemon asks. Out: what they would answer, in their order.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -77,6 +78,8 @@ pub(crate) struct House {
     pub(crate) more: Arc<Mutex<Vec<Process>>>,
     pub(crate) slices: Arc<Mutex<Vec<Slice>>>,
     breaches: Arc<Mutex<Vec<Event>>>,
+    /// How often it was asked how promises were kept.
+    pub(crate) polled: Arc<AtomicUsize>,
 }
 
 /// Who is told something by itself.
@@ -97,6 +100,7 @@ impl House {
             more: Arc::default(),
             slices: Arc::new(Mutex::new(vec![slice("demo")])),
             breaches: Arc::default(),
+            polled: Arc::default(),
         };
         let (control, identify) = (listener(CONTROL), listener(IDENTIFY));
         let served = house.clone();
@@ -166,7 +170,12 @@ impl House {
         for event in breaches.iter().skip(told.breaches) {
             told.watchers.retain(|client| client.send(&Answer::Event(event.clone()), &[]).is_ok());
         }
+        let news = breaches.len() > told.breaches;
         told.breaches = breaches.len();
+        drop(breaches);
+        for row in self.compliance().into_iter().filter(|_| news).map(Answer::Compliance) {
+            told.watchers.retain(|client| client.send(&row, &[]).is_ok());
+        }
     }
 
     fn answer(&self, client: &Connection, ask: Ask) -> bool {
@@ -214,7 +223,10 @@ impl House {
         let rows = match ask {
             Ask::Status => self.processes().into_iter().map(Answer::Process).collect(),
             Ask::Slices => self.promised().into_iter().map(Answer::Promised).collect(),
-            Ask::Compliance => self.compliance().into_iter().map(Answer::Compliance).collect(),
+            Ask::Compliance => {
+                self.polled.fetch_add(1, Ordering::SeqCst);
+                self.compliance().into_iter().map(Answer::Compliance).collect()
+            }
             Ask::Rent(slice) if slice.cpu.floor_permille > CAPACITY[0] => {
                 let words = format!("slice {} does not fit: the gateway is short of cpu", slice.name);
                 refused = Some(Answer::Refused(words.as_str().into()));
@@ -276,13 +288,14 @@ impl House {
             cpu_us: 6_000_000,
             ..Window::default()
         };
+        let of_hello = self.breaches.lock().unwrap();
         let row = |process: Process| Compliance {
+            breaches: if process.name == name("hello") { u32::try_from(of_hello.len()).unwrap() } else { 0 },
             service: process.name,
             slice: name("demo"),
             promised: [50, 8, 100, 200],
             ceilings: [400, 16, 5_000, 0],
             windows: [window; 3],
-            breaches: 0,
             last: None,
         };
         self.processes().into_iter().map(row).collect()

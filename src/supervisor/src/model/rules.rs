@@ -341,3 +341,28 @@ fn a_slice_outlives_a_boot_and_an_order_counts_more_than_what_was_kept() {
     assert!(!world.order(&control::Ask::Release(name("demo"))), "it comes with the image");
     assert!(!world.order(&control::Ask::Release(name("nobody"))));
 }
+
+#[test]
+fn who_watches_is_told_of_promises_once_for_each_change() {
+    let mut world = World::new();
+    let watcher = Client::dial_at(world.hands.control, world.hands.control.path.as_ref()).unwrap();
+    watcher.send(&control::Ask::Watch, &[]).unwrap();
+    let told = |world: &mut World, asks: &[Ask]| {
+        world.talk(asks);
+        world.house.tell_compliance();
+        world.house.tell_compliance();
+        let answers = std::iter::from_fn(|| watcher.receive::<control::Answer>().unwrap());
+        let row = |answer| {
+            let control::Answer::Compliance(row) = answer else { return None };
+            Some((row.service.to_string(), row.promised[0]))
+        };
+        answers.filter_map(|(answer, _)| row(answer)).collect::<Vec<_>>()
+    };
+    let floor = |floor_permille| Cpu { floor_permille, ceiling_permille: 500 };
+    let asks =
+        |permille| [of(Manifest { cpu: floor(permille), autostart: false, ..manifest("a") }), Ask::All];
+    let first = told(&mut world, &asks(20));
+    assert!(first.iter().any(|(service, _)| service == "hello") && first.contains(&("a".to_owned(), 20)));
+    assert_eq!(told(&mut world, &asks(20)), [], "nothing has changed");
+    assert_eq!(told(&mut world, &asks(30)), [("a".to_owned(), 30)]);
+}
