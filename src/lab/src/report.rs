@@ -1,6 +1,6 @@
 //! `lab report`: the tables that suites wrote, each with its kernel, its date and the command that makes it anew.
 //!
-//! In:  `target/lab/report`. Out: one page on standard output. A suite that has not run here is named.
+//! In:  `target/lab/report`. Out: one page on standard output, and drawings beside the tables. A suite that has not run here is named.
 //!
 //! Not here: running suites (`make test T=…`); what a table means (the page that quotes it).
 
@@ -13,6 +13,8 @@ use crate::command::Words;
 use crate::error::Error;
 use crate::house;
 use crate::kernel::Kernel;
+
+mod plot;
 
 /// Suites that write a table.
 const SUITES: [&str; 2] = ["attacks", "neighbours"];
@@ -38,10 +40,10 @@ pub fn keep(suite: &str, kernel: Kernel, table: &str) -> Result<(), Error> {
     fs::write(&path, text).map_err(Error::path(&path))
 }
 
-/// Prints what was kept.
+/// Prints what was kept, and draws what can be drawn of it.
 ///
 /// # Errors
-/// [`Error::Io`]: the output.
+/// [`Error::Io`]: the output, a drawing.
 pub fn run(_words: &Words, out: &mut dyn Write) -> Result<(), Error> {
     for suite in SUITES {
         for kernel in [Kernel::Board, Kernel::Quick] {
@@ -49,6 +51,11 @@ pub fn run(_words: &Words, out: &mut dyn Write) -> Result<(), Error> {
                 format!("not run here: `make test T={suite} KERNEL={}`\n", kernel.word())
             });
             writeln!(out, "## {suite}, kernel {}\n\n{text}", kernel.word()).map_err(Error::io("output"))?;
+            if let Some(drawn) = plot::svg(&text) {
+                let path = path(suite, kernel).with_extension("svg");
+                fs::write(&path, drawn).map_err(Error::path(&path))?;
+                writeln!(out, "drawn: {}\n", path.display()).map_err(Error::io("output"))?;
+            }
         }
     }
     Ok(())
