@@ -19,6 +19,21 @@ pub enum Ask {
     Leases,
 }
 
+/// A USP controller that a DHCP server names, in its words. Source: TR-369 1.4, "DHCP Options for Controller Discovery".
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Controller {
+    /// A URL, or a host's name.
+    pub url: Text<255>,
+    /// Its endpoint id; empty: not said.
+    pub endpoint: Text<64>,
+    /// What it wants to be told in return.
+    pub provisioning_code: Text<64>,
+    /// How long a notification waits before it is sent again, in seconds; empty: not said.
+    pub retry_minimum_s: Text<8>,
+    /// By how much that grows, in thousandths; empty: not said.
+    pub retry_multiplier: Text<8>,
+}
+
 /// What lease answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
@@ -32,6 +47,8 @@ pub enum Answer {
         lease: Option<Lease>,
         /// What remains of it, in seconds.
         remaining_s: u32,
+        /// The USP controller that the server names.
+        controller: Option<Controller>,
     },
     /// The PPPoE session that is wanted.
     Session {
@@ -86,6 +103,8 @@ pub enum Answer {
         state: Text<16>,
         /// All that is known there.
         known: Ipv6,
+        /// The USP controller that a DHCPv6 server names.
+        controller: Option<Controller>,
     },
     /// A prefix that hosts of a link are told, and what is left of it, in seconds; 0 and 0: it is given up.
     Told {

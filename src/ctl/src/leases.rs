@@ -34,7 +34,7 @@ pub(crate) fn leases(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
 /// One answer, in both forms; `None`: it was the last.
 fn line(answer: &Answer) -> Option<(Row, Object)> {
     Some(match answer {
-        Answer::Client { link, state, lease, remaining_s } => {
+        Answer::Client { link, state, lease, remaining_s, .. } => {
             let address = lease.as_ref().map_or_else(|| "-".to_owned(), address);
             let object = Object::default().text("role", "client").text("link", link).text("state", state);
             let object = object.maybe("address", lease.as_ref().map(|lease| lease.address));

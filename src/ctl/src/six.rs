@@ -12,7 +12,7 @@ use crate::leases::Row;
 /// The row and the object of an answer about IPv6; `None`: it is about something else.
 pub(crate) fn line(answer: &Answer) -> Option<(Row, Object)> {
     match answer {
-        Answer::Ipv6 { state, known } => Some((client_row(state, known), client_object(state, known))),
+        Answer::Ipv6 { state, known, .. } => Some((client_row(state, known), client_object(state, known))),
         Answer::Told { link, prefix, preferred_s, valid_s } => {
             let object = Object::default().text("role", "told").text("link", link).text("prefix", prefix);
             let object = object.number("preferred_s", Some((*preferred_s).into()));

@@ -24,6 +24,7 @@ pub mod duid;
 pub mod request;
 pub mod schedule;
 pub mod terms;
+pub mod usp;
 pub mod wan;
 
 pub mod book;

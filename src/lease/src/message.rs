@@ -11,10 +11,12 @@
 
 use std::net::Ipv4Addr;
 
+use contract::leases::Controller;
 use contract::limit::NAME_SERVERS;
 use heapless::Vec;
 
 use crate::options::{Error, HEADER_BYTES, Options, Routes, code};
+use crate::usp;
 
 /// What we write never exceeds what every host takes: 576 bytes with 28 of IP and UDP. Source: RFC 2131 §2.
 pub const MESSAGE_BYTES_MAX: usize = 548;
@@ -25,7 +27,7 @@ pub const IDENTIFIER_BYTES: usize = 64;
 /// The longest host name that we keep; the rest is cut off. Source: RFC 1035 §2.3.4.
 pub const HOST_BYTES: usize = 63;
 /// Option codes that we ask for at once.
-pub const PARAMETERS: usize = 16;
+pub const PARAMETERS: usize = 12;
 /// What option 60 and option 125 hold, in bytes.
 pub const VENDOR_BYTES: usize = 64;
 /// Source: RFC 2131 §3, "99, 130, 83 and 99".
@@ -38,6 +40,7 @@ const CLIENT_BYTES_MAX: usize = 3 // 53
     + 2 + PARAMETERS
     + 2 + IDENTIFIER_BYTES
     + 2 * (2 + VENDOR_BYTES) // 60, 125
+    + 2 + usp::CLASS.len() // 124
     + 2 + HOST_BYTES
     + 1; // End
 const SERVER_BYTES_MAX: usize = 3 // 53
@@ -143,7 +146,11 @@ pub struct Message {
     pub routes: Routes,
     /// Option 60; only written, never read.
     pub vendor_class: Vec<u8, VENDOR_BYTES>,
-    /// Option 125; only written, never read.
+    /// Option 124 says that we ask for a USP controller; only written, never read.
+    pub asks_for_controller: bool,
+    /// The USP controller in option 125; only read.
+    pub controller: Option<Controller>,
+    /// Option 125; only written, but for the controller in it.
     pub vendor_specific: Vec<u8, VENDOR_BYTES>,
     /// The first of option 55; only written, never read.
     pub parameters: Vec<u8, PARAMETERS>,
@@ -182,6 +189,8 @@ impl Message {
             sip_servers: Vec::new(),
             routes: Vec::new(),
             vendor_class: Vec::new(),
+            asks_for_controller: false,
+            controller: None,
             vendor_specific: Vec::new(),
             parameters: Vec::new(),
             size_max: None,
@@ -222,6 +231,7 @@ impl Message {
             time_servers: options.addresses(code::TIME_SERVERS).unwrap_or_default(),
             sip_servers: options.sip_servers(),
             routes: options.routes(),
+            controller: usp::of_option(&options.all(code::VENDOR_SPECIFIC)),
             host: options.all(code::HOST).iter().copied().take(HOST_BYTES).collect(),
             requested: options.fixed(code::REQUESTED)?.map(Ipv4Addr::from),
             lease_s: options.fixed(code::LEASE)?.map(u32::from_be_bytes),
@@ -277,6 +287,7 @@ impl Message {
         out.option(code::HOST, &self.host);
         out.option(code::DOMAIN, &self.domain);
         out.option(code::VENDOR_CLASS, &self.vendor_class);
+        out.option(code::VENDOR_CLASSES, if self.asks_for_controller { &usp::CLASS } else { &[] });
         out.option(code::VENDOR_SPECIFIC, &self.vendor_specific);
         out.put(&[code::END]);
         let length = out.0.len().max(MESSAGE_BYTES_MIN);

@@ -67,7 +67,9 @@ pub mod code {
     pub const SIP_SERVERS: u8 = 120;
     /// Classless routes (RFC 3442).
     pub const ROUTES: u8 = 121;
-    /// Vendors' own, each behind its number (RFC 3925 §4); said, and not read.
+    /// What the client is to vendors, each behind its number (RFC 3925 §3).
+    pub const VENDOR_CLASSES: u8 = 124;
+    /// Vendors' own, each behind its number (RFC 3925 §4).
     pub const VENDOR_SPECIFIC: u8 = 125;
     /// The end of the options (§3.2).
     pub const END: u8 = 255;

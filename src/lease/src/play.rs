@@ -66,12 +66,9 @@ impl Play {
         let over_ppp = wanted.pppoe.is_some();
         let stays = |six: &six::wan::Wan| wanted.ipv6 != Ipv6Wish::None && six.is_over_ppp() == over_ppp;
         self.six = self.six.take().filter(stays);
-        match &mut self.six {
-            Some(six) => six.want(wanted.ipv6),
-            None if wanted.ipv6 == Ipv6Wish::None => {}
-            None => {
-                self.six = Some(six::wan::Wan::new(wanted.link.clone(), &self.folder, over_ppp, wanted.ipv6))
-            }
+        if wanted.ipv6 != Ipv6Wish::None {
+            let made = || six::wan::Wan::new(wanted.link.clone(), &self.folder, over_ppp);
+            self.six.get_or_insert_with(made).want(wanted.ipv6, wanted.dhcp.usp);
         }
         self.wanted = wanted.clone();
     }

@@ -62,6 +62,7 @@ pub struct Words {
     vendor_class: Vec<u8, VENDOR_BYTES>,
     vendor_specific: Vec<u8, VENDOR_BYTES>,
     host: Vec<u8, HOST_BYTES>,
+    usp: bool,
 }
 
 impl Words {
@@ -82,6 +83,7 @@ impl Words {
             vendor_class: dhcp.vendor_class.bytes().collect(),
             vendor_specific: hex(&dhcp.vendor_specific).unwrap_or_default(),
             host: dhcp.host_name.bytes().collect(),
+            usp: dhcp.usp,
         }
     }
 }
@@ -130,8 +132,9 @@ fn question(kind: Kind, asked: Try, own: &Words) -> Message {
     let parameters = Vec::from_slice(&WISHES).unwrap_or_default();
     let (vendor_class, vendor_specific) = (own.vendor_class.clone(), own.vendor_specific.clone());
     let size_max = Some(SIZE_MAX);
-    let host = own.host.clone();
-    Message { parameters, size_max, vendor_class, vendor_specific, host, ..plain(kind, asked, own) }
+    let (host, asks_for_controller) = (own.host.clone(), own.usp);
+    let plain = plain(kind, asked, own);
+    Message { parameters, size_max, vendor_class, vendor_specific, asks_for_controller, host, ..plain }
 }
 
 /// A `DECLINE` and a `RELEASE` say no more than this. Source: RFC 2131 §4.4.1, table 5.
@@ -212,12 +215,14 @@ mod tests {
                 vendor_class: "sagem".into(),
                 vendor_specific: "0x0000063401aa".into(),
                 host_name: "box".into(),
+                usp: true,
             };
             let words = Words::new(&dhcp, "wan.20", own);
             let (sent, _) = message(Say::Discover(asked), &words);
             assert_eq!(sent.identifier.as_deref(), Some(want), "{client_id}");
             assert_eq!((sent.vendor_class.as_slice(), sent.host.as_slice()), (&b"sagem"[..], &b"box"[..]));
             assert_eq!(sent.vendor_specific.as_slice(), [0, 0, 6, 52, 1, 170]);
+            assert!(sent.write().windows(11).any(|bytes| bytes == b"\x7c\x09\0\0\x0d\xe9\x04\x03usp"));
             let declined = message(Say::Decline(asked, [10, 0, 0, 9].into(), [10, 0, 0, 1].into()), &words).0;
             assert!(declined.vendor_class.is_empty() && declined.parameters.is_empty());
             assert_eq!(declined.identifier.as_deref(), Some(want));

@@ -179,6 +179,7 @@ mod tests {
             name_servers: heapless::Vec::new(),
             time_servers: heapless::Vec::new(),
             sip_servers: heapless::Vec::new(),
+            controller: None,
             server: Ipv4Addr::new(10, 0, 0, 1),
             lease_s,
             renew_s: times.map(|times| times.0),

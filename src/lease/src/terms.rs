@@ -9,6 +9,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use contract::learn::Lease;
+use contract::leases::Controller;
 use contract::limit::NAME_SERVERS;
 use contract::prefix::Prefix;
 use contract::wanted::LinkName;
@@ -39,6 +40,8 @@ pub struct Terms {
     pub time_servers: Vec<Ipv4Addr, NAME_SERVERS>,
     /// SIP servers.
     pub sip_servers: Vec<Ipv4Addr, NAME_SERVERS>,
+    /// The USP controller.
+    pub controller: Option<Controller>,
     /// Who says so.
     pub server: Ipv4Addr,
     /// How long, in seconds: at least [`LEASE_S_MIN`]; [`LEASE_S_INFINITE`] for ever.
@@ -115,6 +118,7 @@ fn terms(message: &Message) -> Option<Terms> {
         name_servers: hosts(&message.name_servers),
         time_servers: hosts(&message.time_servers),
         sip_servers: hosts(&message.sip_servers),
+        controller: message.controller.clone(),
         server: message.server.filter(|server| is_host(*server))?,
         lease_s,
         renew_s: times.map(|(renew_s, _)| renew_s),

@@ -279,6 +279,8 @@ impl Side for Wan {
         let lease = self.lease(now_ms);
         let remaining_s = lease.as_ref().map_or(0, |lease| lease.lease_s);
         let (link, state) = (self.name().clone(), self.state.word().into());
-        (from == 0).then_some((0, Answer::Client { link, state, lease, remaining_s }))
+        let held = self.state.held().filter(|_| self.dhcp.usp);
+        let controller = held.and_then(|held| held.terms.controller.clone());
+        (from == 0).then_some((0, Answer::Client { link, state, lease, remaining_s, controller }))
     }
 }

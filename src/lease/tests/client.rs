@@ -25,6 +25,7 @@ fn terms(address: Ipv4Addr, server: Ipv4Addr) -> Terms {
         name_servers,
         time_servers: heapless::Vec::new(),
         sip_servers: heapless::Vec::new(),
+        controller: None,
         server,
         lease_s: 1_000,
         renew_s,

@@ -9,7 +9,7 @@ use lease::six::grant::Want;
 use lease::six::message::{Association, Duid, Item, Kind, Message, Of, Status};
 use proptest::prelude::{ProptestConfig, any, prop_assert, proptest};
 
-const WANT: Want = Want { address: true, prefix: true, words: true, id: 7 };
+const WANT: Want = Want { address: true, prefix: true, words: true, usp: true, id: 7 };
 const ONE: &str = "2001:db8:1::/56";
 const TWO: &str = "2001:db8:2::/56";
 

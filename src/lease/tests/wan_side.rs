@@ -7,6 +7,7 @@ mod stage;
 use std::time::{Duration, Instant};
 
 use contract::learn::{Learned, Lease};
+use contract::leases::Answer;
 use stage::{Program, Stage, at, daemon, dnsmasq, enter, ip, isp_log, run, until, wait_state};
 
 const POOL: &str = "--dhcp-range=10.9.0.50,10.9.0.59,255.255.255.0,120";
@@ -133,4 +134,36 @@ fn more_time_is_asked_for_and_what_has_ended_is_lost() {
     wait_state("SELECTING", 1);
     let _server = start();
     stage.lease(30);
+}
+
+// Shows R-DIS.1.
+#[test]
+fn a_controller_is_asked_for_and_heard() {
+    if !enter("a_controller_is_asked_for_and_heard") {
+        return;
+    }
+    let mut stage = Stage::new();
+    ip("isp", "address add 10.9.0.1/24 dev eth0");
+    // It names a controller to those who say that they speak USP.
+    let _server = dnsmasq(&[
+        POOL,
+        "--dhcp-match=set:usp,vi-encap:3561,usp",
+        "--dhcp-option=tag:usp,vi-encap:3561,25,wss://usp.isp.example/usp",
+        "--dhcp-option=tag:usp,vi-encap:3561,29,self::isp",
+        "--dhcp-option=tag:usp,vi-encap:3561,26,customer-7",
+    ]);
+    until("dnsmasq listens", 5, || isp_log().contains("sockets bound").then_some(()));
+    let _daemon = daemon();
+    stage.greet();
+    stage.lease(10);
+    let named = || match stage::rows().into_iter().next() {
+        Some(Answer::Client { controller, .. }) => controller,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(named(), None, "nobody has asked");
+    stage.wish.clients[0].dhcp.usp = true;
+    stage.wish_anew();
+    let found = until("a controller", 10, named);
+    assert_eq!((found.url.as_str(), found.endpoint.as_str()), ("wss://usp.isp.example/usp", "self::isp"));
+    assert_eq!((found.provisioning_code.as_str(), found.retry_minimum_s.as_str()), ("customer-7", ""));
 }

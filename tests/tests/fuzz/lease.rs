@@ -31,9 +31,24 @@ fn dhcp_message() {
         assert!(lease::server::host(&message.host).is_ascii(), "a host name is fit for a terminal");
         let again = Message::read(&message.write()).expect("what we write, we read");
         // These are only read.
-        let Message { routes, time_servers, sip_servers, .. } = Message::new(message.kind, 0, message.chaddr);
-        assert_eq!(again, Message { routes, time_servers, sip_servers, ..message.clone() });
+        let Message { routes, time_servers, sip_servers, controller, .. } =
+            Message::new(message.kind, 0, message.chaddr);
+        assert_eq!(again, Message { routes, time_servers, sip_servers, controller, ..message.clone() });
         let _ = lease::terms::reply(&message, message.chaddr);
+    });
+}
+
+#[test]
+fn controller() {
+    let samples: [&[u8]; 3] = [
+        b"\0\0\x0d\xe9\x14\x19\x0bisp.example\x1d\x05self\0",
+        b"\0\0\0\x09\x02\x01\0\0\0\x0d\xe9\x03\x19\x01x",
+        b"\0\0\x0d\xe9\0\x19\0\x0bisp.example\0\x1d\0\x07self::c",
+    ];
+    run("controller", &samples, |bytes| {
+        for found in [lease::usp::of_option(bytes), lease::usp::of_option_6(bytes)].into_iter().flatten() {
+            assert!(!found.url.is_empty() && !found.url.chars().any(char::is_control));
+        }
     });
 }
 

@@ -87,6 +87,9 @@ pub struct Dhcp {
     /// Host name (option 12).
     #[serde(default)]
     pub host_name: Text<63>,
+    /// A USP controller is asked for: `usp` in the vendor-identifying vendor class (option 124; DHCPv6: 16).
+    #[serde(default)]
+    pub usp: bool,
 }
 
 /// A PPPoE session.

@@ -8,6 +8,7 @@
 
 use std::net::Ipv6Addr;
 
+use contract::leases::Controller;
 use contract::limit::{IPV6_PREFIXES, NAME_SERVERS};
 use contract::prefix::Prefix;
 use heapless::Vec;
@@ -29,6 +30,8 @@ pub struct Want {
     pub prefix: bool,
     /// Name servers and other words, if nothing else.
     pub words: bool,
+    /// A USP controller among them.
+    pub usp: bool,
     /// The number of our associations. Source: RFC 8415 §12.
     pub id: u32,
 }
@@ -119,13 +122,19 @@ pub struct Words {
     pub name_servers: Vec<Ipv6Addr, NAME_SERVERS>,
     /// Time servers.
     pub time_servers: Vec<Ipv6Addr, NAME_SERVERS>,
+    /// The USP controller.
+    pub controller: Option<Controller>,
 }
 
 impl Words {
     /// Those of a reply.
     #[must_use]
     pub fn of(message: &Message) -> Self {
-        Self { name_servers: message.name_servers.clone(), time_servers: message.time_servers.clone() }
+        Self {
+            name_servers: message.name_servers.clone(),
+            time_servers: message.time_servers.clone(),
+            controller: message.controller.clone(),
+        }
     }
 }
 

@@ -9,8 +9,11 @@
 //!
 //! Source: RFC 8415 §7.3, §8, §21; RFC 3646 (23, 24), RFC 5908 (56).
 
+pub mod code;
+
 use std::net::Ipv6Addr;
 
+use contract::leases::Controller;
 use contract::limit::{IPV6_PREFIXES, NAME_SERVERS};
 use contract::name::Text;
 use contract::prefix::Prefix;
@@ -19,6 +22,7 @@ use heapless::Vec;
 use super::advert::first;
 use super::bytes::{Reader, Writer};
 use super::domain;
+use crate::usp;
 
 /// What we write fits in what every link carries, with 48 bytes of IPv6 and UDP in front. Source: RFC 8200 §5.
 pub const MESSAGE_BYTES_MAX: usize = 1_280 - 48;
@@ -33,46 +37,6 @@ const WANTED: usize = 16;
 pub type Duid = Vec<u8, DUID_BYTES>;
 /// A message as bytes.
 pub type Bytes = Vec<u8, MESSAGE_BYTES_MAX>;
-
-/// The codes of the options that we know. Source: RFC 8415 §24, RFC 3646, RFC 5908.
-pub mod code {
-    /// Client identifier (§21.2).
-    pub const CLIENT: u16 = 1;
-    /// Server identifier (§21.3).
-    pub const SERVER: u16 = 2;
-    /// Addresses of an association (§21.4).
-    pub const IA_NA: u16 = 3;
-    /// One address (§21.6).
-    pub const IA_ADDRESS: u16 = 5;
-    /// Options that are asked for (§21.7).
-    pub const WANTED: u16 = 6;
-    /// Preference (§21.8).
-    pub const PREFERENCE: u16 = 7;
-    /// For how long we have asked, in hundredths of a second (§21.9).
-    pub const ELAPSED: u16 = 8;
-    /// Status (§21.13).
-    pub const STATUS: u16 = 13;
-    /// At once, please (§21.14).
-    pub const RAPID: u16 = 14;
-    /// Name servers (RFC 3646 §3).
-    pub const NAME_SERVERS: u16 = 23;
-    /// Domains (RFC 3646 §4).
-    pub const DOMAINS: u16 = 24;
-    /// Prefixes of an association (§21.21).
-    pub const IA_PD: u16 = 25;
-    /// One prefix (§21.22).
-    pub const IA_PREFIX: u16 = 26;
-    /// When to ask again (§21.23).
-    pub const REFRESH: u16 = 32;
-    /// Time servers (RFC 5908 §4), and one address among them.
-    pub const TIME_SERVERS: u16 = 56;
-    /// See [`TIME_SERVERS`].
-    pub const TIME_SERVER_ADDRESS: u16 = 1;
-    /// The longest pause between solicitations (§21.24).
-    pub const SOLICIT_MAX: u16 = 82;
-    /// The longest pause between questions for information (§21.25).
-    pub const INFORM_MAX: u16 = 83;
-}
 
 /// What a message is for. Source: RFC 8415 §7.3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,6 +181,10 @@ pub struct Message {
     pub elapsed: Option<u16>,
     /// Options that are asked for.
     pub wanted: Vec<u16, WANTED>,
+    /// It asks for a USP controller; only written.
+    pub asks_for_controller: bool,
+    /// The USP controller that a server names; only read.
+    pub controller: Option<Controller>,
     /// Name servers.
     pub name_servers: Vec<Ipv6Addr, NAME_SERVERS>,
     /// The domain of local names. We say it and take nobody's.
@@ -246,6 +214,8 @@ impl Message {
             rapid: false,
             elapsed: None,
             wanted: Vec::new(),
+            asks_for_controller: false,
+            controller: None,
             name_servers: Vec::new(),
             domain: None,
             refresh_s: None,
@@ -289,6 +259,7 @@ impl Message {
             code::ELAPSED => self.elapsed = Some(value.half()?),
             code::STATUS => self.status = Some(status(value)?),
             code::RAPID => self.rapid = true,
+            code::VENDOR => self.controller = self.controller.take().or_else(|| usp::of_option_6(value.0)),
             code::NAME_SERVERS => {
                 while let Some(address) = value.address() {
                     push(&mut self.name_servers, address);
@@ -339,6 +310,9 @@ impl Message {
             let codes = out_head(&mut out, code::WANTED);
             self.wanted.iter().for_each(|wanted| out.put(&wanted.to_be_bytes()));
             out.fill(codes);
+        }
+        if self.asks_for_controller {
+            option(&mut out, code::VENDOR_CLASS, &usp::CLASS_6);
         }
         self.write_words(&mut out);
         out.end()

@@ -31,7 +31,8 @@ impl Client {
         }
         message.rapid = kind == Kind::Solicit;
         if kind != Kind::Release {
-            message.wanted = wanted(kind);
+            message.wanted = wanted(kind, self.want.usp);
+            message.asks_for_controller = self.want.usp;
         }
         add(actions, Action::Send(message));
     }
@@ -41,7 +42,8 @@ impl Client {
         let mut message = Message::new(Kind::Request, asked.xid);
         (message.client, message.server) = (Some(self.duid.clone()), offer.server.clone());
         message.elapsed = Some(asked.elapsed(now.ms));
-        message.wanted = wanted(Kind::Request);
+        message.wanted = wanted(Kind::Request, self.want.usp);
+        message.asks_for_controller = self.want.usp;
         message.associations = Held::associations(None, &self.want, None);
         for association in &mut message.associations {
             let offered = offer.associations.iter().filter(|offered| self.want.holds(offered));
@@ -54,7 +56,7 @@ impl Client {
 }
 
 /// What a question asks for beside addresses. Source: RFC 8415 §21.7, §21.24, §21.25.
-fn wanted(kind: Kind) -> Vec<u16, 16> {
+fn wanted(kind: Kind, usp: bool) -> Vec<u16, 16> {
     let always = [code::NAME_SERVERS, code::TIME_SERVERS];
     let more: &[u16] = match kind {
         Kind::Information => &[code::REFRESH, code::INFORM_MAX],
@@ -68,5 +70,6 @@ fn wanted(kind: Kind) -> Vec<u16, 16> {
         | Kind::Release
         | Kind::Decline => &[code::SOLICIT_MAX],
     };
-    always.iter().chain(more).copied().collect()
+    let vendor = usp.then_some(code::VENDOR);
+    always.iter().chain(more).copied().chain(vendor).collect()
 }

@@ -81,6 +81,8 @@ pub struct Wan {
     /// The last one: what is known over it outlives it for a while.
     last: Option<Over>,
     wish: Ipv6Wish,
+    /// A USP controller is asked for.
+    usp: bool,
     on: Option<On>,
     routers: Routers,
     /// A router has said once that addresses are given by DHCPv6.
@@ -101,7 +103,7 @@ pub struct Wan {
 impl Wan {
     /// IPv6 of which this is wanted, on the link `name` or on a session over it.
     #[must_use]
-    pub fn new(name: LinkName, folder: &Folder, over_ppp: bool, wish: Ipv6Wish) -> Self {
+    pub fn new(name: LinkName, folder: &Folder, over_ppp: bool) -> Self {
         info!("{name}: IPv6 is wanted");
         Self {
             keep: Keep::new(folder.clone(), Was::Had, name.clone()),
@@ -109,7 +111,8 @@ impl Wan {
             last: None,
             over_ppp,
             over: None,
-            wish,
+            wish: Ipv6Wish::None,
+            usp: false,
             on: None,
             routers: Routers::default(),
             managed: false,
@@ -129,9 +132,9 @@ impl Wan {
         self.over_ppp
     }
 
-    /// Wants this of it.
-    pub fn want(&mut self, wish: Ipv6Wish) {
-        self.wish = wish;
+    /// Wants this of it; with `usp` a controller among the words.
+    pub fn want(&mut self, wish: Ipv6Wish, usp: bool) {
+        (self.wish, self.usp) = (wish, usp);
     }
 
     /// The session over its link is this now. Source: RFC 5072 §4 (its identifier is ours).
@@ -185,7 +188,7 @@ impl Wan {
         let address = prefix || (self.managed && self.wish == Ipv6Wish::Slaac);
         let words = self.routers.other() && self.wish != Ipv6Wish::None;
         let id = duid::iaid(self.frames.name().as_str());
-        self.happen(Event::Want(Want { address, prefix, words, id }), now_ms);
+        self.happen(Event::Want(Want { address, prefix, words, usp: self.usp, id }), now_ms);
     }
 
     fn happen(&mut self, event: Event, now_ms: u64) {
@@ -450,6 +453,8 @@ impl Side for Wan {
     /// State, and all that is known.
     fn row(&self, from: u64, now_ms: u64) -> Option<(u64, Answer)> {
         let state = self.client.word().into();
-        (from == 0).then(|| (0, Answer::Ipv6 { state, known: self.known(now_ms) }))
+        let (known, words) = (self.known(now_ms), self.client.words());
+        let controller = words.controller.clone().filter(|_| self.usp);
+        (from == 0).then_some((0, Answer::Ipv6 { state, known, controller }))
     }
 }

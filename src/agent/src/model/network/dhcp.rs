@@ -33,7 +33,7 @@ fn asks(side: &Side<'_>) -> bool {
 fn client<'w>(world: &'w World, rows: &[u32]) -> Option<(&'w str, Option<&'w Lease>, u32)> {
     let frames = side(world, rows)?.frame_link();
     world.network.leases.iter().find_map(|answer| {
-        let Answer::Client { link, state, lease, remaining_s } = answer else { return None };
+        let Answer::Client { link, state, lease, remaining_s, .. } = answer else { return None };
         (*link == frames).then_some((state.as_str(), lease.as_ref(), *remaining_s))
     })
 }

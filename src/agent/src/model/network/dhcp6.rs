@@ -18,7 +18,7 @@ fn asks(side: &Side<'_>) -> bool {
 fn state<'w>(world: &'w World, rows: &[u32]) -> Option<&'w str> {
     let its = side(world, rows)?.link();
     world.network.leases.iter().find_map(|answer| {
-        let Answer::Ipv6 { state, known } = answer else { return None };
+        let Answer::Ipv6 { state, known, .. } = answer else { return None };
         (known.link == its).then_some(state.as_str())
     })
 }

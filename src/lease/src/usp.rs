@@ -1,0 +1,150 @@
+//! The USP controller that a DHCP server names, and how it is asked for one.
+//!
+//! In:  what came in DHCPv4's option 125, or DHCPv6's 17. Out: a [`Controller`], its words as they came; what is said in options 124 and 16.
+//!
+//! What is too long or no text is passed over; so are other enterprises' words. Option 43 has no word for it in TR-369.
+//!
+//! Not here: whether anybody obeys it (`agent`).
+//!
+//! Source: TR-369 1.4, "Use of DHCP for Acquiring Controller Information" (R-DIS.1 to R-DIS.1c); RFC 3925 §3, §4; RFC 8415 §21.16, §21.17.
+
+use contract::leases::Controller;
+use contract::name::Text;
+
+/// The Broadband Forum's number.
+const ENTERPRISE: [u8; 4] = 3561_u32.to_be_bytes();
+/// Its words. Source: TR-369, "DHCP Options for Controller Discovery".
+const URL: u16 = 25;
+const PROVISIONING_CODE: u16 = 26;
+const RETRY_MINIMUM_S: u16 = 27;
+const RETRY_MULTIPLIER: u16 = 28;
+const ENDPOINT: u16 = 29;
+
+/// What option 124 holds: the number, the length of what is behind it, `usp` after its own length.
+pub const CLASS: [u8; 9] = *b"\0\0\x0d\xe9\x04\x03usp";
+/// What DHCPv6's option 16 holds.
+pub const CLASS_6: [u8; 9] = *b"\0\0\x0d\xe9\0\x03usp";
+
+/// The controller in option 125. `None`: there is none.
+#[must_use]
+pub fn of_option(mut bytes: &[u8]) -> Option<Controller> {
+    while let Some((enterprise, rest)) = bytes.split_first_chunk::<4>() {
+        let (data, behind) = counted(rest)?;
+        if *enterprise == ENTERPRISE {
+            return controller(Words(data, narrow));
+        }
+        bytes = behind;
+    }
+    None
+}
+
+/// The controller in one DHCPv6 option 17.
+#[must_use]
+pub fn of_option_6(bytes: &[u8]) -> Option<Controller> {
+    controller(Words(bytes.strip_prefix(&ENTERPRISE)?, wide))
+}
+
+/// A word's number, the word, and what follows.
+type Word<'b> = Option<(u16, &'b [u8], &'b [u8])>;
+
+/// Numbered words, one after another: how one is read.
+struct Words<'b>(&'b [u8], fn(&[u8]) -> Word<'_>);
+
+impl<'b> Iterator for Words<'b> {
+    type Item = (u16, &'b [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (code, value, rest) = self.1(self.0)?;
+        self.0 = rest;
+        Some((code, value))
+    }
+}
+
+fn counted(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first()?;
+    rest.split_at_checked(usize::from(*length))
+}
+
+fn narrow(bytes: &[u8]) -> Word<'_> {
+    let (code, rest) = bytes.split_first()?;
+    let (value, rest) = counted(rest)?;
+    Some((u16::from(*code), value, rest))
+}
+
+fn wide(bytes: &[u8]) -> Word<'_> {
+    let (&[c0, c1, l0, l1], rest) = bytes.split_first_chunk()?;
+    let (value, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([l0, l1])))?;
+    Some((u16::from_be_bytes([c0, c1]), value, rest))
+}
+
+fn controller(words: Words<'_>) -> Option<Controller> {
+    let mut found = Controller::default();
+    for (code, value) in words {
+        match code {
+            URL => take(&mut found.url, value),
+            PROVISIONING_CODE => take(&mut found.provisioning_code, value),
+            RETRY_MINIMUM_S => take(&mut found.retry_minimum_s, value),
+            RETRY_MULTIPLIER => take(&mut found.retry_multiplier, value),
+            ENDPOINT => take(&mut found.endpoint, value),
+            _ => {}
+        }
+    }
+    (!found.url.is_empty()).then_some(found)
+}
+
+/// Takes a word, without the zero at its end (R-DIS.1c).
+fn take<const N: usize>(word: &mut Text<N>, value: &[u8]) {
+    let value = value.strip_suffix(&[0]).unwrap_or(value);
+    let text =
+        str::from_utf8(value).ok().filter(|text| text.len() <= N && !text.chars().any(char::is_control));
+    if let Some(text) = text {
+        *word = text.into();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{of_option, of_option_6};
+
+    // Shows R-DIS.1a, R-DIS.1b, R-DIS.1c.
+    #[test]
+    fn words_are_texts() {
+        let narrow = |words: &[(u8, &[u8])]| {
+            let data: Vec<u8> = words
+                .iter()
+                .flat_map(|(code, value)| [&[*code, u8::try_from(value.len()).unwrap()], *value].concat())
+                .collect();
+            [&b"\0\0\x0d\xe9"[..], &[u8::try_from(data.len()).unwrap()], &data].concat()
+        };
+        let url: &[u8] = b"wss://usp.isp.example/usp";
+        // what, bytes, the URL and how long a notification waits
+        type Found<'f> = Option<(&'f str, &'f str)>;
+        let table: [(&str, Vec<u8>, Found<'_>); 9] = [
+            ("a URL", narrow(&[(25, url)]), Some(("wss://usp.isp.example/usp", ""))),
+            ("a name", narrow(&[(25, b"isp.example")]), Some(("isp.example", ""))),
+            ("a zero at the end", narrow(&[(25, b"isp.example\0")]), Some(("isp.example", ""))),
+            ("numbers as texts", narrow(&[(25, url), (27, b"5")]), Some(("wss://usp.isp.example/usp", "5"))),
+            ("no number", narrow(&[(25, url), (27, &[0, 5])]), Some(("wss://usp.isp.example/usp", ""))),
+            (
+                "another's first",
+                [&b"\0\0\0\x09\x02\x19\0"[..], &narrow(&[(25, url)])].concat(),
+                Some(("wss://usp.isp.example/usp", "")),
+            ),
+            ("no URL", narrow(&[(29, b"self::c")]), None),
+            ("no text", narrow(&[(25, b"\xff\xfe")]), None),
+            ("too long", narrow(&[(29, &[b'a'; 100]), (25, b"x")]), Some(("x", ""))),
+        ];
+        for (what, bytes, want) in table {
+            let found = of_option(&bytes);
+            let found = found.as_ref().map(|found| (found.url.as_str(), found.retry_minimum_s.as_str()));
+            assert_eq!(found, want, "{what}");
+            for cut in 0..bytes.len() {
+                let _ = of_option(&bytes[..cut]);
+            }
+        }
+        let six = [&b"\0\0\x0d\xe9\0\x19\0\x0bisp.example\0\x1d\0\x07self::c"[..]].concat();
+        let found = of_option_6(&six).unwrap();
+        assert_eq!((found.url.as_str(), found.endpoint.as_str()), ("isp.example", "self::c"));
+        assert_eq!(of_option_6(b"\0\0\0\x09\0\x19\0\x01x"), None);
+    }
+}
