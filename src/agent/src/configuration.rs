@@ -27,8 +27,12 @@
 //! endpoint = "self::app"
 //! local = "hello"                  # it is on the box: root, or a service
 //!
+//! [discovery]                      # whom a DHCP server names is a controller, too
+//! role = "operate"
+//!
 //! [websocket]
 //! listen = "192.168.1.1:8088"
+//! tls = true                       # false only where the network that they call by is the operator's own
 //!
 //! [[role]]
 //! name = "support"
@@ -102,8 +106,10 @@ pub struct Configuration {
     pub roles: Vec<Role>,
     /// For how long a change of the network is on trial, in seconds.
     pub confirm_within_s: u32,
-    /// Where controllers call by WebSocket.
-    pub websocket: Option<SocketAddr>,
+    /// Where controllers call by WebSocket, and whether by TLS.
+    pub websocket: Option<(SocketAddr, bool)>,
+    /// A controller that a DHCP server names is taken, with this role, by its place.
+    pub discovery: Option<usize>,
 }
 
 impl Default for Configuration {
@@ -113,6 +119,7 @@ impl Default for Configuration {
             roles: Vec::new(),
             confirm_within_s: CONFIRM_WITHIN_S,
             websocket: None,
+            discovery: None,
         }
     }
 }
@@ -128,6 +135,19 @@ pub struct Controller {
     pub role: usize,
     /// End-to-end sessions are allowed.
     pub session: bool,
+    /// It is not of the operator's file: what else was said of it.
+    pub discovered: Option<Discovered>,
+}
+
+/// What a DHCP server says of a controller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Discovered {
+    /// What it wants to be told in return.
+    pub provisioning_code: String,
+    /// How long a notification waits before it is sent again, in seconds.
+    pub retry_minimum_s: Option<u16>,
+    /// By how much that grows, in thousandths.
+    pub retry_multiplier: Option<u16>,
 }
 
 /// A role.
@@ -148,12 +168,20 @@ struct Text {
     role: Vec<RoleText>,
     confirm_within_s: Option<u32>,
     websocket: Option<WebSocketText>,
+    discovery: Option<DiscoveryText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DiscoveryText {
+    role: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WebSocketText {
     listen: String,
+    tls: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -254,10 +282,14 @@ pub fn parse(text: &str) -> Result<Configuration, Error> {
         }
         controllers.push(controller);
     }
+    let discovery = text.discovery.map(|one| place(one.role, &roles)).transpose()?;
     let websocket = text.websocket.map(|one| {
-        one.listen.parse().map_err(|_| Error::Value("listen (an address and a port)", one.listen))
+        let address = one.listen.parse();
+        let address = address.map_err(|_| Error::Value("listen (an address and a port)", one.listen))?;
+        Ok((address, one.tls.unwrap_or(true)))
     });
-    Ok(Configuration { controllers, roles, confirm_within_s, websocket: websocket.transpose()? })
+    let websocket = websocket.transpose()?;
+    Ok(Configuration { controllers, roles, confirm_within_s, websocket, discovery })
 }
 
 fn plain(key: &'static str, value: String) -> Result<String, Error> {
@@ -266,10 +298,15 @@ fn plain(key: &'static str, value: String) -> Result<String, Error> {
 }
 
 fn controller(text: ControllerText, roles: &[Role]) -> Result<Controller, Error> {
-    let name = text.role.clone().unwrap_or_else(|| "full".to_owned());
-    let role = roles.iter().position(|role| role.name == name).ok_or(Error::Value("role", name))?;
+    let role = place(text.role.clone(), roles)?;
     let (endpoint, session) = (plain("endpoint", text.endpoint.clone())?, text.session.unwrap_or(true));
-    Ok(Controller { endpoint, transport: transport::transport(text)?, role, session })
+    Ok(Controller { endpoint, transport: transport::transport(text)?, role, session, discovered: None })
+}
+
+/// Where a role stands.
+fn place(name: Option<String>, roles: &[Role]) -> Result<usize, Error> {
+    let name = name.unwrap_or_else(|| "full".to_owned());
+    roles.iter().position(|role| role.name == name).ok_or(Error::Value("role", name))
 }
 
 fn role(text: RoleText) -> Result<Role, Error> {
@@ -324,6 +361,8 @@ mod tests {
             assert!(error.contains(why), "{line}: {error}");
         }
         assert!(parse("[websocket]\nlisten = 'x'").is_err());
+        assert!(parse("[discovery]\nrole = 'king'").is_err());
+        assert_eq!(parse("[discovery]").unwrap().discovery, Some(0));
         assert!(parse("").unwrap().controllers.is_empty(), "without a word nobody is obeyed");
     }
 }

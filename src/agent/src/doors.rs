@@ -2,7 +2,7 @@
 //!
 //! In:  listeners, the operator's word. Out: connections, each with the controller that it is of.
 //!
-//! On the box the kernel says who it is (`SO_PEERCRED`), and the handshake says which of his endpoints; by WebSocket it is name and
+//! By WebSocket it is TLS with the gateway's own certificate, unless the operator has a network of his own for it. On the box the kernel says who it is (`SO_PEERCRED`), and the handshake says which of his endpoints; by WebSocket it is name and
 //! password. Who is nobody hears why, and that was all. Nobody holds more than a few places here, nor for longer than
 //! [`OPENING_MS`]; where there are none left the eldest goes.
 //!
@@ -10,19 +10,21 @@
 //!
 //! Source: TR-369 §4.4 (R-WS), §4.6 (R-UDS.16 to R-UDS.21); unix(7).
 
-use std::io::{ErrorKind, Read, Write};
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
+use std::sync::Arc;
 
 use contract::wires::TENANT_UID_COUNT;
 use log::warn;
+use trust::rustls::server::ServerConfig;
 use usp::frame::{self, Value};
 
 use crate::carrier::{Carrier, Frames};
 use crate::configuration::Configuration;
 use crate::configuration::transport::{Caller, Transport};
-use crate::stream::{Socket, Stream};
+use crate::own::Own;
+use crate::stream::{Gone, Socket, Stream};
 use crate::websocket::{self, handshake};
 use crate::world::World;
 
@@ -38,7 +40,7 @@ const HANDSHAKE_BYTES_MAX: usize = 512;
 /// Somebody who has not said who he is.
 #[derive(Debug)]
 struct Opening {
-    socket: Socket,
+    stream: Stream,
     /// His uid, on the box.
     uid: Option<u32>,
     input: Vec<u8>,
@@ -61,24 +63,34 @@ pub struct Came {
 pub struct Doors {
     local: Option<UnixListener>,
     web: Option<TcpListener>,
+    /// Who calls by WebSocket speaks TLS with us.
+    tls: Option<Arc<ServerConfig>>,
     openings: Vec<Opening>,
 }
 
 impl Doors {
     /// The socket that the supervisor has bound, and the one of WebSocket, where the operator wants it.
     #[must_use]
-    pub fn new(local: Option<UnixListener>, configuration: &Configuration) -> Self {
-        let web = configuration.websocket.and_then(|address| {
+    pub fn new(local: Option<UnixListener>, configuration: &Configuration, own: &Arc<Own>) -> Self {
+        let web = configuration.websocket.and_then(|(address, _)| {
             let bound = TcpListener::bind(address).and_then(|door| door.set_nonblocking(true).map(|()| door));
             bound.map_err(|error| warn!("WebSocket at {address}: {error}; nobody can call")).ok()
         });
-        Self { local, web, openings: Vec::new() }
+        let by_tls = configuration.websocket.is_some_and(|(_, tls)| tls);
+        let tls = by_tls.then(|| trust::server(own.clone(), &[b"http/1.1"]));
+        match tls.transpose() {
+            Ok(tls) => Self { local, web, tls, openings: Vec::new() },
+            Err(error) => {
+                warn!("WebSocket: {error}; nobody can call");
+                Self { local, web: None, tls: None, openings: Vec::new() }
+            }
+        }
     }
 
     /// What it waits for.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let doors = self.local.iter().map(AsFd::as_fd).chain(self.web.iter().map(AsFd::as_fd));
-        doors.chain(self.openings.iter().map(|one| one.socket.as_fd()))
+        doors.chain(self.openings.iter().map(|one| one.stream.as_fd()))
     }
 
     /// When somebody has taken too long, in milliseconds after boot.
@@ -94,12 +106,12 @@ impl Doors {
         for mut one in std::mem::take(&mut self.openings) {
             match one.hear(world, now_ms) {
                 Ok(Some((place, carrier))) => {
-                    came.extend(Stream::of(one.socket).ok().map(|stream| Came { place, stream, carrier }));
+                    came.push(Came { place, stream: one.stream, carrier });
                 }
                 Ok(None) if now_ms < one.until_ms => self.openings.push(one),
                 Ok(None) => {}
                 // It fits into an empty queue, or he does not want to hear it.
-                Err(last) => drop(one.socket.write(&last)),
+                Err(last) => drop(one.stream.put(&last)),
             }
         }
         came
@@ -109,15 +121,20 @@ impl Doors {
         for _ in 0..ACCEPTS_A_TURN {
             let Some(Ok((socket, _))) = self.local.as_ref().map(UnixListener::accept) else { break };
             let uid = sys::seqpacket::peer_uid(socket.as_fd()).ok();
-            self.admit(Socket::Unix(socket), uid, now_ms);
+            self.admit(Stream::of(Socket::Unix(socket)), uid, now_ms);
         }
         for _ in 0..ACCEPTS_A_TURN {
             let Some(Ok((socket, _))) = self.web.as_ref().map(TcpListener::accept) else { break };
-            self.admit(Socket::Tcp(socket), None, now_ms);
+            let socket = Socket::Tcp(socket);
+            let stream = match &self.tls {
+                Some(config) => Stream::called(socket, config),
+                None => Stream::of(socket),
+            };
+            self.admit(stream, None, now_ms);
         }
     }
 
-    fn admit(&mut self, socket: Socket, uid: Option<u32>, now_ms: u64) {
+    fn admit(&mut self, stream: Result<Stream, Gone>, uid: Option<u32>, now_ms: u64) {
         // By his own uid on the box, by all together outside.
         let of_one = self.openings.iter().filter(|one| one.uid == uid).count();
         if of_one >= OPENING_MAX {
@@ -125,27 +142,16 @@ impl Doors {
             let eldest = self.openings.iter().position(|one| one.uid == uid);
             eldest.map(|place| self.openings.remove(place));
         }
-        if socket.set_nonblocking().is_ok() {
-            self.openings.push(Opening {
-                socket,
-                uid,
-                input: Vec::new(),
-                until_ms: now_ms.saturating_add(OPENING_MS),
-            });
-        }
+        let Ok(stream) = stream else { return };
+        let until_ms = now_ms.saturating_add(OPENING_MS);
+        self.openings.push(Opening { stream, uid, input: Vec::new(), until_ms });
     }
 }
 
 impl Opening {
     /// Reads, and looks who it is. On an error: what he is told last.
     fn hear(&mut self, world: &World, now_ms: u64) -> Result<Option<(usize, Carrier)>, Vec<u8>> {
-        let mut bytes = [0; 2048];
-        match self.socket.read(&mut bytes) {
-            Ok(0) => return Err(Vec::new()),
-            Ok(size) => self.input.extend_from_slice(bytes.get(..size).unwrap_or_default()),
-            Err(error) if [ErrorKind::WouldBlock, ErrorKind::Interrupted].contains(&error.kind()) => {}
-            Err(_) => return Err(Vec::new()),
-        }
+        self.input.extend(self.stream.read().map_err(|_| Vec::new())?);
         match self.uid {
             Some(uid) => self.handshake(world, uid),
             None => self.upgrade(world, now_ms),

@@ -29,6 +29,7 @@ pub mod news;
 
 pub mod backoff;
 pub mod carrier;
+pub mod discovery;
 pub mod doctor;
 pub mod doors;
 pub mod fault;

@@ -13,6 +13,7 @@ use contract::identify::{Answer, Ask, CERTIFICATES_BYTES};
 use contract::wires::IDENTIFY;
 use trust::rustls::client::ResolvesClientCert;
 use trust::rustls::pki_types::CertificateDer;
+use trust::rustls::server::{ClientHello, ResolvesServerCert};
 use trust::rustls::sign::{CertifiedKey, Signer, SigningKey};
 use trust::rustls::{Error as TlsError, SignatureAlgorithm, SignatureScheme};
 use wire::Client;
@@ -100,6 +101,12 @@ impl ResolvesClientCert for Own {
 
     fn has_certs(&self) -> bool {
         true
+    }
+}
+
+impl ResolvesServerCert for Own {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.certified().filter(|_| hello.signature_schemes().contains(&self.scheme()))
     }
 }
 

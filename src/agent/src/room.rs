@@ -9,6 +9,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use contract::leases::Controller as Named;
 use contract::sla::Compliance;
 use log::{info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -18,6 +19,7 @@ use usp::{GATEWAY, Msg};
 use wire::Listener;
 
 mod bulk;
+mod discovery;
 mod jobs;
 mod kept;
 mod orders;
@@ -101,6 +103,8 @@ pub struct Room {
     looked_ms: u64,
     /// When operations that wait are looked at again.
     look_ms: u64,
+    /// Whom a DHCP server has named last.
+    named: Option<Named>,
     /// The network.
     watched: Watched,
     /// `package` has said once which units there are.
@@ -136,7 +140,7 @@ impl Room {
             configuration.controllers.iter().map(|one| Peer::new(one.clone(), &endpoint, &own)).collect();
         info!("{endpoint}: {} controllers", configuration.controllers.len());
         let kept = Kept::new(&places.state);
-        let doors = Doors::new(listeners.local, &configuration);
+        let doors = Doors::new(listeners.local, &configuration, &own);
         let world = World { certificate, ..World::new(configuration, endpoint, Settings::default()) };
         let began_ms = boot_ms();
         let period = |said: &settings::Said| began_ms.saturating_add(u64::from(said.periodic_s) * 1000);
@@ -158,6 +162,7 @@ impl Room {
             asked_ms: 0,
             looked_ms: 0,
             look_ms: 0,
+            named: None,
             watched: Watched::default(),
             units_known: false,
             stale: true,

@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bulk::profile::Profiles;
+use crate::configuration::Controller;
 use crate::kept_form;
 
 /// Subscriptions of all controllers.
@@ -97,6 +98,17 @@ pub struct Said {
 }
 
 impl Said {
+    /// What counts for a controller that has said nothing yet.
+    #[must_use]
+    pub fn of(controller: &Controller, row: u32) -> Self {
+        let mut said = Self::new(&controller.endpoint, row, controller.session);
+        if let Some(discovered) = &controller.discovered {
+            said.retry_minimum_s = discovered.retry_minimum_s.unwrap_or(said.retry_minimum_s);
+            said.retry_multiplier = discovered.retry_multiplier.unwrap_or(said.retry_multiplier);
+        }
+        said
+    }
+
     /// As TR-181 has it where nothing was said.
     #[must_use]
     pub fn new(endpoint: &str, row: u32, session: bool) -> Self {

@@ -14,7 +14,8 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use trust::rustls::ClientConnection;
+use trust::rustls::server::ServerConfig;
+use trust::rustls::{ClientConnection, Connection, ServerConnection};
 
 use mqtt::packet::PACKET_BYTES_MAX;
 
@@ -46,6 +47,8 @@ pub enum Gone {
     Handshake,
     /// TLS says so.
     Tls(trust::rustls::Error),
+    /// Its certificate does not bear this endpoint id.
+    Foreign(String),
     /// Nobody can be believed, or the clock is not.
     Trust(String),
     /// The other end takes nothing.
@@ -57,6 +60,7 @@ impl fmt::Display for Gone {
         match self {
             Self::Name(why) | Self::Connect(why) | Self::Trust(why) => write!(f, "{why}"),
             Self::Handshake => write!(f, "TLS: closed by the other end before it came about"),
+            Self::Foreign(endpoint) => write!(f, "the certificate does not bear {}{endpoint}", x509::URN),
             Self::Closed => write!(f, "closed by the other end"),
             Self::System(error) => write!(f, "{error}"),
             Self::Tls(error) => write!(f, "TLS: {error}"),
@@ -175,7 +179,9 @@ impl AsFd for Socket {
 #[derive(Debug)]
 pub struct Stream {
     socket: Socket,
-    tls: Option<Box<ClientConnection>>,
+    tls: Option<Box<Connection>>,
+    /// The endpoint id that the other end's certificate has to bear.
+    bears: Option<String>,
     out: Vec<u8>,
     /// The last read filled its buffer.
     more: bool,
@@ -191,7 +197,7 @@ impl Stream {
         if let Socket::Tcp(socket) = &socket {
             socket.set_nodelay(true).map_err(Gone::System)?;
         }
-        Ok(Self { socket, tls: None, out: Vec::new(), more: false })
+        Ok(Self { socket, tls: None, bears: None, out: Vec::new(), more: false })
     }
 
     /// Takes a socket that we have connected, with TLS where a name is given, and who we are, where the other end wants to know; `protocol`
@@ -210,10 +216,25 @@ impl Stream {
                 let believe = |error: trust::Error| Gone::Trust(error.to_string());
                 let config = trust::client_as(own.clone(), &[protocol]).map_err(believe)?;
                 let name = trust::server_name(name).map_err(believe)?;
-                Some(Box::new(ClientConnection::new(config, name).map_err(Gone::Tls)?))
+                let tls = ClientConnection::new(config, name).map_err(Gone::Tls)?;
+                Some(Box::new(Connection::Client(tls)))
             }
         };
         Ok(Self { tls, ..Self::of(Socket::Tcp(socket))? })
+    }
+
+    /// Takes a socket of somebody who has called us, and speaks TLS with him.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn called(socket: Socket, config: &Arc<ServerConfig>) -> Result<Self, Gone> {
+        let tls = ServerConnection::new(config.clone()).map_err(Gone::Tls)?;
+        Ok(Self { tls: Some(Box::new(Connection::Server(tls))), ..Self::of(socket)? })
+    }
+
+    /// The certificate at the other end has to bear this endpoint id (TR-369, R-SEC.0a), or nothing is said.
+    pub fn has_to_bear(&mut self, endpoint: &str) {
+        self.bears = Some(endpoint.to_owned());
     }
 
     /// Has more come than one turn reads? What TLS has taken off the socket wakes nobody.
@@ -282,6 +303,12 @@ impl Stream {
                     Err(error) => return Err(Gone::System(error)),
                 }
                 tls.process_new_packets().map_err(Gone::Tls)?;
+                if let Some(endpoint) = &self.bears
+                    && let Some([shown, ..]) = tls.peer_certificates()
+                    && !x509::Certificate::read(shown).is_some_and(|shown| shown.is_of(endpoint))
+                {
+                    return Err(Gone::Foreign(endpoint.clone()));
+                }
                 read_some(&mut tls.reader(), &mut bytes)?
             }
         };

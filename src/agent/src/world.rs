@@ -145,12 +145,16 @@ impl World {
         let said = std::mem::take(&mut settings.controllers);
         for (row, controller) in (1..).zip(&configuration.controllers) {
             let known = said.iter().find(|said| said.endpoint == controller.endpoint).cloned();
-            let fresh = || Said::new(&controller.endpoint, row, controller.session);
-            settings.controllers.push(known.unwrap_or_else(fresh));
+            settings.controllers.push(known.unwrap_or_else(|| Said::of(controller, row)));
         }
-        // A subscription of somebody who is not obeyed any more goes.
-        let count = u32::try_from(settings.controllers.len()).unwrap_or(0);
-        settings.subscriptions.retain(|one| (1..=count).contains(&one.recipient));
+        // A subscription of somebody who is not obeyed any more goes, and whoever is in its row now hears nothing of it.
+        let at = |all: &[Said], row: u32| {
+            let place = usize::try_from(row).ok().and_then(|row| row.checked_sub(1))?;
+            all.get(place).map(|said| said.endpoint.clone())
+        };
+        let (before, now) = (said, &settings.controllers);
+        let stays = |row| at(now, row).is_some_and(|now| at(&before, row) == Some(now));
+        settings.subscriptions.retain(|one| stays(one.recipient));
         settings.next_subscription = settings.next_subscription.max(1);
         let links = configuration.controllers.iter().map(|_| Link::default()).collect();
         Self { configuration, settings, endpoint, links, next_request: 1, ..Self::default() }

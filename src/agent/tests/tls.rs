@@ -1,4 +1,4 @@
-//! A broker by TLS: whom the agent believes, and whom not.
+//! TLS in each direction: whom the agent believes, and whom not; and a controller that calls.
 //!
 //! In:  certificates of openssl(1), mosquitto. Out: a controller is answered, or the agent says why it does not speak.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -6,9 +6,19 @@
 mod stage;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
 
+use contract::identify::{Answer, Ask};
 use serde_json::json;
-use stage::{Desk, House, broker, certificates, connected, daemon, daemon_said, enter, until, word};
+use stage::who::Who;
+use stage::{
+    CONTROLLER, Desk, ENDPOINT, House, broker, certificates, connected, daemon, daemon_said, enter, until,
+    word,
+};
+use x509::issue::ALWAYS_S;
+use x509::{Authority, Request};
 
 const CONF: &str = "listener 8883 127.0.0.1\ncertfile /run/server.pem\nkeyfile /run/server.key\n";
 
@@ -71,4 +81,51 @@ fn a_websocket_is_believed_or_not() {
     let encrypted =
         desk.call("get", &json!(["Device.LocalAgent.Controller.1.MTP.1.WebSocket.EnableEncryption"]));
     assert_eq!(encrypted, json!("true"));
+}
+
+// Shows R-WS.6, R-SEC.5, R-SEC.9, R-SEC.10.
+#[test]
+fn a_controller_calls_us_by_tls() {
+    if !enter("a_controller_calls_us_by_tls") {
+        return;
+    }
+    let house = House::begin();
+    let word = format!(
+        "[[controller]]\nendpoint = '{CONTROLLER}'\naccept = '/usp'\nusername = 'desk'\npassword = 'sesame'\n\
+         [websocket]\nlisten = '127.0.0.1:8088'\n"
+    );
+    let _daemon = daemon(&word);
+    until("the door is open", 10, || TcpStream::connect("127.0.0.1:8088").ok());
+    let way = |ca: &str, password: &str| {
+        json!({"protocol": "call", "host": "localhost", "port": 8088, "path": "/usp", "ca": ca,
+        "username": "desk", "password": password})
+    };
+    let put = |place: &str, certificate: &[u8]| {
+        fs::write(place, x509::pem::write(x509::pem::CERTIFICATE, certificate)).unwrap();
+    };
+    // The key's own certificate, for whoever knows it; another gateway's is refused.
+    put("/run/gateway.pem", &house.who.lock().unwrap().certificates);
+    put("/run/other.pem", &Who::new("os::00D09E-0001").certificates);
+    assert!(Desk::refused(&way("/run/other.pem", "sesame")).contains("certificate"));
+    assert!(Desk::refused(&way("/run/gateway.pem", "wrong")).contains("401"));
+    let mut desk = Desk::connect(&way("/run/gateway.pem", "sesame"));
+    let all = json!(["Device.", {"firstLevelOnly": false, "returnParams": true, "returnCommands": true}]);
+    assert!(desk.call("supportedDM", &all).to_string().contains("SetRequestedState()"));
+    // An enrolment counts from the next call on.
+    let authority = Authority::make("isp", ALWAYS_S).unwrap();
+    let Answer::Request(request) = house.who.lock().unwrap().answer(&Ask::Request) else { unreachable!() };
+    let own = authority.sign(&Request::read(&request).unwrap(), ALWAYS_S).unwrap();
+    house.who.lock().unwrap().certificates = [&own, authority.certificate()].concat();
+    put("/run/isp.pem", authority.certificate());
+    let mut desk = Desk::connect(&way("/run/isp.pem", "sesame"));
+    assert_eq!(desk.call("get", &json!(["Device.LocalAgent.EndpointID"])), json!(ENDPOINT));
+    let encrypted = "Device.LocalAgent.MTP.1.WebSocket.EnableEncryption";
+    assert_eq!(desk.call("get", &json!([encrypted])), json!("true"));
+    // Who speaks no TLS hears nothing of what is inside.
+    let mut plain = TcpStream::connect("127.0.0.1:8088").unwrap();
+    plain.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    plain.write_all(b"GET /usp HTTP/1.1\r\nHost: g\r\n\r\n").unwrap();
+    let mut heard = Vec::new();
+    let _ = plain.read_to_end(&mut heard); // a reset is an end, too
+    assert!(!heard.starts_with(b"HTTP"), "{heard:?}");
 }

@@ -79,8 +79,7 @@ fn a_controller_calls_us() {
         return;
     }
     let _house = House::begin();
-    let accept =
-        "accept = '/usp'\nusername = 'desk'\npassword = 'sesame'\n[websocket]\nlisten = '127.0.0.1:8088'";
+    let accept = "accept = '/usp'\nusername = 'desk'\npassword = 'sesame'\n[websocket]\nlisten = '127.0.0.1:8088'\ntls = false";
     let _daemon = daemon(&word(accept));
     until("the door is open", 10, || TcpStream::connect("127.0.0.1:8088").ok());
     let way = |password: &str| json!({"protocol": "call", "port": 8088, "path": "/usp", "username": "desk", "password": password});

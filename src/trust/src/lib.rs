@@ -24,6 +24,7 @@ use std::sync::Arc;
 use rustls::client::{ClientConfig, ResolvesClientCert, Resumption};
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
+use rustls::server::{ResolvesServerCert, ServerConfig};
 use rustls::version::TLS13;
 
 /// Sessions that are remembered, so that a connection that is made again is cheap: a daemon speaks with a handful of servers.
@@ -83,6 +84,20 @@ pub fn client_with(
 pub fn client_as(own: Arc<dyn ResolvesClientCert>, protocols: &[&[u8]]) -> Result<Arc<ClientConfig>, Error> {
     let mut config = configure(&anchors::read(), protocols, clock::Clock::Believed)?;
     config.client_auth_cert_resolver = own;
+    Ok(Arc::new(config))
+}
+
+/// A configuration for a server that shows `own`, and asks nobody who he is: whoever comes proves that inside. It needs no clock.
+///
+/// # Errors
+/// [`Error::Tls`].
+pub fn server(own: Arc<dyn ResolvesServerCert>, protocols: &[&[u8]]) -> Result<Arc<ServerConfig>, Error> {
+    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_protocol_versions(&[&TLS13]).map_err(Error::Tls)?;
+    let mut config = builder.with_no_client_auth().with_cert_resolver(own);
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    // Nobody who calls again is known again: a session that is remembered would outlive an enrolment.
+    config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
 }
 

@@ -143,7 +143,7 @@ pub(super) fn transport(text: ControllerText) -> Result<Transport, Error> {
     }
     if let Some(text) = text.url {
         let credentials = username.zip(password);
-        return Ok(Transport::WebSocket(Url { credentials, keep_alive_s, ..url(&text)? }));
+        return Ok(Transport::WebSocket(Url { credentials, keep_alive_s, ..of_url(&text)? }));
     }
     broker(text, (username, password), keep_alive_s).map(Transport::Mqtt)
 }
@@ -180,7 +180,7 @@ fn way(key: &'static str, path: String) -> Result<String, Error> {
 }
 
 /// `ws://host:port/path`, or `wss://…`. Source: RFC 6455 §3.
-fn url(text: &str) -> Result<Url, Error> {
+pub(crate) fn of_url(text: &str) -> Result<Url, Error> {
     let bad = || Error::Value("url (ws:// or wss://)", text.to_owned());
     let (tls, rest) = match text.split_once("://").ok_or_else(bad)? {
         ("ws", rest) => (false, rest),

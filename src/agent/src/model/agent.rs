@@ -103,6 +103,10 @@ pub(super) const OBJECTS: &[Object] = &[
                 let role = world.configuration.controllers.get(place(rows)?)?.role.saturating_add(1);
                 Some(format!("Device.LocalAgent.ControllerTrust.Role.{role}"))
             }),
+            read("ProvisioningCode", T::String, |world, rows| {
+                let discovered = world.configuration.controllers.get(place(rows)?)?.discovered.as_ref();
+                Some(discovered.map(|one| one.provisioning_code.clone()).unwrap_or_default())
+            }),
             read("InheritedRole", T::String, |_, _| Some(String::new())),
             field!("PeriodicNotifInterval", UnsignedInt, periodic_s, number(1, u32::MAX)),
             field!("USPNotifRetryMinimumWaitInterval", UnsignedInt, retry_minimum_s, number(1, u16::MAX)),

@@ -40,10 +40,10 @@ fn called(world: &World, rows: &[u32], get: fn(&Url) -> String) -> Option<String
 }
 
 /// A controller that calls us.
-fn accepted(world: &World, rows: &[u32], get: fn(&Accepted, u16) -> String) -> Option<String> {
-    let port = world.configuration.websocket.map_or(0, |address| address.port());
+fn accepted(world: &World, rows: &[u32], get: fn(&Accepted, (u16, bool)) -> String) -> Option<String> {
+    let door = world.configuration.websocket.map_or((0, false), |(address, tls)| (address.port(), tls));
     match transport(world, rows)? {
-        Transport::Accepted(accepted) => Some(get(accepted, port)),
+        Transport::Accepted(accepted) => Some(get(accepted, door)),
         Transport::Mqtt(_) | Transport::WebSocket(_) | Transport::Local(_) => None,
     }
 }
@@ -84,10 +84,12 @@ pub(super) const OF_AGENT: &[Object] = &[
     Object::single(
         "Device.LocalAgent.MTP.{i}.WebSocket.",
         &[
-            read("Port", T::UnsignedInt, |world, rows| accepted(world, rows, |_, port| port.to_string())),
+            read("Port", T::UnsignedInt, |world, rows| {
+                accepted(world, rows, |_, (port, _)| port.to_string())
+            }),
             read("Path", T::String, |world, rows| accepted(world, rows, |one, _| one.path.clone())),
             read("EnableEncryption", T::Boolean, |world, rows| {
-                accepted(world, rows, |_, _| "false".to_owned())
+                accepted(world, rows, |_, (_, tls)| tls.to_string())
             }),
         ],
     ),

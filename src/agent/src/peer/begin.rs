@@ -32,7 +32,11 @@ impl Peer {
             }
             Transport::Accepted(_) | Transport::Local(_) => return Err(Fault::NotYet),
         };
-        Ok((stream?, carrier))
+        let mut stream = stream?;
+        if self.configured.discovered.is_some() {
+            stream.has_to_bear(&self.configured.endpoint);
+        }
+        Ok((stream, carrier))
     }
 
     fn client(&self, broker: &Broker, now_ms: u64) -> Client {

@@ -2,6 +2,7 @@
 //!
 //! Where there is no disk (yet) all of it is in memory, and the rest works.
 
+use contract::leases::Controller;
 use log::warn;
 use serde::de::DeserializeOwned;
 use state::{File, Folder, RETRY_MS};
@@ -15,6 +16,9 @@ use crate::machine;
 use crate::settings::{self, Settings};
 use crate::world::World;
 
+/// Whom a DHCP server has named, in bytes: five short texts.
+const NAMED_BYTES_MAX: usize = 1024;
+
 /// Files, and what was last written.
 #[derive(Debug)]
 pub(super) struct Kept {
@@ -23,6 +27,7 @@ pub(super) struct Kept {
     bulk: File,
     boot: File,
     journal: File,
+    named: File,
     /// What was last kept; `None`: the disk was not there yet.
     last: Option<Settings>,
     last_journal: Option<Journal>,
@@ -41,12 +46,25 @@ impl Kept {
             boot: folder.file("boot", 64),
             bulk: folder.file("bulk", profile::BYTES_MAX).without_old(),
             journal: folder.file("requests", journal::BYTES_MAX),
+            named: folder.file("discovered", NAMED_BYTES_MAX),
             last: None,
             last_journal: None,
             dirty: false,
             retry_ms: 0,
             said: false,
         }
+    }
+
+    /// Whom a DHCP server has named. Where that cannot be kept the next life waits for the server.
+    pub(super) fn keep_named(&self, named: &Controller) {
+        let bytes = kept_form::write(named, NAMED_BYTES_MAX).filter(|_| self.last.is_some());
+        let Some(bytes) = bytes else { return };
+        self.named.save(settings::VERSION, &bytes).unwrap_or_else(|error| warn!("{error}"));
+    }
+
+    /// Whom a DHCP server has named to a former life.
+    pub(super) fn named(&self) -> Option<Controller> {
+        load(&self.named)
     }
 
     /// When the disk is tried again, in milliseconds after boot.
@@ -76,6 +94,7 @@ impl Room {
         found.bulk = load(&self.kept.bulk).unwrap_or_default();
         self.kept.last = Some(found.clone());
         self.kept.retry_ms = now_ms; // the disk is there
+        self.adopt_known();
         let made_meanwhile = std::mem::take(&mut self.world.settings);
         let mut merged = World::new(self.world.configuration.clone(), String::new(), found).settings;
         for mut one in made_meanwhile.subscriptions {

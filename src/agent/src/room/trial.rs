@@ -79,6 +79,7 @@ impl Room {
         }
         self.world.network.hear(new);
         self.stale = true;
+        self.discover();
     }
 
     /// Has another network tried for the controller in this row.

@@ -33,7 +33,11 @@ const ways = {
   // We call the agent.
   call: (options) =>
     new Promise((resolve, reject) => {
-      const client = new (require(modules + "websocket").client)();
+      // By TLS it has to be the gateway that is meant, by the endpoint id in its certificate; the host's name is not in it.
+      const is = (_, { subjectaltname }) =>
+        subjectaltname === "URI:urn:bbf:usp:id:" + options.toId ? undefined : new Error("another's certificate");
+      const tlsOptions = options.ca ? { ca: require("fs").readFileSync(options.ca), checkServerIdentity: is } : {};
+      const client = new (require(modules + "websocket").client)({ tlsOptions });
       client.on("connectFailed", (error) => reject(new Error(String(error))));
       client.on("connect", (socket) => {
         const made = connection((data) => socket.sendBytes(data), () => socket.close());
@@ -42,7 +46,7 @@ const ways = {
         resolve(made);
       });
       const authorization = "Basic " + Buffer.from(options.username + ":" + options.password).toString("base64");
-      const url = `ws://${options.host}:${options.port}${options.path}?eid=${encodeURIComponent(options.fromId)}`;
+      const url = `${options.ca ? "wss" : "ws"}://${options.host}:${options.port}${options.path}?eid=${encodeURIComponent(options.fromId)}`;
       client.connect(url, "v1.usp", null, { authorization });
     }),
   // The agent calls us: another WebSocket than above.

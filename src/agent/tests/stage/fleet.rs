@@ -8,19 +8,20 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use contract::identify::{Answer, Ask, Who};
+use contract::identify::Ask;
 use contract::wires::IDENTIFY;
 use testbed::Program;
 use wire::{Connection, Received};
-use x509::{Certificate, Key, Request, issue};
+use x509::Certificate;
 
 use super::house::listener_at;
+use super::who::Who;
 
 /// One gateway.
 pub(crate) struct Gateway {
     pub(crate) endpoint: String,
     folder: PathBuf,
-    certificates: Arc<Mutex<Vec<u8>>>,
+    who: Arc<Mutex<Who>>,
     daemon: Option<Program>,
 }
 
@@ -33,18 +34,16 @@ impl Gateway {
             fs::create_dir_all(folder.join(part)).unwrap();
         }
         fs::copy("/etc/shg/trust.pem", folder.join("shg/trust.pem")).unwrap();
-        let key = Key::make().unwrap();
-        let of_itself = issue::of_itself(&key, &endpoint).unwrap();
-        let certificates = Arc::new(Mutex::new(of_itself));
+        let who = Arc::new(Mutex::new(Who::new(&endpoint)));
         let listener = listener_at(IDENTIFY, &folder.join("wire/identify"));
-        let (name, shown) = (endpoint.clone(), certificates.clone());
+        let shown = who.clone();
         std::thread::spawn(move || {
             let mut clients: Vec<Connection> = Vec::new();
             loop {
                 clients.extend(listener.accept());
                 clients.retain(|client| match client.receive::<Ask>() {
                     Received::Message(ask, _) => {
-                        client.send(&answer(&ask, (&name, &key), &mut shown.lock().unwrap()), &[]).is_ok()
+                        client.send(&shown.lock().unwrap().answer(&ask), &[]).is_ok()
                     }
                     Received::Nothing => true,
                     Received::Gone => false,
@@ -52,12 +51,12 @@ impl Gateway {
                 std::thread::sleep(Duration::from_millis(1)); // a step of a wait with a limit: the test ends and takes us along
             }
         });
-        Self { endpoint, folder, certificates, daemon: None }
+        Self { endpoint, folder, who, daemon: None }
     }
 
     /// Who has signed its certificate.
     pub(crate) fn issuer(&self) -> String {
-        Certificate::chain(&self.certificates.lock().unwrap()).unwrap()[0].issuer.clone()
+        Certificate::chain(&self.who.lock().unwrap().certificates).unwrap()[0].issuer.clone()
     }
 
     /// Starts its agent, or starts it anew, with this word of the operator's.
@@ -76,26 +75,5 @@ impl Gateway {
     /// What its agent has said.
     pub(crate) fn said(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
-    }
-}
-
-fn answer(ask: &Ask, (endpoint, key): (&str, &Key), certificates: &mut Vec<u8>) -> Answer {
-    match ask {
-        Ask::Who => Answer::Who(Who {
-            endpoint: endpoint.into(),
-            kept: true,
-            reason: "".into(),
-            public_key: key.public().into_iter().collect(),
-            certificates: certificates.iter().copied().collect(),
-        }),
-        Ask::Sign { message } => Answer::Signature(key.sign(message).unwrap().into_iter().collect()),
-        Ask::Request => Answer::Request(Request::write(key, endpoint).unwrap().into_iter().collect()),
-        Ask::Enrol { certificates: given } => match Certificate::chain(given) {
-            Some(chain) if chain[0].public == key.public() && chain[0].is_of(endpoint) => {
-                *certificates = given.to_vec();
-                Answer::Enrolled
-            }
-            Some(_) | None => Answer::Refused("it is another's".into()),
-        },
     }
 }

@@ -18,6 +18,7 @@ use contract::wires::{CONTROL, IDENTIFY, TENANT_UID_BASE, Wire};
 use wire::{Connection, Listener, Received};
 
 use super::ENDPOINT;
+use super::who::Who;
 
 /// What there is for slices.
 const CAPACITY: [u32; 4] = [1600, 512, 10_000, 50_000];
@@ -80,6 +81,8 @@ pub(crate) struct House {
     breaches: Arc<Mutex<Vec<Event>>>,
     /// How often it was asked how promises were kept.
     pub(crate) polled: Arc<AtomicUsize>,
+    /// Its `identity`.
+    pub(crate) who: Arc<Mutex<Who>>,
 }
 
 /// Who is told something by itself.
@@ -101,6 +104,7 @@ impl House {
             slices: Arc::new(Mutex::new(vec![slice("demo")])),
             breaches: Arc::default(),
             polled: Arc::default(),
+            who: Arc::new(Mutex::new(Who::new(ENDPOINT))),
         };
         let (control, identify) = (listener(CONTROL), listener(IDENTIFY));
         let served = house.clone();
@@ -139,16 +143,7 @@ impl House {
             }
             self.tell(&mut told);
             others.retain(|client| match client.receive::<identify::Ask>() {
-                Received::Message(_, _) => {
-                    let who = identify::Who {
-                        endpoint: ENDPOINT.into(),
-                        kept: true,
-                        reason: "".into(),
-                        public_key: heapless::Vec::new(),
-                        certificates: heapless::Vec::new(),
-                    };
-                    client.send(&identify::Answer::Who(who), &[]).is_ok()
-                }
+                Received::Message(ask, _) => client.send(&self.who.lock().unwrap().answer(&ask), &[]).is_ok(),
                 Received::Nothing => true,
                 Received::Gone => false,
             });

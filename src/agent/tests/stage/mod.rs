@@ -15,6 +15,7 @@ pub(crate) mod house;
 pub(crate) mod local;
 pub(crate) mod net;
 pub(crate) mod package;
+pub(crate) mod who;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -118,12 +119,12 @@ pub(crate) fn openssl(line: &str) {
     run(&["openssl"].into_iter().chain(line.split(' ')).collect::<Vec<_>>());
 }
 
-/// An authority, and a broker's certificate that bears `broker.example`.
+/// An authority, and a certificate of a broker or a controller that bears `broker.example` and the controller's endpoint id.
 pub(crate) fn certificates() {
     let sections = "[req]\ndistinguished_name=name\nx509_extensions=authority\n[name]\n\
         [authority]\nbasicConstraints=critical,CA:TRUE\n";
     fs::write("/etc/openssl.cnf", sections).unwrap();
-    fs::write("/run/extension", "subjectAltName=DNS:broker.example").unwrap();
+    fs::write("/run/extension", "subjectAltName=DNS:broker.example,URI:urn:bbf:usp:id:self::desk").unwrap();
     let new = "req -config /etc/openssl.cnf -newkey ed25519 -nodes";
     openssl(&format!("{new} -x509 -subj /CN=authority -days 30 -keyout /run/ca.key -out /run/ca.pem"));
     openssl(&format!("{new} -subj /CN=broker -keyout /run/server.key -out /run/server.csr"));

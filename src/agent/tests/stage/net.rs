@@ -36,6 +36,10 @@ pub(crate) struct State {
     pub(crate) kept: usize,
     /// A host has asked for a port.
     pub(crate) asked: bool,
+    /// How often leases were asked for.
+    pub(crate) looks: usize,
+    /// The controller that the DHCP server names.
+    pub(crate) controller: Option<leases::Controller>,
 }
 
 /// The rooms.
@@ -46,7 +50,8 @@ impl Net {
     /// Serves all three wires.
     pub(crate) fn begin() -> Self {
         let wanted = contract::wanted::parse(TEXT).unwrap();
-        let state = State { wanted, trial: None, changes: 0, kept: 0, asked: false };
+        let state =
+            State { wanted, trial: None, changes: 0, kept: 0, asked: false, looks: 0, controller: None };
         let net = Self(Arc::new(Mutex::new(state)));
         let served = net.clone();
         let listeners = [SHOW, LEASES, CLOCK].map(listener);
@@ -131,6 +136,8 @@ impl Net {
     }
 
     fn leases(&self) -> Vec<leases::Answer> {
+        let mut state = self.0.lock().unwrap();
+        state.looks += 1;
         let lease = Lease {
             link: "eth0".into(),
             address: [203, 0, 113, 7].into(),
@@ -148,6 +155,7 @@ impl Net {
             state: "BOUND".into(),
             lease: Some(lease),
             remaining_s: 3000,
+            controller: state.controller.clone(),
         };
         let given = leases::Answer::Given {
             link: "br-lan".into(),
@@ -163,7 +171,7 @@ impl Net {
             port: 5000,
         };
         let asked = leases::Answer::Mapping { link: "br-lan".into(), mapping, remaining_s: 90 };
-        let asked = self.0.lock().unwrap().asked.then_some(asked);
+        let asked = state.asked.then_some(asked);
         [client, given].into_iter().chain(asked).chain([leases::Answer::Done]).collect()
     }
 }

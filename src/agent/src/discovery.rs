@@ -1,0 +1,96 @@
+//! A controller that nobody has configured: whom a DHCP server names.
+//!
+//! In:  what `lease` has heard, the operator's word on what such a controller may do. Out: a [`Controller`] like those of the file, or why not.
+//!
+//! Anybody on the operator's link may answer DHCP, so its word makes nobody a controller: it says where to call. Who answers there has to
+//! have a certificate from an anchor, for the host that was called and for the endpoint id (`stream.rs`); so it is WebSocket by TLS, where
+//! the controller itself is at the other end, and not a broker. A controller of the file's own is never replaced.
+//!
+//! Source: TR-369 §3 (R-DIS.1 to R-DIS.1c), §5 (R-SEC.0a, R-SEC.3); docs/decisions/0097-whom-dhcp-names.md.
+
+use std::fmt;
+
+use contract::leases::{self, Answer};
+
+use crate::configuration::transport::{Transport, of_url};
+use crate::configuration::{Controller, Discovered};
+
+/// Why a name leads to no controller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// It does not say who it is.
+    Endpoint,
+    /// It is to be called in another way than by WebSocket over TLS.
+    Url(String),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Endpoint => write!(f, "DHCP: a controller without an endpoint id (29): it is not called"),
+            Self::Url(url) => write!(f, "DHCP: controller {url}: it is no wss:// URL: it is not called"),
+        }
+    }
+}
+
+/// Whom the rows of `lease` name: DHCPv4 first.
+#[must_use]
+pub fn named(rows: &[Answer]) -> Option<&leases::Controller> {
+    let four = rows
+        .iter()
+        .find_map(|row| if let Answer::Client { controller, .. } = row { controller.as_ref() } else { None });
+    let mut six = rows
+        .iter()
+        .filter_map(|row| if let Answer::Ipv6 { controller, .. } = row { controller.as_ref() } else { None });
+    four.or_else(|| six.next())
+}
+
+/// The controller of this name, with the role that the operator gives to such a one.
+///
+/// # Errors
+/// [`Error`].
+pub fn controller(named: &leases::Controller, role: usize) -> Result<Controller, Error> {
+    if named.endpoint.is_empty() {
+        return Err(Error::Endpoint);
+    }
+    let url = of_url(&named.url).ok().filter(|url| url.tls);
+    let url = url.ok_or_else(|| Error::Url(named.url.to_string()))?;
+    let number = |text: &str, least: u16| text.parse().ok().filter(|number| *number >= least);
+    Ok(Controller {
+        endpoint: named.endpoint.to_string(),
+        transport: Transport::WebSocket(url),
+        role,
+        session: true,
+        discovered: Some(Discovered {
+            provisioning_code: named.provisioning_code.to_string(),
+            retry_minimum_s: number(&named.retry_minimum_s, 1),
+            retry_multiplier: number(&named.retry_multiplier, 1000),
+        }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Error, controller};
+    use contract::leases;
+
+    #[test]
+    fn a_name_leads_to_a_controller_or_to_none() {
+        let named = |url: &str, endpoint: &str| leases::Controller {
+            url: url.into(),
+            endpoint: endpoint.into(),
+            retry_minimum_s: "10".into(),
+            retry_multiplier: "7".into(),
+            ..leases::Controller::default()
+        };
+        let good = controller(&named("wss://usp.isp.example/usp", "self::isp"), 2).unwrap();
+        assert_eq!((good.transport.to_string().as_str(), good.role), ("wss://usp.isp.example:443/usp", 2));
+        let found = good.discovered.unwrap();
+        assert_eq!((found.retry_minimum_s, found.retry_multiplier), (Some(10), None), "7 is no multiplier");
+        for url in ["ws://usp.isp.example/usp", "isp.example", "https://isp.example/", "wss://u@isp.example/"]
+        {
+            assert_eq!(controller(&named(url, "self::isp"), 0), Err(Error::Url(url.to_owned())));
+        }
+        assert_eq!(controller(&named("wss://usp.isp.example/", ""), 0), Err(Error::Endpoint));
+    }
+}
