@@ -22,8 +22,9 @@ const WEB: &str = "198.51.100.80";
 const WEB6: &str = "2001:db8:9::9";
 const HOME6: &str = "2001:db8:77:";
 const DUID: &str = "00:03:00:01:52:54:00:53:48:01";
-/// The largest packet of a session. Source: RFC 2516 §7.
+/// The largest packet of a session. Source: RFC 2516 §7; RFC 4638 §3, where both sides and the line carry it.
 const USUAL: u64 = 1_492;
+const LARGE: u64 = 1_500;
 
 /// What we ship, with a session in VLAN 10.
 fn network() -> String {
@@ -31,6 +32,11 @@ fn network() -> String {
     let pppoe = "vlan = 10\nipv4 = \"pppoe\"\npppoe = { user = \"alice\", password = \"secret\" }";
     assert!(shipped.contains("ipv4 = \"dhcp\""));
     shipped.replace("ipv4 = \"dhcp\"", pppoe)
+}
+
+/// The same, where the line carries packets of 1500 bytes in a session.
+fn network_large() -> String {
+    network().replace("vlan = 10\n", &format!("vlan = 10\nmtu = {LARGE}\n"))
 }
 
 /// The provider's servers, which ask who we are in this `way`: `require-chap` or `require-pap`.
@@ -81,6 +87,47 @@ fn through(guest: &mut Guest, what: &str) {
         Ok(topology.run(Side::Lan, &["busybox", "ping", "-c", "1", "-W", "2", WEB]).ok().map(drop))
     };
     guest.until(what, UP_LIMIT, ping).unwrap_or_else(|error| trouble(guest, &error));
+}
+
+/// Does an echo in one packet of this many bytes, which nobody may cut (the kernel says so of whatever it sends first), come back?
+fn passes_whole(guest: &mut Guest, bytes: u64) -> bool {
+    let payload = (bytes - 28).to_string();
+    let words = ["busybox", "ping", "-c", "1", "-W", "10", "-s", &payload, WEB];
+    guest.topology().unwrap().run(Side::Lan, &words).is_ok()
+}
+
+#[test]
+fn large_packets_pass_where_both_sides_take_them() {
+    let Some(()) = namespace::enter("large_packets_pass_where_both_sides_take_them").unwrap() else { return };
+    let usual = Options::usual().unwrap();
+    let options = Options { around: Around::Provider, network: Some(network_large()), ..usual };
+    let Some(mut guest) = Guest::boot(&options).unwrap() else { return };
+    let provider = guest.provider().unwrap();
+    for line in [
+        format!("/bin/ip link set eth0 mtu {}", LARGE + 8),
+        "/bin/ip link add link eth0 name eth0.10 type vlan id 10".to_owned(),
+        "/bin/ip link set eth0.10 up".to_owned(),
+        format!("/bin/ip addr add {WEB}/32 dev lo"),
+    ] {
+        provider.run(&line).unwrap();
+    }
+    serve(provider, "require-chap", "secret").unwrap();
+    let session = wait_up(&mut guest, "a session");
+    assert_eq!(session.mtu, LARGE, "{session:?}");
+    guest.topology().unwrap().lan_lease(UP_LIMIT).unwrap();
+    through(&mut guest, "the Internet, from a host at home");
+    assert!(passes_whole(&mut guest, LARGE), "{LARGE} bytes in one packet");
+
+    // The control: the provider's line carries no more than usual.
+    let provider = guest.provider().unwrap();
+    provider.run("killall pppoe-server pppd; /bin/ip link set eth0.10 mtu 1500").unwrap();
+    serve(provider, "require-chap", "secret").unwrap();
+    wait_down(&mut guest, "the end of the large session", Duration::from_secs(120));
+    let session = wait_up(&mut guest, "a usual session");
+    assert_eq!(session.mtu, USUAL, "{session:?}");
+    through(&mut guest, "the Internet by the usual session");
+    assert!(!passes_whole(&mut guest, LARGE), "{LARGE} bytes in one packet of {USUAL}");
+    assert!(passes_whole(&mut guest, USUAL));
 }
 
 #[test]

@@ -18,6 +18,8 @@ const MD5: u8 = 5;
 
 /// The MRU of PPPoE where nobody said otherwise, in bytes. Source: RFC 2516 §7.
 pub const MRU_USUAL: u16 = 1_492;
+/// The same of PPP itself. Source: RFC 1661 §6.1.
+const MRU_DEFAULT: u16 = 1_500;
 /// The smallest unit of the peer's that we live with: what every IPv4 host takes. Source: RFC 791 §3.1.
 const MRU_MIN: u16 = 576;
 
@@ -39,6 +41,8 @@ pub struct Lcp {
     pub magic: u32,
     /// The largest packet that the peer takes, in bytes.
     pub peer_mru: u16,
+    /// The same, where it says nothing: what discovery has agreed, at most PPP's own 1500. Source: RFC 1661 §6.1; RFC 4638 §5.1.
+    pub(super) unsaid: u16,
     /// The peer's magic number; 0: none.
     pub peer_magic: u32,
     /// How it wants to know who we are; `None`: not at all.
@@ -48,11 +52,12 @@ pub struct Lcp {
 impl Lcp {
     /// What we begin with.
     ///
-    /// * `mru` — the largest packet that the link carries, in bytes.
+    /// * `mru` — the largest packet that the link carries, in bytes; more than 1492 only where discovery has agreed so.
     /// * `magic` — any number.
     #[must_use]
     pub fn new(mru: u16, magic: u32) -> Self {
-        Self { mru, magic: magic.max(1), peer_mru: mru.min(MRU_USUAL), peer_magic: 0, way: None }
+        let unsaid = mru.min(MRU_DEFAULT);
+        Self { mru, magic: magic.max(1), peer_mru: unsaid, unsaid, peer_magic: 0, way: None }
     }
 
     /// The largest packet that both sides take, in bytes.
@@ -106,7 +111,7 @@ impl Options for Lcp {
 
     fn judge(&mut self, settings: &[Setting<'_>]) -> Verdict {
         let (mut naks, mut refused) = (Vec::new(), Vec::new());
-        let mut taken = Self { peer_mru: MRU_USUAL, peer_magic: 0, way: None, ..self.clone() };
+        let mut taken = Self { peer_mru: self.unsaid, peer_magic: 0, way: None, ..self.clone() };
         for (kind, data) in settings {
             match (*kind, *data) {
                 (MRU, &[high, low]) => match u16::from_be_bytes([high, low]) {
@@ -152,7 +157,7 @@ impl Options for Lcp {
 mod tests {
     use super::{Lcp, Way};
     use crate::ppp::layer::{Options, Verdict};
-    use crate::ppp::packet::settings;
+    use crate::ppp::packet::{Setting, settings};
 
     #[test]
     fn what_the_peer_asks_is_taken_countered_or_refused() {
@@ -190,9 +195,17 @@ mod tests {
     #[test]
     fn the_unit_is_what_both_sides_take() {
         let mut lcp = Lcp::new(1_500, 7);
-        assert_eq!(lcp.mtu(), 1_492, "nobody said more");
-        assert_eq!(lcp.judge(&[(1, &1_500_u16.to_be_bytes())]), Verdict::Good);
-        assert_eq!(lcp.mtu(), 1_500);
+        // What discovery has agreed, what the peer asks, the unit. pppd does not ask for 1500.
+        let unsaid = [(1_500, None, 1_500), (1_492, None, 1_492), (1_400, None, 1_400), (9_000, None, 1_500)];
+        let asked =
+            [(1_500, Some(1_500_u16), 1_500), (1_500, Some(1_492), 1_492), (1_492, Some(1_500), 1_492)];
+        for (agreed, asks, mtu) in unsaid.into_iter().chain(asked) {
+            let mut lcp = Lcp::new(agreed, 7);
+            let asks = asks.map(u16::to_be_bytes);
+            let settings: Vec<Setting<'_>> = asks.iter().map(|mru| (1, mru.as_slice())).collect();
+            assert_eq!(lcp.judge(&settings), Verdict::Good);
+            assert_eq!(lcp.mtu(), mtu, "{agreed} {asks:?}");
+        }
         lcp.nak((1, &1_480_u16.to_be_bytes()));
         assert_eq!(lcp.mtu(), 1_480);
         lcp.nak((1, &9_000_u16.to_be_bytes()));
