@@ -5,6 +5,8 @@
 mod stage;
 
 use std::fs;
+use std::net::UdpSocket;
+use std::time::Duration;
 
 use contract::learn::{Address6, Ipv6, Learned, Lease, OnLink};
 use network::gateway::{ADOPT_MS, Gateway};
@@ -213,4 +215,46 @@ fn bridges_and_ports_are_set_as_they_should_be() {
         "{port}"
     );
     assert_settled(&mut gateway);
+}
+
+/// Does a datagram come from one to the other, at these addresses of one network?
+fn hears(from: &Namespace, to: &Namespace, address: &str, limit: Duration) -> bool {
+    let listens = to.within(|| UdpSocket::bind(("0.0.0.0", 4_000)).unwrap());
+    listens.set_read_timeout(Some(limit)).unwrap();
+    let says = from.within(|| UdpSocket::bind("0.0.0.0:0").unwrap());
+    says.send_to(b"film", (address, 4_000)).unwrap();
+    listens.recv_from(&mut [0; 8]).is_ok()
+}
+
+#[test]
+fn bridged_tv_is_its_ports_and_nobody_elses() {
+    if !enter("bridged_tv_is_its_ports_and_nobody_elses") {
+        return;
+    }
+    plug_in();
+    run("ip link add eth3 type veth peer name box");
+    // TV is untagged here: no VLAN is needed, and this machine may have none.
+    let text = CONFIGURATION
+        .replace("[internet]\nipv4 = \"dhcp\"\nipv6 = \"dhcp\"", "[internet]\nvlan = 10\nipv4 = \"none\"");
+    let tv = "\n[tv]\naccess = { ipv4 = \"none\" }\nprofile = \"bridged\"\nports = [\"eth3\"]\n";
+    let path = folder("tv").join("network.toml");
+    fs::write(&path, text + tv).unwrap();
+    let mut gateway = Gateway::open(path, ADOPT_MS).unwrap();
+    gateway.turn();
+    assert_says(&run("ip -d link show eth3"), &["master br-tv", "fastleave on"]);
+    assert_says(&run("ip -d link show eth0"), &["master br-tv"]);
+    let [operator, home, set_top] = [("isp", 1), ("home", 2), ("box", 3)].map(|(cable, host)| {
+        let side = Namespace::make();
+        run(&format!("ip link set {cable} netns {}", side.path()));
+        side.run(&format!("ip link set {cable} up"));
+        side.run(&format!("ip address add 100.64.30.{host}/24 dev {cable}"));
+        side
+    });
+    assert!(hears(&operator, &set_top, "100.64.30.3", Duration::from_secs(15)), "what the operator sends");
+    assert!(hears(&set_top, &operator, "100.64.30.1", Duration::from_secs(15)), "what the set-top box asks");
+    assert!(
+        !hears(&operator, &home, "100.64.30.2", Duration::from_secs(2)),
+        "nothing of it comes to the home"
+    );
+    assert!(!hears(&home, &operator, "100.64.30.1", Duration::from_secs(2)), "nor from there");
 }

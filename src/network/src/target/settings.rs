@@ -26,13 +26,20 @@ fn of(family: &str, link: &str, name: &str, value: &'static str) -> Setting {
 }
 
 /// What holds for all links, also for those that come: no router is believed before its link has settings of its own, no detour is told;
-/// packets and bytes of each connection are counted, for no rule sees those that go the short way.
+/// packets and bytes of each connection are counted, for no rule sees those that go the short way; what passes between ports of one bridge is
+/// the bridge's own matter.
 pub(super) fn of_all() -> Vec<Setting> {
-    let new =
-        |name: &str| Setting { link: String::new(), path: format!("ipv6/conf/default/{name}"), value: OFF };
-    let counted = "netfilter/nf_conntrack_acct".to_owned();
-    let counts = Setting { link: String::new(), path: counted, value: "1" };
-    vec![of("ipv4", "", "send_redirects", OFF), new("accept_ra"), new("accept_redirects"), counts]
+    let all = |path: &str, value| Setting { link: String::new(), path: path.to_owned(), value };
+    let new = |name: &str| all(&format!("ipv6/conf/default/{name}"), OFF);
+    vec![
+        of("ipv4", "", "send_redirects", OFF),
+        new("accept_ra"),
+        new("accept_redirects"),
+        all("netfilter/nf_conntrack_acct", "1"),
+        // Where the kernel has `br_netfilter`.
+        all("bridge/bridge-nf-call-iptables", OFF),
+        all("bridge/bridge-nf-call-ip6tables", OFF),
+    ]
 }
 
 /// What holds for a link that has addresses. `streams`: multicast comes in by it from sources that it has no route to.
