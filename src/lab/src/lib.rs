@@ -63,6 +63,7 @@ pub mod install_bench;
 pub mod kernel;
 pub mod peer;
 pub mod room_bench;
+pub mod room_guest;
 pub mod root;
 pub mod seal;
 pub mod stick;

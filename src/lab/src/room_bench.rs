@@ -6,18 +6,13 @@
 //! The suite is run with `SHG_BENCH=1` and says `figure NAME ours peer at_least|at_most THOUSANDTHS`, a line each; lines `row …` are for a
 //! person, and shown. Without the variable, as among all tests, it does one short round and proves that all of it works.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
-
-use serde_json::Value;
 
 use crate::bench::{Figure, Goal};
 use crate::error::Error;
-use crate::guest::BOOT_LIMIT;
-use crate::house::Scratch;
 use crate::kernel::Kernel;
-use crate::provider::Provider;
-use crate::slot::Slot;
+use crate::room_guest::{RoomGuest, firmware};
 use crate::{house, tool};
 
 /// How long one may take in a guest: the longest measures eleven rounds of four streams.
@@ -28,9 +23,7 @@ const GUEST_LIMIT: Duration = Duration::from_secs(900);
 /// # Errors
 /// [`Error::Missing`]: the firmware is not built, or it cannot run here. [`Error::Tool`]: it failed, with its last words.
 pub fn run(room: &str, file: &str, variable: &str) -> Result<Vec<Figure>, Error> {
-    let program = house::firmware().join(room);
-    need(&program)?;
-    measure((room, file), &[], &[(variable, &program)])
+    measure((room, file), &[], &[(variable, &firmware(room)?)])
 }
 
 /// Runs the bench of `room`, a library that is built for this machine as it is for the gateway's: with the optimiser.
@@ -77,43 +70,14 @@ pub fn run_in_guest(
     (room, file): (&str, &str),
     variable: &str,
 ) -> Result<Vec<Figure>, Error> {
-    let program = house::firmware().join(room);
-    need(&program)?;
-    let suite = build(room, file)?;
-    let scratch = Scratch::new()?;
-    let _slot = Slot::take()?;
-    let files = [("sbin/ours", program), ("sbin/suite", suite)];
-    let mut guest = Provider::start_bench(&scratch, kernel, &files)?;
-    guest.wait_ready(BOOT_LIMIT)?;
-    let variables = format!("SHG_BENCH=1 SHG_TESTBED_INSIDE=/tmp/inside {variable}=/sbin/ours");
-    guest.run("mkdir -p /tmp/inside /etc/shg; mkdir -p /run/netns")?;
-    let suite = "unshare -n /sbin/suite --nocapture --test-threads=1 >/tmp/said 2>&1; echo $? >/tmp/code";
-    guest.run(&format!("({variables} {suite}) </dev/null >/dev/null 2>&1 &"))?;
-    guest.until("the bench in the guest", GUEST_LIMIT, "test -s /tmp/code")?;
-    let said = guest.run("cat /tmp/said")?;
-    if guest.run("cat /tmp/code")?.trim() == "0" {
-        return figures(&said, "_guest");
+    let suite = (room, file);
+    let mut guest = RoomGuest::boot(kernel, &[suite], &[room])?;
+    let variables = format!("SHG_BENCH=1 {variable}=/sbin/{room}");
+    let outcome = guest.run(suite, "", &variables, GUEST_LIMIT)?;
+    if outcome.passed {
+        return figures(&outcome.said, "_guest");
     }
-    Err(Error::Tool { program: format!("{file} in the guest"), why: said })
-}
-
-/// Builds a suite for the gateway; returns its program. It is linked quickly: what is measured are other programs.
-fn build(room: &str, file: &str) -> Result<PathBuf, Error> {
-    let line = ". \"$0\" && exec cargo test -q --locked --no-run --message-format=json --profile firmware --target \"$1\" \
-        --target-dir target/firmware -p \"$2\" --test \"$3\"";
-    let mut command = tool::command("sh");
-    command.current_dir(house::top()).args(["-c", line]).arg(house::cache().join("firmware.env"));
-    command.args([house::TARGET, room, file]).env("CARGO_PROFILE_FIRMWARE_LTO", "off");
-    let output = tool::finish("cargo test --no-run", command.output())?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let built = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let found = built
-        .filter(|row| row["target"]["name"] == file)
-        .find_map(|row| Some(PathBuf::from(row["executable"].as_str()?)));
-    found.ok_or(Error::Missing {
-        what: format!("{file} for {}", house::TARGET),
-        remedy: "make firmware".to_owned(),
-    })
+    Err(Error::Tool { program: format!("{file} in the guest"), why: outcome.said })
 }
 
 /// Reads what a suite said; figures' names get this end.
@@ -128,13 +92,6 @@ fn figures(text: &str, end: &str) -> Result<Vec<Figure>, Error> {
     }
     let named = |figure: Figure| Figure { name: format!("{}{end}", figure.name), ..figure };
     Ok(lines().filter_map(figure).map(named).collect())
-}
-
-fn need(program: &Path) -> Result<(), Error> {
-    if program.exists() {
-        return Ok(());
-    }
-    Err(Error::Missing { what: program.display().to_string(), remedy: "make firmware".to_owned() })
 }
 
 /// Reads one line.
