@@ -71,6 +71,10 @@ pub fn make(
     let words = manifest::parse(service).map_err(|error| Error::Service(error.to_string()))?;
     let command = words.command.first().map(|word| word.as_str()).unwrap_or_default();
     let architecture = program::check(&tree, command, said).map_err(Error::Program)?;
+    let probe = words.health.as_ref().and_then(|health| health.command.first());
+    if let Some(probe) = probe {
+        program::check(&tree, probe, None).map_err(Error::Program)?;
+    }
     let volume = words.volume.as_ref().map(|volume| volume.at.trim_start_matches('/'));
     let node = volume.and_then(|place| tree.find(place.as_bytes())).and_then(|number| tree.node(number));
     if node.is_some_and(|node| !matches!(node.content, Content::Folder(_))) {

@@ -111,6 +111,17 @@ fn processors_are_told_apart() {
 }
 
 #[test]
+fn a_probes_program_is_there_too() {
+    let with = |program: &str| format!("{SERVICE}\n[health]\nprobe = \"exec\"\ncommand = [\"{program}\"]\n");
+    assert!(make(tree(elf(1, 3)), &with("/hello"), 1, None).is_ok());
+    let absent = make(tree(elf(1, 3)), &with("/well"), 1, None);
+    assert!(
+        matches!(&absent, Err(Error::Program(program::Fault::Absent(path))) if path == "/well"),
+        "{absent:?}"
+    );
+}
+
+#[test]
 fn layers_are_put_upon_each_other() {
     let mut tree = Tree::default();
     let first = tar(&[

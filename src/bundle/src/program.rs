@@ -43,7 +43,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Absent(path) => write!(
                 f,
-                "{path}: not in the image; `command` of the manifest names it, or what it starts with"
+                "{path}: not in the image; a `command` of the manifest names it, or what it starts with"
             ),
             Self::Mode(path) => write!(f, "{path}: nobody may execute it; chmod +x"),
             Self::Kind(path) => write!(f, "{path}: neither an ELF program nor a script that begins with #!"),
