@@ -178,7 +178,7 @@ pub(crate) mod tests {
             memory: Memory { floor_mib: 8, high_mib: 0, ceiling_mib: 16 },
             uplink: Rate::default(),
             downlink: Rate::default(),
-            limits: Limits { pids: 9, descriptors: 64, tmp_kib: 0 },
+            limits: Limits { pids: 9, descriptors: 64, tmp_kib: 64 },
             volume: None,
             serves: Vec::new(),
             reaches: Default::default(),

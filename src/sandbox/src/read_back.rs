@@ -276,6 +276,7 @@ fn resource_limits(seen: &Seen, plan: &Plan) -> Judged {
 #[cfg(test)]
 mod tests {
     use super::{layers, rows};
+    use crate::mountinfo::mounts;
     use crate::plan::tests::manifest;
     use crate::seen::{Moment, NAMESPACES, Open, Seen};
     use crate::{Plan, limits};
@@ -285,7 +286,13 @@ mod tests {
         Open { number, closes, leads_to: leads_to.to_owned(), mount }
     }
 
-    /// What a whole sandbox looks like; mountinfo and status are from the board kernel.
+    /// The mount at `place` in what was captured.
+    fn at(place: &str) -> u32 {
+        let all = include_str!("../tests/data/mountinfo");
+        mounts(all).find(|mount| mount.place == place).unwrap().id
+    }
+
+    /// What a whole sandbox looks like; mountinfo (`WRITE_DATA=1 make test T=attacks`) and status are from the board kernel.
     fn whole(plan: &Plan) -> Seen {
         let mut number = 0;
         let namespaces = NAMESPACES.map(|(kind, _)| {
@@ -305,7 +312,7 @@ mod tests {
             cgroup: "0::/slices/demo/hello\n".to_owned(),
             cgroup_files: plan.cgroup_files.iter().map(|setting| setting.value.to_string()).collect(),
             descriptors: Some(vec![
-                open(0, false, "/dev/null", 64),
+                open(0, false, "/dev/null", at("/dev/null")),
                 open(3, false, "pipe:[7]", 15),
                 open(7, true, "/", 2),
             ]),
@@ -391,7 +398,7 @@ mod tests {
     fn what_a_service_opens_by_itself_is_no_leak_and_what_leads_out_is() {
         let plan = Plan::new(&manifest(), 0).unwrap();
         let table = [
-            ("a file of its image", open(9, false, "/hello", 61), true),
+            ("a file of its image", open(9, false, "/hello", at("/")), true),
             ("a socket", open(9, false, "socket:[8]", 9), true),
             ("a folder of the gateway's", open(9, false, "/sys/fs/cgroup", 29), false),
         ];
