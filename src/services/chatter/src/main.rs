@@ -13,7 +13,10 @@ fn main() -> ExitCode {
             work(amount);
             ExitCode::SUCCESS
         }
-        (None, Some(code)) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
+        (None, Some(code)) => {
+            println!("ends with {code}");
+            ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
+        }
         (_, None) => ExitCode::from(talk_until_told()),
     }
 }
