@@ -133,7 +133,7 @@ pub struct Pcp {
     /// Our address outside.
     pub external: Ipv4Addr,
     /// Ports that are forwarded already: they are not given.
-    pub taken: List<(Protocol, u16, u16), { crate::limit::FORWARDS }>,
+    pub taken: List<(Protocol, u16, u16), { crate::limit::FORWARDS + crate::limit::MANAGEMENT }>,
 }
 
 /// What `lease` learned.

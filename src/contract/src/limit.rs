@@ -67,6 +67,8 @@ pub const BRIDGE_PORTS: usize = 8;
 pub const FORWARDS: usize = 256;
 /// Pinholes in IPv6.
 pub const PINHOLES: usize = 64;
+/// From where the gateway itself may be managed.
+pub const MANAGEMENT: usize = 8;
 /// Addresses that are kept for somebody.
 pub const RESERVATIONS: usize = 128;
 /// Prefixes behind one play: the operator's platforms.

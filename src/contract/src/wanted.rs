@@ -12,7 +12,7 @@ use core::net::Ipv4Addr;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::limit::{BRIDGE_PORTS, FORWARDS, PINHOLES, PLAYS, RESERVATIONS};
+use crate::limit::{BRIDGE_PORTS, FORWARDS, MANAGEMENT, PINHOLES, PLAYS, RESERVATIONS};
 use crate::list::List;
 use crate::name::Text;
 
@@ -23,7 +23,7 @@ pub mod traffic;
 mod check;
 
 pub use access::{Access, Profile, Proxy, Tv, Voice, WanIpv4, WanIpv6};
-pub use reach::{Dns, Forward, Pinhole, Time, Upstream};
+pub use reach::{Dns, Forward, Management, Pinhole, Time, Upstream};
 pub use traffic::Qos;
 
 /// A link's name: at most 15 bytes (`IFNAMSIZ` − 1, netdevice(7)).
@@ -67,6 +67,9 @@ pub struct Wanted {
     /// What of the home may be reached from the Internet by IPv6.
     #[serde(default)]
     pub pinhole: List<Pinhole, PINHOLES>,
+    /// From where the gateway itself may be managed.
+    #[serde(default)]
+    pub management: List<Management, MANAGEMENT>,
     /// Queues. Left out: the kernel's own.
     #[serde(default)]
     pub qos: Option<Qos>,

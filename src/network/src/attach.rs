@@ -82,7 +82,9 @@ impl Gateway {
             let holder = others
                 .filter(|other| other.serves.iter().any(|other| at(&other)))
                 .map(|other| &*other.service);
-            let ours = firewall::OWN_PORTS.contains(&serve.at).then_some("the gateway itself");
+            let managed = wanted.management.iter().any(|one| one.port == serve.at);
+            let ours = managed || firewall::OWN_PORTS.contains(&serve.at);
+            let ours = ours.then_some("the gateway itself");
             let forward = wanted
                 .forward
                 .iter()

@@ -7,6 +7,7 @@
 //! Source: RFC 7084 (L-3, L-4, L-11).
 
 use contract::learn::{Client, Ipv6Wish, OnLink, Pcp, Server, Wish};
+use contract::manifest::Protocol;
 use contract::wanted::{LanIpv6, WanIpv4, WanIpv6};
 use heapless::Vec as Bounded;
 
@@ -42,6 +43,8 @@ fn home(view: &View<'_>) -> Server {
     let lan = &view.wanted.lan;
     let taken = view.wanted.forward.iter();
     let taken = taken.map(|forward| (forward.protocol, forward.port, forward.last.max(forward.port)));
+    let managed = view.wanted.management.iter().map(|one| (Protocol::Tcp, one.port, one.port));
+    let taken = taken.chain(managed);
     let pcp = view.outside().filter(|_| lan.pcp);
     Server {
         pool: lan.dhcp,

@@ -72,6 +72,36 @@ fn who_may_open_a_connection_to_whom() {
 }
 
 #[test]
+fn the_agent_is_called_from_where_the_operator_says() {
+    if !enter("the_agent_is_called_from_where_the_operator_says") {
+        return;
+    }
+    let (all, mut gateway) = Neighbours::with(
+        "[[management]]\nfrom = \"203.0.113.0/30\"\nport = 8443\n[[management]]\nfrom = \"192.168.1.100/32\"\nport = 8444\n",
+    );
+    all.warm_up();
+    let Neighbours { isp, home, hello, gateway: own, .. } = &all;
+    let table = [
+        ("the operator", isp, "203.0.113.7:8443", own, 8443, from("203.0.113.1")),
+        ("his, at the home's port", isp, "203.0.113.7:8444", own, 8444, Silence),
+        ("his, at another port", isp, "203.0.113.7:8080", own, PORT, Silence),
+        ("a host at home", home, "192.168.1.1:8444", own, 8444, from("192.168.1.100")),
+        ("it, at the operator's port", home, "192.168.1.1:8443", own, 8443, Refused),
+        ("a service", hello, "10.64.0.1:8443", own, 8443, Refused),
+    ];
+    for (what, client, target, server, port, met) in table {
+        let limit = if met == Silence { SILENCE } else { LIMIT };
+        assert_eq!(all.meet(client, target, server, (port, limit)), met, "{what}");
+    }
+    // Another one of the operator's link, who is not told.
+    isp.run("ip address delete 203.0.113.1/24 dev isp");
+    isp.run("ip address add 203.0.113.9/24 dev isp");
+    assert_eq!(all.meet(isp, "203.0.113.7:8443", own, (8443, SILENCE)), Silence);
+    gateway.turn();
+    assert_eq!(gateway.fault(), None);
+}
+
+#[test]
 fn nobody_speaks_in_another_ones_name() {
     if !enter("nobody_speaks_in_another_ones_name") {
         return;

@@ -83,7 +83,7 @@ fn is_call(packet: &Packet) -> bool {
 fn from_outside(town: &Town, ways: (Zone, Zone), packet: &Packet, ping: bool) -> bool {
     let ipv6 = packet.target.is_ipv6();
     match ways {
-        (Zone::Internet, Zone::Us) => ping,
+        (Zone::Internet, Zone::Us) => ping || town.manages(packet),
         (Zone::Internet, Zone::Home) => ipv6 && (ping || town.is_pinhole(packet)),
         (Zone::Internet, Zone::Service(slot)) => {
             ipv6 && !ping && town.serves(slot, Audience::Internet, packet)
@@ -101,7 +101,7 @@ fn from_home(town: &Town, to: Zone, packet: &Packet, ping: bool) -> bool {
         Zone::Us if ping => true,
         Zone::Us => {
             let pcp = town.pcp && packet.protocol == 17 && packet.port == 5351;
-            is_names(packet) || pcp || town.proxy && is_call(packet)
+            is_names(packet) || pcp || town.manages(packet) || town.proxy && is_call(packet)
         }
         Zone::Internet | Zone::Tv => true,
         Zone::Service(slot) => !ping && town.serves(slot, Audience::Home, packet),

@@ -5,6 +5,7 @@
 use core::net::Ipv4Addr;
 
 use super::{Access, Guest, Pool, Profile, SERVICE_LINK, WanIpv4, WanIpv6, Wanted, contains};
+use crate::manifest::Protocol;
 use crate::prefix::Prefix;
 
 /// A rule: is it broken, and its words.
@@ -24,6 +25,7 @@ pub(super) fn check(wanted: &Wanted) -> Option<&'static str> {
         .or_else(|| plays(wanted).find_map(|(access, vlan)| broken(&play(access, vlan))))
         .or_else(|| broken(&apart(wanted)))
         .or_else(|| broken(&reach(wanted)))
+        .or_else(|| broken(&managed(wanted)))
         .or_else(|| broken(&queues(wanted)))
 }
 
@@ -231,6 +233,27 @@ fn reach(wanted: &Wanted) -> [Rule; 7] {
     ]
 }
 
+/// The gateway is open to some, and not to everybody.
+fn managed(wanted: &Wanted) -> [Rule; 3] {
+    let all = &wanted.management;
+    let led = |port: u16| {
+        let mut forwards = wanted.forward.iter().filter(|one| one.protocol == Protocol::Tcp);
+        forwards.any(|one| (one.port..=one.last.max(one.port)).contains(&port))
+    };
+    [
+        // Names and calls have rules of their own.
+        (
+            all.iter().any(|one| matches!(one.port, 0 | 53 | 5060 | 5061)),
+            "management.port: 1 to 65535, not 53, 5060, 5061",
+        ),
+        (
+            all.iter().any(|one| one.from.length() < if one.from.is_ipv4() { 8 } else { 16 }),
+            "management.from: a prefix of at least 8 bits, with IPv6 of 16",
+        ),
+        (all.iter().any(|one| led(one.port)), "management.port: a forward leads it elsewhere"),
+    ]
+}
+
 fn queues(wanted: &Wanted) -> [Rule; 3] {
     let Some(qos) = &wanted.qos else { return [(false, ""); 3] };
     let rates = [qos.up_kbit_s, qos.down_kbit_s];
@@ -292,6 +315,28 @@ mod tests {
             let silent = wanted.clone().without_secrets();
             assert!(!crate::wanted::write(&silent).unwrap().contains("hidden"));
             assert_eq!(silent.with_secrets_of(&wanted), wanted);
+        }
+    }
+
+    #[test]
+    fn the_gateway_is_managed_by_some_only() {
+        let one = |from: &str, port: u16| format!("[[management]]\nfrom = \"{from}\"\nport = {port}\n");
+        let led = "[[forward]]\nname = \"page\"\nport = 8000\nlast = 8100\nto = \"192.168.1.9\"\n";
+        let table = [
+            ("a prefix", one("192.0.2.0/24", 8443), None),
+            ("a host", one("2001:db8::1/128", 8443), None),
+            ("everybody", one("0.0.0.0/0", 8443), Some("management.from")),
+            ("everybody, IPv6", one("2000::/3", 8443), Some("management.from")),
+            ("names", one("192.0.2.0/24", 53), Some("management.port")),
+            ("no port", one("192.0.2.0/24", 0), Some("management.port")),
+            ("led elsewhere", one("192.0.2.0/24", 8088) + led, Some("a forward leads it elsewhere")),
+            ("beside what is led", one("192.0.2.0/24", 8101) + led, None),
+        ];
+        for (what, more, want) in table {
+            let said = parse(&format!("{PLAIN}\n{more}")).err().map(|error| error.to_string());
+            let fits =
+                want.map_or(said.is_none(), |want| said.as_ref().is_some_and(|said| said.contains(want)));
+            assert!(fits, "{what}: {said:?}");
         }
     }
 

@@ -73,6 +73,19 @@ pub struct Pinhole {
     pub from: Option<Prefix>,
 }
 
+/// From where the gateway's own agent may be called by TCP (`[websocket]` of agent.toml).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Management {
+    /// It holds; else it is only remembered.
+    #[serde(default = "enabled")]
+    pub enable: bool,
+    /// By whom: a part of the LAN's prefix, by the home; any other by the Internet play.
+    pub from: Prefix,
+    /// The port.
+    pub port: u16,
+}
+
 /// The name server of the home.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

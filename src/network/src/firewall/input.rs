@@ -107,7 +107,19 @@ fn access(chain: &'static str, access: &Access) -> Vec<Rule> {
 fn internet(house: &House<'_>) -> Vec<Rule> {
     let mut rules = access(US_INTERNET, &house.wanted.internet);
     rules.extend(pings(US_INTERNET));
+    rules.extend(managed(house, US_INTERNET));
     rules
+}
+
+/// Who may call the agent on this side: the home is its own prefix, whoever else is told comes by the Internet play.
+fn managed(house: &House<'_>, chain: &'static str) -> Vec<Rule> {
+    let lan = &house.wanted.lan;
+    let lan = Prefix::new(lan.address.into(), lan.prefix_length);
+    let all = house.wanted.management.iter().filter(|one| one.enable);
+    let ours = all.filter(|one| {
+        (lan.length() <= one.from.length() && lan.holds(one.from.first())) == (chain == US_HOME)
+    });
+    ours.map(|one| Rule::of(chain).from(one.from).port(Tcp, one.port).accept()).collect()
 }
 
 /// What every network of hosts asks of its gateway: addresses and names.
@@ -134,6 +146,7 @@ fn home(house: &House<'_>) -> Vec<Rule> {
     let mut rules = hosts(house, US_HOME);
     rules.extend(pings(US_HOME));
     rules.push(rule().igmp().accept());
+    rules.extend(managed(house, US_HOME));
     if house.wanted.lan.pcp {
         rules.push(rule().port(Udp, PCP).accept());
     }

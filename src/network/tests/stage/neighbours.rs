@@ -39,9 +39,14 @@ pub(crate) enum Met {
 }
 impl Neighbours {
     pub(crate) fn make() -> (Self, Gateway) {
+        Self::with("")
+    }
+
+    /// With more in the operator's file.
+    pub(crate) fn with(more: &str) -> (Self, Gateway) {
         plug_in();
         let path = folder("packets").join("network.toml");
-        std::fs::write(&path, CONFIGURATION).unwrap();
+        std::fs::write(&path, format!("{CONFIGURATION}\n{more}")).unwrap();
         let mut gateway = Gateway::open(path, ADOPT_MS).unwrap();
         gateway.turn();
         gateway.learn(Learned::Lease(lease(7)));

@@ -79,34 +79,7 @@ pub(crate) fn towns() -> impl Iterator<Item = Town> {
 const PPPOE: &str = "vlan = 10\nipv4 = \"pppoe\"\npppoe = { user = \"a\", password = \"b\" }";
 const FIXED: &str =
     "ipv4 = \"static\"\nstatic = { address = \"203.0.113.7\", prefix_length = 24, router = \"203.0.113.1\" }";
-const LEADS: &str = r#"
-[[forward]]
-name = "page"
-port = 80
-to = "192.168.1.10"
-to_port = 8080
-[[forward]]
-name = "games"
-protocol = "udp"
-port = 5000
-last = 5070
-to = "192.168.1.10"
-[[forward]]
-name = "office"
-port = 443
-to = "192.168.1.10"
-from = "192.0.2.0/25"
-[[pinhole]]
-name = "games"
-protocol = "udp"
-port = 5060
-to = "::10"
-[[pinhole]]
-name = "office"
-port = 443
-to = "::10"
-from = "2001:db8:9::/48"
-"#;
+const LEADS: &str = include_str!("leads.toml");
 
 fn serve(to: Audience, protocol: Protocol, port: u16, at: u16) -> Serve {
     Serve { name: Name::new("page").unwrap(), protocol, port, to, at }
@@ -358,6 +331,14 @@ impl Town {
         };
         let ours = ours.filter(|_| self.leads).map(|port| (host, port));
         ours.or_else(|| led(Audience::Internet))
+    }
+
+    /// May it call the agent?
+    pub(crate) fn manages(&self, packet: &Packet) -> bool {
+        let from = ["192.0.2.0/25", "2001:db8:9::/48", "192.168.1.0/24"].map(prefix);
+        self.leads
+            && (packet.protocol, packet.port) == (6, 8080)
+            && from.iter().any(|from| from.holds(packet.source))
     }
 
     pub(crate) fn is_pinhole(&self, packet: &Packet) -> bool {
