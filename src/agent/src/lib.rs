@@ -26,6 +26,7 @@ pub mod resolve;
 
 pub mod answer;
 pub mod news;
+pub mod onboarding;
 
 pub mod backoff;
 pub mod carrier;

@@ -57,6 +57,7 @@ macro_rules! choice {
 }
 
 mod agent;
+mod boot;
 mod device;
 mod machine;
 mod subscription;
@@ -67,6 +68,7 @@ mod software;
 
 mod deployment;
 mod environment;
+mod levels;
 
 mod guarantee;
 
@@ -133,6 +135,9 @@ pub type Say = fn(&mut Settings, &[u32], &str) -> Result<(), Code>;
 /// How it is set, where the world has to be asked.
 pub type Own = fn(&World, &mut Settings, &[u32], &str) -> Result<(), Code>;
 
+/// How it is set, and what other rooms are told of that.
+pub type Tell = fn(&World, &mut Settings, &[u32], &str) -> Result<Vec<Order>, Code>;
+
 /// How a parameter is set.
 #[derive(Debug, Clone, Copy)]
 pub enum Set {
@@ -146,8 +151,8 @@ pub enum Set {
     Network(network::Change),
     /// The same, and nobody reads it back.
     Hidden(network::Change),
-    /// It is another room's: what that is told. It has to be done before the controller hears that it is.
-    Order(fn(&World, &[u32], &str) -> Result<Order, Code>),
+    /// It is another room's, too: what that is told. It has to be done before the controller hears that it is.
+    Order(Tell),
 }
 
 /// A parameter.
@@ -219,6 +224,12 @@ pub enum Order {
     Collect(u32),
     /// From now on a service starts by itself, or not.
     Autostart(contract::Name, bool),
+    /// The session with the controller in this row ends.
+    EndSession(u32),
+    /// The controller in this row hears an OnBoardRequest.
+    OnBoard(u32),
+    /// A slice is on this level from now on.
+    RunLevel(contract::Name, u16),
     /// We ask for a certificate, or take one (PEM).
     Certify(Option<String>),
     /// Another network is tried, and kept once the controller in this row is heard again.
@@ -318,7 +329,10 @@ pub fn environment_path(world: &World, slice: &str) -> String {
     environment::path(world, slice)
 }
 
+pub(crate) use boot::map as boot_map;
 pub(crate) use deployment::{execution_unit, uninstall, uuid_of};
+pub(crate) use device::{PRODUCT_CLASS, identity};
+pub(crate) use levels::{settle, welcome};
 
 /// A number of entries.
 fn count(number: usize) -> Option<String> {
@@ -329,6 +343,7 @@ fn count(number: usize) -> Option<String> {
 pub const OBJECTS: &[&[Object]] = &[
     device::OBJECTS,
     agent::OBJECTS,
+    boot::OBJECTS,
     subscription::OBJECTS,
     transport::OF_AGENT,
     transport::OF_CONTROLLER,

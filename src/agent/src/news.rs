@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use log::warn;
 use usp::Code;
 use usp::message::act::{
-    CompleteKind, Event, Notify, NotifyKind, ObjectCreation, ObjectDeletion, OperationComplete, OutputArgs,
-    ValueChange,
+    CompleteKind, Event, Notify, NotifyKind, ObjectCreation, ObjectDeletion, OnBoardRequest,
+    OperationComplete, OutputArgs, ValueChange,
 };
 use usp::message::{Entry, Failure, Msg, RequestKind};
 use usp::path::Path;
@@ -61,7 +61,7 @@ impl News {
         let there: BTreeSet<u32> = world.settings.subscriptions.iter().map(|one| one.row).collect();
         self.values.retain(|row, _| there.contains(row));
         self.places.retain(|row, _| there.contains(row));
-        self.pending.retain(|one| there.contains(&one.subscription));
+        self.pending.retain(|one| one.subscription == 0 || there.contains(&one.subscription));
         for subscription in &world.settings.subscriptions {
             match subscription.kind {
                 _ if !subscription.enable => {
@@ -186,6 +186,30 @@ impl News {
             let kind = NotifyKind::OperationComplete(complete.clone());
             self.put(world, subscription, kind, (lasting, now_ms));
         }
+    }
+
+    /// The controller in `row` is asked to take us on board; nobody has subscribed to that.
+    pub fn board(&mut self, world: &World, row: u32, now_ms: u64) {
+        let (oui, serial_number) = crate::model::identity(world);
+        let request = OnBoardRequest {
+            oui: oui.into(),
+            product_class: crate::model::PRODUCT_CLASS.into(),
+            serial_number: serial_number.into(),
+            agent_supported_protocol_versions: usp::VERSIONS.join(",").into(),
+        };
+        let nobody = Subscription { recipient: row, retry: true, ..Subscription::default() };
+        self.put(world, &nobody, NotifyKind::OnBoardRequest(request), (false, now_ms));
+    }
+
+    /// It has not answered yet.
+    #[must_use]
+    pub fn is_boarding(&self, row: u32) -> bool {
+        self.pending.iter().any(|one| one.controller == row && one.subscription == 0)
+    }
+
+    /// It is not asked any more.
+    pub fn leave_board(&mut self, row: u32) {
+        self.pending.retain(|one| one.controller != row || one.subscription != 0);
     }
 
     /// What waits and outlives a restart.

@@ -34,6 +34,7 @@ use crate::doctor::Doctor;
 use crate::doors::Doors;
 use crate::machine::{self, Watch};
 use crate::news::News;
+use crate::onboarding::Onboarding;
 use crate::own::Own;
 use crate::peer::{Heard, Peer};
 use crate::rooms::{Change, Rooms};
@@ -88,6 +89,7 @@ pub struct Room {
     doors: Doors,
     doctor: Doctor,
     news: News,
+    onboarding: Onboarding,
     rooms: Rooms,
     own: Arc<Own>,
     tenants: Tenants,
@@ -151,6 +153,7 @@ impl Room {
             doors,
             doctor: Doctor::new(listeners.doctor),
             news: News::default(),
+            onboarding: Onboarding::default(),
             rooms,
             own,
             tenants: Tenants::new(listeners.tenant),
@@ -227,6 +230,9 @@ impl Room {
         self.drop_expired();
         if std::mem::take(&mut self.stale) {
             self.news.look(&self.world, now_ms);
+        }
+        if self.kept.is_loaded() {
+            self.onboarding.turn(&self.world, &mut self.news, now_ms);
         }
         self.keep_journal();
         self.begin_jobs(now_ms);
@@ -443,6 +449,7 @@ impl Room {
             .chain(periodic)
             .chain(self.jobs_due_ms())
             .chain(self.watched.due_ms())
+            .chain(self.onboarding.due_ms(&self.world))
             .min()
     }
 

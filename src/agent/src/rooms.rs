@@ -195,6 +195,9 @@ impl Rooms {
                 return self.packages.at_once(&ask);
             }
             Order::Cancel(_)
+            | Order::RunLevel(..)
+            | Order::OnBoard(_)
+            | Order::EndSession(_)
             | Order::Collect(_)
             | Order::Bundle(..)
             | Order::Network(..)

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::bulk::profile::Profiles;
 use crate::configuration::Controller;
 use crate::kept_form;
+use levels::Levels;
+
+pub mod levels;
 
 /// Subscriptions of all controllers.
 pub const SUBSCRIPTIONS_MAX: usize = 256;
@@ -95,6 +98,27 @@ pub struct Said {
     pub session: bool,
     /// The longest piece of a session, in bytes; 0: as the broker likes.
     pub record_bytes: u32,
+    /// It knows us, and has done with us what it wants to.
+    pub onboarded: bool,
+    /// Else it hears of us again after so many seconds; 0: it does not.
+    pub onboarding_restart_s: u32,
+    /// What it wants to know at a boot.
+    pub boot: Vec<BootParameter>,
+    /// The row that the next one of these gets.
+    pub next_boot: u32,
+}
+
+/// A parameter, or several, that `Boot!` tells a controller.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct BootParameter {
+    /// Its row.
+    pub row: u32,
+    /// Another name.
+    pub alias: String,
+    /// It is told.
+    pub enable: bool,
+    /// Which.
+    pub name: String,
 }
 
 impl Said {
@@ -121,6 +145,10 @@ impl Said {
             retry_multiplier: 2000,
             session,
             record_bytes: 0,
+            onboarded: true,
+            onboarding_restart_s: 0,
+            boot: Vec::new(),
+            next_boot: 0,
         }
     }
 }
@@ -158,6 +186,8 @@ pub struct Settings {
     pub next_subscription: u32,
     /// In order of the controllers' rows.
     pub controllers: Vec<Said>,
+    /// Run levels of slices and services.
+    pub levels: Levels,
     /// What services are told. Source: docs/tenant.md.
     #[serde(skip)]
     pub services: Services,

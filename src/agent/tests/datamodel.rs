@@ -46,9 +46,30 @@ fn section(object: &Object) -> String {
     text
 }
 
+/// What of two parts of TR-181 is not there, and why.
+fn absent() -> String {
+    let mut text = String::from(
+        "\n## Not there\n\n| of `Device.LocalAgent.` and `Device.SoftwareModules.` | why not |\n|---|---|\n",
+    );
+    for row in include_str!("data/absent.txt").lines().filter(|row| !row.starts_with('#')) {
+        let (name, mut why) = row.split_once(' ').unwrap();
+        let mut name = name.to_owned();
+        // An argument of a command begins with a capital letter.
+        if let Some((argument, rest)) =
+            why.split_once(' ').filter(|(word, _)| word.starts_with(char::is_uppercase))
+        {
+            name = format!("{name} {argument}");
+            why = rest;
+        }
+        writeln!(text, "| `{}` | {why} |", name.trim_start_matches("Device.")).unwrap();
+    }
+    text
+}
+
 #[test]
 fn the_page_says_what_is_there() {
-    let text: String = std::iter::once(HEAD.to_owned()).chain(objects().map(section)).collect();
+    let text: String =
+        std::iter::once(HEAD.to_owned()).chain(objects().map(section)).chain([absent()]).collect();
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/datamodel.md");
     if std::env::var_os("UPDATE").is_some() {
         fs::write(&page, &text).unwrap();

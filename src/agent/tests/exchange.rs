@@ -82,6 +82,11 @@ fn a_session_begins_and_ends() {
             assert_eq!(place, (session, sequence, sequence + 1));
         }
     }
+    // A controller ends it, and begins another.
+    assert!(local.operate("Device.LocalAgent.Controller.1.E2ESession.Reset()").contains("{}"));
+    let [Came::Disconnect(7105), Came::Connect] = [local.came(), local.came()] else { panic!("no end") };
+    local.send(&local.record(piece(10, 1)));
+    assert!(matches!(local.came(), Came::Piece(_)));
     // It is not allowed any more: it ends, and the connection stays.
     let mut other = Local::connect("self::other");
     let off = "Device.LocalAgent.Controller.1.E2ESession. Enable=false";

@@ -12,6 +12,11 @@ const LIST: &str = include_str!("data/tr-181-2.19.1.txt");
 /// What is ours (docs/decisions/0060-vendor-prefix.md).
 const OURS: &str = "X_SHG_";
 
+/// What is not there, and why.
+const ABSENT: &str = include_str!("data/absent.txt");
+/// Where each name is there, or not and why.
+const WHOLE: [&str; 2] = ["Device.LocalAgent.", "Device.SoftwareModules."];
+
 /// Where we differ on purpose, and why.
 const DIFFERS: &[(&str, &str)] = &[
     (
@@ -102,4 +107,74 @@ fn what_differs_on_purpose_is_there() {
         let one = object.commands.iter().find(|one| one.name == name).unwrap();
         assert_eq!(one.kind, CommandType::Async, "{path}");
     }
+}
+
+/// What the Forum lists below an object that is to be whole: names, and arguments of commands behind them.
+fn listed() -> Vec<String> {
+    let mut all = Vec::new();
+    for line in LIST.lines().filter(|line| WHOLE.iter().any(|top| line.starts_with(top))) {
+        let (path, said) = line.split_once(' ').unwrap();
+        all.push(path.to_owned());
+        if let Some(arguments) = path.ends_with("()").then(|| said.split(' ').nth(1)).flatten() {
+            let named = arguments.split(',').filter(|name| !["", "-"].contains(name));
+            all.extend(named.map(|name| format!("{path} {name}")));
+        }
+    }
+    all
+}
+
+fn is_there(name: &str) -> bool {
+    let (path, argument) = name.split_once(' ').unwrap_or((name, ""));
+    if path.ends_with('.') {
+        return objects().any(|object| object.path == path);
+    }
+    let (object, name) = path.rsplit_once('.').unwrap();
+    let Some(object) = objects().find(|one| one.path == format!("{object}.")) else { return false };
+    if let Some(name) = name.strip_suffix("()") {
+        let command = object.commands.iter().find(|one| one.name == name);
+        let has = |inputs: &[&str]| inputs.iter().any(|input| input.trim_start_matches('*') == argument);
+        return command.is_some_and(|command| argument.is_empty() || has(command.inputs));
+    }
+    match name.strip_suffix('!') {
+        Some(name) => object.events.iter().any(|one| one.name == name),
+        None => object.parameter(name).is_some(),
+    }
+}
+
+#[test]
+fn what_is_not_there_has_its_reason() {
+    let rows: Vec<&str> = ABSENT.lines().filter(|line| !line.starts_with('#')).collect();
+    // A name ends where its reason begins: of a command's argument behind the second space.
+    let name = |row: &&str| {
+        let words = if row.split(' ').next().unwrap().ends_with("()") && is_argument(row) { 2 } else { 1 };
+        row.split(' ').take(words).collect::<Vec<_>>().join(" ")
+    };
+    let names: Vec<String> = rows.iter().map(name).collect();
+    let covers = |absent: &String, name: &String| {
+        absent == name || (absent.ends_with('.') && name.starts_with(absent))
+    };
+    let all = listed();
+    let silent: Vec<&String> = all
+        .iter()
+        .filter(|name| !is_there(name) && !names.iter().any(|absent| covers(absent, name)))
+        .filter(|name| {
+            !names.iter().any(|absent| absent.ends_with("()") && name.starts_with(absent.as_str()))
+        })
+        .collect();
+    assert!(silent.is_empty(), "neither there nor said why not:\n{silent:#?}");
+    for absent in &names {
+        let named: Vec<&String> = all.iter().filter(|name| covers(absent, name)).collect();
+        assert!(!named.is_empty(), "{absent}: nobody lists it");
+        assert!(named.iter().all(|name| !is_there(name)), "{absent}: it is there");
+    }
+}
+
+/// Is the second word of a row an argument of the command that is the first?
+fn is_argument(row: &str) -> bool {
+    let (command, rest) = row.split_once(' ').unwrap();
+    let word = rest.split(' ').next().unwrap();
+    listed().iter().any(|name| {
+        name.strip_prefix(command)
+            .is_some_and(|argument| argument.trim_start().starts_with(word) && argument.len() > 1)
+    })
 }

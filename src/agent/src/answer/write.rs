@@ -134,9 +134,8 @@ fn change(
                 Some(Set::Network(set) | Set::Hidden(set)) => {
                     draft.network().and_then(|(wanted, places)| set(wanted, places, &place.rows, &wish.value))
                 }
-                Some(Set::Order(order)) => {
-                    order(world, &place.rows, &wish.value).map(|order| changed.orders.push(order))
-                }
+                Some(Set::Order(set)) => set(world, &mut draft.settings, &place.rows, &wish.value)
+                    .map(|orders| changed.orders.extend(orders)),
             },
         };
         match outcome {

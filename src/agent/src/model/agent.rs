@@ -5,11 +5,12 @@
 use usp::Code;
 use usp::message::read::CommandType;
 use usp::message::read::ValueType as T;
+use usp::session::TRIES_MAX;
 
 use super::{Command, Event, Object, Order, boolean, count, moving, number, read, set};
 use crate::job::What;
-use crate::settings::{Said, Settings};
-use crate::world::World;
+use crate::settings::{SUBSCRIPTIONS_MAX, Said, Settings};
+use crate::world::{World, date};
 
 fn place(rows: &[u32]) -> Option<usize> {
     usize::try_from(rows.first()?.checked_sub(1)?).ok()
@@ -52,6 +53,11 @@ pub(super) const OBJECTS: &[Object] = &[
                 // Nothing of it is advertised.
                 read("AdvertisedDeviceSubtypes", T::String, |_, _| Some(String::new())),
                 read("SupportedProtocols", T::String, |_, _| Some("MQTT,WebSocket,UDS".to_owned())),
+                read("SupportedFingerprintAlgorithms", T::String, |_, _| Some("SHA-256".to_owned())),
+                read("SupportedNumberOfSubscriptions", T::Int, |_, _| count(SUBSCRIPTIONS_MAX)),
+                read("CertificateNumberOfEntries", T::UnsignedInt, |world, _| {
+                    count(usize::from(world.certificate.is_some()))
+                }),
                 read("MaxSubscriptionChangeAdoptionTime", T::UnsignedInt, |_, _| count(0)),
                 read("MTPNumberOfEntries", T::UnsignedInt, |world, _| count(world.links.len())),
                 read("ControllerNumberOfEntries", T::UnsignedInt, |world, _| {
@@ -109,11 +115,29 @@ pub(super) const OBJECTS: &[Object] = &[
             }),
             read("InheritedRole", T::String, |_, _| Some(String::new())),
             field!("PeriodicNotifInterval", UnsignedInt, periodic_s, number(1, u32::MAX)),
+            // At no particular moment.
+            read("PeriodicNotifTime", T::DateTime, |_, _| Some(date(None))),
             field!("USPNotifRetryMinimumWaitInterval", UnsignedInt, retry_minimum_s, number(1, u16::MAX)),
             field!("USPNotifRetryIntervalMultiplier", UnsignedInt, retry_multiplier, number(1000, u16::MAX)),
+            field!("OnBoardingComplete", Boolean, onboarded, boolean()),
+            field!("OnBoardingRestartTime", UnsignedInt, onboarding_restart_s, number(0, u32::MAX)),
             read("MTPNumberOfEntries", T::UnsignedInt, |_, _| count(1)),
+            read("BootParameterNumberOfEntries", T::UnsignedInt, |world, rows| {
+                get(world, rows, |said| said.boot.len().to_string())
+            }),
         ],
-    ),
+    )
+    .with(&[Command {
+        name: "SendOnBoardRequest",
+        kind: CommandType::Sync,
+        inputs: &[],
+        outputs: &[],
+        order: |world, rows, _| match get(world, rows, |said| said.enable) {
+            Some(true) => rows.first().map(|row| Order::OnBoard(*row)).ok_or(Code::OBJECT_DOES_NOT_EXIST),
+            Some(false) => Err(Code::COMMAND_FAILURE),
+            None => Err(Code::OBJECT_DOES_NOT_EXIST),
+        },
+    }]),
     Object::table(
         "Device.LocalAgent.Controller.{i}.MTP.{i}.",
         &[&["Protocol"], &["Alias"]],
@@ -133,8 +157,21 @@ pub(super) const OBJECTS: &[Object] = &[
                 Some(if up { "Up" } else { "Down" }.to_owned())
             }),
             field!("MaxUSPRecordSize", UnsignedInt, record_bytes, number(0, u32::MAX)),
+            read("MaxRetransmitTries", T::Int, |_, _| Some(TRIES_MAX.to_string())),
+            read("PayloadSecurity", T::String, |_, _| Some("None".to_owned())),
+            // Never.
+            read("SessionExpiration", T::UnsignedInt, |_, _| count(0)),
         ],
-    ),
+    )
+    .with(&[Command {
+        name: "Reset",
+        kind: CommandType::Sync,
+        inputs: &[],
+        outputs: &[],
+        order: |_, rows, _| {
+            rows.first().map(|row| Order::EndSession(*row)).ok_or(Code::OBJECT_DOES_NOT_EXIST)
+        },
+    }]),
     Object::table(
         "Device.LocalAgent.Request.{i}.",
         &[&["Originator", "Command", "CommandKey"]],

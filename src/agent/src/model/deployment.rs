@@ -3,6 +3,7 @@
 //! A unit is there once it is installed: what fails leaves none. What an order says that cannot be is told as its end, with TR-181's fault,
 //! where the standard has one; an argument that is none is refused at once (7027).
 
+use contract::Name;
 use contract::limit::SOURCE_BYTES;
 use contract::packages::{State, Unit};
 use usp::Code;
@@ -79,6 +80,26 @@ fn source(job: &mut Job, argument: Argument<'_>) -> Result<Option<Fault>, Code> 
     Ok(named.then_some(fault))
 }
 
+/// No role is given to what a bundle brings: who wants one is refused; one that is only liked is left out.
+fn roles(argument: Argument<'_>) -> Option<Fault> {
+    let wants = |name: &str| argument(name).is_some_and(|list| !list.trim().is_empty());
+    let refused = |code: Code, words| Some((End::Nonsense(code.number()), words));
+    if wants("RequiredRoles") {
+        return refused(Code::UNAVAILABLE_ROLE, "RequiredRoles: the environment has none");
+    }
+    if wants("RequiredUserRoles") {
+        return refused(Code::UNAVAILABLE_USER_ROLE, "RequiredUserRoles: the environment has none");
+    }
+    None
+}
+
+/// A slice that is off takes no operation.
+fn off(world: &World, slice: Option<&Name>) -> Option<Fault> {
+    let off = slice.is_some_and(|slice| !super::levels::is_on(world, slice));
+    let code = Code::INVALID_EXEC_ENV_STATE.number();
+    off.then_some((End::Nonsense(code), "ExecutionEnvRef: the environment is disabled"))
+}
+
 /// Another operation on the same unit is under way.
 fn is_busy(world: &World, tag: &str) -> bool {
     let mut jobs = world.requests.iter().filter_map(|request| request.job.as_ref());
@@ -109,7 +130,19 @@ pub(super) fn install(world: &World, argument: Argument<'_>) -> Result<Order, Co
     if is_busy(world, &job.tag) {
         fault = fault.or(Some(busy()));
     }
+    fault = fault.or_else(|| off(world, job.slice.as_ref())).or_else(|| roles(argument));
     Ok(Order::Bundle(Box::new(job), fault))
+}
+
+/// An update keeps what the service has kept: its volumes are promises (docs/decisions/0075). To be without it is to uninstall and install.
+fn kept(argument: Argument<'_>) -> Option<Fault> {
+    let retain = argument("RetainData").map_or(Ok(true), |said| boolean(&said));
+    let fault = |words| Some((End::Nonsense(Code::INVALID_ARGUMENTS.number()), words));
+    match retain {
+        Ok(true) => None,
+        Ok(false) => fault("RetainData: an update keeps what the service has kept"),
+        Err(_) => fault("RetainData: neither true nor false"),
+    }
 }
 
 fn busy() -> Fault {
@@ -144,7 +177,7 @@ fn about(world: &World, rows: &[u32], what: What) -> Result<(Job, Option<Fault>)
         version: unit.version,
         ..blank(world, what)
     };
-    Ok((job, under_way.then(busy)))
+    Ok((job, under_way.then(busy).or_else(|| off(world, Some(&unit.provider)))))
 }
 
 pub(super) const OBJECTS: &[Object] = &[Object::table(
@@ -197,12 +230,23 @@ pub(super) const OBJECTS: &[Object] = &[Object::table(
     Command {
         name: "Update",
         kind: CommandType::Async,
-        inputs: &["URL", "Username", "Password"],
+        inputs: &[
+            "URL",
+            "Username",
+            "Password",
+            "RequiredRoles",
+            "OptionalRoles",
+            "RequiredUserRoles",
+            "RetainData",
+        ],
         outputs: &[],
         order: |world, rows, argument| {
             let (mut job, fault) = about(world, rows, What::Update)?;
             let wrong = source(&mut job, argument)?;
-            Ok(Order::Bundle(Box::new(job), wrong.or(fault)))
+            Ok(Order::Bundle(
+                Box::new(job),
+                wrong.or(fault).or_else(|| roles(argument)).or_else(|| kept(argument)),
+            ))
         },
     },
     Command {

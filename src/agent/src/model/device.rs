@@ -30,7 +30,7 @@ pub(super) const OBJECTS: &[Object] = &[
             read("Manufacturer", T::String, |_, _| Some("Service Hosting Gateway".to_owned())),
             read("ManufacturerOUI", T::String, |world, _| Some(identity(world).0)),
             read("ModelName", T::String, |_, _| Some("Service Hosting Gateway".to_owned())),
-            read("ProductClass", T::String, |_, _| Some("SHG".to_owned())),
+            read("ProductClass", T::String, |_, _| Some(PRODUCT_CLASS.to_owned())),
             read("SerialNumber", T::String, |world, _| Some(identity(world).1)),
             read("HardwareVersion", T::String, |_, _| Some(std::env::consts::ARCH.to_owned())),
             read("SoftwareVersion", T::String, |_, _| Some(env!("CARGO_PKG_VERSION").to_owned())),
@@ -58,8 +58,11 @@ pub(super) const OBJECTS: &[Object] = &[
     ),
 ];
 
+/// What it is among its maker's products.
+pub(crate) const PRODUCT_CLASS: &str = "SHG";
+
 /// OUI and serial number, of the endpoint id (TR-369 §2.2: `os::OUI-serial`).
-fn identity(world: &World) -> (String, String) {
+pub(crate) fn identity(world: &World) -> (String, String) {
     let instance = world.endpoint.split_once("::").map_or("", |(_, instance)| instance);
     match instance.split_once('-') {
         Some((oui, serial)) if world.endpoint.starts_with("os::") => (oui.to_owned(), serial.to_owned()),

@@ -13,7 +13,7 @@ use usp::message::read::CommandType;
 use usp::message::read::ValueType as T;
 
 use super::software::{percent, permille_in_use};
-use super::{Argument, Command, Event, Object, Order, boolean, count, moving, number, read, text};
+use super::{Argument, Command, Event, Object, Order, boolean, count, levels, moving, number, read, text};
 use crate::world::{World, date};
 
 /// What a controller may say about a slice's size, beside its name.
@@ -195,6 +195,8 @@ pub(super) const OBJECTS: &[Object] = &[
             read("Name", T::String, |_, _| Some("slice".to_owned())),
             read("Vendor", T::String, |_, _| Some("Service Hosting Gateway".to_owned())),
             read("Version", T::String, |_, _| Some(env!("CARGO_PKG_VERSION").to_owned())),
+            // It comes with the gateway.
+            read("DeploymentUnitRef", T::String, |_, _| Some(String::new())),
             read("CapabilityNumberOfEntries", T::UnsignedInt, |_, _| count(1)),
         ],
     )
@@ -211,6 +213,7 @@ pub(super) const OBJECTS: &[Object] = &[
         |_, _| vec![1],
         &[
             read("Specification", T::String, |_, _| Some("X_SHG_Bundle".to_owned())),
+            read("SpecificationURI", T::String, |_, _| Some(String::new())),
             read("SpecificationVersion", T::String, |_, _| Some(contract::manifest::VERSION.to_string())),
         ],
     ),
@@ -221,13 +224,14 @@ pub(super) const OBJECTS: &[Object] = &[
             &[&["Name"], &["Alias"]],
             |world, _| world.tables.slices.all(),
             &[
-                read("Enable", T::Boolean, |_, _| Some("true".to_owned())),
-                read("Status", T::String, |_, _| Some("Up".to_owned())),
+                levels::ENABLE,
+                levels::STATUS,
                 read("Alias", T::String, |_, rows| rows.first().map(|row| format!("cpe-{row}"))),
                 read("Name", T::String, |world, rows| promised(world, rows, |one| one.name.to_string())),
                 read("Type", T::String, |_, _| Some("slice".to_owned())),
-                // There are none.
-                read("CurrentRunLevel", T::Int, |_, _| Some("-1".to_owned())),
+                levels::INITIAL,
+                levels::CURRENT,
+                levels::OF_UNITS,
                 read("Vendor", T::String, |_, _| Some("Service Hosting Gateway".to_owned())),
                 read("Version", T::String, |_, _| Some(env!("CARGO_PKG_VERSION").to_owned())),
                 read("ParentExecEnv", T::String, |_, _| Some(String::new())),
@@ -275,6 +279,7 @@ pub(super) const OBJECTS: &[Object] = &[
             ],
         )
         .with(&[
+            levels::SET,
             Command {
                 name: "ModifyConstraints",
                 kind: CommandType::Async,
@@ -302,7 +307,12 @@ pub(super) const OBJECTS: &[Object] = &[
                 order: |world, rows, argument| {
                     let reason = text(&argument("Reason").unwrap_or_default(), REASON_MAX);
                     let reason = reason.map_err(|_| Code::INVALID_COMMAND_ARGUMENTS)?;
-                    Ok(Order::RestartSlice(name(world, rows)?, reason))
+                    let name = name(world, rows)?;
+                    if levels::is_on(world, &name) {
+                        Ok(Order::RestartSlice(name, reason))
+                    } else {
+                        Err(Code::COMMAND_FAILURE)
+                    }
                 },
             },
             // As it was made: no bundle comes with a slice.

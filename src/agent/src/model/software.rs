@@ -7,7 +7,7 @@ use usp::Code;
 use usp::message::read::CommandType;
 use usp::message::read::ValueType as T;
 
-use super::{Command, Event, Object, Order, Parameter, Set, boolean, count, moving, read};
+use super::{Command, Event, Object, Order, Parameter, count, moving, read};
 use crate::world::World;
 
 fn status(state: State) -> &'static str {
@@ -73,7 +73,16 @@ pub(super) const OBJECTS: &[Object] = &[Object {
     commands: &[Command {
         name: "InstallDU",
         kind: CommandType::Async,
-        inputs: &["*URL", "UUID", "Username", "Password", "ExecutionEnvRef"],
+        inputs: &[
+            "*URL",
+            "UUID",
+            "Username",
+            "Password",
+            "ExecutionEnvRef",
+            "RequiredRoles",
+            "OptionalRoles",
+            "RequiredUserRoles",
+        ],
         outputs: &["UUID", "Version", "ExecEnvRef"],
         order: |world, _, argument| super::deployment::install(world, argument),
     }],
@@ -125,7 +134,10 @@ pub(super) const UNITS: &[Object] = &[
             order: |world, rows, argument| {
                 let name = name(world, rows)?;
                 match argument("RequestedState").as_deref() {
-                    Some("Active") => Ok(Order::Start(name)),
+                    Some("Active") => match slice(world, rows) {
+                        Some(slice) if !super::levels::is_on(world, &slice) => Err(Code::COMMAND_FAILURE),
+                        Some(_) | None => Ok(Order::Start(name)),
+                    },
                     Some("Idle") => Ok(Order::Stop(name)),
                     Some(_) | None => Err(Code::INVALID_COMMAND_ARGUMENTS),
                 }
@@ -156,28 +168,21 @@ const PARAMETERS: &[Parameter] = &[
         unit(world, rows, |one| fault(one.state, one.ready_ms.is_some()).to_owned())
     }),
     read("ExecutionFaultMessage", T::String, |world, rows| unit(world, rows, |one| one.reason.to_string())),
-    Parameter {
-        name: "AutoStart",
-        kind: T::Boolean,
-        get: |world, rows| {
-            let service = world.service(*rows.first()?)?;
-            let unit = world.facts.bundles.iter().find(|unit| unit.name == service.name);
-            Some(unit.map_or(service.autostart, |unit| unit.autostart).to_string())
-        },
-        // A service of the image starts as the image says.
-        set: Some(Set::Order(|world, rows, value| {
-            let (name, starts) = (name(world, rows)?, boolean(value)?);
-            let installed = world.facts.bundles.iter().any(|unit| unit.name == name);
-            if installed { Ok(Order::Autostart(name, starts)) } else { Err(Code::NOT_WRITEABLE) }
-        })),
-        tells: true,
-    },
+    super::levels::AUTOSTART,
+    super::levels::LEVEL,
     read("Vendor", T::String, |world, rows| {
         Some(slice(world, rows).map(|one| one.to_string()).unwrap_or_default())
     }),
     read("Version", T::String, |world, rows| bundle(world, rows, |one| one.version.to_string())),
     read("Description", T::String, |world, rows| bundle(world, rows, |one| one.summary.to_string())),
     read("Privileged", T::Boolean, |_, _| Some("false".to_owned())),
+    // The user that is the first of its own, seen from outside; 0: it does not run.
+    read("AllocatedHostUID", T::UnsignedInt, |world, rows| {
+        unit(world, rows, |one| one.uid_base.unwrap_or(0).to_string())
+    }),
+    // What it keeps is in volumes of its manifest's.
+    read("AllocatedDiskSpace", T::Int, |_, _| Some("-1".to_owned())),
+    read("DiskSpaceInUse", T::Int, |_, _| Some("-1".to_owned())),
     // KiB.
     read("AllocatedMemory", T::Int, |world, rows| {
         let service = world.service(*rows.first()?)?;

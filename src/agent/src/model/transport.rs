@@ -120,6 +120,11 @@ pub(super) const OF_CONTROLLER: &[Object] = &[
             read("EnableEncryption", T::Boolean, |world, rows| {
                 called(world, rows, |one| one.tls.to_string())
             }),
+            read("IsEncrypted", T::Boolean, |world, rows| {
+                let up = world.links.get(place(rows.first())?)?.up;
+                called(world, rows, |one| one.tls.to_string())
+                    .map(|tls| if up { tls } else { "false".to_owned() })
+            }),
             read("KeepAliveInterval", T::UnsignedInt, |world, rows| {
                 called(world, rows, |one| one.keep_alive_s.to_string())
             }),

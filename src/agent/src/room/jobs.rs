@@ -116,6 +116,7 @@ impl Room {
             // Of what was there before our own time nothing is told.
             if std::mem::replace(&mut self.units_known, true) {
                 self.tell_of_others(&before, now_ms);
+                self.level_units(&before, now_ms);
             }
             self.stale = true;
         }

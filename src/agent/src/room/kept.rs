@@ -13,6 +13,7 @@ use crate::bulk::profile;
 use crate::journal::{self, Journal};
 use crate::kept_form;
 use crate::machine;
+use crate::model::boot_map;
 use crate::settings::{self, Settings};
 use crate::world::World;
 
@@ -34,6 +35,8 @@ pub(super) struct Kept {
     /// Something may be other than what was kept.
     pub(super) dirty: bool,
     retry_ms: u64,
+    /// The disk was looked for once.
+    tried: bool,
     said: bool,
 }
 
@@ -51,6 +54,7 @@ impl Kept {
             last_journal: None,
             dirty: false,
             retry_ms: 0,
+            tried: false,
             said: false,
         }
     }
@@ -65,6 +69,11 @@ impl Kept {
     /// Whom a DHCP server has named to a former life.
     pub(super) fn named(&self) -> Option<Controller> {
         load(&self.named)
+    }
+
+    /// What was kept before is known; without a disk there is nothing to know.
+    pub(super) fn is_loaded(&self) -> bool {
+        self.last.is_some() || self.tried
     }
 
     /// When the disk is tried again, in milliseconds after boot.
@@ -82,7 +91,10 @@ impl Room {
         self.kept.retry_ms = now_ms.saturating_add(RETRY_MS);
         let found = match self.kept.settings.load() {
             Ok(found) => found,
-            Err(state::Error::Absent) => return,
+            Err(state::Error::Absent) => {
+                self.kept.tried = true;
+                return;
+            }
             Err(error) => {
                 warn!("{error}");
                 None
@@ -118,14 +130,29 @@ impl Room {
         self.kept.dirty = true;
         self.load_journal(now_ms);
         self.news.look(&self.world, now_ms);
+        self.begin_boot(now_ms);
+    }
+
+    /// Another boot than the last one that was told: each controller hears of it, and what it wants to know.
+    fn begin_boot(&mut self, now_ms: u64) {
         let this = machine::boot_id();
         let before = self.kept.boot.load().ok().flatten().map(|kept| kept.bytes);
-        if before.as_ref() != Some(&this) && self.kept.boot.save(1, &this).is_ok() {
+        if before.as_ref() == Some(&this) {
+            return;
+        }
+        self.world.settings.levels.begin(None);
+        if self.kept.boot.save(1, &this).is_ok() {
             let cause = if before.is_none() { "FirstUse" } else { "LocalReboot" };
-            let arguments =
-                [("CommandKey", ""), ("Cause", cause), ("FirmwareUpdated", "false"), ("ParameterMap", "{}")];
-            let arguments = arguments.map(|(key, value)| (key, value.to_owned()));
-            self.news.happen(&self.world, ("Device.", "Boot"), &arguments, (None, false, now_ms));
+            for row in (1..).zip(&self.world.settings.controllers).map(|(row, _)| row) {
+                let arguments = [
+                    ("CommandKey", String::new()),
+                    ("Cause", cause.to_owned()),
+                    ("FirmwareUpdated", "false".to_owned()),
+                    ("ParameterMap", boot_map(&self.world, row)),
+                ];
+                let whom = (Some(row), false, now_ms);
+                self.news.happen(&self.world, ("Device.", "Boot"), &arguments, whom);
+            }
         }
     }
 

@@ -20,6 +20,10 @@ impl Room {
         for order in &first.orders {
             let given = match order {
                 Order::Network(wanted, controller) => self.try_network(wanted, *controller, now_ms),
+                Order::RunLevel(slice, level) => {
+                    self.set_run_level(slice, *level, now_ms);
+                    Ok(())
+                }
                 Order::Reboot
                 | Order::Start(_)
                 | Order::Stop(_)
@@ -30,6 +34,8 @@ impl Room {
                 | Order::Rent(_)
                 | Order::Release(_)
                 | Order::Autostart(..)
+                | Order::OnBoard(_)
+                | Order::EndSession(_)
                 | Order::Certify(_)
                 | Order::Refused(_)
                 | Order::Says(_)
@@ -51,8 +57,7 @@ impl Room {
             }
             return;
         }
-        if let Order::Collect(profile) = order {
-            self.bulk.force(profile, now_ms);
+        if self.does_itself(&order, now_ms) {
             return;
         }
         if let Order::Certify(given) = &order {
@@ -97,6 +102,9 @@ impl Room {
             | Order::Collect(_)
             | Order::Bundle(..)
             | Order::Autostart(..)
+            | Order::RunLevel(..)
+            | Order::OnBoard(_)
+            | Order::EndSession(_)
             | Order::Network(..)
             | Order::Certify(_)
             | Order::Refused(_)
@@ -113,6 +121,41 @@ impl Room {
             self.world.certificate = certificate;
         }
         Ok(Vec::new())
+    }
+
+    /// What no other room has to do is done here. `false`: another has.
+    fn does_itself(&mut self, order: &Order, now_ms: u64) -> bool {
+        let place = |row: u32| usize::try_from(row).unwrap_or(0).saturating_sub(1);
+        match order {
+            Order::OnBoard(row) => {
+                let said = self.world.settings.controllers.get_mut(place(*row));
+                said.into_iter().for_each(|said| said.onboarded = false);
+                self.kept.dirty = true;
+                self.onboarding.again(*row);
+            }
+            Order::EndSession(row) => {
+                let peer = self.peers.get_mut(place(*row));
+                peer.into_iter().for_each(|peer| peer.end_session(now_ms));
+            }
+            Order::RunLevel(slice, level) => self.set_run_level(slice, *level, now_ms),
+            Order::Collect(profile) => self.bulk.force(*profile, now_ms),
+            Order::Reboot
+            | Order::Start(_)
+            | Order::Stop(_)
+            | Order::Restart(_)
+            | Order::Cancel(_)
+            | Order::Bundle(..)
+            | Order::Rent(_)
+            | Order::Release(_)
+            | Order::Autostart(..)
+            | Order::Network(..)
+            | Order::Refused(_)
+            | Order::Says(_)
+            | Order::Certify(_)
+            | Order::RestartSlice(..)
+            | Order::Empty(..) => return false,
+        }
+        true
     }
 
     /// A controller takes a command back.

@@ -7,16 +7,23 @@
 use contract::Name;
 use contract::control::State;
 use contract::packages::Unit;
+use log::warn;
 use usp::Code;
 
 use super::Room;
 use crate::job::{End, Job, LONGEST_S, Phase, What};
-use crate::model::{Order, uninstall, uuid_of};
+use crate::model::{Order, settle, uninstall, uuid_of, welcome};
+use crate::settings::levels::OfSlice;
 use crate::world::{Request, date};
 
 impl Room {
     /// Restarts what runs in a slice.
     pub(super) fn restart_slice(&mut self, slice: &Name, why: &str, now_ms: u64) -> Result<(), String> {
+        self.world.settings.levels.begin(Some(slice));
+        self.kept.dirty = true;
+        for order in settle(&self.world, slice) {
+            self.rooms.give(&order, now_ms)?;
+        }
         let its = self.world.facts.compliance.iter().filter(|one| one.slice == *slice);
         let runs = |name: &Name| {
             let process = self.world.facts.processes.iter().find(|process| process.name == *name);
@@ -38,6 +45,40 @@ impl Room {
             self.news.happen(&self.world, (&object, "Restarted"), &arguments, (None, false, now_ms));
         }
         Ok(())
+    }
+
+    /// A slice is on another level, or on or off: its services follow.
+    pub(super) fn set_run_level(&mut self, slice: &Name, level: u16, now_ms: u64) {
+        let of = OfSlice { current: level, ..self.world.settings.levels.slice(slice) };
+        self.world.settings.levels.put_slice(of);
+        self.kept.dirty = true;
+        self.stale = true;
+        let orders = settle(&self.world, slice);
+        self.follow_level(orders, now_ms);
+    }
+
+    /// Units that have come get the level of their slice; what is gone is forgotten.
+    pub(super) fn level_units(&mut self, before: &[Unit], now_ms: u64) {
+        let (units, slices) = (&self.world.facts.bundles, &self.world.facts.promised);
+        self.world.settings.levels.keep(
+            |slice| slices.iter().any(|one| one.slice.as_ref() == Some(slice)),
+            |service| units.iter().any(|unit| unit.name == *service),
+        );
+        let new = |unit: &&Unit| before.iter().all(|one| one.name != unit.name);
+        let units: Vec<Unit> = units.iter().filter(new).cloned().collect();
+        let mut settings = std::mem::take(&mut self.world.settings);
+        let orders = units.iter().flat_map(|unit| welcome(&self.world, &mut settings, unit)).collect();
+        self.world.settings = settings;
+        self.follow_level(orders, now_ms);
+    }
+
+    fn follow_level(&mut self, orders: Vec<Order>, now_ms: u64) {
+        self.kept.dirty |= !orders.is_empty();
+        for order in orders {
+            if let Err(why) = self.rooms.give(&order, now_ms) {
+                warn!("run level: {why}");
+            }
+        }
     }
 
     /// Goes on with slices that are to be empty.
