@@ -183,6 +183,8 @@ pub struct Process {
     pub ours: bool,
     /// It had something to say in this turn.
     pub talks: bool,
+    /// Preparations in a row, in this life of ours, that took too long.
+    pub delays: u8,
 }
 
 impl Process {
@@ -204,6 +206,7 @@ impl Process {
             pidfd: None,
             ours: false,
             talks: false,
+            delays: 0,
         };
         for (kind, descriptor) in [
             (label::RECORD, &process.record_file),
@@ -238,6 +241,7 @@ impl Process {
             pidfd: None,
             ours: false,
             talks: false,
+            delays: 0,
         }
     }
 

@@ -23,8 +23,10 @@ const MISSED_MAX: u32 = 3;
 const CRASHES_MAX: u32 = 10;
 /// Who was up for so long is well, in milliseconds.
 const WELL_MS: u64 = 60_000;
-/// How long the preparation of a start may take, in milliseconds.
+/// How long the first preparation of a start may take, in milliseconds.
 pub(crate) const PREPARE_MS: u64 = 15_000;
+/// How often that time is doubled.
+const DELAYS_MAX: u8 = 3;
 /// Between SIGKILL and the next try, in milliseconds.
 const KILL_MS: u64 = 1_000;
 /// The shortest pause after a refusal, in milliseconds: whoever refused may only be starting.
@@ -61,8 +63,11 @@ impl House {
         }
         match act {
             Act::Rest => {}
-            Act::Prepare => process.record.timer_ms = Some(now_ms + PREPARE_MS),
-            Act::Start => process.record.timer_ms = Some(now_ms + process.start_deadline_ms()),
+            Act::Prepare => process.record.timer_ms = Some(now_ms + prepare_ms(process.delays)),
+            Act::Start => {
+                process.delays = 0;
+                process.record.timer_ms = Some(now_ms + process.start_deadline_ms());
+            }
             Act::Stop => process.record.timer_ms = Some(now_ms + process.stop_grace_ms()),
             Act::Kill => process.record.timer_ms = Some(now_ms + KILL_MS),
             Act::Delay => {
@@ -146,6 +151,9 @@ impl House {
     /// The time of its state is over. Too often in a row, and it is broken.
     pub(crate) fn late(&mut self, place: usize) -> Event {
         let Some(process) = self.processes.get_mut(place) else { return Event::Timeout };
+        if process.record.state == State::Preparing {
+            process.delays = process.delays.saturating_add(1);
+        }
         if process.record.state != State::Starting {
             return Event::Timeout;
         }
@@ -341,6 +349,12 @@ fn is_to_return(restart: Restart, exit: Exit, record: &Record) -> bool {
     }
 }
 
+/// How long a preparation may take after so many that took too long. Rooms that are behind with their work answer what was asked first: whoever
+/// asked them anew each time, and did not wait longer, would never take an answer.
+fn prepare_ms(delays: u8) -> u64 {
+    PREPARE_MS << delays.min(DELAYS_MAX)
+}
+
 /// How long until the next start.
 fn delay_ms(process: &mut Process, event: Event, now_ms: u64) -> u64 {
     let (count, last_ms) = &mut process.record.deaths;
@@ -372,7 +386,9 @@ pub fn exit_of(status: i32) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use super::{Event, Exit, Layers, Record, Restart, State, enter_state, exit_of, is_to_return};
+    use super::{
+        Event, Exit, Layers, Record, Restart, State, enter_state, exit_of, is_to_return, prepare_ms,
+    };
     use crate::core::DAEMONS;
     use crate::keep::Keep;
     use crate::process::{Process, What};
@@ -391,6 +407,12 @@ mod tests {
         }
         enter_state(&mut process, State::Down, Event::Died, 3);
         assert_eq!(process.record.timer_ms, None);
+    }
+
+    #[test]
+    fn a_preparation_that_was_too_late_may_take_longer() {
+        let times = [0, 1, 2, 3, 4, u8::MAX].map(prepare_ms);
+        assert_eq!(times, [15_000, 30_000, 60_000, 120_000, 120_000, 120_000]);
     }
 
     #[test]
