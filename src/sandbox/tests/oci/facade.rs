@@ -60,6 +60,7 @@ impl Known {
         let gone = pid(&state).is_none_or(|pid| kill(pid, None).is_err());
         if state["status"] != "stopped" && gone {
             state["status"] = "stopped".into();
+            state["pid"] = Value::Null;
         }
         Ok(state)
     }
@@ -103,12 +104,11 @@ fn run(root: &Path, words: &[&str]) -> Told<u8> {
         ["run", id, "--bundle", bundle] | ["run", "--bundle", bundle, id] => {
             create(root, id, bundle)?;
             start(&known(id))?;
-            let state = wait(|| known(id).expect(&["stopped"]).ok()).ok_or("it does not end")?;
+            // Its process has gone a moment before its code is written down.
+            let code = wait(|| known(id).state().ok()?["annotations"]["code"].as_u64());
+            let code = code.ok_or("it does not end")?;
             delete(&known(id), false)?;
-            return Ok(state["annotations"]["code"]
-                .as_u64()
-                .and_then(|code| u8::try_from(code).ok())
-                .unwrap_or(1));
+            return Ok(u8::try_from(code).unwrap_or(1));
         }
         ["start", id] => start(&known(id)),
         ["state", id] => known(id).state().map(|state| println!("{state}")),
