@@ -18,6 +18,7 @@ mod six;
 mod time;
 mod usp;
 mod voice;
+mod x509;
 
 /// Takes bytes for a message, and what came out for the same message again.
 fn both_ways<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq>(bytes: &[u8]) {

@@ -6,7 +6,7 @@ use usp::message::read::Get;
 use usp::message::{Entry, RequestKind};
 use usp::path::Path;
 use usp::record::{Kind, NoSessionContext, SessionContext};
-use usp::{GATEWAY, Msg, Record, session};
+use usp::{GATEWAY, Msg, Record, outline, session};
 
 fn messages() -> Vec<Vec<u8>> {
     let event = Event {
@@ -66,6 +66,29 @@ fn usp_record() {
         if let Some(Kind::NoSession(NoSessionContext { payload })) = &record.kind {
             let _ = Msg::decode(payload, &GATEWAY);
         }
+    });
+}
+
+#[test]
+fn usp_outline() {
+    let payload = messages().swap_remove(0);
+    let record = Record {
+        version: "1.4".into(),
+        to_id: "a".into(),
+        from_id: "b".into(),
+        kind: Some(Kind::NoSession(NoSessionContext { payload: payload.clone().into() })),
+        ..Record::default()
+    };
+    run("usp_outline", &[&record.encode(), &payload], |bytes| {
+        if let Some(message) = outline::message(bytes, &GATEWAY) {
+            assert!(!message.0.is_empty());
+        }
+        let Ok(record) = Record::decode(bytes, &GATEWAY) else {
+            let _ = outline::record(bytes, &GATEWAY);
+            return;
+        };
+        let seen = outline::record(bytes, &GATEWAY).expect("of what is whole, the outline is seen");
+        assert_eq!((seen.to_id.as_ref(), seen.from_id.as_ref()), (&*record.to_id, &*record.from_id));
     });
 }
 
