@@ -2,6 +2,8 @@
 //!
 //! Not here: what happens to it (`turn.rs`), how it is made (`start.rs`).
 
+pub mod label;
+
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -26,32 +28,6 @@ use crate::ledger::Ledger;
 use crate::record::{self, Kept, Record};
 use crate::ring::Ring;
 use crate::trial::Trial;
-
-/// Kinds of labels in PID 1's store: the first half of each.
-pub mod label {
-    /// A pidfd.
-    pub const PID: &str = "pid";
-    /// A record.
-    pub const RECORD: &str = "record";
-    /// A log's file, and the two ends of its pipe.
-    pub const RING: &str = "ring";
-    /// See [`RING`].
-    pub const READER: &str = "out";
-    /// See [`RING`].
-    pub const WRITER: &str = "in";
-    /// The two ends of the pipe for readiness.
-    pub const NOTE: &str = "note";
-    /// See [`NOTE`].
-    pub const NOTIFY: &str = "tell";
-    /// A tenant's network namespace.
-    pub const NETWORK: &str = "net";
-    /// Slices that are rented, all of them.
-    pub const SLICES: &str = "slices";
-    /// A listening wire.
-    pub const WIRE: &str = "wire";
-    /// Everything that is kept for one process.
-    pub const PROCESS: [&str; 8] = [RECORD, RING, READER, WRITER, NOTE, NOTIFY, NETWORK, PID];
-}
 
 /// A process's number: no other one of this life ever has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
