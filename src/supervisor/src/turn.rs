@@ -19,7 +19,7 @@ use crate::record::Record;
 
 /// Deadlines that a tenant may miss in a row before it counts as failed.
 const MISSED_MAX: u32 = 3;
-/// Ends in a row, each within [`WELL_MS`], after which a tenant counts as failed: with the pauses between them, some four minutes.
+/// Ends in a row, each within [`WELL_MS`], after which a tenant counts as failed: with the pauses between them, minutes.
 const CRASHES_MAX: u32 = 10;
 /// Who was up for so long is well, in milliseconds.
 const WELL_MS: u64 = 60_000;
