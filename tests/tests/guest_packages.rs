@@ -54,6 +54,11 @@ fn wait_served(guest: &mut Guest) {
     assert!(seen.is_ok(), "{:#?}", facts::log(guest, "package"));
 }
 
+/// Waits until the registry can be reached.
+fn wait_wan(guest: &mut Guest) {
+    guest.until("an address on the WAN", UP_LIMIT, facts::wan).unwrap();
+}
+
 fn order(guest: &mut Guest, words: &str) {
     let said = guest.door(words);
     assert!(said.is_ok(), "{words}: {said:?}\n{:#?}", facts::log(guest, "package"));
@@ -94,7 +99,7 @@ fn boot(operator: &Operator) -> Option<Guest> {
     let mut guest = Guest::boot(&options).unwrap()?;
     facts::wait_all_up(&mut guest).unwrap();
     wait_served(&mut guest);
-    guest.until("a WAN", UP_LIMIT, |guest| Ok(facts::wan(guest)?.map(drop))).unwrap();
+    wait_wan(&mut guest);
     Some(guest)
 }
 
@@ -144,6 +149,7 @@ fn a_bundle_comes_runs_and_goes() {
     guest.reset().unwrap();
     guest.wait_ready(UP_LIMIT).unwrap();
     wait_served(&mut guest);
+    wait_wan(&mut guest);
     wait_state(&mut guest, "up");
     assert_eq!(installed(&mut guest), ["greeter 2"]);
     order(&mut guest, "autostart greeter off");

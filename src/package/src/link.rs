@@ -72,10 +72,11 @@ impl Link {
     /// Connects to `origin`.
     ///
     /// # Errors
-    /// [`Fault::Unreachable`]: it has no address, does not answer, or is not believed.
-    pub fn open(origin: &Origin, watch: &Watch) -> Result<Self, Failure> {
+    /// [`Fault::Unreachable`]: it has no address, does not answer, or is not believed. Where there is no way to it the line may just be
+    /// coming back: another try may do better.
+    pub fn open(origin: &Origin, watch: &Watch) -> Result<Self, Broken> {
         let failed = |why: String| Failure::new(Fault::Unreachable, format!("{}: {why}", origin.authority));
-        let socket = connect(origin, watch).map_err(failed)?;
+        let socket = connect(origin, watch)?;
         let timeouts = socket.set_read_timeout(Some(TICK)).and(socket.set_write_timeout(Some(TICK)));
         timeouts.and(socket.set_nodelay(true)).map_err(|error| failed(error.to_string()))?;
         let stream = if origin.tls {
@@ -209,16 +210,25 @@ fn is_short(error: &io::Error) -> bool {
     [ErrorKind::WouldBlock, ErrorKind::TimedOut, ErrorKind::Interrupted].contains(&error.kind())
 }
 
-fn connect(origin: &Origin, watch: &Watch) -> Result<TcpStream, String> {
+/// Has the gateway no way there, for now?
+fn is_cut_off(error: &io::Error) -> bool {
+    [ErrorKind::NetworkUnreachable, ErrorKind::HostUnreachable, ErrorKind::NetworkDown]
+        .contains(&error.kind())
+}
+
+fn connect(origin: &Origin, watch: &Watch) -> Result<TcpStream, Broken> {
     let found = (origin.host.as_str(), origin.port).to_socket_addrs();
-    let addresses = found.map_err(|error| format!("it has no address: {error}"))?;
-    let mut why = "it has no address".to_owned();
+    let mut broken = cut(origin, "it has no address");
+    let addresses = found.map_err(|error| cut(origin, format!("it has no address: {error}")))?;
     for address in addresses.take(ADDRESSES_MAX) {
-        watch.look(&origin.authority).map_err(|failure| failure.words)?;
+        watch.look(&origin.authority)?;
         match TcpStream::connect_timeout(&address, CONNECT.min(watch.silence())) {
             Ok(socket) => return Ok(socket),
-            Err(error) => why = format!("{address}: {error}"),
+            Err(error) => {
+                let again = is_cut_off(&error);
+                broken = Broken { again, ..cut(origin, format!("{}: {error}", address.ip())) };
+            }
         }
     }
-    Err(why)
+    Err(broken)
 }
