@@ -30,6 +30,7 @@ impl World {
         assert_eq!(slots.len(), count, "{story:?}: a slot twice");
         let mut labels: Vec<String> = self.store.keys().cloned().collect();
         labels.retain(|label| label != "record.supervisor" && label != "slices.all");
+        let slice = &catalogue::entries().next().unwrap().manifest.provider;
         let mut promised = 0;
         for process in &house.processes {
             let name = &process.name;
@@ -45,7 +46,8 @@ impl World {
             let What::Tenant(tenant) = &process.what else { continue };
             let admitted = !matches!(process.record.state, State::Down | State::Failed);
             assert_eq!(house.books.has(name), admitted, "{story:?}: {name}");
-            promised += if admitted { tenant.manifest.cpu.floor_permille } else { 0 };
+            let of_slice = admitted && tenant.manifest.provider == *slice;
+            promised += if of_slice { tenant.manifest.cpu.floor_permille } else { 0 };
             let gave_up = process.record.state == State::Failed && process.record.reason.contains("in a row");
             let gave_up = gave_up || process.record.reason.contains("damaged");
             let state = match process.record.wanted {
@@ -57,7 +59,6 @@ impl World {
             self.check_its_things(process, tenant, story);
         }
         assert_eq!(labels, Vec::<String>::new(), "{story:?}: labels of nobody");
-        let slice = &catalogue::entries().next().unwrap().manifest.provider;
         assert_eq!(house.books.used(slice).cpu_permille(), promised, "{story:?}: promised to nobody");
         for name in self.mounted.keys().chain(self.attached.keys()) {
             assert!(self.place(name).is_some(), "{story:?}: {name}: an image or a link of nobody");
