@@ -27,8 +27,9 @@
 //! endpoint = "self::app"
 //! local = "hello"                  # it is on the box: root, or a service
 //!
-//! [discovery]                      # whom a DHCP server names is a controller, too
+//! [discovery]                      # whom a DHCP server names, or DNS, is a controller, too
 //! role = "operate"
+//! domain = "isp.example"           # where DNS is asked; left out: where a DHCP server says
 //!
 //! [websocket]
 //! listen = "192.168.1.1:8088"
@@ -52,6 +53,7 @@ use std::path::Path;
 use serde::Deserialize;
 use usp::permission::{May, Rule};
 
+use crate::discovery::dns::Name;
 use transport::Transport;
 
 /// The image's.
@@ -108,8 +110,8 @@ pub struct Configuration {
     pub confirm_within_s: u32,
     /// Where controllers call by WebSocket, and whether by TLS.
     pub websocket: Option<(SocketAddr, bool)>,
-    /// A controller that a DHCP server names is taken, with this role, by its place.
-    pub discovery: Option<usize>,
+    /// A controller that nobody has configured is taken.
+    pub discovery: Option<Discovery>,
 }
 
 impl Default for Configuration {
@@ -122,6 +124,15 @@ impl Default for Configuration {
             discovery: None,
         }
     }
+}
+
+/// What a controller that nobody has configured may do, and where one is looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Discovery {
+    /// Which of the roles, by its place.
+    pub role: usize,
+    /// The domain in which DNS knows it, where a DHCP server names nobody; empty: the one that the DHCP server says.
+    pub domain: String,
 }
 
 /// A controller, and how it is spoken to.
@@ -175,6 +186,7 @@ struct Text {
 #[serde(deny_unknown_fields)]
 struct DiscoveryText {
     role: Option<String>,
+    domain: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -282,7 +294,7 @@ pub fn parse(text: &str) -> Result<Configuration, Error> {
         }
         controllers.push(controller);
     }
-    let discovery = text.discovery.map(|one| place(one.role, &roles)).transpose()?;
+    let discovery = text.discovery.map(|one| discovery(one, &roles)).transpose()?;
     let websocket = text.websocket.map(|one| {
         let address = one.listen.parse();
         let address = address.map_err(|_| Error::Value("listen (an address and a port)", one.listen))?;
@@ -290,6 +302,14 @@ pub fn parse(text: &str) -> Result<Configuration, Error> {
     });
     let websocket = websocket.transpose()?;
     Ok(Configuration { controllers, roles, confirm_within_s, websocket, discovery })
+}
+
+fn discovery(text: DiscoveryText, roles: &[Role]) -> Result<Discovery, Error> {
+    let domain = text.domain.unwrap_or_default();
+    if !domain.is_empty() && Name::of(&domain).is_none() {
+        return Err(Error::Value("domain", domain));
+    }
+    Ok(Discovery { role: place(text.role, roles)?, domain })
 }
 
 fn plain(key: &'static str, value: String) -> Result<String, Error> {
@@ -362,7 +382,8 @@ mod tests {
         }
         assert!(parse("[websocket]\nlisten = 'x'").is_err());
         assert!(parse("[discovery]\nrole = 'king'").is_err());
-        assert_eq!(parse("[discovery]").unwrap().discovery, Some(0));
+        assert_eq!(parse("[discovery]").unwrap().discovery.map(|one| one.role), Some(0));
+        assert!(parse("[discovery]\ndomain = 'isp..example'").is_err());
         assert!(parse("").unwrap().controllers.is_empty(), "without a word nobody is obeyed");
     }
 }

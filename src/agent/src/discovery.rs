@@ -1,12 +1,18 @@
-//! A controller that nobody has configured: whom a DHCP server names.
+//! A controller that nobody has configured: whom a DHCP server names, or DNS.
 //!
-//! In:  what `lease` has heard, the operator's word on what such a controller may do. Out: a [`Controller`] like those of the file, or why not.
+//! In:  what `lease` has heard, the operator's word on what such a controller may do. Out: where it is looked for; a [`Controller`] like those
+//! of the file, or why not.
 //!
-//! Anybody on the operator's link may answer DHCP, so its word makes nobody a controller: it says where to call. Who answers there has to
-//! have a certificate from an anchor, for the host that was called and for the endpoint id (`stream.rs`); so it is WebSocket by TLS, where
-//! the controller itself is at the other end, and not a broker. A controller of the file's own is never replaced.
+//! Anybody on the operator's link may answer DHCP and DNS, so their word makes nobody a controller: it says where to call. Who answers there
+//! has to have a certificate from an anchor, for the host that was called and for the endpoint id (`stream.rs`); so it is WebSocket by TLS,
+//! where the controller itself is at the other end, and not a broker. A controller of the file's own is never replaced.
 //!
-//! Source: TR-369 §3 (R-DIS.1 to R-DIS.1c), §5 (R-SEC.0a, R-SEC.3); docs/decisions/0097-whom-dhcp-names.md.
+//! Source: TR-369 §3 (R-DIS.1 to R-DIS.1c, R-DIS.7), §5 (R-SEC.0a, R-SEC.3); docs/decisions/0097-whom-dhcp-names.md,
+//! docs/decisions/0119-whom-dns-names.md.
+
+pub mod dns;
+pub mod search;
+pub mod service;
 
 use std::fmt;
 
@@ -14,6 +20,7 @@ use contract::leases::{self, Answer};
 
 use crate::configuration::transport::{Transport, of_url};
 use crate::configuration::{Controller, Discovered};
+use service::Sought;
 
 /// Why a name leads to no controller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,15 +34,14 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Endpoint => write!(f, "DHCP: a controller without an endpoint id (29): it is not called"),
-            Self::Url(url) => write!(f, "DHCP: controller {url}: it is no wss:// URL: it is not called"),
+            Self::Endpoint => write!(f, "a controller without an endpoint id: it is not called"),
+            Self::Url(url) => write!(f, "controller {url}: it is no wss:// URL: it is not called"),
         }
     }
 }
 
 /// Whom the rows of `lease` name: DHCPv4 first.
-#[must_use]
-pub fn named(rows: &[Answer]) -> Option<&leases::Controller> {
+fn named(rows: &[Answer]) -> Option<&leases::Controller> {
     let four = rows
         .iter()
         .find_map(|row| if let Answer::Client { controller, .. } = row { controller.as_ref() } else { None });
@@ -43,6 +49,31 @@ pub fn named(rows: &[Answer]) -> Option<&leases::Controller> {
         .iter()
         .filter_map(|row| if let Answer::Ipv6 { controller, .. } = row { controller.as_ref() } else { None });
     four.or_else(|| six.next())
+}
+
+/// Who says where the controller is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pointed {
+    /// A DHCP server says all of it.
+    Named(leases::Controller),
+    /// DNS is to be asked for it.
+    Sought(Sought),
+}
+
+/// Who says where the controller is: a DHCP server; or DNS, below the name that it says in place of a URL (R-DIS.7), or in the domain of the
+/// operator's file. `None`: nobody.
+#[must_use]
+pub fn pointed(rows: &[Answer], domain: &str) -> Option<Pointed> {
+    let endpoint =
+        |named: &leases::Controller| (!named.endpoint.is_empty()).then(|| named.endpoint.to_string());
+    match named(rows) {
+        Some(named) if named.url.contains("://") => Some(Pointed::Named(named.clone())),
+        Some(named) => {
+            Some(Pointed::Sought(Sought { domain: named.url.to_string(), endpoint: endpoint(named) }))
+        }
+        None if domain.is_empty() => None,
+        None => Some(Pointed::Sought(Sought { domain: domain.to_owned(), endpoint: None })),
+    }
 }
 
 /// The controller of this name, with the role that the operator gives to such a one.

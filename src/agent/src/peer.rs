@@ -101,7 +101,8 @@ pub struct Peer {
     heard_ms: u64,
 }
 
-fn random() -> u32 {
+/// A random number.
+pub(crate) fn random() -> u32 {
     let mut bytes = [0; 4];
     let _ = sys::entropy::random(&mut bytes);
     u32::from_ne_bytes(bytes)

@@ -4,12 +4,11 @@
 
 use std::convert::Infallible;
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use contract::leases::Controller as Named;
 use contract::sla::Compliance;
 use log::{info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -23,6 +22,7 @@ mod discovery;
 mod jobs;
 mod kept;
 mod orders;
+mod ready;
 mod slices;
 mod trial;
 
@@ -41,7 +41,9 @@ use crate::rooms::{Change, Rooms};
 use crate::settings::{self, Settings};
 use crate::tenants::Tenants;
 use crate::world::World;
+use discovery::Whereabouts;
 use kept::Kept;
+use ready::Ready;
 use trial::Watched;
 
 /// How old what the supervisor has said may be when somebody asks, in milliseconds.
@@ -105,8 +107,7 @@ pub struct Room {
     looked_ms: u64,
     /// When operations that wait are looked at again.
     look_ms: u64,
-    /// Whom a DHCP server has named last.
-    named: Option<Named>,
+    whereabouts: Whereabouts,
     /// The network.
     watched: Watched,
     /// `package` has said once which units there are.
@@ -165,7 +166,7 @@ impl Room {
             asked_ms: 0,
             looked_ms: 0,
             look_ms: 0,
-            named: None,
+            whereabouts: Whereabouts::default(),
             watched: Watched::default(),
             units_known: false,
             stale: true,
@@ -196,12 +197,14 @@ impl Room {
         let changes = self.watch.heard();
         if changes.ways {
             self.peers.iter_mut().for_each(Peer::hurry);
+            self.whereabouts.hurry();
         }
         if changes.ways || changes.neighbours {
             self.watched.stir(now_ms);
         }
         self.load(now_ms);
         self.attend_network(now_ms);
+        self.search(now_ms);
         if ready.any(self.doors.descriptors(), self.doors.due_ms()) {
             self.let_in(now_ms);
         }
@@ -449,6 +452,7 @@ impl Room {
             .chain(periodic)
             .chain(self.jobs_due_ms())
             .chain(self.watched.due_ms())
+            .chain(self.whereabouts.due_ms())
             .chain(self.onboarding.due_ms(&self.world))
             .min()
     }
@@ -478,22 +482,5 @@ impl Room {
             }
             Err(errno) => Err(Error::System("poll", errno.into())),
         }
-    }
-}
-
-/// What a turn is for.
-struct Ready {
-    descriptors: Vec<RawFd>,
-    now_ms: u64,
-}
-
-impl Ready {
-    fn has(&self, one: BorrowedFd<'_>) -> bool {
-        self.descriptors.contains(&one.as_raw_fd())
-    }
-
-    /// One of them has something, or its time has come.
-    fn any<'d>(&self, mut all: impl Iterator<Item = BorrowedFd<'d>>, due_ms: Option<u64>) -> bool {
-        due_ms.is_some_and(|due_ms| due_ms <= self.now_ms) || all.any(|one| self.has(one))
     }
 }

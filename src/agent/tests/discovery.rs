@@ -1,4 +1,4 @@
-//! A controller that a DHCP server names, and nobody else: it is called, and obeyed where its certificate says that it is the one.
+//! A controller that a DHCP server names, or DNS (dnsmasq), and nobody else: it is called, and obeyed where its certificate says that it is the one.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod stage;
@@ -8,7 +8,7 @@ use std::fs;
 use contract::leases::Controller;
 use serde_json::{Value, json};
 use stage::net::Net;
-use stage::{CONTROLLER, Desk, House, certificates, daemon, daemon_said, disk, enter, until};
+use stage::{CONTROLLER, Desk, House, Program, certificates, daemon, daemon_said, disk, enter, until};
 
 const WORD: &str = "[discovery]\nrole = 'operate'\n";
 
@@ -80,6 +80,58 @@ fn whom_dhcp_names_is_called_and_has_to_be_the_one() {
     let waiting = desk();
     let _second = daemon(WORD);
     assert_eq!(get(&mut waiting.join().unwrap(), "EndpointID"), json!(CONTROLLER));
+}
+
+/// A name server that we did not write knows two controllers in this domain; the other one comes first.
+fn name_server() -> Program {
+    let line = "dnsmasq --no-daemon --log-facility=- --conf-file=/dev/null --user=root --group=root --pid-file \
+        --no-resolv --no-hosts --listen-address=127.0.0.1 --bind-interfaces";
+    let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    for (endpoint, priority) in [("self::other", 1), (CONTROLLER, 2)] {
+        let instance = format!("{endpoint}._usp-ctr-ws._tcp.isp.example");
+        words.push(format!("--ptr-record=_usp-ctr-ws._tcp.isp.example,{instance}"));
+        words.push(format!("--srv-host={instance},broker.example,8443,{priority},5"));
+        words.push(format!("--txt-record={instance},path=/usp,encrypt"));
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    Program::start("", &words, Some(&testbed::folder("dnsmasq").join("log")))
+}
+
+// Shows R-DIS.6, R-DIS.7.
+#[test]
+fn whom_dns_names_is_called_and_has_to_be_the_one() {
+    const NAME: &str = "whom_dns_names_is_called_and_has_to_be_the_one";
+    if !testbed::has("dnsmasq") {
+        return println!("skipped: {NAME}: no dnsmasq");
+    }
+    if !enter(NAME) {
+        return;
+    }
+    certificates();
+    let (_house, net) = (House::begin(), Net::begin());
+    fs::copy("/run/ca.pem", "/etc/shg/trust.pem").unwrap();
+    fs::write("/run/time/synchronized", "").unwrap();
+    let waiting = desk();
+    let said = |words: &str| until(words, 30, || daemon_said().contains(words).then_some(()));
+    let _daemon = daemon(&format!("{WORD}domain = 'isp.example'\n"));
+    said("DNS-SD: isp.example: the name server cannot be asked");
+    // The one that comes first there cannot prove that it is who it says.
+    let _server = name_server();
+    until("it answers", 10, || std::net::TcpStream::connect("127.0.0.1:53").ok());
+    stir(1);
+    said("the certificate does not bear urn:bbf:usp:id:self::other");
+    assert!(!daemon_said().contains(": connected"), "{}", daemon_said());
+    // A DHCP server says a name in place of a URL: DNS is asked below it, for the one that is meant.
+    let url = "isp.example".into();
+    net.0.lock().unwrap().controller = Some(Controller { url, ..named("", CONTROLLER).unwrap() });
+    stir(2);
+    let mut desk = waiting.join().unwrap();
+    assert!(
+        desk.called.iter().any(|said| said["called"].as_str().unwrap_or("").starts_with("/usp")),
+        "by its path"
+    );
+    let endpoint = desk.call("get", &json!(["Device.LocalAgent.Controller.1.EndpointID"]));
+    assert_eq!(endpoint, json!(CONTROLLER));
 }
 
 #[test]

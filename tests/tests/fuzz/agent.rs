@@ -1,5 +1,6 @@
 //! What a broker sends to the agent, and the operator's word.
 
+use agent::discovery::dns::{self, Kind, Name};
 use agent::tenants::word::{self, Word};
 use agent::websocket::Session;
 use agent::websocket::frame::{self, Opcode};
@@ -107,5 +108,31 @@ fn agent_configuration() {
     run("agent_configuration", &[sample], |bytes| {
         let Ok(text) = std::str::from_utf8(bytes) else { return };
         let _ = agent::configuration::parse(text);
+    });
+}
+
+#[test]
+fn agent_dns() {
+    fn name() -> Name {
+        Name::of("_usp-ctr-ws._tcp.isp.example").unwrap()
+    }
+    let answer = |kind, number: u8, data: &[u8]| {
+        let mut message = dns::question(7, &name(), kind);
+        message[2..4].copy_from_slice(&[0x81, 0x80]);
+        message[7] = 1;
+        message.extend([0xc0, 12, 0, number, 0, 1, 0, 0, 0, 60, 0, u8::try_from(data.len()).unwrap()]);
+        message.extend(data);
+        message
+    };
+    let samples = [
+        answer(Kind::Pointers, 12, b"\x09self::isp\xc0\x0c"),
+        answer(Kind::Servers, 33, b"\0\x0a\0\x05\x20\xfb\x03usp\xc0\x1d"),
+        answer(Kind::Texts, 16, b"\x09path=/usp\x07encrypt"),
+    ];
+    run("agent_dns", &samples.each_ref().map(Vec::as_slice), |bytes| {
+        for kind in [Kind::Pointers, Kind::Servers, Kind::Texts] {
+            let records = dns::read(bytes, 7, &name(), kind).unwrap_or_default();
+            assert!(records.len() <= bytes.len() / 11, "a record has eleven bytes at least");
+        }
     });
 }

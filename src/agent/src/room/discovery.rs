@@ -1,28 +1,123 @@
-//! The controller that was discovered: it comes, gives way to another, and is known again after a restart.
+//! The controller that was discovered: it is looked for, comes, gives way to another, and is known again after a restart.
 //!
 //! There is one at most, and it stands behind those of the operator's file: their rows stay as they are.
 
+use contract::leases;
 use log::{info, warn};
 
 use super::Room;
+use crate::backoff;
 use crate::configuration::{CONTROLLERS_MAX, Controller};
-use crate::discovery;
-use crate::peer::Peer;
+use crate::discovery::search::Search;
+use crate::discovery::service::{Error, Found, Sought};
+use crate::discovery::{self, Pointed};
+use crate::peer::{Peer, random};
 use crate::settings::Said;
 use crate::world::Link;
 
+/// How long it is believed that DNS knows nobody, in milliseconds: a name server is not asked without end.
+const NOBODY_MS: u64 = 15 * 60 * 1000;
+/// How long what DNS says is believed, in seconds, whatever it says itself.
+const BELIEVED_S: std::ops::RangeInclusive<u32> = 300..=86_400;
+
+/// Who was named, and who is looked for.
+#[derive(Debug, Default)]
+pub(super) struct Whereabouts {
+    /// Who was named last, by whomever.
+    named: Option<leases::Controller>,
+    /// Who is looked for in DNS.
+    sought: Option<Sought>,
+    search: Option<Search>,
+    /// When DNS is asked, in milliseconds after boot.
+    due_ms: u64,
+    failures: u32,
+    /// Why the last search was in vain.
+    fault: Option<Error>,
+}
+
+impl Whereabouts {
+    /// From now on this one is looked for.
+    fn seek(&mut self, sought: Option<Sought>) {
+        if self.sought != sought {
+            *self = Self { named: self.named.take(), sought, ..Self::default() };
+        }
+    }
+
+    /// When DNS is to be asked, in milliseconds after boot; while it is asked its answer rings.
+    pub(super) fn due_ms(&self) -> Option<u64> {
+        (self.sought.is_some() && self.search.is_none()).then_some(self.due_ms)
+    }
+
+    /// What a search has come to; it is said once.
+    fn end(&mut self, outcome: Result<Found, Error>, now_ms: u64) -> Option<leases::Controller> {
+        self.search = None;
+        match outcome {
+            Ok(Found { controller, ttl_s }) => {
+                let believed_s = ttl_s.clamp(*BELIEVED_S.start(), *BELIEVED_S.end());
+                self.due_ms = now_ms.saturating_add(u64::from(believed_s) * 1000);
+                (self.failures, self.fault) = (0, None);
+                Some(controller)
+            }
+            Err(error) => {
+                self.failures = self.failures.saturating_add(1);
+                let wait_ms = match error {
+                    Error::Nobody | Error::Domain => NOBODY_MS,
+                    Error::Unreachable(_) | Error::Answer(_) => backoff::wait_ms(self.failures, random()),
+                };
+                self.due_ms = now_ms.saturating_add(wait_ms);
+                if self.fault.as_ref() != Some(&error) {
+                    let domain = self.sought.as_ref().map(|sought| sought.domain.as_str());
+                    warn!("DNS-SD: {}: {error}", domain.unwrap_or_default());
+                }
+                self.fault = Some(error);
+                None
+            }
+        }
+    }
+
+    /// The network is another: what was in vain is tried now.
+    pub(super) fn hurry(&mut self) {
+        if self.fault.is_some() {
+            self.due_ms = 0;
+        }
+    }
+}
+
 impl Room {
-    /// Looks whom DHCP servers name now. Nobody is no news: a lease may end, and the controller is called all the same.
+    /// Looks who is named now. Nobody is no news: a lease may end, and the controller is called all the same.
     pub(super) fn discover(&mut self) {
-        let Some(role) = self.world.configuration.discovery else { return };
-        let Some(named) = discovery::named(&self.world.network.leases) else { return };
-        if self.named.as_ref() == Some(named) {
+        let Some(said) = &self.world.configuration.discovery else { return };
+        match discovery::pointed(&self.world.network.leases, &said.domain) {
+            Some(Pointed::Named(named)) => {
+                self.whereabouts.seek(None);
+                self.hear_named(named);
+            }
+            Some(Pointed::Sought(sought)) => self.whereabouts.seek(Some(sought)),
+            None => {}
+        }
+    }
+
+    /// Has DNS asked, and hears what it says.
+    pub(super) fn search(&mut self, now_ms: u64) {
+        let whereabouts = &mut self.whereabouts;
+        if let Some(outcome) = whereabouts.search.as_ref().and_then(Search::done) {
+            let found = whereabouts.end(outcome, now_ms);
+            found.into_iter().for_each(|named| self.hear_named(named));
+        } else if whereabouts.due_ms().is_some_and(|due_ms| due_ms <= now_ms) {
+            let sought = whereabouts.sought.clone();
+            whereabouts.search = sought.map(|sought| Search::begin(sought, &self.bell.1));
+        }
+    }
+
+    /// This one was named, by whomever.
+    fn hear_named(&mut self, named: leases::Controller) {
+        let Some(said) = &self.world.configuration.discovery else { return };
+        if self.whereabouts.named.as_ref() == Some(&named) {
             return;
         }
-        let named = named.clone();
         self.kept.keep_named(&named);
-        let found = discovery::controller(&named, role);
-        self.named = Some(named);
+        let found = discovery::controller(&named, said.role);
+        self.whereabouts.named = Some(named);
         match found {
             Ok(controller) => self.adopt(controller),
             Err(error) => warn!("{error}"),
@@ -31,11 +126,11 @@ impl Room {
 
     /// The disk is there: whom a former life was told of, unless somebody was named since.
     pub(super) fn adopt_known(&mut self) {
-        let Some(role) = self.world.configuration.discovery else { return };
-        match &self.named {
+        let Some(said) = &self.world.configuration.discovery else { return };
+        match &self.whereabouts.named {
             Some(named) => self.kept.keep_named(named),
             None => {
-                let known = self.kept.named().and_then(|named| discovery::controller(&named, role).ok());
+                let known = self.kept.named().and_then(|named| discovery::controller(&named, said.role).ok());
                 known.into_iter().for_each(|controller| self.adopt(controller));
             }
         }
