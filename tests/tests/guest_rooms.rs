@@ -14,8 +14,13 @@ use lab::error::Error;
 use lab::kernel::Kernel;
 use lab::room_guest::RoomGuest;
 
-const SUITES: [(&str, &str); 4] =
-    [("network", "flows"), ("network", "queues"), ("network", "families"), ("network", "packets")];
+const SUITES: [(&str, &str); 5] = [
+    ("network", "flows"),
+    ("network", "queues"),
+    ("network", "families"),
+    ("network", "packets"),
+    ("network", "tagged"),
+];
 /// How long one test may take, five times what it needs on a free machine.
 const LIMIT: Duration = Duration::from_secs(300);
 
