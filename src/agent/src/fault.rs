@@ -121,7 +121,7 @@ impl From<Gone> for Fault {
             }
             Gone::Foreign(_) => Self::Certificate(
                 words,
-                "a controller that DHCP names needs a certificate with its endpoint id in it",
+                "a controller that DHCP or DNS names needs a certificate with its endpoint id in it",
             ),
             Gone::Handshake | Gone::Tls(_) => Self::Tls(words.trim_start_matches("TLS: ").to_owned()),
             Gone::Closed | Gone::System(_) | Gone::Full => Self::Gone(words),

@@ -4,11 +4,12 @@
 mod stage;
 
 use std::fs;
+use std::time::SystemTime;
 
 use contract::doctor::{Answer, Ask, Finding, Side, Stage};
 use contract::wires::DOCTOR;
 use serde_json::json;
-use stage::{Desk, House, broker, certificates, daemon, enter, run, until, word};
+use stage::{Desk, House, Program, broker, certificates, daemon, enter, openssl, run, until, word};
 use wire::Client;
 
 /// From now on whoever connects to `port` hears these words, and nothing more.
@@ -71,6 +72,34 @@ fn a_line_that_is_broken_is_named() {
     ends(calls, Stage::Admission, Side::Operator, &["it answers 400", "compare username"]);
 }
 
+/// A broker whose certificate is good between these days, counted from today.
+fn dated(port: u16, begins: i64, ends: i64) -> Program {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let day = |days: i64| {
+        let second = i64::try_from(now).unwrap() + days * 86_400;
+        run(&["date", "-u", "-d", &format!("@{second}"), "+%Y%m%d%H%M%SZ"]).trim().to_owned()
+    };
+    let certificate = format!("/run/{port}.pem");
+    let authority = "[ca]\ndefault_ca=dated\n[dated]\ndatabase=/run/index\nrand_serial=yes\nnew_certs_dir=/run\n\
+        policy=any\ndefault_md=default\nunique_subject=no\n[any]\ncommonName=supplied\n";
+    fs::write("/run/dated.cnf", authority).unwrap();
+    fs::write("/run/index", "").unwrap();
+    openssl(&format!(
+        "ca -config /run/dated.cnf -batch -notext -in /run/server.csr -cert /run/ca.pem -keyfile /run/ca.key \
+         -startdate {} -enddate {} -extfile /run/extension -out {certificate}",
+        day(begins),
+        day(ends)
+    ));
+    let file = format!("/run/{port}.conf");
+    let conf = format!(
+        "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\ncertfile {certificate}\nkeyfile /run/server.key\n"
+    );
+    fs::write(&file, conf).unwrap();
+    let broker = Program::start("", &["mosquitto", "-c", &file], None);
+    until("the broker listens", 10, || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+    broker
+}
+
 #[test]
 fn a_certificate_that_is_wrong_is_named() {
     if !enter("a_certificate_that_is_wrong_is_named") {
@@ -88,6 +117,15 @@ fn a_certificate_that_is_wrong_is_named() {
     ends(&by_tls("broker.example"), Stage::Clock, side, &["clock is not believed", "ctl clock"]);
     fs::write("/run/time/synchronized", "").unwrap();
     ends(&by_tls("localhost"), Stage::Certificate, Side::Operator, &["the name that stands in it"]);
+    // From the same authority, for the same name; yesterday it was good, or tomorrow it will be.
+    for (port, [begins, ends_at], words) in [
+        (8884, [-2, -1], ["it has expired", "needs a new one"]),
+        (8885, [1, 2], ["it is not valid yet", "ctl clock"]),
+    ] {
+        let _broker = dated(port, begins, ends_at);
+        let word = by_tls("broker.example").replace("8883", &port.to_string());
+        ends(&word, Stage::Certificate, Side::Operator, &words);
+    }
     // Plain MQTT where TLS is wanted.
     ends(&by_tls("broker.example").replace("8883", "1883"), Stage::Certificate, Side::Operator, &["TLS 1.3"]);
     // Another authority.

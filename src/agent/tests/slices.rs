@@ -85,6 +85,73 @@ fn a_slice_is_restarted_and_emptied() {
     assert_eq!(get(&mut desk, "Device.LocalAgent.RequestNumberOfEntries"), json!("0"));
 }
 
+const ENVIRONMENT: &str = "Device.SoftwareModules.ExecEnv.";
+
+/// A command that takes its time: how it ended.
+fn ended(desk: &mut Desk, command: &str, key: &str, input: &Value) -> Value {
+    desk.call("order", &json!([command, key, input]));
+    let end = of(desk, "end");
+    assert_eq!(end["commandKey"], key, "{end}");
+    end
+}
+
+#[test]
+fn a_slice_that_holds_something_is_given_back_by_force_only() {
+    if !enter("a_slice_that_holds_something_is_given_back_by_force_only") {
+        return;
+    }
+    let (_broker, house) = (broker(""), House::begin());
+    let package = Package::begin(&house);
+    let _daemon = connected(&word(""));
+    let mut desk = Desk::connect(&json!({}));
+    subscribe(&mut desk, "change", "Event", "Device.SoftwareModules.DUStateChange!");
+    subscribe(&mut desk, "end", "OperationComplete", "Device.SoftwareModules.");
+    let add = "Device.SoftwareModules.ExecEnvClass.1.AddExecEnv()";
+    ended(&mut desk, add, "add", &json!({"Name": "acme", "AllocatedMemory": "65536"}));
+    for source in ["registry.example/acme/cam:1", "registry.example/acme/door:1", "registry.example/mill:1"] {
+        install(source);
+        of(&mut desk, "change");
+    }
+    let remove = format!("{ENVIRONMENT}2.Remove()");
+    for (key, input) in [("unsaid", json!({})), ("no", json!({"Force": "false"}))] {
+        let end = ended(&mut desk, &remove, key, &input).to_string();
+        assert!(end.contains("7022") && end.contains("slice acme: it is taken"), "{end}");
+    }
+    assert_eq!(package.units().len(), 3, "nothing has gone");
+    let end = ended(&mut desk, &remove, "force", &json!({"Force": "true"})).to_string();
+    assert!(!end.contains("7022"), "{end}");
+    let left: Vec<String> = package.units().iter().map(|unit| unit.name.to_string()).collect();
+    assert_eq!(left, ["mill"], "another slice's stays");
+    let rented: Vec<String> =
+        house.slices.lock().unwrap().iter().map(|slice| slice.name.to_string()).collect();
+    assert_eq!(rented, ["demo"]);
+    let path = "Device.SoftwareModules.ExecEnvNumberOfEntries";
+    assert_eq!(get(&mut desk, path), json!("1"));
+}
+
+#[test]
+fn a_slice_is_made_smaller_than_what_is_in_use_by_force_only() {
+    if !enter("a_slice_is_made_smaller_than_what_is_in_use_by_force_only") {
+        return;
+    }
+    let (_broker, house, _daemon) = (broker(""), House::begin(), connected(&word("")));
+    house.hello.lock().unwrap().memory_bytes = Some(100 << 20);
+    let mut desk = Desk::connect(&json!({}));
+    subscribe(&mut desk, "end", "OperationComplete", "Device.SoftwareModules.");
+    let modify = format!("{ENVIRONMENT}1.ModifyConstraints()");
+    let less = |force: &str| json!({"AllocatedMemory": "65536", "Force": force});
+    let ceiling = || house.slices.lock().unwrap()[0].memory.ceiling_mib;
+    let why = desk.fails("order", &json!([&modify, "no", less("false")])).to_string();
+    assert!(why.contains("7022"), "{why}");
+    let why = desk.fails("order", &json!([&modify, "what", less("perhaps")])).to_string();
+    assert!(why.contains("7027"), "Force is true or false: {why}");
+    assert_eq!(ceiling(), 128, "nothing was done");
+    let end = ended(&mut desk, &modify, "force", &less("true")).to_string();
+    assert!(!end.contains("7022"), "{end}");
+    assert_eq!(ceiling(), 64);
+    assert_eq!(get(&mut desk, &format!("{ENVIRONMENT}1.AvailableMemory")), json!("0"));
+}
+
 #[test]
 fn the_machine_says_what_it_is() {
     if !enter("the_machine_says_what_it_is") {

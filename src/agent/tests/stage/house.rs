@@ -78,6 +78,8 @@ pub(crate) struct House {
     /// Services of bundles.
     pub(crate) more: Arc<Mutex<Vec<Process>>>,
     pub(crate) slices: Arc<Mutex<Vec<Slice>>>,
+    /// Slices that services of bundles are in, once for each.
+    pub(crate) taken: Arc<Mutex<Vec<Name>>>,
     breaches: Arc<Mutex<Vec<Event>>>,
     /// How often it was asked how promises were kept.
     pub(crate) polled: Arc<AtomicUsize>,
@@ -102,6 +104,7 @@ impl House {
             orders: Arc::default(),
             more: Arc::default(),
             slices: Arc::new(Mutex::new(vec![slice("demo")])),
+            taken: Arc::default(),
             breaches: Arc::default(),
             polled: Arc::default(),
             who: Arc::new(Mutex::new(Who::new(ENDPOINT))),
@@ -235,6 +238,10 @@ impl House {
             }
             Ask::Release(slice) if slice.as_str() == "demo" => {
                 refused = Some(Answer::Refused("slice demo: hello is in it".into()));
+                Vec::new()
+            }
+            Ask::Release(slice) if self.taken.lock().unwrap().contains(slice) => {
+                refused = Some(Answer::Refused(format!("slice {slice}: it is taken").as_str().into()));
                 Vec::new()
             }
             Ask::Release(slice) => {

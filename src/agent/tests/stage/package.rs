@@ -1,7 +1,7 @@
 //! A `package` that a test plays: bundles of services whose names and versions their sources say.
 //!
-//! In:  what the daemon asks. Out: what it would answer; `registry.example/cam:2` is version 2 of `cam`, and a repository that is called like a
-//! fault has it.
+//! In:  what the daemon asks. Out: what it would answer; `registry.example/cam:2` is version 2 of `cam` of the provider `demo`,
+//! `registry.example/acme/cam:2` of `acme`; and a repository that is called like a fault has it.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -44,6 +44,13 @@ pub(crate) struct Package {
 fn version(install: &Install) -> (String, u64) {
     let (place, tag) = install.source.rsplit_once(':').unwrap();
     (place.rsplit_once('/').unwrap().1.to_owned(), tag.parse().unwrap())
+}
+
+fn provider(install: &Install) -> &str {
+    match install.source.split('/').collect::<Vec<_>>()[..] {
+        [_, provider, _] => provider,
+        _ => "demo",
+    }
 }
 
 impl Package {
@@ -124,7 +131,9 @@ impl Package {
                 Answer::Done
             }
             Ask::Remove { service, .. } => {
-                self.inside.lock().unwrap().units.retain(|unit| unit.name != service);
+                let units = &mut self.inside.lock().unwrap().units;
+                units.retain(|unit| unit.name != service);
+                *self.house.taken.lock().unwrap() = units.iter().map(|unit| unit.provider.clone()).collect();
                 self.house.more.lock().unwrap().retain(|one| one.name != service);
                 Answer::Done
             }
@@ -170,7 +179,7 @@ impl Package {
         inside.units.retain(|unit| unit.name.as_str() != service);
         inside.units.push(Unit {
             name: name(&service),
-            provider: name("demo"),
+            provider: name(provider(install)),
             summary: "A camera".into(),
             version,
             source: install.source.clone(),
@@ -181,6 +190,7 @@ impl Package {
             state: State::Installed,
             installed_s: [1_764_100_799, 1_764_100_799],
         });
+        *self.house.taken.lock().unwrap() = inside.units.iter().map(|unit| unit.provider.clone()).collect();
         let mut more = self.house.more.lock().unwrap();
         more.retain(|one| one.name.as_str() != service);
         more.push(process(&service));
