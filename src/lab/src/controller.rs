@@ -74,8 +74,16 @@ impl Controller {
     /// # Errors
     /// [`Error::Late`]: not within [`ANSWER_LIMIT`]. [`Error::Tool`]: it has ended.
     pub fn call(&mut self, call: &str, with: &Value) -> Result<Result<Value, Value>, Error> {
-        writeln!(self.calls, "{}", json!({"call": call, "with": with})).map_err(Error::io("usp-js"))?;
+        self.begin(call, with)?;
         self.answer()
+    }
+
+    /// Begins a call that is answered when it can be: [`Controller::answer`] comes before the next.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: it has ended.
+    pub fn begin(&mut self, call: &str, with: &Value) -> Result<(), Error> {
+        writeln!(self.calls, "{}", json!({"call": call, "with": with})).map_err(Error::io("usp-js"))
     }
 
     /// As [`Controller::call`], and the answer has to be good.
@@ -112,7 +120,11 @@ impl Controller {
         }
     }
 
-    fn answer(&mut self) -> Result<Result<Value, Value>, Error> {
+    /// What the call that was begun is answered, good or bad.
+    ///
+    /// # Errors
+    /// As [`Controller::call`].
+    pub fn answer(&mut self) -> Result<Result<Value, Value>, Error> {
         loop {
             let Ok(mut line) = self.lines.recv_timeout(ANSWER_LIMIT) else {
                 self.program.lives("usp-js")?;
