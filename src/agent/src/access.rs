@@ -3,7 +3,7 @@
 //! In:  its roles, a place. Out: [`May`]. Who is not enabled may do nothing.
 
 use usp::path::Path;
-use usp::permission::{May, Rule, granted};
+use usp::permission::{May, Rule, granted, granted_throughout};
 
 use crate::world::World;
 
@@ -28,6 +28,15 @@ impl<'w> Access<'w> {
         Self { world, row: None }
     }
 
+    /// Is it obeyed at all?
+    #[must_use]
+    pub fn is_enabled(self) -> bool {
+        let said = self
+            .row
+            .and_then(|row| self.world.settings.controllers.get(usize::try_from(row).ok()?.checked_sub(1)?));
+        self.row.is_none() || said.is_some_and(|said| said.enable)
+    }
+
     fn rules(self) -> Option<&'w [Rule]> {
         let place = usize::try_from(self.row?.checked_sub(1)?).ok()?;
         let enabled = self.world.settings.controllers.get(place).is_some_and(|said| said.enable);
@@ -42,5 +51,16 @@ impl<'w> Access<'w> {
             return May::ALL;
         }
         Path::parse(path).map(|path| granted(self.rules(), &path)).unwrap_or_default()
+    }
+
+    /// At every place of one `kind` at and below `part`, as far as that is certain.
+    #[must_use]
+    pub fn throughout(self, part: &str, kind: fn(&Rule) -> May) -> May {
+        let Ok(path) = Path::parse(part) else { return May::default() };
+        match (self.row, self.rules()) {
+            (None, _) => May::ALL,
+            (Some(_), Some(rules)) => granted_throughout(rules, &path, kind),
+            (Some(_), None) => May::default(),
+        }
     }
 }

@@ -13,7 +13,7 @@ mod act;
 mod read;
 mod write;
 
-pub(crate) use act::REQUEST_MS;
+pub(crate) use act::{KEY_MAX, REQUEST_MS, REQUESTS_OF_ONE_MAX};
 
 use usp::message::{BodyKind, ErrorBody, Msg, MsgType, ParamError, RequestKind, ResponseKind};
 use usp::{Code, VERSIONS};
@@ -215,8 +215,14 @@ pub fn broken(bytes: &[u8], why: &usp::Error) -> Option<Msg<'static>> {
 /// What a Set, an Add or a Delete is answered whose order another room has refused.
 #[must_use]
 pub fn refused(message: &Msg<'_>, why: &str) -> Msg<'static> {
+    failed(message, (Code::REQUEST_DENIED, why.to_owned()))
+}
+
+/// What a request is answered of which nothing is done: a code, and why.
+#[must_use]
+pub fn failed(message: &Msg<'_>, (code, words): (Code, String)) -> Msg<'static> {
     let id = message.header.as_ref().map(|header| header.msg_id.clone().into_owned()).unwrap_or_default();
-    error(id, &Refusal::new(Code::REQUEST_DENIED, why))
+    error(id, &Refusal::new(code, words))
 }
 
 fn error(id: String, refusal: &Refusal) -> Msg<'static> {

@@ -15,6 +15,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
+use contract::Name;
+use contract::control::Process;
 use contract::wires::TENANT_UID_COUNT;
 use log::warn;
 use trust::rustls::server::ServerConfig;
@@ -58,6 +60,28 @@ pub struct Came {
     pub carrier: Carrier,
 }
 
+/// A service that is no controller: it may bring a part of the tree (`broker.rs`).
+#[derive(Debug)]
+pub struct Application {
+    /// Which one, as the kernel says.
+    pub service: Name,
+    /// What it calls itself.
+    pub endpoint: String,
+    /// The connection.
+    pub stream: Stream,
+    /// What speaks over it.
+    pub carrier: Carrier,
+}
+
+/// Who has said who he is.
+#[derive(Debug)]
+enum Who {
+    /// A controller, by its place.
+    Controller(usize),
+    /// A service, and what it calls itself.
+    Application(Name, String),
+}
+
 /// The doors.
 #[derive(Debug)]
 pub struct Doors {
@@ -99,14 +123,17 @@ impl Doors {
         self.openings.iter().map(|one| one.until_ms).min()
     }
 
-    /// One turn: who has said by now who he is.
-    pub fn turn(&mut self, world: &World, now_ms: u64) -> Vec<Came> {
+    /// One turn: who has said by now who he is, controllers and others.
+    pub fn turn(&mut self, world: &World, now_ms: u64) -> (Vec<Came>, Vec<Application>) {
         self.accept(now_ms);
-        let mut came = Vec::new();
+        let (mut came, mut applications) = (Vec::new(), Vec::new());
         for mut one in std::mem::take(&mut self.openings) {
             match one.hear(world, now_ms) {
-                Ok(Some((place, carrier))) => {
+                Ok(Some((Who::Controller(place), carrier))) => {
                     came.push(Came { place, stream: one.stream, carrier });
+                }
+                Ok(Some((Who::Application(service, endpoint), carrier))) => {
+                    applications.push(Application { service, endpoint, stream: one.stream, carrier });
                 }
                 Ok(None) if now_ms < one.until_ms => self.openings.push(one),
                 Ok(None) => {}
@@ -114,7 +141,7 @@ impl Doors {
                 Err(last) => drop(one.stream.put(&last)),
             }
         }
-        came
+        (came, applications)
     }
 
     fn accept(&mut self, now_ms: u64) {
@@ -150,7 +177,7 @@ impl Doors {
 
 impl Opening {
     /// Reads, and looks who it is. On an error: what he is told last.
-    fn hear(&mut self, world: &World, now_ms: u64) -> Result<Option<(usize, Carrier)>, Vec<u8>> {
+    fn hear(&mut self, world: &World, now_ms: u64) -> Result<Option<(Who, Carrier)>, Vec<u8>> {
         self.input.extend(self.stream.read().map_err(|_| Vec::new())?);
         match self.uid {
             Some(uid) => self.handshake(world, uid),
@@ -158,7 +185,7 @@ impl Opening {
         }
     }
 
-    fn handshake(&mut self, world: &World, uid: u32) -> Result<Option<(usize, Carrier)>, Vec<u8>> {
+    fn handshake(&mut self, world: &World, uid: u32) -> Result<Option<(Who, Carrier)>, Vec<u8>> {
         let error = |words: String| frame::write(&Value::Error(words));
         let endpoint = loop {
             let found =
@@ -177,12 +204,13 @@ impl Opening {
             let is_his = matches!(&one.transport, Transport::Local(caller) if is(caller, uid, world));
             is_his && one.endpoint == endpoint
         });
-        let place = place.ok_or_else(|| error(format!("{endpoint}: this is not who you are here")))?;
+        let who = place.map(Who::Controller).or_else(|| application(world, uid, &endpoint));
+        let who = who.ok_or_else(|| error(format!("{endpoint}: this is not who you are here")))?;
         let rest = std::mem::take(&mut self.input);
-        Ok(Some((place, Carrier::Frames(Frames::begin(&world.endpoint, rest)))))
+        Ok(Some((who, Carrier::Frames(Frames::begin(&world.endpoint, rest)))))
     }
 
-    fn upgrade(&mut self, world: &World, now_ms: u64) -> Result<Option<(usize, Carrier)>, Vec<u8>> {
+    fn upgrade(&mut self, world: &World, now_ms: u64) -> Result<Option<(Who, Carrier)>, Vec<u8>> {
         let Some(request) = handshake::read(&self.input).map_err(handshake::refusal)? else {
             return Ok(None);
         };
@@ -202,7 +230,7 @@ impl Opening {
         };
         let rest = self.input.split_off(request.length);
         let session = websocket::Session::take(&request.key, rest, keep_alive_s, now_ms);
-        Ok(Some((place, Carrier::Web(session))))
+        Ok(Some((Who::Controller(place), Carrier::Web(session))))
     }
 }
 
@@ -211,11 +239,25 @@ fn is(caller: &Caller, uid: u32, world: &World) -> bool {
     match caller {
         Caller::Root => uid == 0,
         Caller::Service(name) => {
-            let service = world.facts.processes.iter().find(|process| process.name.as_str() == name);
-            let base = service.and_then(|service| service.uid_base);
-            base.and_then(|base| uid.checked_sub(base)).is_some_and(|place| place < TENANT_UID_COUNT)
+            world.facts.processes.iter().any(|process| process.name.as_str() == name && is_of(process, uid))
         }
     }
+}
+
+/// Is this one of the service's uids?
+fn is_of(process: &Process, uid: u32) -> bool {
+    process.uid_base.and_then(|base| uid.checked_sub(base)).is_some_and(|place| place < TENANT_UID_COUNT)
+}
+
+/// A service that is no controller by this name, and takes nobody's: not a controller's, not ours, not another service's (R-ARC.1).
+fn application(world: &World, uid: u32, endpoint: &str) -> Option<Who> {
+    let process = world.facts.processes.iter().find(|process| is_of(process, uid))?;
+    let is_name = endpoint.contains("::") && endpoint.bytes().all(|byte| byte.is_ascii_graphic());
+    let controllers = world.configuration.controllers.iter().map(|one| one.endpoint.as_str());
+    let others = world.brought.iter().filter(|one| one.service != process.name);
+    let taken = controllers.chain(others.map(|one| one.endpoint.as_str()));
+    let is_free = endpoint != world.endpoint && taken.into_iter().all(|other| other != endpoint);
+    (is_name && is_free).then(|| Who::Application(process.name.clone(), endpoint.to_owned()))
 }
 
 fn same(one: &[u8], other: &[u8]) -> bool {

@@ -44,6 +44,8 @@ pub mod packages;
 pub mod rooms;
 pub mod tenants;
 
+pub mod broker;
+
 pub mod bulk;
 
 pub mod kept_form;

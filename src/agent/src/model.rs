@@ -74,6 +74,8 @@ mod guarantee;
 
 mod service;
 
+mod brought;
+
 mod bulk;
 
 mod network;
@@ -356,6 +358,7 @@ pub const OBJECTS: &[&[Object]] = &[
     software::UNITS,
     guarantee::OBJECTS,
     service::OBJECTS,
+    brought::OBJECTS,
     bulk::OBJECTS,
 ];
 

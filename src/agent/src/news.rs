@@ -160,6 +160,22 @@ impl News {
         }
     }
 
+    /// A service says what is new at `path`, which is its own.
+    pub fn relay(
+        &mut self,
+        world: &World,
+        (kind, path): (NotifType, &str),
+        what: &NotifyKind<'static>,
+        now_ms: u64,
+    ) {
+        for subscription in subscribed(world, kind, path) {
+            // A value is told to who may read it.
+            if kind != NotifType::ValueChange || Access::of(world, subscription.recipient).at(path).read {
+                self.tell(world, subscription, what.clone(), now_ms);
+            }
+        }
+    }
+
     /// A command has ended.
     pub fn complete(
         &mut self,

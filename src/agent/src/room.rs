@@ -4,20 +4,20 @@
 
 use std::convert::Infallible;
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use contract::sla::Compliance;
 use log::{info, warn};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use state::Folder;
 use sys::clock::boot_ms;
-use usp::{GATEWAY, Msg};
 use wire::Listener;
 
+mod broker;
 mod bulk;
+mod controllers;
 mod discovery;
 mod jobs;
 mod kept;
@@ -25,9 +25,10 @@ mod orders;
 mod ready;
 mod slices;
 mod trial;
+mod wait;
 
 use crate::Error;
-use crate::answer::{Outcome, answer, broken, needs_network, refused};
+use crate::broker::Broker;
 use crate::bulk::Bulk;
 use crate::configuration::{self, Configuration};
 use crate::doctor::Doctor;
@@ -36,7 +37,7 @@ use crate::machine::{self, Watch};
 use crate::news::News;
 use crate::onboarding::Onboarding;
 use crate::own::Own;
-use crate::peer::{Heard, Peer};
+use crate::peer::Peer;
 use crate::rooms::{Change, Rooms};
 use crate::settings::{self, Settings};
 use crate::tenants::Tenants;
@@ -95,6 +96,7 @@ pub struct Room {
     rooms: Rooms,
     own: Arc<Own>,
     tenants: Tenants,
+    broker: Broker,
     bulk: Bulk,
     watch: Watch,
     /// Threads ring here.
@@ -158,6 +160,7 @@ impl Room {
             rooms,
             own,
             tenants: Tenants::new(listeners.tenant),
+            broker: Broker::default(),
             bulk: Bulk::default(),
             watch: Watch::open(),
             bell,
@@ -227,6 +230,9 @@ impl Room {
         if ready.any(self.tenants.descriptors().map(|(one, _)| one), self.tenants.due_ms()) {
             self.hear_tenants(now_ms);
         }
+        if ready.any(self.broker.descriptors().map(|(one, _)| one), self.broker.due_ms()) {
+            self.hear_services(now_ms);
+        }
         self.report(now_ms);
         self.finish_requests(now_ms);
         self.tell_periodic(now_ms);
@@ -241,16 +247,6 @@ impl Room {
         self.begin_jobs(now_ms);
         self.send_news(now_ms);
         self.keep(now_ms);
-    }
-
-    /// Controllers that come by themselves.
-    fn let_in(&mut self, now_ms: u64) {
-        for came in self.doors.turn(&self.world, now_ms) {
-            let place = came.place;
-            let Some(peer) = self.peers.get_mut(place) else { continue };
-            peer.take(came, now_ms);
-            self.news.hurry(u32::try_from(place).unwrap_or(0).saturating_add(1), now_ms);
-        }
     }
 
     /// Each state of a service is told, however short it was.
@@ -289,80 +285,6 @@ impl Room {
             let believed = self.world.facts.now_s.is_some();
             machine::look(&mut self.world.facts);
             self.stale |= believed != self.world.facts.now_s.is_some();
-        }
-    }
-
-    /// One controller's turn.
-    fn attend(&mut self, place: usize, now_ms: u64) {
-        let row = u32::try_from(place).unwrap_or(0).saturating_add(1);
-        let Some(said) = self.world.settings.controllers.get(place).cloned() else { return };
-        let Some(peer) = self.peers.get_mut(place) else { return };
-        let (up, heard) = peer.turn(&said, (&self.bell.1, now_ms));
-        if up {
-            self.news.hurry(row, now_ms);
-        }
-        for Heard { message, way, .. } in heard {
-            let message = match Msg::decode(&message, &GATEWAY) {
-                Ok(message) => message,
-                Err(why) => {
-                    if let (Some(answer), Some(peer)) = (broken(&message, &why), self.peers.get_mut(place)) {
-                        peer.answer(answer.encode(), &way, &said);
-                        peer.push(now_ms);
-                    }
-                    continue;
-                }
-            };
-            self.refresh(now_ms);
-            if needs_network(&message) {
-                self.look_at_network(now_ms);
-            }
-            let outcome = answer(&mut self.world, row, &message, now_ms);
-            let Outcome { mut answer, orders, first, delivered, changed, canceled } = outcome;
-            if let Some(Err(why)) = first.map(|first| self.give_first(first, now_ms)) {
-                answer = Some(refused(&message, &why));
-            }
-            self.stale |= !orders.is_empty();
-            if changed || std::mem::take(&mut self.stale) {
-                // A subscription's first look comes before what the next message changes.
-                self.news.look(&self.world, now_ms);
-                self.kept.dirty |= changed;
-                if changed {
-                    self.tenants.tell(&self.world);
-                    self.bulk.set(&self.world, now_ms);
-                }
-            }
-            if let Some(peer) = self.peers.get_mut(place) {
-                if let Some(answer) = answer {
-                    peer.answer(answer.encode(), &way, &said);
-                }
-                peer.push(now_ms);
-            }
-            if changed {
-                self.end_sessions(now_ms);
-            }
-            if let Some(id) = delivered {
-                self.news.delivered(row, &id);
-            }
-            for request in canceled {
-                self.cancel(request, now_ms);
-            }
-            for (request, order) in orders {
-                self.give(request, order, now_ms);
-            }
-        }
-        if let (Some(peer), Some(link)) = (self.peers.get(place), self.world.links.get_mut(place)) {
-            let now = peer.link();
-            self.stale |= *link != now;
-            *link = now;
-        }
-    }
-
-    /// Sessions that are not allowed any more.
-    fn end_sessions(&mut self, now_ms: u64) {
-        for (said, peer) in self.world.settings.controllers.iter().zip(&mut self.peers) {
-            if !said.session {
-                peer.end_session(now_ms);
-            }
         }
     }
 
@@ -413,74 +335,5 @@ impl Room {
         let gone = before != self.world.settings.subscriptions.len();
         self.stale |= gone;
         self.kept.dirty |= gone;
-    }
-
-    fn send_news(&mut self, now_ms: u64) {
-        if self.news.is_empty() {
-            return;
-        }
-        let mut random = [0; 4];
-        let _ = sys::entropy::random(&mut random);
-        for (row, peer) in (1..).zip(&mut self.peers) {
-            let place = usize::try_from(row - 1).unwrap_or(0);
-            let Some(said) = self.world.settings.controllers.get(place) else { continue };
-            let due = self.news.due(&self.world, row, peer.is_up(), (now_ms, u32::from_ne_bytes(random)));
-            for message in due {
-                peer.tell(message, said);
-            }
-            peer.push(now_ms);
-        }
-    }
-
-    /// When there is something to do, in milliseconds after boot.
-    fn due_ms(&self) -> Option<u64> {
-        let peers = self.peers.iter().filter_map(Peer::due_ms);
-        let up = (1..).zip(&self.peers).filter(|(_, peer)| peer.is_up());
-        let news = up.filter_map(|(row, _)| self.news.due_ms(row));
-        let requests = self.world.requests.iter().map(|request| request.until_ms);
-        let disk = self.kept.due_ms();
-        let periodic = self.periodic_ms.iter().copied();
-        peers
-            .chain(news)
-            .chain(requests)
-            .chain(self.rooms.due_ms())
-            .chain(self.tenants.due_ms())
-            .chain(self.doors.due_ms())
-            .chain(self.doctor.due_ms())
-            .chain(self.bulk.due_ms())
-            .chain(disk)
-            .chain(periodic)
-            .chain(self.jobs_due_ms())
-            .chain(self.watched.due_ms())
-            .chain(self.whereabouts.due_ms())
-            .chain(self.onboarding.due_ms(&self.world))
-            .min()
-    }
-
-    /// Waits; which descriptors have something.
-    fn wait(&self) -> Result<Vec<RawFd>, Error> {
-        let left = self.due_ms().map(|due_ms| due_ms.saturating_sub(boot_ms()));
-        // A second at most once a subscription may end by its age: that is looked at by the wall clock.
-        let limit = match left {
-            None => PollTimeout::NONE,
-            Some(left) => PollTimeout::try_from(left.min(3_600_000)).unwrap_or(PollTimeout::MAX),
-        };
-        let mut wanted = vec![PollFd::new(self.bell.0.as_fd(), PollFlags::POLLIN)];
-        wanted.extend(self.rooms.descriptors().map(|one| PollFd::new(one, PollFlags::POLLIN)));
-        wanted.extend(self.watch.descriptor().map(|one| PollFd::new(one, PollFlags::POLLIN)));
-        wanted.extend(self.doctor.descriptors().map(|one| PollFd::new(one, PollFlags::POLLIN)));
-        wanted.extend(self.doors.descriptors().map(|one| PollFd::new(one, PollFlags::POLLIN)));
-        wanted.extend(self.tenants.descriptors().map(|(one, flags)| PollFd::new(one, flags)));
-        for (descriptor, writes) in self.peers.iter().filter_map(Peer::descriptor) {
-            let write = if writes { PollFlags::POLLOUT } else { PollFlags::empty() };
-            wanted.push(PollFd::new(descriptor, PollFlags::POLLIN | write));
-        }
-        match poll(&mut wanted, limit) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {
-                let ready = wanted.iter().filter(|one| one.any().unwrap_or(true));
-                Ok(ready.map(|one| one.as_fd().as_raw_fd()).collect())
-            }
-            Err(errno) => Err(Error::System("poll", errno.into())),
-        }
     }
 }

@@ -46,6 +46,21 @@ pub struct World {
     pub network: Network,
     /// The gateway's own certificate.
     pub certificate: Option<Certificate>,
+    /// Services that bring a part of the tree, or are about to.
+    pub brought: Vec<Brought>,
+}
+
+/// A service that brings a part of the tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Brought {
+    /// Its row; none comes twice.
+    pub row: u32,
+    /// Which service it is, as the kernel says.
+    pub service: Name,
+    /// What it calls itself.
+    pub endpoint: String,
+    /// The objects that it has registered.
+    pub paths: Vec<String>,
 }
 
 /// Rows that come and go by themselves.

@@ -141,7 +141,10 @@ fn a_controller_is_on_the_box() {
     }
     assert!(app.fails("set", &json!([PERIOD, "5"])).to_string().contains("7006"));
     assert!(Desk::refused(&way("self::other")).contains("not who you are"));
-    assert!(Desk::refused(&way("self::stranger")).contains("not who you are"));
+    assert!(Desk::refused(&way("no-endpoint")).contains("not who you are"));
+    // A service that is no controller may bring a part of the tree (services.rs), and is told nothing.
+    let mut stranger = Desk::connect(&way("self::stranger"));
+    assert!(stranger.fails("get", &json!(["Device.LocalAgent.EndpointID"])).to_string().contains("7006"));
     // Frames that are none: an error, and the end.
     let hello = usp::frame::write(&usp::frame::Value::Handshake(CONTROLLER.to_owned()));
     for (name, bytes, why) in [

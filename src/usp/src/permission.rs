@@ -65,6 +65,17 @@ impl May {
             notify: self.notify || other.notify,
         }
     }
+
+    /// What both grant.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            read: self.read && other.read,
+            write: self.write && other.write,
+            execute: self.execute && other.execute,
+            notify: self.notify && other.notify,
+        }
+    }
 }
 
 /// One rule of a role.
@@ -122,9 +133,22 @@ pub fn granted<'r>(roles: impl IntoIterator<Item = &'r [Rule]>, path: &Path<'_>)
     })
 }
 
+/// What a role with `rules` may do at every place of one `kind` at and below `part`, an object that is in no row.
+///
+/// It is asked where nobody here knows which places there are: a search in somebody else's part of the tree, a row that is yet to be made. A
+/// rule that speaks of less than the whole part takes away and never adds: what is not certain is not granted.
+pub fn granted_throughout(rules: &[Rule], part: &Path<'_>, kind: fn(&Rule) -> May) -> May {
+    let of_whole = rules.iter().filter(|rule| rule.covers(part)).max_by_key(|rule| rule.order);
+    let Some(of_whole) = of_whole else { return May::default() };
+    let begin = part.to_string();
+    let inside = rules.iter().filter(|rule| rule.enable && rule.order >= of_whole.order);
+    let inside = inside.filter(|rule| rule.targets.iter().any(|target| target.starts_with(&begin)));
+    inside.fold(kind(of_whole), |may, rule| may.and(kind(rule)))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{May, Rule, granted};
+    use super::{May, Rule, granted, granted_throughout};
     use crate::path::Path;
 
     #[test]
@@ -162,6 +186,39 @@ mod tests {
         for (path, roles, may) in table {
             let got = granted(roles.iter().copied(), &Path::parse(path).unwrap());
             assert_eq!(got.text(), *may, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_granted_throughout_is_granted_everywhere() {
+        let read = May { read: true, ..May::default() };
+        let set = May { write: true, ..read };
+        let whole = Rule::same(1, "Device.X.hello", May::ALL);
+        let table: &[(&str, Vec<Rule>, &str)] = &[
+            ("of all", vec![Rule::same(1, "Device.", May::ALL)], "rwxn"),
+            ("less inside", vec![whole.clone(), Rule::same(2, "Device.X.hello.Lamp.*.", read)], "r---"),
+            (
+                "inside, and lower",
+                vec![Rule { order: 3, ..whole.clone() }, Rule::same(2, "Device.X.hello.A.", read)],
+                "rwxn",
+            ),
+            (
+                "more inside",
+                vec![Rule::same(1, "Device.", read), Rule::same(2, "Device.X.hello.A.", set)],
+                "r---",
+            ),
+            ("a part alone", vec![Rule::same(2, "Device.X.hello.A.", May::ALL)], "----"),
+            ("somebody else", vec![whole.clone(), Rule::same(2, "Device.X.hellos.", May::default())], "rwxn"),
+            (
+                "not enabled",
+                vec![whole, Rule { enable: false, ..Rule::same(2, "Device.X.hello.A.", read) }],
+                "rwxn",
+            ),
+            ("nothing", vec![], "----"),
+        ];
+        let part = Path::parse("Device.X.hello.").unwrap();
+        for (name, rules, may) in table {
+            assert_eq!(granted_throughout(rules, &part, |rule| rule.param).text(), *may, "{name}");
         }
     }
 }

@@ -1,5 +1,8 @@
 //! What a broker sends to the agent, and the operator's word.
 
+use agent::access::Access;
+use agent::broker::cut::{self, Piece};
+use agent::broker::merge::{Reply, merge};
 use agent::discovery::dns::{self, Kind, Name};
 use agent::tenants::word::{self, Word};
 use agent::websocket::Session;
@@ -8,6 +11,10 @@ use agent::websocket::handshake::{self, Call};
 use mqtt::client::Client;
 use mqtt::packet::{self, Hello, Version};
 use tests::fuzz::run;
+use usp::message::act::{Notify, NotifyKind, ValueChange};
+use usp::message::read::{GetResp, RequestedPath, ResolvedPath};
+use usp::message::{Body, BodyKind, Entry, RequestKind, ResponseKind};
+use usp::{GATEWAY, Msg};
 
 const CONNACK: [u8; 11] = [0x20, 9, 0, 0, 6, 0x22, 0, 10, 0x21, 0, 20];
 const SUBACK: [u8; 6] = [0x90, 4, 0, 1, 0, 1];
@@ -99,6 +106,51 @@ fn agent_tenant() {
             assert!(value.len() <= 24 && value.parse::<f64>().is_ok(), "{value}");
         }
     });
+}
+
+/// What a service has registered.
+const PLACE: &str = "Device.X_SHG_Services.hello.";
+
+/// What a service answers a controller, and what it tells: nobody sees of it more than its own places.
+#[test]
+fn agent_service() {
+    let resolved =
+        ResolvedPath { resolved_path: PLACE.into(), result_params: vec![Entry::new("Level", "7")] };
+    let requested = RequestedPath { resolved_path_results: vec![resolved], ..RequestedPath::default() };
+    let get = ResponseKind::Get(GetResp { req_path_results: vec![requested] });
+    let change = ValueChange { param_path: format!("{PLACE}Level").into(), param_value: "7".into() };
+    let notify = Notify { kind: Some(NotifyKind::ValueChange(change)), send_resp: true, ..Notify::default() };
+    let samples = [Msg::response("1", get).encode(), Msg::request("2", RequestKind::Notify(notify)).encode()];
+    run("agent_service", &[&samples[0], &samples[1]], |bytes| {
+        if let Ok(Msg { body: Some(Body { kind: Some(BodyKind::Request(request)) }), .. }) =
+            Msg::decode(bytes, &GATEWAY)
+            && let Some(RequestKind::Notify(notify)) = request.kind
+            && let Some((_, told)) = agent::broker::news::place(&notify, &[PLACE.to_owned()])
+        {
+            assert!(told.starts_with(PLACE), "nobody else's news: {told}");
+        }
+        answered(bytes);
+    });
+}
+
+fn answered(bytes: &[u8]) {
+    use cut::Kind::{Add, Delete, Get, Instances, Set};
+    let world = agent::world::World::default();
+    let paths = vec![PLACE.to_owned()];
+    let reply = Reply { piece: 0, service: "hello".to_owned(), paths, message: Some(bytes.to_vec()) };
+    let pieces = [PLACE, "Device."].map(|path| Piece { path: path.to_owned(), ours: false, failed: None });
+    let (whole, supported) = (cut::Kind::Whole, cut::Kind::Supported(true));
+    for kind in [Get, Instances, supported, Set, Add, Delete, whole] {
+        let replies = (Access::ours(&world), &[&reply][..]);
+        let (message, begun) = merge(("1", 1), (kind, &pieces), None, replies);
+        assert!(begun.iter().all(|command| command.starts_with(PLACE)));
+        if let Some(BodyKind::Response(response)) = message.body.and_then(|body| body.kind)
+            && let Some(ResponseKind::Get(get)) = response.kind
+        {
+            let shown = get.req_path_results.iter().flat_map(|one| &one.resolved_path_results);
+            assert!(shown.into_iter().all(|one| one.resolved_path.starts_with(PLACE)));
+        }
+    }
 }
 
 #[test]

@@ -16,11 +16,11 @@ use crate::resolve::{Place, spots};
 use crate::world::{Request, World};
 
 /// Commands under way of one controller.
-const REQUESTS_OF_ONE_MAX: usize = 16;
+pub(crate) const REQUESTS_OF_ONE_MAX: usize = 16;
 /// How long a command may take, in milliseconds.
 pub(crate) const REQUEST_MS: u64 = 60_000;
 /// Letters of a command's key.
-const KEY_MAX: usize = 64;
+pub(crate) const KEY_MAX: usize = 64;
 
 pub(super) fn operate(
     world: &mut World,

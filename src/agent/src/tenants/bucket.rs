@@ -41,6 +41,18 @@ impl Bucket {
         there
     }
 
+    /// Is there a token?
+    pub fn has(&mut self, now_ms: u64) -> bool {
+        self.fill(now_ms);
+        !self.is_empty()
+    }
+
+    /// There was none when it was last looked at.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.has < WHOLE
+    }
+
     /// When there is a token, in milliseconds after boot.
     #[must_use]
     pub fn due_ms(&self) -> u64 {
