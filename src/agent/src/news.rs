@@ -470,7 +470,7 @@ mod tests {
         assert_eq!(news.due_ms(1), None, "without retry it is told once");
     }
 
-    // Shows R-NOT.1, R-NOT.2, R-BULK.3.
+    // Shows R-NOT.1, R-NOT.2, R-BULK.3, R-E2E.11.
     #[test]
     fn waits_are_those_of_the_standard() {
         // Source: TR-369 §7.6, table of retry intervals.

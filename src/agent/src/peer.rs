@@ -10,6 +10,7 @@
 mod begin;
 mod known;
 mod say;
+mod trial;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -32,6 +33,7 @@ use crate::own::Own;
 use crate::settings::Said;
 use crate::stream::{Dial, Stream};
 use mqtt::packet::Version;
+use trial::Trial;
 
 /// Questions that are answered in one turn: the rest waits for the others' turns, and no more is read before.
 const QUESTIONS_A_TURN: usize = 4;
@@ -93,6 +95,8 @@ pub struct Peer {
     fresh: bool,
     assigned: String,
     session: Option<Session>,
+    /// A session of ours that was not taken up yet.
+    trial: Option<Trial>,
     /// Questions that wait.
     waiting: VecDeque<Heard>,
     /// The version in which the controller speaks.
@@ -124,6 +128,7 @@ impl Peer {
             fresh: false,
             assigned: String::new(),
             session: None,
+            trial: None,
             waiting: VecDeque::new(),
             version: VERSIONS.last().copied().unwrap_or("1.4"),
             heard_ms: 0,
@@ -143,6 +148,7 @@ impl Peer {
     /// The controller has come: the connection takes the place of the one before (there is one at a time, R-WS.4).
     pub fn take(&mut self, came: Came, now_ms: u64) {
         self.session = None;
+        self.trial = None;
         self.waiting.clear();
         self.line = Line::Up(Box::new(came.stream), Box::new(came.carrier));
         self.fresh = true;
@@ -176,6 +182,7 @@ impl Peer {
                 Line::Down(_) | Line::Dialling(_) | Line::Awaited => String::new(),
             },
             session: self.session.is_some(),
+            session_tries: self.session_tries(),
         }
     }
 
@@ -218,7 +225,7 @@ impl Peer {
             Line::Up(stream, _) if stream.has_more() => Some(0),
             Line::Down(at) => Some(*at),
             Line::Dialling(_) | Line::Awaited => None,
-            Line::Up(_, carrier) => carrier.due_ms(),
+            Line::Up(_, carrier) => carrier.due_ms().into_iter().chain(self.trial_due_ms()).min(),
         }
     }
 
@@ -254,6 +261,7 @@ impl Peer {
         self.fault = Some(fault);
         self.fault_ms = now_ms;
         self.session = None;
+        self.trial = None;
         self.waiting.clear();
         self.line = self.down(now_ms.saturating_add(wait));
     }
@@ -324,6 +332,7 @@ impl Peer {
                         }
                     }
                 }
+                self.try_again(said, now_ms);
                 self.flush(now_ms)?;
                 Ok(self.some_that_wait())
             }
@@ -404,6 +413,7 @@ impl Peer {
         let way = |in_session| Way { in_session, version: self.version, topic: topic.clone() };
         match &record.kind {
             Some(Kind::NoSession(NoSessionContext { payload })) => {
+                self.trial = None; // R-E2E.12
                 vec![Heard::new(payload.to_vec(), way(false))]
             }
             Some(Kind::Session(_)) if !said.session => {
@@ -412,11 +422,12 @@ impl Peer {
             }
             Some(Kind::Session(piece)) => {
                 let way = way(true);
-                let messages = self.piece(piece, &way);
+                let messages = self.piece(piece, &way, said);
                 messages.into_iter().map(|message| Heard::new(message, way.clone())).collect()
             }
             Some(Kind::Disconnect(_)) => {
                 self.session = None;
+                self.trial = None;
                 self.greet(); // R-MTP.8
                 Vec::new()
             }
@@ -430,17 +441,15 @@ impl Peer {
         }
     }
 
-    fn piece(&mut self, piece: &SessionContext<'_>, way: &Way) -> Vec<Vec<u8>> {
+    fn piece(&mut self, piece: &SessionContext<'_>, way: &Way, said: &Said) -> Vec<Vec<u8>> {
         let heard = session::hear(&mut self.session, piece);
         for piece in heard.again.into_iter().chain(heard.answer) {
             self.put(Kind::Session(piece), way);
         }
         if heard.restart {
-            let id = u64::from(random()).saturating_add(2);
-            let mut session = Session::begin(id);
-            let piece = session.empty();
-            self.session = Some(session);
-            self.put(Kind::Session(piece), way);
+            self.try_session(said, way, self.heard_ms);
+        } else {
+            self.trial = None; // R-E2E.12
         }
         heard.messages
     }

@@ -106,6 +106,24 @@ pub struct Said {
     pub boot: Vec<BootParameter>,
     /// The row that the next one of these gets.
     pub next_boot: u32,
+    /// How a session of ours is begun again. It is kept in [`Settings`]: the form of the file is older.
+    #[serde(skip)]
+    pub session_retry: SessionRetry,
+}
+
+/// How a session that we have begun is begun again. Source: TR-369, R-E2E.10.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRetry {
+    /// The shortest wait, in seconds.
+    pub minimum_s: u16,
+    /// And by how much each is longer than the one before, in thousandths.
+    pub multiplier: u16,
+}
+
+impl Default for SessionRetry {
+    fn default() -> Self {
+        Self { minimum_s: 5, multiplier: 2000 }
+    }
 }
 
 /// A parameter, or several, that `Boot!` tells a controller.
@@ -149,6 +167,7 @@ impl Said {
             onboarding_restart_s: 0,
             boot: Vec::new(),
             next_boot: 0,
+            session_retry: SessionRetry::default(),
         }
     }
 }
@@ -188,6 +207,8 @@ pub struct Settings {
     pub controllers: Vec<Said>,
     /// Run levels of slices and services.
     pub levels: Levels,
+    /// Of controllers, by their endpoint ids, what is not as it was at first. It stands last: a file of before ends here.
+    session_retries: Vec<(String, SessionRetry)>,
     /// What services are told. Source: docs/tenant.md.
     #[serde(skip)]
     pub services: Services,
@@ -202,6 +223,8 @@ impl Settings {
     pub fn kept(&self) -> Self {
         let mut kept = self.clone();
         kept.subscriptions.retain(|one| one.persistent);
+        let others = kept.controllers.iter().filter(|said| said.session_retry != SessionRetry::default());
+        kept.session_retries = others.map(|said| (said.endpoint.clone(), said.session_retry)).collect();
         kept
     }
 
@@ -214,7 +237,14 @@ impl Settings {
     /// From bytes.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        kept_form::read(bytes)
+        // A list of none, behind what is of before.
+        let mut settings: Self =
+            kept_form::read(bytes).or_else(|| kept_form::read(&[bytes, &[0]].concat()))?;
+        for (endpoint, retry) in std::mem::take(&mut settings.session_retries) {
+            let of_it = settings.controllers.iter_mut().filter(|said| said.endpoint == endpoint);
+            of_it.for_each(|said| said.session_retry = retry);
+        }
+        Some(settings)
     }
 
     /// What a service is told in `row`.
@@ -242,7 +272,7 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
-    use super::{Settings, Subscription};
+    use super::{Said, SessionRetry, Settings, Subscription};
 
     #[test]
     fn what_is_to_stay_stays() {
@@ -255,5 +285,24 @@ mod tests {
         let back = Settings::read(&settings.kept().write().unwrap()).unwrap();
         assert_eq!((back.subscriptions, back.next_subscription), (vec![one(1, true)], 3));
         assert_eq!(Settings::read(b"\xff\xff\xff\xff\xff\xff"), None);
+    }
+
+    #[test]
+    fn a_file_of_before_is_read() {
+        let retry = SessionRetry { minimum_s: 7, multiplier: 1500 };
+        let controllers = vec![
+            Said::new("self::a", 1, true),
+            Said { session_retry: retry, ..Said::new("self::b", 2, true) },
+        ];
+        let settings = Settings { controllers, ..Settings::default() };
+        let bytes = settings.kept().write().unwrap();
+        let retries = |settings: Settings| -> Vec<SessionRetry> {
+            settings.controllers.iter().map(|said| said.session_retry).collect()
+        };
+        let first = SessionRetry::default();
+        assert_eq!(retries(Settings::read(&bytes).unwrap()), [first, retry]);
+        // Without the list: one entry, its endpoint id with its length, two numbers of one and two bytes.
+        let before = &bytes[..bytes.len() - (1 + 8 + 1 + 2)];
+        assert_eq!(retries(Settings::read(before).unwrap()), [first, first]);
     }
 }

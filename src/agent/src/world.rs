@@ -93,6 +93,8 @@ pub struct Link {
     pub said: String,
     /// There is an end-to-end session.
     pub session: bool,
+    /// How often one was begun again that was not taken up.
+    pub session_tries: u32,
 }
 
 /// A command that takes its time.

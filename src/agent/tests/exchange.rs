@@ -6,6 +6,7 @@
 mod stage;
 
 use stage::local::{Came, Local, begin, line, texts, word};
+use stage::until;
 use usp::Msg;
 use usp::message::RequestKind;
 use usp::message::read::Get;
@@ -129,6 +130,47 @@ fn a_session_begins_anew() {
         let Came::Piece(answer) = local.came() else { panic!("{name}: no answer") };
         assert_eq!((answer.session_id, answer.sequence_id), (new.session_id, 2), "{name}");
     }
+}
+
+/// Shows R-E2E.10, R-E2E.12.
+#[test]
+fn a_session_is_begun_until_it_is_taken_up() {
+    let word = word(&[(DESK, "full"), ("self::other", "read")]);
+    let Some((_house, _daemon)) = begin("a_session_is_begun_until_it_is_taken_up", &word) else { return };
+    let (mut local, mut other) = (Local::connect(DESK), Local::connect("self::other"));
+    let session = "Device.LocalAgent.Controller.1.E2ESession.";
+    let count = format!("{session}CurrentRetryCount");
+    let payload = || vec![Msg::request("x", get(PERIOD)).encode().into()];
+    let piece = |session_id, sequence_id, payload| {
+        Kind::Session(SessionContext {
+            session_id,
+            sequence_id,
+            expected_id: 1,
+            payload,
+            ..SessionContext::default()
+        })
+    };
+    let bad = |local: &mut Local| local.send(&local.record(piece(7, 5, payload())));
+    // It waits for an hour: nothing else is begun before, however often it would have to be.
+    let hour = format!("{session} SessionRetryMinimumWaitInterval=3600 SessionRetryIntervalMultiplier=1000");
+    assert!(local.set(false, &[&hour]).contains("3600"));
+    (0..3).for_each(|_| bad(&mut local));
+    let Came::Piece(begun) = local.came() else { panic!("no session") };
+    local.send(&local.record(piece(begun.session_id, 1, payload())));
+    let Came::Piece(answer) = local.came() else { panic!("no answer") };
+    assert_eq!((answer.session_id, answer.sequence_id), (begun.session_id, 2), "one was begun, and no more");
+    // A second: it is begun again, each time with another number, and counted; until it is taken up.
+    assert!(local.set(false, &[&format!("{session} SessionRetryMinimumWaitInterval=1")]).contains("=1"));
+    bad(&mut local);
+    let mut seen = vec![begun.session_id];
+    for _ in 0..3 {
+        let Came::Piece(again) = local.came() else { panic!("no session") };
+        assert!(!seen.contains(&again.session_id) && again.sequence_id == 1 && again.payload.is_empty());
+        seen.push(again.session_id);
+    }
+    assert!(!other.get(&[&count]).contains("CurrentRetryCount=0"), "it is counted");
+    local.say(Msg::request("y", get(PERIOD)).encode());
+    until("it is over", 10, || other.get(&[&count]).contains("CurrentRetryCount=0").then_some(()));
 }
 
 /// Shows R-ARC.1, R-ARC.2.

@@ -156,6 +156,27 @@ pub(super) const OBJECTS: &[Object] = &[
                 let up = world.links.get(place(rows)?)?.session;
                 Some(if up { "Up" } else { "Down" }.to_owned())
             }),
+            set(
+                "SessionRetryMinimumWaitInterval",
+                T::UnsignedInt,
+                |world, rows| get(world, rows, |said| said.session_retry.minimum_s.to_string()),
+                |settings, rows, value| {
+                    let value = number(value, 1, u16::MAX)?;
+                    change(settings, rows, |said| said.session_retry.minimum_s = value)
+                },
+            ),
+            set(
+                "SessionRetryIntervalMultiplier",
+                T::UnsignedInt,
+                |world, rows| get(world, rows, |said| said.session_retry.multiplier.to_string()),
+                |settings, rows, value| {
+                    let value = number(value, 1000, u16::MAX)?;
+                    change(settings, rows, |said| said.session_retry.multiplier = value)
+                },
+            ),
+            read("CurrentRetryCount", T::UnsignedInt, |world, rows| {
+                Some(world.links.get(place(rows)?)?.session_tries.to_string())
+            }),
             field!("MaxUSPRecordSize", UnsignedInt, record_bytes, number(0, u32::MAX)),
             read("MaxRetransmitTries", T::Int, |_, _| Some(TRIES_MAX.to_string())),
             read("PayloadSecurity", T::String, |_, _| Some("None".to_owned())),

@@ -37,6 +37,7 @@ impl Peer {
         let way = Way { in_session: false, version: self.version, topic: topic.map(str::to_owned) };
         self.put(Kind::Disconnect(record), &way);
         self.session = None;
+        self.trial = None;
         self.greet(); // R-MTP.8
     }
 
