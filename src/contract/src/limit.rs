@@ -54,7 +54,8 @@ pub const MANIFEST_BYTES: usize = 16 * 1024;
 pub const WANTED_BYTES: usize = 64 * 1024;
 
 /// Descriptors that PID 1 keeps: a process needs seven (pid, record, ring, the two ends of its log's pipe and of its readiness's), a
-/// service one more (network namespace); then there are the wires and the supervisor's own facts and slices.
+/// service one more (network namespace), one service at a time has all of it twice while its versions change; then there are the wires and the
+/// supervisor's own facts and slices.
 pub const STORE_SLOTS: usize = 400;
 /// A label in PID 1's store: a prefix, a point, a name.
 pub const LABEL_BYTES: usize = 32;
@@ -96,6 +97,6 @@ pub const MAPPINGS: usize = 256;
 /// Names of hosts of the home.
 pub const LOCAL_NAMES: usize = 1_024;
 
-const _: () = assert!(STORE_SLOTS >= SERVICES * 8 + DAEMONS * 7 + 24);
+const _: () = assert!(STORE_SLOTS >= SERVICES * 8 + DAEMONS * 7 + 8 + 24);
 const _: () = assert!(LABEL_BYTES > NAME_BYTES);
 const _: () = assert!(LOG_CHUNK_BYTES + 64 < FRAME_BYTES);

@@ -20,7 +20,7 @@ mod reaches;
 mod volume;
 
 pub use device::Device;
-pub use life::{Health, Probe};
+pub use life::{Health, Probe, Update};
 pub use needs::{Cpu, Limits, Memory, Rate};
 pub(crate) use needs::{cpu_rules, memory_rules, rate_rules};
 pub use reaches::{Port, Reaches};
@@ -81,6 +81,9 @@ pub struct Manifest {
     /// For a service that does its work and ends: it is started again so many seconds after its end; 0: it is not.
     #[serde(default)]
     pub again_s: u32,
+    /// How another version takes its place.
+    #[serde(default)]
+    pub update: Update,
     /// How one sees that it is well, while it is up; left out: as long as it runs.
     #[serde(default)]
     pub health: Option<Health>,
@@ -231,7 +234,8 @@ fn check(manifest: &Manifest) -> Option<&'static str> {
         .chain(memory_rules(manifest.memory))
         .chain(rate_rules(manifest.uplink, manifest.downlink))
         .chain(life::health_rules(manifest.health.as_ref(), manifest.reaps))
-        .chain(volume::volume_rules(manifest.volume.as_ref()));
+        .chain(volume::volume_rules(manifest.volume.as_ref()))
+        .chain(life::update_rules(manifest));
     let after_twice =
         |(index, name): (usize, &Name)| manifest.after.iter().skip(index + 1).any(|other| other == name);
     let device_twice = |(index, class)| manifest.devices.iter().skip(index + 1).any(|other| other == class);
@@ -337,6 +341,7 @@ pids = 16
             ),
             ("itself", PLAIN.replace("[cpu]", "after = [\"hello\"]\n[cpu]"), "line 8: after: not itself"),
             ("again", PLAIN.replace("[cpu]", "again_s = 60\n[cpu]"), "line 8: again_s: for services"),
+            ("update", PLAIN.replace("[cpu]", "update = \"both\"\n[cpu]"), "update"),
             ("weight", PLAIN.replace("pids = 16", "cpu_weight = 16"), "cpu_weight"),
             ("version 1", PLAIN.replace("version = 2\n", ""), "write `version = 2`"),
             ("version 3", PLAIN.replace("version = 2", "version = 3"), "this reads version 2"),
@@ -353,6 +358,23 @@ pids = 16
             let error = parse(text).map_or_else(|error| error.to_string(), |_| "nothing".to_string());
             assert!(error.contains(word), "{what}: {error}");
         }
+    }
+
+    #[test]
+    fn two_versions_at_once_need_nothing_that_there_is_once() {
+        let overlap = PLAIN.replace("[cpu]", "update = \"overlap\"\n[cpu]");
+        assert_eq!(parse(&overlap).unwrap().update, Update::Overlap);
+        assert_eq!(parse(PLAIN).unwrap().update, Update::Replace);
+        let ends = "restart = \"never\"\nagain_s = 60\nupdate";
+        is_named(&[
+            ("volume", format!("{overlap}[volume]\nsize_mib = 1\n"), "line 8: update: overlap: two"),
+            (
+                "device",
+                overlap.replace("update", "devices = [\"serial\"]\nupdate"),
+                "line 9: update: overlap: a device",
+            ),
+            ("again", overlap.replace("update", ends), "line 10: update: overlap: for services"),
+        ]);
     }
 
     #[test]

@@ -1,19 +1,20 @@
 //! A service's network namespace: made once, in the initial user namespace, kept over restarts.
 //!
-//! In:  nothing. Out: the namespace, and a netlink socket that was opened inside it.
+//! In:  nothing. Out: the namespace, its loopback up, and a netlink socket that was opened inside it.
 //!
 //! A tenant that has every capability in its own user namespace has none over a namespace that another one owns: it cannot change its
 //! link or open a packet socket. Whoever holds the socket can configure the inside without entering.
 //!
-//! Source: network_namespaces(7), setns(2), netlink(7); Documentation/networking/ip-sysctl.rst.
+//! Source: network_namespaces(7), setns(2), netlink(7), rtnetlink(7); Documentation/networking/ip-sysctl.rst.
 
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, socket};
 use nix::sys::stat::fstat;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
+use sys::{Errno, descriptor};
 
 use crate::Error;
 
@@ -83,7 +84,33 @@ impl Network {
             // Without IPv6 in the kernel its files are not there. The port setting is checked by the service's own start.
             let _ = fs::write(file, value);
         }
-        Ok(Self { namespace: here()?, netlink: netlink()? })
+        let netlink = netlink()?;
+        loopback_up(&netlink).map_err(|errno| Error::Outside("cannot bring its loopback up", errno))?;
+        Ok(Self { namespace: here()?, netlink })
+    }
+}
+
+/// A service that has no link yet can be asked whether it is well all the same. The kernel has answered when this returns.
+///
+/// Source: rtnetlink(7); `LOOPBACK_IFINDEX` in include/net/flow.h, Linux 6.12.
+fn loopback_up(netlink: &OwnedFd) -> Result<(), Errno> {
+    const RTM_NEWLINK: u16 = 16;
+    const REQUEST_AND_ACK: u16 = 0x5;
+    const LOOPBACK: u32 = 1;
+    const UP: u32 = 0x1;
+    let head = [RTM_NEWLINK, REQUEST_AND_ACK].map(u16::to_ne_bytes);
+    // The length, kind and flags, sequence, sender; family and kind of link, its number, flags, and which of them.
+    let head = u32::from_ne_bytes([head[0][0], head[0][1], head[1][0], head[1][1]]);
+    let words = [32, head, 0, 0, 0, LOOPBACK, UP, UP].map(u32::to_ne_bytes);
+    descriptor::write(netlink, words.as_flattened())?;
+    let mut answer = [0; 64];
+    let length = recv(netlink.as_raw_fd(), &mut answer, MsgFlags::empty())?;
+    // A header, then a negated errno; 0 is the acknowledgement.
+    let error = answer.get(..length).and_then(|answer| answer.get(16..20)?.first_chunk().copied());
+    match error.map(i32::from_ne_bytes) {
+        Some(0) => Ok(()),
+        Some(errno) => Err(Errno::from_raw(errno.wrapping_neg())),
+        None => Err(Errno::EPROTO),
     }
 }
 
@@ -93,7 +120,7 @@ pub(crate) fn here() -> Result<OwnedFd, Error> {
     open.map_err(|error| {
         Error::Outside(
             "cannot open its network namespace",
-            sys::Errno::from_raw(error.raw_os_error().unwrap_or(0)),
+            Errno::from_raw(error.raw_os_error().unwrap_or(0)),
         )
     })
 }

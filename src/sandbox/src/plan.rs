@@ -173,6 +173,7 @@ pub(crate) mod tests {
             after: Default::default(),
             devices: Default::default(),
             again_s: 0,
+            update: contract::manifest::Update::Replace,
             health: None,
             cpu: Cpu { floor_permille: 50, ceiling_permille: 500 },
             memory: Memory { floor_mib: 8, high_mib: 0, ceiling_mib: 16 },

@@ -173,6 +173,15 @@ fn a_network_is_its_own_and_configured_from_outside() {
     let again = sandbox::Network::reopen(stage.network.namespace.try_clone().unwrap()).unwrap();
     assert_eq!(std::fs::read_link("/proc/thread-self/ns/net").unwrap(), ours, "once more");
     drop(again);
+    // Its loopback is up before anybody has given it a link: the kernel says that nobody listens, and not that there is no way.
+    let stream = stage.network.stream().unwrap();
+    let nobody = nix::sys::socket::SockaddrIn::new(127, 0, 0, 1, 9);
+    let said = nix::sys::socket::connect(std::os::fd::AsRawFd::as_raw_fd(&stream), &nobody);
+    assert_eq!(said, Err(Errno::EINPROGRESS));
+    assert!(sys::descriptor::wait_readable(std::os::fd::AsFd::as_fd(&stream), stage::LIMIT_MS).unwrap());
+    let why = nix::sys::socket::getsockopt(&stream, nix::sys::socket::sockopt::SocketError).unwrap();
+    assert_eq!(Errno::from_raw(why), Errno::ECONNREFUSED);
+    drop(stream);
     let (_, text) = live(stage.with_script("grep : /proc/self/net/dev | cut -d: -f1 | tr -d ' '"));
     assert_eq!(text, "lo\n", "its own link comes from `network`");
 }

@@ -57,6 +57,13 @@ impl Floors {
         Self(sum)
     }
 
+    /// What two versions of one service need at once: each its processor time and memory, and of the one link the larger amount.
+    #[must_use]
+    pub fn beside(self, other: Self) -> Self {
+        let ([cpu, memory, ..], [_, _, up, down]) = (self.add(other).0, self.or_more(other).0);
+        Self([cpu, memory, up, down])
+    }
+
     /// Of each resource the larger amount.
     #[must_use]
     pub fn or_more(self, other: Self) -> Self {

@@ -18,7 +18,9 @@ use sys::{seqpacket, stream};
 
 use crate::core::DAEMONS;
 use crate::keep::{Back, Keep};
-use crate::process::{Leave, Process, Tenant, What, is_there, label};
+use crate::leave::Leave;
+use crate::overlap::{self, Side};
+use crate::process::{Process, Tenant, What, is_there, label};
 use crate::record::{Kept, Rented};
 use crate::ring::Ring;
 use crate::{Error, catalogue, record};
@@ -167,14 +169,21 @@ pub fn processes(
 /// Services of bundles. One that is not whole was never started, or was gone: it stays a stray, and package says which there are.
 fn of_bundles(store: &mut Store, processes: &mut Vec<Process>, corpses: &mut Vec<Ended>) {
     let records = store.0.iter().filter(|back| back.label.parts().0 == label::RECORD);
-    let mut kept: Vec<Kept> = records.filter_map(|back| record::read_bundle(&back.descriptor)).collect();
-    kept.sort_by_key(|kept| kept.slot);
-    for Kept { slot, leaves, trial, service } in kept {
+    let with_side =
+        |back: &Back| Some((Side::of(back.label.parts().1), record::read_bundle(&back.descriptor)?));
+    let mut kept: Vec<(Side, Kept)> = records.filter_map(with_side).collect();
+    overlap::settle(&mut kept);
+    kept.sort_by_key(|(_, kept)| kept.slot);
+    for (side, Kept { slot, leaves, trial, part, service }) in kept {
         let name = service.manifest.name.clone();
-        if processes.iter().any(|other| other.name == name || other.slot() == Some(slot)) {
+        let clashes = |other: &Process| match other.name == name {
+            true => other.bundle().is_none() || other.part() == part,
+            false => other.slot() == Some(slot),
+        };
+        if processes.iter().any(clashes) {
             continue;
         }
-        let Ok(mut tenant) = Tenant::of_bundle(service, slot) else { continue };
+        let Ok(mut tenant) = Tenant::of_bundle(service, slot, (side, part)) else { continue };
         if let Some(bundle) = &mut tenant.bundle {
             bundle.leave = leaves.then(Leave::default);
             bundle.trial = trial;
@@ -203,22 +212,25 @@ fn one(store: &mut Store, keep: &Keep, name: Name, what: What) -> Result<(Proces
 
 /// A process that was kept. Where a part of it is missing, `what` comes back.
 fn again(store: &mut Store, name: &Name, what: What) -> Result<(Process, Option<i32>), What> {
+    let key = match &what {
+        What::Tenant(tenant) => tenant.bundle.as_ref().map_or(Side::Plain, |bundle| bundle.side).key(name),
+        What::Daemon(_) => Side::Plain.key(name),
+    };
     let kinds = [label::RECORD, label::RING, label::READER, label::WRITER, label::NOTE, label::NOTIFY];
-    if !kinds.iter().all(|kind| store.has(kind, name)) {
+    if !kinds.iter().all(|kind| store.has(kind, &key)) {
         return Err(what);
     }
     let [Some(record), Some(file), Some(reader), Some(writer), Some(note), Some(notify)] =
-        kinds.map(|kind| store.descriptor(kind, name))
+        kinds.map(|kind| store.descriptor(kind, &key))
     else {
         return Err(what);
     };
     let ring = Ring { file, reader, writer };
     let mut process = Process::again(name.clone(), what, record, ring, (note, notify));
     if let What::Tenant(tenant) = &mut process.what {
-        tenant.network =
-            store.descriptor(label::NETWORK, &process.name).and_then(|kept| Network::reopen(kept).ok());
+        tenant.network = store.descriptor(label::NETWORK, &key).and_then(|kept| Network::reopen(kept).ok());
     }
-    let pid = store.take(label::PID, &process.name);
+    let pid = store.take(label::PID, &key);
     Ok(match pid {
         Some(back) if process.record.pid == Some(back.pid) => {
             process.pidfd = Some(back.descriptor);

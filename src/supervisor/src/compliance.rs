@@ -71,7 +71,7 @@ impl House {
         }
         self.sample_ms = now_ms + SAMPLE_EVERY_MS;
         let Self { processes, events, .. } = self;
-        for process in processes {
+        for process in processes.iter_mut().filter(|process| process.is_now()) {
             let group = process.cgroup();
             let What::Tenant(tenant) = &mut process.what else { continue };
             let last = tenant.ledger.sample();
@@ -96,7 +96,7 @@ impl House {
 
     /// How each service's promises were kept.
     pub fn compliance(&self) -> impl Iterator<Item = Compliance> {
-        self.processes.iter().filter_map(|process| match &process.what {
+        self.processes.iter().filter(|process| process.is_now()).filter_map(|process| match &process.what {
             What::Tenant(tenant) => Some(row(tenant)),
             What::Daemon(_) => None,
         })
@@ -105,7 +105,7 @@ impl House {
     /// Tells who watches of each service that is promised something else, or had a breach, since it was last told of.
     pub fn tell_compliance(&mut self) {
         let Self { processes, events, .. } = self;
-        for process in processes {
+        for process in processes.iter_mut().filter(|process| process.is_now()) {
             let What::Tenant(tenant) = &mut process.what else { continue };
             let now = row(tenant);
             if tenant.told.replace(now.told()) != Some(now.told()) {
@@ -136,7 +136,7 @@ fn row(tenant: &Tenant) -> Compliance {
 
 /// One direction of one service, as the line has carried it.
 pub fn carried(processes: &mut [Process], events: &mut Events, now_ms: u64, (way, row): (usize, &Traffic)) {
-    let its = |process: &&mut Process| process.name.as_str() == row.class.as_str();
+    let its = |process: &&mut Process| process.name.as_str() == row.class.as_str() && process.is_now();
     let Some(process) = processes.iter_mut().find(its) else { return };
     let What::Tenant(tenant) = &mut process.what else { return };
     let (manifest, ledger) = (&tenant.manifest, &mut tenant.ledger);

@@ -66,7 +66,8 @@ impl House {
         if self.followers.is_empty() {
             return;
         }
-        let Some(process) = self.processes.get(place) else { return };
+        let process = self.processes.get(place).filter(|process| process.is_now());
+        let Some(process) = process else { return };
         let row = Answer::Process(process.row());
         self.followers.retain(|client| client.send(&row, &[]).is_ok());
     }
@@ -103,7 +104,7 @@ impl House {
     fn answer(&mut self, client: &Connection, ask: Ask) -> Result<(), Error> {
         let last = match ask {
             Ask::Status => {
-                for process in &self.processes {
+                for process in self.processes.iter().filter(|process| process.is_now()) {
                     client.send(&Answer::Process(process.row()), &[])?;
                 }
                 Answer::Done
@@ -164,7 +165,7 @@ impl House {
     }
 
     fn log(&self, client: &Connection, name: &Name, mut from: u64) -> Result<Answer, Error> {
-        let Some(process) = self.processes.iter().find(|process| process.name == *name) else {
+        let Some(process) = self.place_of(name).and_then(|place| self.processes.get(place)) else {
             return Ok(unknown(name));
         };
         let _ = process.ring.pump();
@@ -182,7 +183,7 @@ impl House {
 
     /// Looks at every process of a service, as before its start. Layers that only the child could try are the ones of that start.
     fn verify(&self, client: &Connection, name: &Name) -> Result<Answer, Error> {
-        let Some(process) = self.processes.iter().find(|process| process.name == *name) else {
+        let Some(process) = self.place_of(name).and_then(|place| self.processes.get(place)) else {
             return Ok(unknown(name));
         };
         let (What::Tenant(tenant), Some(_)) = (&process.what, process.record.pid) else {
@@ -214,7 +215,7 @@ impl House {
         if self.ending.is_some() {
             return Answer::Refused("the machine is ending".into());
         }
-        match self.processes.iter().position(|process| process.name == *name) {
+        match self.place_of(name) {
             Some(place) if self.processes.get(place).is_some_and(Process::leaves) => {
                 Answer::Refused(Text::format(format_args!("{name}: it is being taken away")))
             }

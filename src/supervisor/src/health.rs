@@ -238,7 +238,9 @@ impl House {
             else {
                 continue;
             };
-            let (network, address, reaper) = (&tenant.network, process.record.address, &process.pidfd);
+            // Before it has a link it has its loopback.
+            let address = process.record.address.or((!tenant.needs_link()).then_some(Ipv4Addr::LOCALHOST));
+            let (network, reaper) = (&tenant.network, &process.pidfd);
             let begin = || match health.probe {
                 Probe::Exec => {
                     let asked = pidfd::send_signal(reaper.as_ref()?.as_fd(), Signal::SIGUSR1);

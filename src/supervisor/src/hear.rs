@@ -12,9 +12,10 @@ use log::warn;
 use contract::control::State;
 
 use crate::house::House;
+use crate::leave::{Asked, Leave};
 use crate::life::Event;
 use crate::links::{For, Heard};
-use crate::process::{Asked, Id, Leave, Process, Tenant, What};
+use crate::process::{Id, Process, Tenant, What};
 
 /// Times in a row that the image of a bundle may be refused before its service counts as failed: with the pauses between them some seconds,
 /// for storage may only be looking for its disk.

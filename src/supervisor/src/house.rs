@@ -176,6 +176,7 @@ impl House {
             house.bury(place, exit_of(status));
         }
         house.go_on_leaving();
+        house.go_on_between();
         Ok(house)
     }
 
@@ -228,17 +229,24 @@ impl House {
 
     /// `network` may be a new one: every link is asked for again. It changes nothing where it stands.
     pub(crate) fn attach_again(&mut self) {
-        let Self { processes, attachments, .. } = self;
-        for process in processes.iter_mut() {
-            let What::Tenant(tenant) = &mut process.what else { continue };
-            let Some(network) = tenant.network.as_ref().filter(|_| process.record.pid.is_some()) else {
-                continue;
-            };
-            let ask = start::attach_ask(&process.name, &tenant.manifest, tenant.slot);
-            let descriptors = [network.namespace.as_fd(), network.netlink.as_fd()];
-            if let Err(error) = attachments.ask(For::Again(process.id, tenant.attempt), &ask, &descriptors) {
-                warn!("{}: {error}", process.name);
+        for place in 0..self.processes.len() {
+            let runs = |process: &&Process| process.record.pid.is_some() && process.is_now();
+            if self.processes.get(place).as_ref().is_some_and(runs) {
+                self.ask_link(place);
             }
+        }
+    }
+
+    /// The link of the service at `place` is asked for, where it has a network. It changes nothing where it stands.
+    pub(crate) fn ask_link(&mut self, place: usize) {
+        let Self { processes, attachments, .. } = self;
+        let Some(process) = processes.get(place) else { return };
+        let What::Tenant(tenant) = &process.what else { return };
+        let Some(network) = &tenant.network else { return };
+        let ask = start::attach_ask(&process.name, &tenant.manifest, tenant.slot);
+        let descriptors = [network.namespace.as_fd(), network.netlink.as_fd()];
+        if let Err(error) = attachments.ask(For::Again(process.id, tenant.attempt), &ask, &descriptors) {
+            warn!("{}: {error}", process.name);
         }
     }
 
@@ -323,7 +331,7 @@ impl House {
     fn wait(&self) {
         let now_ms = clock::boot_ms();
         let alive_ms = self.alive_ms + ALIVE_EVERY_MS;
-        let leaving = self.processes.iter().any(Process::leaves);
+        let leaving = self.processes.iter().any(Process::leaves) || self.is_between();
         let ending_ms = (self.ending.is_some() || leaving).then_some(now_ms + LOOK_MS);
         let talk_ms = self.processes.iter().any(|process| process.talks).then_some(now_ms + TALK_MS);
         let timers = self.processes.iter().filter_map(|process| process.record.timer_ms);
@@ -352,7 +360,8 @@ impl House {
             // One that is not our child stays readable until PID 1 has told of its end, which wakes us anyhow.
             let death = process.pidfd.as_ref().filter(|_| process.ours).map(AsFd::as_fd);
             let talk = [process.ring.reader.as_fd(), process.note.0.as_fd()];
-            let talk = talk.into_iter().filter(|_| !process.talks);
+            // Where there are two they have one log, and one of them is looked at.
+            let talk = talk.into_iter().skip(usize::from(!process.is_now())).filter(|_| !process.talks);
             talk.chain(death).chain(applied)
         });
         own.into_iter()

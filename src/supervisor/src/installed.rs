@@ -15,6 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use contract::control::State;
 use contract::installed::{Answer, Ask, Service};
 use contract::limit::SERVICES;
+use contract::manifest::Manifest;
 use contract::packages::Fault;
 use contract::{Name, Text, mount};
 use log::{info, warn};
@@ -25,9 +26,11 @@ use wire::{Connection, Received};
 use crate::admission::Refusal;
 use crate::core::DAEMONS;
 use crate::house::House;
+use crate::leave::Asked;
 use crate::life::Event;
 use crate::links::For;
-use crate::process::{Asked, Process, Tenant, What};
+use crate::overlap::{Part, Side};
+use crate::process::{Process, Tenant, What};
 use crate::trial::Trial;
 
 /// Rows of package in one turn: all that it can have to say.
@@ -54,6 +57,8 @@ enum Waits {
     Gone(Name),
     /// The service of that name is gone, so that this one can come.
     Room(Box<Service>),
+    /// Nothing is here in two versions, so that this one can come beside the one that it follows.
+    Beside(Box<Service>),
     /// The new version of this service has proven itself, or not.
     Proof(Name),
     /// storage has done this: a volume is gone.
@@ -104,6 +109,14 @@ impl Package {
         });
     }
 
+    /// The new version of this service was given up, and is gone.
+    pub(crate) fn given_up(&mut self, name: &Name, why: &str) {
+        if matches!(&self.waits, Some(Waits::Proof(waited)) if waited == name) {
+            self.waits = None;
+            self.answer(Err((Fault::NotReady, format!("{name}: {why}"))));
+        }
+    }
+
     /// It is answered when this service is gone.
     pub(crate) fn wait_gone(&mut self, name: &Name) {
         self.waits = Some(Waits::Gone(name.clone()));
@@ -142,6 +155,8 @@ impl House {
             None => return true,
             Some(Waits::Gone(name)) => name,
             Some(Waits::Room(service)) => &service.manifest.name,
+            Some(Waits::Beside(_)) if self.is_between() => return false,
+            Some(Waits::Beside(_)) => return self.install_waiting(),
             Some(Waits::Dropped(..)) => return self.go_on_dropping(),
             Some(Waits::Proof(name)) => {
                 let Some(outcome) = self.proof(name) else { return false };
@@ -153,8 +168,13 @@ impl House {
         if self.processes.iter().any(|process| process.name == *name) {
             return false;
         }
+        self.install_waiting()
+    }
+
+    /// What was waited for is there. Is nothing else waited for now?
+    fn install_waiting(&mut self) -> bool {
         match self.package.waits.take() {
-            Some(Waits::Room(service)) => {
+            Some(Waits::Room(service) | Waits::Beside(service)) => {
                 if let Some(outcome) = self.install(*service) {
                     self.package.answer(outcome);
                 }
@@ -209,18 +229,32 @@ impl House {
         let tried =
             |process: &&mut Process| process.name == service.manifest.name && process.trial().is_some();
         match self.processes.iter_mut().find(tried).and_then(Process::bundle_mut) {
-            Some(bundle) if bundle.leave.is_none() => {
-                bundle.named = true;
+            Some(bundle) if bundle.leave.is_none() && bundle.part != Part::Past => {
+                self.name_it(&service.manifest.name);
                 Some(Ok(()))
             }
             Some(_) | None => self.install(service),
         }
     }
 
+    /// package has named it, in whichever version.
+    fn name_it(&mut self, name: &Name) {
+        let its = self.processes.iter_mut().filter(|process| process.name == *name);
+        its.filter_map(Process::bundle_mut).for_each(|bundle| bundle.named = true);
+    }
+
     /// Takes a service, or another version of it. `None`: its predecessor has to be gone first, or it has to prove itself.
     fn install(&mut self, service: Service) -> Option<Result<(), Reason>> {
         let name = &service.manifest.name;
-        let Some(place) = self.processes.iter().position(|process| process.name == *name) else {
+        if let Some(next) = self.next_of(name) {
+            if self.is_version(next, &service) {
+                self.name_it(name);
+                self.package.waits = self.package.said_all.then(|| Waits::Proof(name.clone()));
+                return (!self.package.said_all).then_some(Ok(()));
+            }
+            self.give_up_next(next, "another version is to run".into());
+        }
+        let Some(place) = self.place_of(name) else {
             return Some(self.come(service));
         };
         let process = self.processes.get(place)?;
@@ -232,6 +266,18 @@ impl House {
             }
             Some(_) => self.renew(place, service),
         }
+    }
+
+    /// Is it this version that is at `place`?
+    fn is_version(&self, place: usize, service: &Service) -> bool {
+        let Some(What::Tenant(tenant)) = self.processes.get(place).map(|process| &process.what) else {
+            return false;
+        };
+        let autostart = tenant.manifest.autostart;
+        let same = tenant.manifest == Manifest { autostart, ..service.manifest.clone() };
+        let bundle = tenant.bundle.as_ref();
+        same && bundle
+            .is_some_and(|bundle| (bundle.image, bundle.version) == (service.image, service.version))
     }
 
     /// Is this an order, and would it be refused?
@@ -268,7 +314,7 @@ impl House {
         let version = service.version;
         let failed = |error: crate::Error| (Fault::Resources, format!("{name}: {error}"));
         let wanted = service.manifest.autostart;
-        let tenant = Tenant::of_bundle(service, slot).map_err(failed)?;
+        let tenant = Tenant::of_bundle(service, slot, (Side::Plain, Part::Now)).map_err(failed)?;
         let what = What::Tenant(Box::new(tenant));
         let mut process = Process::new(name.clone(), what, &self.keep).map_err(failed)?;
         process.record.wanted = wanted;
@@ -334,7 +380,18 @@ impl House {
             return Some(Err(refused));
         }
         info!("{name}: version {} takes the place of version {version}", service.version);
-        self.swap(place, service, trial);
+        match trial.filter(|_| self.can_overlap(place, &service)) {
+            Some(_) if self.is_between() => {
+                self.package.waits = Some(Waits::Beside(Box::new(service)));
+                return None;
+            }
+            Some(trial) => {
+                if let Err(error) = self.begin_next(place, service, trial) {
+                    return Some(Err((Fault::Resources, format!("{name}: {error}"))));
+                }
+            }
+            None => self.swap(place, service, trial),
+        }
         if trial.is_some() {
             self.package.waits = Some(Waits::Proof(name));
             return None;

@@ -17,14 +17,49 @@ use crate::house::House;
 use crate::installed::Reason;
 use crate::life::Event;
 use crate::links::For;
-use crate::process::{Asked, Leave, Process, label};
+use crate::overlap::Part;
+use crate::process::{Process, label};
+
+/// How far others have let go of a service that is being taken away.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Leave {
+    /// storage: its image.
+    pub image: Asked,
+    /// network: its link.
+    pub link: Asked,
+}
+
+impl Leave {
+    /// Whoever was asked and has not answered is asked again.
+    pub fn ask_again(&mut self) {
+        for asked in [&mut self.image, &mut self.link] {
+            if *asked == Asked::Waits {
+                *asked = Asked::Not;
+            }
+        }
+    }
+}
+
+/// How far a question is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Asked {
+    /// To be asked.
+    #[default]
+    Not,
+    /// Asked.
+    Waits,
+    /// Answered.
+    Done,
+}
 
 impl House {
     /// package has said all: what it did not name goes.
     pub(crate) fn forget_unnamed(&mut self) {
         for place in 0..self.processes.len() {
             let bundle = self.processes.get(place).and_then(Process::bundle);
-            if bundle.is_some_and(|bundle| !bundle.named && bundle.leave.is_none()) {
+            if bundle
+                .is_some_and(|bundle| !bundle.named && bundle.leave.is_none() && bundle.part == Part::Now)
+            {
                 self.begin_leave(place);
             }
         }
@@ -32,7 +67,7 @@ impl House {
 
     /// Begins to take a service away. `None`: it is said when it is gone.
     pub(crate) fn forget(&mut self, name: &Name) -> Option<Result<(), Reason>> {
-        let Some(place) = self.processes.iter().position(|process| process.name == *name) else {
+        let Some(place) = self.place_of(name) else {
             return Some(Ok(()));
         };
         match self.processes.get(place)?.bundle() {
@@ -45,6 +80,10 @@ impl House {
     }
 
     fn begin_leave(&mut self, place: usize) {
+        let next = self.processes.get(place).and_then(|process| self.next_of(&process.name));
+        if let Some(next) = next {
+            self.give_up_next(next, "it is taken away".into());
+        }
         let Some(process) = self.processes.get_mut(place) else { return };
         info!("{}: it is taken away", process.name);
         if let Some(bundle) = process.bundle_mut() {
@@ -76,23 +115,30 @@ impl House {
                 place += 1;
                 continue;
             }
-            let name = self.processes.remove(place).name;
-            self.books.release(&name);
-            self.drop_labels(&name);
-            self.tell_gone(&name);
+            let gone = self.processes.remove(place);
+            if !gone.is_now() {
+                self.note_past(&gone);
+                continue;
+            }
+            let name = &gone.name;
+            self.books.release(name);
+            self.drop_labels(&gone.key());
+            self.tell_gone(name);
             info!("{name}: gone");
         }
     }
 
     /// PID 1 keeps nothing of it any more.
-    pub(crate) fn drop_labels(&self, name: &Name) {
-        label::PROCESS.iter().for_each(|kind| self.keep.forget(kind, name));
+    pub(crate) fn drop_labels(&self, key: &str) {
+        label::PROCESS.iter().for_each(|kind| self.keep.forget(kind, key));
     }
 
     /// Is it leaving, and has everybody let go of it?
     fn let_go(&mut self, place: usize) -> bool {
+        let beside = self.beside(place).is_some();
         let Self { processes, mounts, attachments, .. } = self;
-        let Some(process) = processes.get_mut(place).filter(|process| process.leaves()) else { return false };
+        let goes = |process: &&mut Process| process.leaves() && !beside || process.part() == Part::Past;
+        let Some(process) = processes.get_mut(place).filter(goes) else { return false };
         if process.record.state != State::Down || process.record.pid.is_some() {
             return false;
         }
@@ -103,6 +149,9 @@ impl House {
         }
         if cgroup::remove(&group).is_err() {
             return false;
+        }
+        if process.part() == Part::Past {
+            return true; // The link and the image are the other one's.
         }
         let (id, service) = (process.id, process.name.clone());
         let Some(leave) = process.bundle_mut().and_then(|bundle| bundle.leave.as_mut()) else { return false };

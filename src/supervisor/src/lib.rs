@@ -32,6 +32,7 @@ pub mod lines;
 pub mod links;
 #[cfg(test)]
 mod model;
+pub mod overlap;
 #[cfg(feature = "rehearsal")]
 mod rehearsal;
 pub mod slices;

@@ -34,6 +34,7 @@ use played::{Played, manifest, no_network, no_start, service, wire_at};
 const DAMAGED: u8 = 9;
 
 mod ghosts;
+mod pairs;
 mod played;
 mod rules;
 
@@ -105,6 +106,8 @@ struct World {
     network: Played,
     /// Slots, and the ceiling that a link was made with.
     attached: BTreeMap<String, (u8, u32)>,
+    /// In which namespace each link ends: its file's number.
+    ends_in: BTreeMap<String, u64>,
     package: Option<Client>,
     /// A connection that a test holds itself.
     other: Option<Client>,
@@ -161,6 +164,7 @@ impl World {
             volumes: BTreeMap::new(),
             network,
             attached: BTreeMap::new(),
+            ends_in: BTreeMap::new(),
             package: None,
             other: None,
             installed: BTreeMap::new(),
@@ -183,6 +187,7 @@ impl World {
             })
             .collect();
         (self.house, self.init) = life(&kept, &self.sockets, self.hands);
+        self.reopen_networks();
         self.begin_life();
         self.alls = 0;
     }
@@ -306,6 +311,7 @@ impl World {
         self.house.hear_mounts();
         self.house.hear_attachments();
         self.house.try_versions();
+        self.house.end_past();
         self.house.start_wanted();
         self.house.leave_all();
         self.house.hear_package();
@@ -315,7 +321,7 @@ impl World {
     }
 
     fn place(&self, name: &str) -> Option<usize> {
-        self.house.processes.iter().position(|process| process.name.as_str() == name)
+        self.house.place_of(name)
     }
 
     fn pid(&self, name: &str) -> Option<i32> {

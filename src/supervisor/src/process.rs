@@ -24,7 +24,9 @@ use crate::catalogue::Entry;
 use crate::core::Daemon;
 use crate::health::{Pulse, Said};
 use crate::keep::Keep;
+use crate::leave::Leave;
 use crate::ledger::Ledger;
+use crate::overlap::{Part, Side};
 use crate::record::{self, Kept, Record};
 use crate::ring::Ring;
 use crate::trial::Trial;
@@ -103,38 +105,12 @@ pub struct Bundle {
     pub leave: Option<Leave>,
     /// It has to prove itself, or `next` has.
     pub trial: Option<Trial>,
-}
-
-/// How far others have let go of a service that is being taken away.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Leave {
-    /// storage: its image.
-    pub image: Asked,
-    /// network: its link.
-    pub link: Asked,
-}
-
-impl Leave {
-    /// Whoever was asked and has not answered is asked again.
-    pub fn ask_again(&mut self) {
-        for asked in [&mut self.image, &mut self.link] {
-            if *asked == Asked::Waits {
-                *asked = Asked::Not;
-            }
-        }
-    }
-}
-
-/// How far a question is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Asked {
-    /// To be asked.
-    #[default]
-    Not,
-    /// Asked.
-    Waits,
-    /// Answered.
-    Done,
+    /// Its part, where there are two versions of it.
+    pub part: Part,
+    /// What tells it from the other one.
+    pub side: Side,
+    /// When its link is asked for again, in milliseconds after boot, where it has yet to move.
+    pub link_due_ms: u64,
 }
 
 /// One process.
@@ -169,6 +145,14 @@ impl Process {
     /// # Errors
     /// [`Error::System`]: a table of descriptors is full, or there is no memory.
     pub fn new(name: Name, what: What, keep: &Keep) -> Result<Self, Error> {
+        Self::with(name, what, Ring::new()?, keep)
+    }
+
+    /// The same, with this log.
+    ///
+    /// # Errors
+    /// As [`Process::new`].
+    pub fn with(name: Name, what: What, ring: Ring, keep: &Keep) -> Result<Self, Error> {
         let note = pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|errno| Error::System("no pipe", errno))?;
         descriptor::set_nonblocking(note.0.as_fd()).map_err(|errno| Error::System("no pipe", errno))?;
         let process = Self {
@@ -177,7 +161,7 @@ impl Process {
             what,
             record: Record::default(),
             record_file: record::file()?,
-            ring: Ring::new()?,
+            ring,
             note,
             pidfd: None,
             ours: false,
@@ -192,7 +176,7 @@ impl Process {
             (label::NOTE, &process.note.0),
             (label::NOTIFY, &process.note.1),
         ] {
-            keep.store(kind, &process.name, 0, descriptor.as_fd());
+            keep.store(kind, &process.key(), 0, descriptor.as_fd());
         }
         process.write_record();
         Ok(process)
@@ -243,7 +227,8 @@ impl Process {
             image: bundle.image,
             version: bundle.version,
         });
-        let kept = Kept { slot: tenant.slot, leaves: bundle.leave.is_some(), trial: bundle.trial, service };
+        let (slot, leaves) = (tenant.slot, bundle.leave.is_some());
+        let kept = Kept { slot, leaves, trial: bundle.trial, part: bundle.part, service };
         record::write_bundle(&self.record_file, &kept)
     }
 
@@ -434,10 +419,12 @@ impl Tenant {
     ///
     /// # Errors
     /// As [`Tenant::new`].
-    pub fn of_bundle(service: Service, slot: u8) -> Result<Self, Error> {
+    pub fn of_bundle(service: Service, slot: u8, (side, part): (Side, Part)) -> Result<Self, Error> {
         let Service { manifest, image, version } = service;
-        let bundle = Bundle { image, version, named: false, next: None, leave: None, trial: None };
-        let tenant = Self::new(Entry { manifest, without: Layers::NONE }, slot)?;
+        let (next, leave, trial) = (None, None, None);
+        let bundle = Bundle { image, version, named: false, next, leave, trial, part, side, link_due_ms: 0 };
+        let mut tenant = Self::new(Entry { manifest, without: Layers::NONE }, slot)?;
+        tenant.plan.cgroup = side.cgroup(&tenant.plan);
         Ok(Self { bundle: Some(bundle), ..tenant })
     }
 
@@ -446,7 +433,8 @@ impl Tenant {
         let Some(bundle) = &mut self.bundle else { return };
         let Some(next) = bundle.next.take() else { return };
         // It was planned once before, when it was taken.
-        let Ok(plan) = Plan::new(&next.manifest, self.slot) else { return };
+        let Ok(mut plan) = Plan::new(&next.manifest, self.slot) else { return };
+        plan.cgroup = bundle.side.cgroup(&plan);
         (bundle.image, bundle.version) = (next.image, next.version);
         (self.plan, self.manifest) = (plan, next.manifest);
         (self.root, self.volume) = (None, None);
@@ -457,10 +445,17 @@ impl Tenant {
         self.refusals = 0;
     }
 
+    /// One that is to take another's place has no link before it does.
+    #[must_use]
+    pub fn needs_link(&self) -> bool {
+        self.bundle.as_ref().is_none_or(|bundle| bundle.part != Part::Next)
+    }
+
     /// Is there all that a start needs?
     #[must_use]
     pub fn is_prepared(&self) -> bool {
-        self.root.is_some() && self.attached && self.volume.is_some() == self.manifest.volume.is_some()
+        let linked = self.attached || !self.needs_link();
+        self.root.is_some() && linked && self.volume.is_some() == self.manifest.volume.is_some()
     }
 }
 

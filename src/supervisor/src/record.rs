@@ -18,6 +18,7 @@ use sys::seqpacket;
 
 use crate::Error;
 use crate::ledger::Ledger;
+use crate::overlap::Part;
 use crate::trial::Trial;
 
 /// A record as bytes, at most: less than a page, so that a write is whole or not there.
@@ -97,6 +98,8 @@ pub struct Kept {
     pub leaves: bool,
     /// It has to prove itself.
     pub trial: Option<Trial>,
+    /// Its part, where there are two versions of it.
+    pub part: Part,
     /// What package has said of it.
     pub service: Service,
 }
@@ -198,8 +201,8 @@ fn read_at<T: DeserializeOwned, const N: usize>(file: &OwnedFd, at: i64) -> Opti
 #[cfg(test)]
 mod tests {
     use super::{
-        Kept, Ledger, Name, Order, Record, Rented, SLICES, Service, State, Trial, file, read, read_bundle,
-        read_ledger, read_rented, write, write_bundle, write_ledger, write_rented,
+        Kept, Ledger, Name, Order, Part, Record, Rented, SLICES, Service, State, Trial, file, read,
+        read_bundle, read_ledger, read_rented, write, write_bundle, write_ledger, write_rented,
     };
     use contract::slice::Slice;
 
@@ -260,7 +263,7 @@ mod tests {
         let service = Service { manifest, image: [u8::MAX; 32], version: u64::MAX };
         let held = crate::admission::Floors([u32::MAX; 4]);
         let trial = Some(Trial { until_ms: u64::MAX, held, failed: true });
-        Kept { slot: 31, leaves: true, trial, service }
+        Kept { slot: 31, leaves: true, trial, part: Part::Past, service }
     }
 
     #[test]

@@ -48,6 +48,18 @@ impl Ring {
         Ok(Self { file, reader, writer })
     }
 
+    /// The same log, for another process that writes to it, too.
+    ///
+    /// # Errors
+    /// [`Error::System`]: a table of descriptors is full.
+    pub fn again(&self) -> Result<Self, Error> {
+        let copy = |end: &OwnedFd| {
+            let failed = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(0));
+            end.try_clone().map_err(|error| Error::System("no log", failed(error)))
+        };
+        Ok(Self { file: copy(&self.file)?, reader: copy(&self.reader)?, writer: copy(&self.writer)? })
+    }
+
     /// Moves what was written since the last time, or a first part of it. Was there anything?
     pub fn pump(&self) -> bool {
         let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
@@ -160,8 +172,7 @@ mod tests {
         let ring = Ring::new().unwrap();
         sys::descriptor::write(&ring.writer, b"before\n").unwrap();
         ring.pump();
-        let copy = |end: &std::os::fd::OwnedFd| end.try_clone().unwrap();
-        let next = Ring { file: copy(&ring.file), reader: copy(&ring.reader), writer: copy(&ring.writer) };
+        let next = ring.again().unwrap();
         sys::descriptor::write(&ring.writer, b"between\n").unwrap();
         drop(ring);
         next.pump();

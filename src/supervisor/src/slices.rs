@@ -79,10 +79,14 @@ pub(crate) fn write(path: &str, settings: &[Setting]) {
     }
 }
 
-/// What is held for the version before this one, while this one is tried.
-fn held(tenant: &Tenant) -> Floors {
+/// What is promised to a service: its floors, and while this version is tried those of the one before; where both are there, what both need.
+fn promised_to(tenant: &Tenant, beside: Option<&Process>) -> Floors {
+    let own = Floors::from(&tenant.manifest);
+    if let Some(What::Tenant(other)) = beside.map(|other| &other.what) {
+        return own.beside(Floors::from(&other.manifest));
+    }
     let trial = tenant.bundle.as_ref().and_then(|bundle| bundle.trial);
-    trial.map_or_else(Floors::default, |trial| trial.held)
+    own.or_more(trial.map_or_else(Floors::default, |trial| trial.held))
 }
 
 impl House {
@@ -283,20 +287,31 @@ impl House {
     /// # Errors
     /// What is short; or [`Refusal::NoSlice`].
     pub fn admit(&mut self, place: usize) -> Result<(), Refusal> {
+        let promised = self.promised_at(place);
         let Self { processes, books, .. } = self;
         let Some(process) = processes.get_mut(place) else { return Ok(()) };
         let What::Tenant(tenant) = &mut process.what else { return Ok(()) };
         let (slice, floors) = (&tenant.manifest.provider, Floors::from(&tenant.manifest));
-        books.admit(&process.name, slice, floors.or_more(held(tenant)))?;
+        books.admit(&process.name, slice, promised)?;
         let all = books.slice(slice).unwrap_or_default().cpu_permille();
         tenant.plan.weigh(weight(floors.cpu_permille(), all));
         Ok(())
     }
 
+    fn promised_at(&self, place: usize) -> Floors {
+        let beside = self.beside(place).and_then(|other| self.processes.get(other));
+        match self.processes.get(place).map(|process| &process.what) {
+            Some(What::Tenant(tenant)) => promised_to(tenant, beside),
+            Some(What::Daemon(_)) | None => Floors::default(),
+        }
+    }
+
     /// Tenants that run since a former life were admitted then.
     pub fn take_over(&mut self) {
-        let Self { processes, books, rented, .. } = self;
-        for process in processes {
+        for place in 0..self.processes.len() {
+            let promised = self.promised_at(place);
+            let Self { processes, books, rented, .. } = self;
+            let Some(process) = processes.get_mut(place).filter(|process| process.is_now()) else { continue };
             let What::Tenant(tenant) = &mut process.what else { continue };
             let tried = tenant.bundle.as_ref().is_some_and(|bundle| bundle.trial.is_some());
             if matches!(process.record.state, State::Down | State::Failed) && !tried {
@@ -307,7 +322,7 @@ impl House {
             else {
                 continue;
             };
-            books.take_over(&process.name, floors.or_more(held(tenant)), (&slice.name, Floors::from(slice)));
+            books.take_over(&process.name, promised, (&slice.name, Floors::from(slice)));
             tenant.plan.weigh(weight(floors.cpu_permille(), slice.cpu.floor_permille));
         }
     }

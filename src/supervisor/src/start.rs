@@ -42,13 +42,14 @@ impl House {
         let make_network = self.hands.network;
         let Self { processes, keep, mounts, attachments, .. } = self;
         let process = processes.get_mut(place)?;
+        let key = process.key();
         let What::Tenant(tenant) = &mut process.what else { return Some(Event::Prepared) };
         #[cfg(feature = "rehearsal")]
         crate::rehearsal::dress(&process.name, tenant);
         if tenant.network.is_none() {
             match make_network() {
                 Ok(network) => {
-                    keep.store(label::NETWORK, &process.name, 0, network.namespace.as_fd());
+                    keep.store(label::NETWORK, &key, 0, network.namespace.as_fd());
                     tenant.network = Some(network);
                 }
                 Err(error) => return Some(refused(process, &error.to_string())),
@@ -68,7 +69,7 @@ impl House {
             uid_count: tenant.plan.uid_count,
         };
         // Its link is kept, like its network: it stands as long as the `network` that made it lives.
-        let linked = match tenant.attached {
+        let linked = match tenant.attached || !tenant.needs_link() {
             true => Ok(()),
             false => attachments.ask(what, &attach, &[network.namespace.as_fd(), network.netlink.as_fd()]),
         };
@@ -282,7 +283,7 @@ fn runs(process: &Process, ready: Ready) -> Option<Event> {
 /// A process was made: PID 1 keeps its descriptor, and the record its number, before it gets its last word.
 pub(crate) fn born(process: &mut Process, keep: &crate::keep::Keep, pid: i32, descriptor: &OwnedFd) {
     let _ = process.listen(); // What its predecessor said last does not count.
-    keep.store(label::PID, &process.name, pid, descriptor.as_fd());
+    keep.store(label::PID, &process.key(), pid, descriptor.as_fd());
     process.record.pid = Some(pid);
     process.record.state = State::Starting;
     process.record.layers = Layers::NONE;

@@ -20,6 +20,7 @@ use crate::admission::Floors;
 use crate::house::House;
 use crate::installed::Reason;
 use crate::life::Event;
+use crate::overlap::Part;
 use crate::process::{Process, What};
 use crate::turn::PREPARE_MS;
 
@@ -78,12 +79,20 @@ fn outcome(process: &Process, now_ms: u64) -> Option<Result<(), Text<REASON_BYTE
 impl House {
     /// Looks at every version that is being tried.
     pub fn try_versions(&mut self) {
+        if self.ending.is_some() {
+            return;
+        }
         let now_ms = clock::boot_ms();
         for place in 0..self.processes.len() {
-            match self.processes.get(place).and_then(|process| outcome(process, now_ms)) {
-                None => {}
-                Some(Ok(())) => self.prove(place),
-                Some(Err(why)) => self.fail(place, why),
+            let Some(process) = self.processes.get(place) else { return };
+            let (part, outcome) = (process.part(), outcome(process, now_ms));
+            match (part, outcome) {
+                (Part::Next, outcome) => self.judge_next(place, outcome),
+                (Part::Past, _) | (Part::Now, None) => {}
+                // Until the one before is gone, package has not heard of it, and a next life of ours has to know.
+                (Part::Now, Some(Ok(()))) if self.beside(place).is_some() => {}
+                (Part::Now, Some(Ok(()))) => self.prove(place),
+                (Part::Now, Some(Err(why))) => self.fail(place, why),
             }
         }
     }
@@ -120,7 +129,11 @@ impl House {
 
     /// What package hears of the trial of `name`; `None`: nothing yet.
     pub(crate) fn proof(&self, name: &str) -> Option<Result<(), Reason>> {
-        let process = self.processes.iter().find(|process| process.name.as_str() == name);
+        let process = self.place_of(name);
+        if process.is_some_and(|place| self.beside(place).is_some()) {
+            return None;
+        }
+        let process = process.and_then(|place| self.processes.get(place));
         let Some((process, trial)) = process.and_then(|process| Some((process, process.trial()?))) else {
             return Some(Ok(()));
         };

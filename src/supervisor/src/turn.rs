@@ -14,6 +14,7 @@ use sys::{clock, pidfd, wait};
 use crate::compliance::autopsy;
 use crate::house::House;
 use crate::life::{self, Act, CROWD_MS, Event};
+use crate::overlap::Part;
 use crate::process::{Process, What, label};
 use crate::record::Record;
 
@@ -56,8 +57,9 @@ impl House {
         let (state, act) = life::next(before, event);
         if state != before {
             enter_state(process, state, event, now_ms);
-            // Of a version that is being tried, it is held for the one before.
-            if matches!(state, State::Down | State::Failed) && process.trial().is_none() {
+            // Of a version that is being tried, it is held for the one before. Where there are two, it is both's.
+            let rests = matches!(state, State::Down | State::Failed) && process.trial().is_none();
+            if rests && process.is_now() {
                 self.books.release(&process.name);
             }
         }
@@ -79,7 +81,7 @@ impl House {
             }
         }
         process.write_record();
-        if state != before {
+        if state != before && process.is_now() {
             self.events.tell(&process.name, Happened::State(state));
         }
         match act {
@@ -106,6 +108,7 @@ impl House {
         self.hear_attachments();
         self.measure_lines();
         self.try_versions();
+        self.end_past();
         self.start_wanted();
         self.sweep();
     }
@@ -222,7 +225,8 @@ impl House {
         if let What::Tenant(tenant) = &mut process.what {
             tenant.renew();
         }
-        let again = is_to_return(restart, exit, &process.record);
+        // Whose place was taken does not come back.
+        let again = is_to_return(restart, exit, &process.record) && process.part() != Part::Past;
         let now_ms = clock::boot_ms();
         let record = &mut process.record;
         record.crashes = if is_crash(record, now_ms) { record.crashes.saturating_add(1) } else { 0 };
@@ -244,7 +248,7 @@ impl House {
             let _ = sandbox::cgroup::kill(&group);
         }
         process.write_record();
-        keep.forget(label::PID, &process.name);
+        keep.forget(label::PID, &process.key());
         let event = match (gives_up, again) {
             (true, _) => Event::Broken,
             (false, true) => Event::Died,
@@ -279,7 +283,7 @@ impl House {
     fn others_up(&self, process: &Process) -> bool {
         let (after, provider) = process.others();
         after.iter().all(|name| {
-            let is = |other: &&Process| other.name == *name && other.others().1 == provider;
+            let is = |other: &&Process| other.name == *name && other.others().1 == provider && other.is_now();
             self.processes.iter().find(is).is_some_and(|other| other.record.state == State::Up)
         })
     }

@@ -1,4 +1,4 @@
-//! How a service lives: how one sees that it is well, after whom it starts, when it is started again.
+//! How a service lives: how one sees that it is well, how another version takes its place.
 //!
 //! In:  what the provider wrote. Out: plain values, bounded.
 //!
@@ -60,6 +60,34 @@ pub enum Probe {
     Http,
     /// A program of its own that its reaper runs inside ends with 0.
     Exec,
+}
+
+/// How another version takes a service's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Update {
+    /// The old one ends, then the new one starts.
+    #[default]
+    Replace,
+    /// The new one starts beside the old one, and takes its place once it is well: where both versions say so.
+    Overlap,
+}
+
+/// Rules of [`Update::Overlap`] that are broken where the first of a pair is true: what there is once, two cannot have.
+#[cfg(feature = "text")]
+pub(super) fn update_rules(manifest: &super::Manifest) -> [(bool, &'static str); 3] {
+    let overlaps = manifest.update == Update::Overlap;
+    [
+        (overlaps && manifest.volume.is_some(), "update: overlap: two versions cannot write to one volume"),
+        (
+            overlaps && !manifest.devices.is_empty(),
+            "update: overlap: a device is used by one version at a time",
+        ),
+        (
+            overlaps && manifest.again_s != 0,
+            "update: overlap: for services that stay up; again_s is for those that end",
+        ),
+    ]
 }
 
 /// Rules that are broken where the first of a pair is true.

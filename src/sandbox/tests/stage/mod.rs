@@ -119,6 +119,7 @@ pub(crate) fn manifest(line: &str) -> Manifest {
         after: Default::default(),
         devices: Default::default(),
         again_s: 0,
+        update: contract::manifest::Update::Replace,
         health: None,
         cpu: Cpu { floor_permille: 50, ceiling_permille: 900 },
         memory: Memory { floor_mib: 8, high_mib: 48, ceiling_mib: 64 },

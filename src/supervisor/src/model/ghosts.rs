@@ -11,7 +11,7 @@ use crate::process::{Process, Tenant, What, label};
 
 impl World {
     /// Is everything somebody's, and everybody as package and the orders say?
-    fn check(&mut self, story: &[H]) {
+    pub(super) fn check(&mut self, story: &[H]) {
         self.settle();
         let house = &self.house;
         assert!(self.asked.is_empty() && self.alls == 0, "{story:?}: unanswered: {:?}", self.asked);
@@ -35,7 +35,7 @@ impl World {
         for process in &house.processes {
             let name = &process.name;
             for kind in label::PROCESS {
-                let place = labels.iter().position(|label| *label == format!("{kind}.{name}"));
+                let place = labels.iter().position(|label| *label == format!("{kind}.{}", process.key()));
                 let optional = [label::NETWORK, label::PID].contains(&kind);
                 assert!(place.is_some() || optional, "{story:?}: {kind}.{name}");
                 if kind == label::PID {

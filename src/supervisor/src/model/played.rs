@@ -7,7 +7,7 @@ use std::path::Path;
 use contract::Name;
 use contract::installed::Service;
 use contract::layer::Layers;
-use contract::manifest::{Manifest, Ready, Restart, Volume};
+use contract::manifest::{Manifest, Ready, Restart, Update, Volume};
 use contract::wires::Wire;
 use contract::{attach, mount};
 use sandbox::Network;
@@ -15,8 +15,11 @@ use wire::{Connection, Listener, Received};
 
 use super::{DAMAGED, World};
 use crate::house::House;
-use crate::process::What;
+use crate::process::{What, label};
 use crate::{Error, catalogue, start};
+
+/// The service that says `update = "overlap"`.
+pub(super) const OVERLAPS: &str = "o";
 
 /// Numbers of processes from here on: no kernel gives them. Source: `PID_MAX_LIMIT` in include/linux/threads.h, Linux 6.12.
 const PID_MIN: i32 = 1 << 23;
@@ -88,8 +91,19 @@ impl World {
         }
     }
 
+    /// What is kept of a network is none that the kernel could open again.
+    pub(super) fn reopen_networks(&mut self) {
+        let Self { house, store, .. } = self;
+        for process in &mut house.processes {
+            let kept = store.get(&format!("{}.{}", label::NETWORK, process.key()));
+            let (What::Tenant(tenant), Some((_, namespace))) = (&mut process.what, kept) else { continue };
+            let netlink = sys::seqpacket::memory_file(c"no-network").unwrap();
+            tenant.network = Some(Network { namespace: namespace.try_clone().unwrap(), netlink });
+        }
+    }
+
     pub(super) fn network_answers(&mut self) {
-        while let Some((ask, _)) = self.network.hear::<attach::Ask>() {
+        while let Some((ask, namespace)) = self.network.hear::<attach::Ask>() {
             match ask {
                 attach::Ask::Attach { service, slot, rates, .. } => {
                     let twice =
@@ -97,6 +111,7 @@ impl World {
                     assert!(!twice, "slot {slot}: {:?}", self.attached);
                     let ceiling = rates.unwrap_or_default().ceiling_up_kbit_s;
                     self.attached.insert(service.to_string(), (slot, ceiling));
+                    self.ends_in.insert(service.to_string(), inode(&namespace.unwrap()));
                     let address = [10, 64, 0, slot].into();
                     self.network.say(&attach::Answer::Attached { address }, None);
                 }
@@ -108,6 +123,11 @@ impl World {
             }
         }
     }
+}
+
+/// What tells one namespace from another.
+pub(super) fn inode(namespace: &OwnedFd) -> u64 {
+    nix::sys::stat::fstat(namespace).unwrap().st_ino
 }
 
 pub(super) fn wire_at(wire: Wire, folder: &Path) -> Wire {
@@ -124,6 +144,8 @@ pub(super) fn manifest(name: &str) -> Manifest {
         ready: Ready::Running,
         restart: Restart::Always,
         health: None,
+        // Two versions of this one may be there at once.
+        update: if name == OVERLAPS { Update::Overlap } else { Update::Replace },
         serves: heapless::Vec::new(),
         ..hello
     };
@@ -138,7 +160,7 @@ pub(super) fn service(name: &str, version: u8) -> Service {
     // So one sees which version a link was made for.
     manifest.uplink.ceiling_kbit_s = version.into();
     // And whether its volume is this version's. The first has none.
-    let size_mib = if version == DAMAGED { 0 } else { u32::from(version) - 1 };
+    let size_mib = if version == DAMAGED || name == OVERLAPS { 0 } else { u32::from(version) - 1 };
     manifest.volume = (size_mib > 0).then(|| Volume { size_mib, inodes: 8, at: "/data".into(), kept: true });
     Service { manifest, image: [version; 32], version: version.into() }
 }

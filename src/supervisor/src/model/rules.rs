@@ -22,7 +22,7 @@ fn of(manifest: Manifest) -> Ask {
 
 impl World {
     /// Says `asks` on a new connection of package, turns the house, and returns all that it is answered.
-    fn talk(&mut self, asks: &[Ask]) -> Vec<Answer> {
+    pub(super) fn talk(&mut self, asks: &[Ask]) -> Vec<Answer> {
         let client = Client::dial_at(self.hands.installed, self.hands.installed.path.as_ref()).unwrap();
         asks.iter().for_each(|ask| client.send(ask, &[]).unwrap());
         self.package = None;
@@ -35,7 +35,7 @@ impl World {
     }
 
     /// As [`World::settle`], with a connection of package that a test holds.
-    fn rest(&mut self) {
+    pub(super) fn rest(&mut self) {
         for _ in 0..20 {
             self.storage_answers();
             self.network_answers();
