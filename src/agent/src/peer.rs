@@ -333,8 +333,11 @@ impl Peer {
                     }
                 }
                 self.try_again(said, now_ms);
-                self.flush(now_ms)?;
-                Ok(self.some_that_wait())
+                let some = self.some_that_wait();
+                if some.is_empty() {
+                    self.flush(now_ms)?;
+                } // else what the broker is told goes along with the answers
+                Ok(some)
             }
         }
     }

@@ -197,13 +197,8 @@ impl Room {
             let _ = self.bell.0.read(&mut [0; 64]);
         }
         self.look_at_machine(now_ms);
-        let changes = self.watch.heard();
-        if changes.ways {
-            self.peers.iter_mut().for_each(Peer::hurry);
-            self.whereabouts.hurry();
-        }
-        if changes.ways || changes.neighbours {
-            self.watched.stir(now_ms);
+        if ready.any(self.watch.descriptor().into_iter(), None) {
+            self.hear_kernel(now_ms);
         }
         self.load(now_ms);
         self.attend_network(now_ms);
@@ -247,6 +242,18 @@ impl Room {
         self.begin_jobs(now_ms);
         self.send_news(now_ms);
         self.keep(now_ms);
+    }
+
+    /// The kernel says that the network is another.
+    fn hear_kernel(&mut self, now_ms: u64) {
+        let changes = self.watch.heard();
+        if changes.ways {
+            self.peers.iter_mut().for_each(Peer::hurry);
+            self.whereabouts.hurry();
+        }
+        if changes.ways || changes.neighbours {
+            self.watched.stir(now_ms);
+        }
     }
 
     /// Each state of a service is told, however short it was.

@@ -290,7 +290,8 @@ impl Stream {
     /// # Errors
     /// [`Gone`].
     pub fn read(&mut self) -> Result<Vec<u8>, Gone> {
-        let mut bytes = vec![0; READ_BYTES];
+        // On the stack: a fresh piece of memory of this size for each read would cost more than the read.
+        let mut bytes = [0; READ_BYTES];
         let size = match &mut self.tls {
             None => read_some(&mut self.socket, &mut bytes)?,
             Some(tls) => {
@@ -313,11 +314,10 @@ impl Stream {
             }
         };
         self.more = size == bytes.len();
-        bytes.truncate(size);
         if self.tls.is_some() {
             self.write()?; // TLS has words of its own.
         }
-        Ok(bytes)
+        Ok(bytes.get(..size).unwrap_or_default().to_vec())
     }
 }
 
