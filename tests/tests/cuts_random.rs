@@ -1,6 +1,7 @@
 //! A gateway that installs, updates or removes is killed at a random instant and boots again, over and over. `make test T=cuts`.
 //!
-//! In:  the instant, from a seed that is printed. Out: after each boot the old or the new is there, as the gateway itself says; at the end
+//! In:  the instants, from a seed that is printed; `SEED` says another, so that a run of many kills can be done in parts, each with its own, and
+//! one that failed can be met again. Out: after each boot the old or the new is there, as the gateway itself says; at the end
 //! so say programs that we did not write (`cuts/after.rs`).
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
@@ -8,12 +9,12 @@
 #[path = "cuts/after.rs"]
 mod after;
 
-use std::hash::{BuildHasher, RandomState};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use lab::facts;
 use lab::guest::{END_LIMIT, Guest, UP_LIMIT};
 use lab::house::Scratch;
+use tests::fuzz::Random;
 
 use after::Sticks;
 
@@ -40,11 +41,14 @@ fn it_is_killed_at_any_instant() {
     });
     let is_long = std::env::var_os("LONG").is_some();
     let kills = std::env::var("KILLS").map_or(KILLS[usize::from(is_long)], |said| said.parse().unwrap());
-    let random = RandomState::new();
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let seed = std::env::var("SEED").map_or(clock, |said| said.parse().unwrap());
+    let mut random = Random::new(seed);
+    println!("SEED={seed}");
     let (mut before, mut done) = (0, 0);
     for kill in 0..kills {
         let (order, next) = after::order(before, &sources);
-        let part = u32::try_from(random.hash_one(kill) % 1200).unwrap();
+        let part = u32::try_from(random.below(1200)).unwrap();
         let instant = lasts[usize::try_from(before).unwrap()] * part / 1000;
         guest.reset_under(&order, instant).unwrap();
         guest.wait_ready(UP_LIMIT).unwrap();
