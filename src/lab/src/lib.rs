@@ -75,6 +75,7 @@ pub mod door;
 pub mod facts;
 pub mod line;
 pub mod monitor;
+pub mod others;
 pub mod slot;
 
 pub mod namespace;
