@@ -47,6 +47,8 @@ pub enum Antagonist {
     Ports(String),
     /// Opens connections to an address and port and holds them.
     Connect(String),
+    /// Sends a word to an address and port a few times a second, and takes what comes: whoever is there fills the line.
+    Fetch(String),
     /// Writes to its log as fast as it can.
     Log,
     /// Leaves children that nobody waits for.
@@ -71,6 +73,7 @@ impl Antagonist {
             ("packets", Some(target), None) => Some(Self::Packets(target)),
             ("ports", Some(target), None) => Some(Self::Ports(target)),
             ("connect", Some(target), None) => Some(Self::Connect(target)),
+            ("fetch", Some(target), None) => Some(Self::Fetch(target)),
             ("log", None, None) => Some(Self::Log),
             ("zombies", None, None) => Some(Self::Zombies),
             ("notify", None, None) => Some(Self::Notify),
@@ -90,6 +93,7 @@ impl Antagonist {
             Self::Packets(target) => flood(until, target, SMALL_BYTES),
             Self::Ports(target) => ports(until, target),
             Self::Connect(target) => connect(until, target),
+            Self::Fetch(target) => fetch(until, target),
             Self::Log => log(until),
             Self::Zombies => fork(until, "0", HELD_MAX),
             Self::Notify => notify(until),
@@ -218,6 +222,23 @@ fn connect(until: Instant, target: &str) -> u64 {
         }
     }
     made
+}
+
+fn fetch(until: Instant, target: &str) -> u64 {
+    const ASK_EVERY: Duration = Duration::from_millis(250);
+    let Ok(socket) = UdpSocket::bind(("0.0.0.0", 0)) else { return 0 };
+    if socket.connect(target).is_err() || socket.set_read_timeout(Some(ASK_EVERY)).is_err() {
+        return 0;
+    }
+    let (mut datagram, mut came, mut ask) = ([0; 2_048], 0, Instant::now());
+    while Instant::now() < until {
+        if Instant::now() >= ask {
+            ask = Instant::now() + ASK_EVERY;
+            let _ = socket.send(b"more");
+        }
+        came += u64::from(socket.recv(&mut datagram).is_ok());
+    }
+    came
 }
 
 fn log(until: Instant) -> u64 {

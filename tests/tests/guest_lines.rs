@@ -1,0 +1,273 @@
+//! What a service was promised of the line it gets, both ways, beside another service and a home that both want all of it; and no more than its
+//! ceiling where nobody is in its way.
+//!
+//! In:  the rehearsal root on the board kernel, two services of bundles, a home and a provider that send steadily. Out: passed, failed, or
+//! `skipped: ` and why. The numbers are printed. What does not hold while others had this machine is looked at again, and then said to be void.
+//!
+//! What is measured is read from the kernel's own queues, in the guest's own time. The provider's line is faster than what the gateway makes of it:
+//! what fills an operator's queue before us is before every promise of ours (docs/qos.md).
+//!
+//! Not here: delays (`neighbours.rs`, `voice_load.rs`), the tree of queues (`src/network/tests/queues.rs`).
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "guest_bundles/disk.rs"]
+#[allow(dead_code, reason = "each suite takes what it needs")]
+mod disk;
+mod orders;
+
+use std::time::{Duration, Instant};
+
+use lab::guest::{Around, Guest, Options, UP_LIMIT};
+use lab::kernel::Kernel;
+use lab::others::{BUSY_PERMILLE, Ticks};
+use lab::root::{self, Variant};
+use lab::topology::{ISP_ADDRESS, Side};
+use lab::{facts, namespace, tool, wait};
+use orders::Orders;
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/orders/line.py");
+const SHIPPED: &str = include_str!("../../rootfs/etc/shg/network.toml");
+/// What an emulated board can carry while the machine below has other work; and what of it there is to be had each way (docs/qos.md).
+const QUEUES: &str =
+    "\n[qos]\nup_kbit_s = 2400\ndown_kbit_s = 2400\nvoice_kbit_s = 200\nservices_kbit_s = 900\n";
+const LINES: [(&str, &str, u64); 2] = [("up", "eth0", 2_352), ("down", "ifb-wan", 2_160)];
+
+/// A service: its port at home, and its floor and ceiling each way, in kbit/s.
+struct Service {
+    name: &'static str,
+    port: u16,
+    floor: u64,
+    ceiling: u64,
+}
+
+const SERVICES: [Service; 2] = [
+    Service { name: "north", port: 7031, floor: 500, ceiling: 1_200 },
+    Service { name: "south", port: 7032, floor: 250, ceiling: 0 },
+];
+
+/// The most that may be missing of a floor, and that a ceiling may be passed or missed by, in per cent.
+const ERROR_PERCENT: u64 = 5;
+/// How long is measured, in guest milliseconds, and how long everybody sends: until queues are full, and until the last number was read.
+const MEASURE_MS: u64 = 15_000;
+const RAGE_S: u64 = 35;
+/// How often a busy machine is given another chance.
+const LOOKS_MAX: usize = 3;
+
+fn manifest(service: &Service) -> String {
+    let Service { name, port, floor, ceiling } = service;
+    let manifest = disk::manifest(name).replace("autostart = false", "autostart = true");
+    let manifest =
+        manifest.replace("pids = 8", "pids = 32").replace("ceiling_permille = 500", "ceiling_permille = 400");
+    let rate = format!("floor_kbit_s = {floor}\nceiling_kbit_s = {ceiling}\n");
+    let serve = format!("[[serves]]\nname = \"orders\"\nport = 7000\nto = \"home\"\nat = {port}\n");
+    format!("{manifest}\n[uplink]\n{rate}[downlink]\n{rate}{serve}")
+}
+
+/// A guest with both services; `None`: it cannot run here.
+fn boot() -> Option<Guest> {
+    let program = lab::house::firmware().join("chatter");
+    let Ok(program) = std::fs::read(&program) else {
+        println!("skipped: no {}: make firmware rehearsal", program.display());
+        return None;
+    };
+    let mut desk = disk::Desk::new();
+    for service in &SERVICES {
+        desk.install_program(service.name, &manifest(service), program.clone());
+    }
+    let files = root::keys(&desk.keys()).unwrap();
+    let files = files.into_iter().map(|(place, bytes)| (place.to_owned(), bytes)).collect();
+    let options = Options {
+        variant: Variant::Rehearsal,
+        around: Around::Topology,
+        network: Some(format!("{SHIPPED}{QUEUES}")),
+        files,
+        data: Some(desk.data()),
+        ..Options::usual().unwrap()
+    };
+    if options.kernel != Kernel::Board {
+        println!("skipped: promises count on the board kernel: make test T=guest_lines KERNEL=board");
+        return None;
+    }
+    let mut guest = Guest::boot(&options).unwrap()?;
+    guest.until("an address on the WAN", UP_LIMIT, facts::wan).unwrap();
+    guest.topology().unwrap().lan_lease(UP_LIMIT).unwrap();
+    let [up, down] = [SERVICES.iter().map(|service| service.floor).sum::<u64>(); 2];
+    guest.door(&format!("rent demo 200 1000 32 64 {up} {down}")).unwrap();
+    for service in &SERVICES {
+        guest.door(&format!("start {}", service.name)).unwrap();
+        let up = |guest: &mut Guest| Ok((facts::process(guest, service.name)?.state == "up").then_some(()));
+        let told = guest.until(service.name, UP_LIMIT, up);
+        assert!(told.is_ok(), "{:?}\n{}", facts::process(&mut guest, service.name), guest.last_lines());
+    }
+    Some(guest)
+}
+
+/// Milliseconds after boot.
+fn clock(guest: &mut Guest) -> u64 {
+    let text = guest.ask("cgroup gateway/cpu.stat").unwrap().text;
+    text.lines().find_map(|line| line.strip_prefix("at_ms ")).unwrap().parse().unwrap()
+}
+
+/// When, in milliseconds after boot, and the bytes that each class of `link` has carried by then. A slow machine is slow to answer: it was
+/// half-way between a look at the clock and the next. One that has no time to answer is asked again.
+fn carried(guest: &mut Guest, link: &str, classes: &[&str]) -> (u64, Vec<u64>) {
+    let ask = |guest: &mut Guest| {
+        let before_ms = clock(guest);
+        let answer = guest.json("network --json").ok();
+        Ok(answer.map(|answer| (u64::midpoint(before_ms, clock(guest)), answer)))
+    };
+    let (at_ms, answer) = guest.until("what the queues have carried", UP_LIMIT, ask).unwrap();
+    let rows = answer["traffic"].as_array().unwrap();
+    let of = |class: &&str| {
+        let row = rows.iter().find(|row| row["link"] == link && row["class"] == **class);
+        row.unwrap_or_else(|| panic!("{link} {class}: {rows:#?}"))["bytes"].as_u64().unwrap()
+    };
+    (at_ms, classes.iter().map(of).collect())
+}
+
+/// What each of `classes` carries on `link`, in kbit/s, for a while.
+fn rates(guest: &mut Guest, link: &str, classes: &[&str]) -> Vec<u64> {
+    let before = carried(guest, link, classes);
+    let mut after = before.clone();
+    wait::until("the end of the measurement", Duration::from_secs(120), || {
+        after = carried(guest, link, classes);
+        Ok((after.0 >= before.0 + MEASURE_MS).then_some(()))
+    })
+    .unwrap();
+    let rate =
+        |(after_bytes, before_bytes): (&u64, &u64)| (after_bytes - before_bytes) * 8 / (after.0 - before.0);
+    let rates: Vec<u64> = after.1.iter().zip(&before.1).map(rate).collect();
+    println!("{link}, kbit/s: {:?}", classes.iter().zip(&rates).collect::<Vec<_>>());
+    rates
+}
+
+/// Everybody begins; what is measured is of the time when all of them send.
+fn begin(guest: &mut Guest, way: &str, who: &[&Service], home: bool) -> Vec<Orders> {
+    let topology = guest.topology().unwrap();
+    let rage = RAGE_S.to_string();
+    let home_port = "9200";
+    // A server for each that fetches: more than its part of the line.
+    if way == "down" {
+        for (service, kbit_s) in who.iter().map(|service| (service.port + 2_000, "1800")) {
+            let words = ["python3", SCRIPT, "source", &service.to_string(), &rage, kbit_s];
+            topology.start(Side::Isp, &words).unwrap();
+        }
+        if home {
+            topology.start(Side::Isp, &["python3", SCRIPT, "source", home_port, &rage, "2400"]).unwrap();
+        }
+    }
+    if home {
+        let words = match way {
+            "up" => vec!["python3", SCRIPT, "pour", ISP_ADDRESS, home_port, &rage, "3000"],
+            _ => vec!["python3", SCRIPT, "fetch", ISP_ADDRESS, home_port, &rage],
+        };
+        topology.start(Side::Lan, &words).unwrap();
+    }
+    let word = if way == "up" { "flood" } else { "fetch" };
+    who.iter()
+        .map(|service| {
+            let mut orders = Orders::open(topology, service.port);
+            orders.rage(RAGE_S, &format!("{word} {ISP_ADDRESS}:{}", service.port + 2_000));
+            orders
+        })
+        .collect()
+}
+
+/// What each of `classes` carries while `who` and, where it is so, the home want all of the line; when that is over it is silent again.
+fn rage(guest: &mut Guest, (way, link): (&str, &str), who: &[&Service], classes: &[&str]) -> Vec<u64> {
+    let begun = Instant::now();
+    let orders = begin(guest, way, who, classes.contains(&"internet"));
+    let all_send = |guest: &mut Guest| {
+        let (before, after) = (carried(guest, link, classes).1, carried(guest, link, classes).1);
+        Ok(before.iter().zip(&after).all(|(before, after)| after > before).then_some(()))
+    };
+    guest.until("all send", UP_LIMIT, all_send).unwrap();
+    let rates = rates(guest, link, classes);
+    let over = Duration::from_secs(RAGE_S + 2);
+    wait::until("the end of a rage", 2 * over, || Ok((begun.elapsed() >= over).then_some(()))).unwrap();
+    drop(orders);
+    rates
+}
+
+/// What one way shows, and what others had of this machine meanwhile.
+struct Look {
+    rates: Vec<u64>,
+    others_permille: u64,
+}
+
+/// Looks until what `holds` says is so. `Ok(false)`: every look was void.
+///
+/// # Errors
+/// What it saw, where others left it the machine in one of the looks at least.
+fn shows(
+    guest: &mut Guest,
+    mut look: impl FnMut(&mut Guest) -> Vec<u64>,
+    holds: impl Fn(&[u64]) -> bool,
+) -> Result<bool, Vec<u64>> {
+    let mut looks = Vec::new();
+    for _ in 0..LOOKS_MAX {
+        let before = Ticks::now().unwrap();
+        let rates = look(guest);
+        let others_permille = Ticks::now().unwrap().others_permille(&before);
+        if holds(&rates) {
+            return Ok(true);
+        }
+        println!("not so: {rates:?}; others had {others_permille} permille of this machine");
+        looks.push(Look { rates, others_permille });
+    }
+    match looks.into_iter().find(|look| look.others_permille <= BUSY_PERMILLE) {
+        Some(look) => Err(look.rates),
+        None => Ok(false),
+    }
+}
+
+fn at_least(rate: u64, of: u64) -> bool {
+    rate * 100 >= of * (100 - ERROR_PERCENT)
+}
+
+fn within(rate: u64, of: u64) -> bool {
+    at_least(rate, of) && rate * 100 <= of * (100 + ERROR_PERCENT)
+}
+
+#[test]
+fn floors_and_ceilings_of_the_line_hold_both_ways() {
+    let Some(()) = namespace::enter("floors_and_ceilings_of_the_line_hold_both_ways").unwrap() else {
+        return;
+    };
+    if let Err(why) = tool::need("python3", "python3") {
+        return println!("skipped: {why}");
+    }
+    let Some(mut guest) = boot() else { return };
+    for way in LINES {
+        all_want_all_of_it(&mut guest, way);
+        alone_has_its_ceiling(&mut guest, way);
+    }
+}
+
+/// What is void is said; a failure is one.
+fn judge(what: &str, shown: Result<bool, Vec<u64>>) {
+    match shown {
+        Ok(true) => {}
+        Ok(false) => println!("skipped in part: {what}: void: others had this machine"),
+        Err(rates) => panic!("{what}: {rates:?} kbit/s"),
+    }
+}
+
+fn all_want_all_of_it(guest: &mut Guest, (way, link, line): (&str, &str, u64)) {
+    let [north, south] = &SERVICES;
+    let classes = [north.name, south.name, "internet"];
+    let holds = |rates: &[u64]| {
+        let floors = SERVICES.iter().zip(rates).all(|(service, rate)| at_least(*rate, service.floor));
+        floors && within(rates.iter().sum(), line)
+    };
+    let what = format!("{way}: floors {} and {} of a full line of {line}", north.floor, south.floor);
+    judge(&what, shows(guest, |guest| rage(guest, (way, link), &[north, south], &classes), holds));
+}
+
+fn alone_has_its_ceiling(guest: &mut Guest, (way, link, _): (&str, &str, u64)) {
+    let [north, _] = &SERVICES;
+    let holds = |rates: &[u64]| within(rates[0], north.ceiling);
+    let what = format!("{way}: {} alone, ceiling {}", north.name, north.ceiling);
+    judge(&what, shows(guest, |guest| rage(guest, (way, link), &[north], &[north.name]), holds));
+}
