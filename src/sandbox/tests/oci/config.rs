@@ -6,6 +6,7 @@
 
 use std::ffi::CString;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 use contract::Name;
@@ -41,7 +42,7 @@ fn refused(config: &Value) -> Option<String> {
     let zero = |value: &Value| value.as_u64().is_none_or(|id| id == 0);
     let rows = [
         ("ociVersion: 1.0 to 1.2", text(&config["ociVersion"]).starts_with("1.")),
-        ("process.args: a program", !empty(&process["args"])),
+        ("process.args: a program's path", text(&process["args"][0]).starts_with('/')),
         ("process.cwd: it is /", process["cwd"] == "/"),
         ("process.terminal: there is none", process["terminal"] != true),
         (
@@ -58,6 +59,13 @@ fn refused(config: &Value) -> Option<String> {
     rows.iter().find(|(_, holds)| !holds).map(|(what, _)| (*what).to_owned())
 }
 
+/// A container's name in the sandbox, which is short and begins with a letter: an id may be a UUID, and need not.
+pub(crate) fn called(id: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    format!("c-{:016x}", hasher.finish())
+}
+
 impl Container {
     /// Reads the `config.json` of a bundle.
     pub(crate) fn read(id: &str, bundle: &Path) -> Result<Self, String> {
@@ -69,7 +77,7 @@ impl Container {
         }
         let name = |text: &str| Name::new(text).map_err(|error| format!("{text}: {error}"));
         let mut manifest = manifest("");
-        manifest.name = name(id)?;
+        manifest.name = name(&called(id))?;
         manifest.provider = name("oci")?;
         if let Some(pids) = config["linux"]["resources"]["pids"]["limit"].as_u64() {
             manifest.limits.pids = u32::try_from(pids).map_err(|_| "linux.resources.pids.limit")?;

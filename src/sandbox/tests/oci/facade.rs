@@ -32,7 +32,7 @@ mod config;
 #[path = "../stage/mod.rs"]
 mod stage;
 
-use config::Container;
+use config::{Container, called};
 use stage::Stage;
 
 /// Where containers are known if nobody says otherwise.
@@ -105,10 +105,10 @@ fn run(root: &Path, words: &[&str]) -> Told<u8> {
             create(root, id, bundle)?;
             start(&known(id))?;
             // Its process has gone a moment before its code is written down.
-            let code = wait(|| known(id).state().ok()?["annotations"]["code"].as_u64());
+            let code = wait(|| known(id).state().ok()?["annotations"]["code"].as_str()?.parse().ok());
             let code = code.ok_or("it does not end")?;
             delete(&known(id), false)?;
-            return Ok(u8::try_from(code).unwrap_or(1));
+            return Ok(code);
         }
         ["start", id] => start(&known(id)),
         ["state", id] => known(id).state().map(|state| println!("{state}")),
@@ -174,7 +174,8 @@ fn beside(known: &Known, id: &str, bundle: &Path) -> Told<()> {
         let mut state = json!({ "ociVersion": "1.0.2", "id": id, "status": status, "bundle": bundle });
         match code {
             None => state["pid"] = entered.pid.into(),
-            Some(code) => state["annotations"] = json!({ "code": code }),
+            // Annotations are words.
+            Some(code) => state["annotations"] = json!({ "code": code.to_string() }),
         }
         state
     };
@@ -234,7 +235,7 @@ fn delete(known: &Known, force: bool) -> Told<()> {
     known.expect(&["stopped"])?;
     let id = known.0.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     // Its processes are reaped a moment after its end; nobody else makes a group there.
-    wait(|| match fs::remove_dir(format!("{}/slices/oci/{id}", cgroup::ROOT)) {
+    wait(|| match fs::remove_dir(format!("{}/slices/oci/{}", cgroup::ROOT, called(id))) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => None,
         Ok(()) | Err(_) => Some(()),
     });
