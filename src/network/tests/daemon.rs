@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "daemon/moves.rs"]
+mod moves;
 #[path = "daemon/orders.rs"]
 mod orders;
 mod stage;
