@@ -141,6 +141,15 @@ impl Carrier {
         }
     }
 
+    /// We go, and the other end hears it, where its protocol has a word for that; nothing is sent after.
+    pub fn leave(&mut self) {
+        match self {
+            Self::Mqtt(client) => client.leave(),
+            Self::Web(session) => session.close(1001), // RFC 6455 §7.4.1: going away
+            Self::Frames(_) => {}
+        }
+    }
+
     /// Publishes bytes of the media type `kind` that are no record; `false`: it is no broker, or takes nothing.
     pub fn publish(&mut self, topic: &str, (kind, bytes): (&str, Vec<u8>)) -> bool {
         match self {

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     sys::logger::to_stderr("agent");
     wire::notify_ready();
     match Room::open(&Places::default(), listeners).and_then(|mut room| room.run()) {
-        Ok(never) => match never {},
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error}");
             ExitCode::FAILURE

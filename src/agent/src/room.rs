@@ -2,15 +2,16 @@
 //!
 //! In:  controllers' messages, other rooms' answers, the network's changes, the time. Out: answers, news, orders; what is to be kept.
 
-use std::convert::Infallible;
 use std::io::Read;
-use std::os::fd::{AsFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use contract::sla::Compliance;
 use log::{info, warn};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use state::Folder;
 use sys::clock::boot_ms;
 use wire::Listener;
@@ -101,6 +102,8 @@ pub struct Room {
     watch: Watch,
     /// Threads ring here.
     bell: (UnixStream, UnixStream),
+    /// Somebody wants us to end.
+    end: SignalFd,
     kept: Kept,
     began_ms: u64,
     /// When each controller hears `Periodic!` next.
@@ -118,6 +121,13 @@ pub struct Room {
     stale: bool,
     /// Descriptors that had something when the last wait was over.
     ready: Vec<RawFd>,
+}
+
+/// SIGTERM, from here on, in no other way.
+fn asked_to_end() -> nix::Result<SignalFd> {
+    let set = SigSet::from_iter([Signal::SIGTERM]);
+    set.thread_block()?;
+    SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
 }
 
 impl Room {
@@ -164,6 +174,7 @@ impl Room {
             bulk: Bulk::default(),
             watch: Watch::open(),
             bell,
+            end: asked_to_end().map_err(|errno| Error::System("signalfd", errno.into()))?,
             kept,
             began_ms,
             asked_ms: 0,
@@ -177,14 +188,18 @@ impl Room {
         })
     }
 
-    /// Works for ever.
+    /// Works until somebody wants it to end (SIGTERM): every controller that is connected hears that, and that is all.
     ///
     /// # Errors
     /// [`Error::System`]: it cannot wait.
-    pub fn run(&mut self) -> Result<Infallible, Error> {
+    pub fn run(&mut self) -> Result<(), Error> {
         loop {
             self.turn();
             self.ready = self.wait()?;
+            if self.ready.contains(&self.end.as_raw_fd()) {
+                self.leave();
+                return Ok(());
+            }
         }
     }
 

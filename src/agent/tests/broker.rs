@@ -10,6 +10,8 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use mqtt::packet::{self, Packet, Properties, Version};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use stage::{CONTROLLER, ENDPOINT, House, daemon, enter, word};
 use usp::message::read::Get;
 use usp::message::{BodyKind, RequestKind};
@@ -172,6 +174,29 @@ fn answer(bytes: &[u8]) -> String {
     } else {
         format!("{message:?}")
     }
+}
+
+/// Shows R-MTP.7, R-MQTT.35.
+#[test]
+fn an_agent_that_ends_says_so() {
+    if !enter("an_agent_that_ends_says_so") {
+        return;
+    }
+    let (listener, _house) = (TcpListener::bind("127.0.0.1:1883").unwrap(), House::begin());
+    let mut daemon = daemon(&word(""));
+    let mut agent = Agent::accept(&listener, Version::V5);
+    agent.connect();
+    agent.send(0x20, &[0, 0, 0]);
+    agent.subscribe(1);
+    let (_, _, record) = agent.publish();
+    assert!(matches!(Record::decode(&record, &DESK).unwrap().kind, Some(Kind::MqttConnect(_))));
+    kill(Pid::from_raw(i32::try_from(daemon.0.id()).unwrap()), Signal::SIGTERM).unwrap();
+    let (topic, _, record) = agent.publish();
+    let Some(Kind::Disconnect(end)) = Record::decode(&record, &DESK).unwrap().kind else { panic!("{topic}") };
+    assert_eq!((topic.as_str(), end.reason_code, end.reason.is_empty()), ("/usp/controller", 0, false));
+    assert_eq!(agent.packet().unwrap().0, 0xe0, "DISCONNECT is the last");
+    assert!(agent.packet().is_none(), "and it goes");
+    assert!(daemon.0.wait().unwrap().success());
 }
 
 /// Shows R-MQTT.1, R-MQTT.3, R-MQTT.6, R-MQTT.7, R-MQTT.8, R-MQTT.9, R-MQTT.10, R-MQTT.11, R-MQTT.12, R-MQTT.13, R-MQTT.14, R-MQTT.15, R-MQTT.17,

@@ -308,6 +308,13 @@ impl Client {
         }
     }
 
+    /// We go: after what was sent, DISCONNECT (R-MQTT.35). What still waits for its turn is not sent any more.
+    pub fn leave(&mut self) {
+        if self.is_ready() {
+            self.out.extend_from_slice(&packet::disconnect());
+        }
+    }
+
     /// Without a topic there is no use in it (R-MQTT.16): the broker is told.
     fn goodbye(&mut self) -> Gone {
         self.out.extend_from_slice(&packet::disconnect());

@@ -1,11 +1,14 @@
 //! What a controller is told: messages in records, that we are there, that a session is over.
 
+use std::os::fd::{AsFd, BorrowedFd};
+
 use log::warn;
 use mqtt::packet::Version;
 use usp::record::{Disconnect, Empty, Kind, MqttConnect, MqttVersion, NoSessionContext};
 use usp::{Code, Record, session};
 
 use super::{Line, Peer, Way};
+use crate::carrier::Carrier;
 use crate::configuration::transport::Transport;
 use crate::settings::Said;
 
@@ -39,6 +42,35 @@ impl Peer {
         self.session = None;
         self.trial = None;
         self.greet(); // R-MTP.8
+    }
+
+    /// We go: the controller hears it (R-MTP.7), and so does what is between us.
+    pub fn leave(&mut self, now_ms: u64) {
+        let way = Way { in_session: false, version: self.version, topic: None };
+        // No code: nothing is wrong.
+        self.put(Kind::Disconnect(Disconnect { reason: "the agent ends".into(), reason_code: 0 }), &way);
+        if let Line::Up(_, carrier) = &mut self.line {
+            carrier.leave();
+        }
+        self.push(now_ms);
+    }
+
+    /// Its other end closes when it has heard that we go; on the box it does not, and need not: there nothing is lost.
+    pub fn leaving(&self) -> Option<BorrowedFd<'_>> {
+        match &self.line {
+            Line::Up(_, carrier) if matches!(**carrier, Carrier::Frames(_)) => None,
+            Line::Up(stream, _) => Some(stream.as_fd()),
+            Line::Down(_) | Line::Dialling(_) | Line::Awaited => None,
+        }
+    }
+
+    /// What comes is not looked at any more.
+    pub fn drain(&mut self) {
+        if let Line::Up(stream, _) = &mut self.line
+            && stream.write().and_then(|()| stream.read()).is_err()
+        {
+            self.line = Line::Awaited;
+        }
     }
 
     /// Ends a session, where there is one; the connection stays (R-E2E.6b).

@@ -11,6 +11,9 @@ use super::Room;
 use crate::Error;
 use crate::peer::Peer;
 
+/// How long we take to go, in milliseconds.
+const LEAVE_MS: u64 = 1_000;
+
 impl Room {
     /// When there is something to do, in milliseconds after boot.
     fn due_ms(&self) -> Option<u64> {
@@ -38,6 +41,22 @@ impl Room {
             .min()
     }
 
+    /// Every controller hears that we go. Who closes for that is waited for, [`LEAVE_MS`] at most: a connection that is cut with something
+    /// unread in it is reset, and what was said last is lost with it.
+    pub(super) fn leave(&mut self) {
+        let until_ms = boot_ms().saturating_add(LEAVE_MS);
+        self.peers.iter_mut().for_each(|peer| peer.leave(boot_ms()));
+        while let Some(left) = until_ms.checked_sub(boot_ms()).filter(|left| *left > 0) {
+            let open = self.peers.iter().filter_map(Peer::leaving);
+            let mut open: Vec<PollFd<'_>> = open.map(|one| PollFd::new(one, PollFlags::POLLIN)).collect();
+            let limit = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+            if open.is_empty() || poll(&mut open, limit).is_err() {
+                return;
+            }
+            self.peers.iter_mut().for_each(Peer::drain);
+        }
+    }
+
     /// Waits; which descriptors have something.
     pub(super) fn wait(&self) -> Result<Vec<RawFd>, Error> {
         let left = self.due_ms().map(|due_ms| due_ms.saturating_sub(boot_ms()));
@@ -47,6 +66,7 @@ impl Room {
             Some(left) => PollTimeout::try_from(left.min(3_600_000)).unwrap_or(PollTimeout::MAX),
         };
         let mut wanted = vec![PollFd::new(self.bell.0.as_fd(), PollFlags::POLLIN)];
+        wanted.push(PollFd::new(self.end.as_fd(), PollFlags::POLLIN));
         wanted.extend(self.rooms.descriptors().map(|one| PollFd::new(one, PollFlags::POLLIN)));
         wanted.extend(self.watch.descriptor().map(|one| PollFd::new(one, PollFlags::POLLIN)));
         wanted.extend(self.doctor.descriptors().map(|one| PollFd::new(one, PollFlags::POLLIN)));
