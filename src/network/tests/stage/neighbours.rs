@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use contract::learn::Learned;
+use contract::learn::{Learned, Lease};
 use network::gateway::{ADOPT_MS, Gateway};
 
 use super::{CONFIGURATION, Namespace, attachment, folder, lease, plug_in, run};
@@ -44,12 +44,18 @@ impl Neighbours {
 
     /// With more in the operator's file.
     pub(crate) fn with(more: &str) -> (Self, Gateway) {
+        Self::on(&format!("{CONFIGURATION}\n{more}"), ("eth0", "isp"))
+    }
+
+    /// With this operator's file, on a line whose Internet play has this link at the gateway and that one at the provider: `isp`, or a VLAN
+    /// link on it, `isp.N`.
+    pub(crate) fn on(text: &str, (internet, provider): (&str, &str)) -> (Self, Gateway) {
         plug_in();
         let path = folder("packets").join("network.toml");
-        std::fs::write(&path, format!("{CONFIGURATION}\n{more}")).unwrap();
+        std::fs::write(&path, text).unwrap();
         let mut gateway = Gateway::open(path, ADOPT_MS).unwrap();
         gateway.turn();
-        gateway.learn(Learned::Lease(lease(7)));
+        gateway.learn(Learned::Lease(Lease { link: internet.into(), ..lease(7) }));
         let neighbours = Self {
             isp: Namespace::make(),
             home: Namespace::make(),
@@ -61,15 +67,19 @@ impl Neighbours {
             run(&format!("ip link set {cable} netns {}", at.path()));
             at.run(&format!("ip link set {cable} up"));
         }
-        neighbours.isp.run("ip address add 203.0.113.1/24 dev isp");
-        neighbours.isp.run("ip address add fd00::1/64 dev isp nodad");
+        if let Some((_, id)) = provider.split_once('.') {
+            neighbours.isp.run(&format!("ip link add link isp name {provider} type vlan id {id}"));
+            neighbours.isp.run(&format!("ip link set {provider} up"));
+        }
+        neighbours.isp.run(&format!("ip address add 203.0.113.1/24 dev {provider}"));
+        neighbours.isp.run(&format!("ip address add fd00::1/64 dev {provider} nodad"));
         // The provider's router would send what is for the home there: nothing but the gateway keeps it out.
         neighbours.isp.run("ip route add 192.168.1.0/24 via 203.0.113.7");
         neighbours.isp.run("ip route add 10.64.0.0/24 via 203.0.113.7");
         neighbours.home.run("ip address add 192.168.1.100/24 dev home");
         neighbours.home.run("ip route add default via 192.168.1.1");
         neighbours.home.run("ip address add fd01::100/64 dev home nodad");
-        run("ip address add fd00::7/64 dev eth0 nodad");
+        run(&format!("ip address add fd00::7/64 dev {internet} nodad"));
         run("ip address add fd01::1/64 dev br-lan nodad");
         for (name, slot, at) in [("hello", 0, 80), ("camera", 1, 0)] {
             let (namespace, inside) = [&neighbours.hello, &neighbours.camera][usize::from(slot)].copies();
@@ -94,7 +104,9 @@ impl Neighbours {
         let connected = client.within(|| TcpStream::connect_timeout(&target, limit));
         match connected {
             Ok(mut stream) => {
-                let (mut accepted, peer) = listener.accept().unwrap();
+                // The client's last word of three may still be under way.
+                let accepted = || listener.accept().ok();
+                let (mut accepted, peer) = testbed::until("a connection", LIMIT.as_secs(), accepted);
                 accepted.write_all(b"page").unwrap();
                 let mut page = [0; 4];
                 stream.set_read_timeout(Some(LIMIT)).unwrap();
