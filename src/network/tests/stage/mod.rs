@@ -6,6 +6,7 @@
 
 #![allow(dead_code, unused_imports, reason = "no test needs all of it")]
 
+pub(crate) mod bulk;
 pub(crate) mod neighbours;
 
 use std::fs::File;
