@@ -34,6 +34,8 @@ pub enum Port {
     Home {
         /// The host's port.
         page_port: u16,
+        /// The gateway's, where the page is.
+        page_at: u16,
     },
     /// A packet pump (`pump.rs`), or another emulator: a datagram socket at each end.
     Pump {
@@ -185,8 +187,8 @@ impl Words {
         let backend = match port {
             Port::Unplugged => format!("hubport,id={name},hubid={}", if name == "wan" { 1 } else { 2 }),
             Port::Internet => format!("user,id={name},ipv6=off"),
-            Port::Home { page_port } => format!(
-                "user,id={name},ipv6=off,net=192.168.1.0/24,host={LAN_HOST},hostfwd=tcp:127.0.0.1:{page_port}-192.168.1.1:80"
+            Port::Home { page_port, page_at } => format!(
+                "user,id={name},ipv6=off,net=192.168.1.0/24,host={LAN_HOST},hostfwd=tcp:127.0.0.1:{page_port}-192.168.1.1:{page_at}"
             ),
             Port::Pump { ours, theirs } => format!(
                 "dgram,id={name},local.type=unix,local.path={},remote.type=unix,remote.path={}",
@@ -218,7 +220,7 @@ mod tests {
             stick: None,
             writes: None,
             wan: Port::Unplugged,
-            lan: Port::Home { page_port: 8080 },
+            lan: Port::Home { page_port: 8080, page_at: 80 },
             console: Console::File("/c".into()),
             door: None,
             monitor: "/m".into(),

@@ -65,6 +65,8 @@ pub struct Options {
     pub variant: Variant,
     /// What stands around it.
     pub around: Around,
+    /// The port of the gateway's at home that [`Guest::page`] leads to, with [`Around::Emulated`].
+    pub page_at: u16,
     /// With the USB stick?
     pub stick: bool,
     /// Keep all that is written to the stick, in order, in the guest's file [`WRITES`]?
@@ -99,6 +101,7 @@ impl Options {
             kernel,
             variant: Variant::Test,
             around: Around::Emulated,
+            page_at: 80,
             stick: true,
             records: false,
             clock: None,
@@ -198,7 +201,10 @@ impl Guest {
             stick: options.stick.then(|| scratch.file("stick.img")),
             writes: options.records.then(|| scratch.file(WRITES)),
             wan: provider.as_ref().map_or_else(|| port(Side::Isp, Port::Internet), Provider::port),
-            lan: port(Side::Lan, Port::Home { page_port: page_port.unwrap_or_default() }),
+            lan: port(
+                Side::Lan,
+                Port::Home { page_port: page_port.unwrap_or_default(), page_at: options.page_at },
+            ),
             console: Console::File(console.clone()),
             door: options.variant.has_door().then(|| scratch.file("door")),
             monitor: scratch.file("monitor"),

@@ -78,7 +78,7 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
         stick: Some(stick),
         writes: None,
         wan: Port::Internet,
-        lan: Port::Home { page_port },
+        lan: Port::Home { page_port, page_at: 80 },
         console: Console::Standard,
         door: None,
         monitor: scratch.file("monitor"),
