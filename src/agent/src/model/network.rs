@@ -22,6 +22,7 @@ mod ethernet;
 mod firewall;
 mod hosts;
 mod ip;
+mod leased;
 mod names;
 mod ppp;
 mod qos;

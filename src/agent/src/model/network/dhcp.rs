@@ -12,10 +12,10 @@ use usp::Code;
 use usp::message::read::{ObjectAccess, ValueType as T};
 
 use super::{
-    Grow, Object, address, alias, change, entries, interface, list, mask, side, sides, until, wanted, yes,
+    Grow, Object, address, alias, change, entries, interface, leased, list, mask, side, sides, wanted, yes,
 };
 use crate::model::{boolean, moving, number, read, text};
-use crate::network::{GUEST, Host, LAN, Places, Side};
+use crate::network::{GUEST, LAN, Places, Side};
 use crate::world::World;
 
 /// The row of the home's pool.
@@ -93,26 +93,7 @@ fn pool<'w>(wanted: &'w mut Wanted, rows: &[u32]) -> Result<&'w mut Pool, Code> 
 }
 
 fn clients(world: &World, rows: &[u32]) -> Vec<u32> {
-    let Some(link) = given(world, rows).map(|given| given.link) else { return Vec::new() };
-    let its =
-        world.network.hosts.iter().filter(|host| host.link == link && host.family(true).next().is_some());
-    its.filter(|host| host.is_active()).filter_map(|host| world.network.rows.hosts.row(&host.mac)).collect()
-}
-
-pub(super) fn host<'w>(world: &'w World, row: Option<&u32>) -> Option<&'w Host> {
-    let mac = world.network.rows.hosts.name(*row?)?;
-    world.network.hosts.iter().find(|host| host.mac == mac)
-}
-
-/// Addresses that a host of a pool has: there is one.
-fn address_rows(world: &World, rows: &[u32]) -> Vec<u32> {
-    let count = host(world, rows.get(1)).map_or(0, |host| host.family(true).count());
-    (1..).take(count).collect()
-}
-
-fn leased(world: &World, rows: &[u32]) -> Option<(std::net::IpAddr, u32)> {
-    let place = usize::try_from(rows.get(2)?.checked_sub(1)?).ok()?;
-    host(world, rows.get(1))?.family(true).nth(place).copied()
+    given(world, rows).map_or_else(Vec::new, |given| leased::clients::<true>(world, given.link))
 }
 
 /// Addresses are kept in the home only.
@@ -324,24 +305,17 @@ pub(super) const OBJECTS: &[Object] = &[
         clients,
         &[
             read("Alias", T::String, alias),
-            read("Chaddr", T::String, |world, rows| host(world, rows.get(1)).map(|host| host.mac.clone())),
-            read("Active", T::Boolean, yes),
-            read("IPv4AddressNumberOfEntries", T::UnsignedInt, |world, rows| {
-                entries(&address_rows(world, rows))
+            read("Chaddr", T::String, |world, rows| {
+                leased::host(world, rows.get(1)).map(|host| host.mac.clone())
             }),
+            read("Active", T::Boolean, yes),
+            leased::count::<true>("IPv4AddressNumberOfEntries"),
         ],
     ),
     Object::table(
         "Device.DHCPv4.Server.Pool.{i}.Client.{i}.IPv4Address.{i}.",
         &[&["IPAddress"]],
-        address_rows,
-        &[
-            read("IPAddress", T::String, |world, rows| {
-                leased(world, rows).map(|(address, _)| address.to_string())
-            }),
-            moving("LeaseTimeRemaining", T::DateTime, |world, rows| {
-                leased(world, rows).map(|(_, left_s)| until(world, left_s))
-            }),
-        ],
+        leased::address_rows::<true>,
+        &[leased::address::<true>(), leased::end::<true>("LeaseTimeRemaining")],
     ),
 ];

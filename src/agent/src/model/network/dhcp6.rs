@@ -5,9 +5,8 @@ use contract::wanted::{LanIpv6, WanIpv6};
 use usp::Code;
 use usp::message::read::ValueType as T;
 
-use super::dhcp::host;
-use super::{Object, alias, change, entries, interface, no, side, sides, until, wanted, yes};
-use crate::model::{boolean, moving, read};
+use super::{Object, alias, change, entries, interface, leased, no, side, sides, wanted, yes};
+use crate::model::{boolean, read};
 use crate::network::{LAN, Side};
 use crate::world::World;
 
@@ -32,20 +31,7 @@ fn lan(world: &World) -> Option<LanIpv6> {
 }
 
 fn clients(world: &World, _: &[u32]) -> Vec<u32> {
-    let Some(bridge) = wanted(world).map(|wanted| wanted.lan.bridge.as_str()) else { return Vec::new() };
-    let its =
-        world.network.hosts.iter().filter(|one| one.link == bridge && one.family(false).next().is_some());
-    its.filter_map(|one| world.network.rows.hosts.row(&one.mac)).collect()
-}
-
-fn address_rows(world: &World, rows: &[u32]) -> Vec<u32> {
-    let count = host(world, rows.get(1)).map_or(0, |host| host.family(false).count());
-    (1..).take(count).collect()
-}
-
-fn leased(world: &World, rows: &[u32]) -> Option<(std::net::IpAddr, u32)> {
-    let place = usize::try_from(rows.get(2)?.checked_sub(1)?).ok()?;
-    host(world, rows.get(1))?.family(false).nth(place).copied()
+    wanted(world).map_or_else(Vec::new, |wanted| leased::clients::<false>(world, &wanted.lan.bridge))
 }
 
 pub(super) const OBJECTS: &[Object] = &[
@@ -115,22 +101,13 @@ pub(super) const OBJECTS: &[Object] = &[
         &[
             read("Alias", T::String, alias),
             read("Active", T::Boolean, yes),
-            read("IPv6AddressNumberOfEntries", T::UnsignedInt, |world, rows| {
-                entries(&address_rows(world, rows))
-            }),
+            leased::count::<false>("IPv6AddressNumberOfEntries"),
         ],
     ),
     Object::table(
         "Device.DHCPv6.Server.Pool.{i}.Client.{i}.IPv6Address.{i}.",
         &[&["IPAddress"]],
-        address_rows,
-        &[
-            read("IPAddress", T::String, |world, rows| {
-                leased(world, rows).map(|(address, _)| address.to_string())
-            }),
-            moving("ValidLifetime", T::DateTime, |world, rows| {
-                leased(world, rows).map(|(_, left_s)| until(world, left_s))
-            }),
-        ],
+        leased::address_rows::<false>,
+        &[leased::address::<false>(), leased::end::<false>("ValidLifetime")],
     ),
 ];

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use contract::wanted::GUEST_BRIDGE;
 use usp::message::read::ValueType as T;
 
-use super::dhcp::host;
+use super::leased::host;
 use super::{Object, alias, entries, interface, interface_of, wanted};
 use crate::model::{moving, read};
 use crate::network::Host;
