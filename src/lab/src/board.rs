@@ -46,6 +46,15 @@ pub enum Port {
     },
 }
 
+/// What the Ethernet ports are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nic {
+    /// The board's own kind.
+    E1000,
+    /// The next generation, where it is about what the first one does in QEMU only.
+    E1000E,
+}
+
 /// Where the first serial port leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Console {
@@ -70,6 +79,8 @@ pub struct Board {
     pub stick: Option<PathBuf>,
     /// Where everything that is written to the stick is kept, in order (`writes.rs`).
     pub writes: Option<PathBuf>,
+    /// Both ports.
+    pub nic: Nic,
     /// eth0.
     pub wan: Port,
     /// eth1.
@@ -93,8 +104,8 @@ impl Board {
         words.pair("-kernel", path(&self.kernel));
         words.pair("-initrd", path(&self.root.path));
         words.pair("-append", format!("{COMMAND_LINE} {}", self.append).trim_end().to_owned());
-        words.port("wan", "52:54:00:53:48:01", &self.wan);
-        words.port("lan", "52:54:00:53:48:02", &self.lan);
+        words.port("wan", "52:54:00:53:48:01", &self.wan, self.nic);
+        words.port("lan", "52:54:00:53:48:02", &self.lan, self.nic);
         words.add("-device i6300esb -action watchdog=reset");
         if let Some(clock) = &self.clock {
             words.pair("-rtc", format!("base={clock}"));
@@ -147,7 +158,7 @@ impl Provider {
         words.pair("-initrd", path(&self.root.path));
         let append = "console=ttyS0 loglevel=5 rdinit=/init panic=5 ifb.numifbs=0 dummy.numdummies=0";
         words.pair("-append", append.to_owned());
-        words.port("isp", "52:54:00:53:49:01", &self.port);
+        words.port("isp", "52:54:00:53:49:01", &self.port, Nic::E1000);
         words.pair("-chardev", format!("file,id=console,path={}", path(&self.console)));
         words.add("-serial chardev:console");
         words.pair("-chardev", format!("socket,id=door,server=on,wait=off,path={}", path(&self.door)));
@@ -183,7 +194,7 @@ impl Words {
         self.add("-blockdev driver=blklogwrites,node-name=disk,file=bare,log=writes");
     }
 
-    fn port(&mut self, name: &str, address: &str, port: &Port) {
+    fn port(&mut self, name: &str, address: &str, port: &Port, nic: Nic) {
         let backend = match port {
             Port::Unplugged => format!("hubport,id={name},hubid={}", if name == "wan" { 1 } else { 2 }),
             Port::Internet => format!("user,id={name},ipv6=off"),
@@ -197,8 +208,12 @@ impl Words {
             ),
         };
         self.pair("-netdev", backend);
+        let model = match nic {
+            Nic::E1000 => "e1000",
+            Nic::E1000E => "e1000e",
+        };
         // Without an option ROM: nobody boots from the network.
-        self.pair("-device", format!("e1000,netdev={name},mac={address},romfile="));
+        self.pair("-device", format!("{model},netdev={name},mac={address},romfile="));
     }
 }
 
@@ -219,6 +234,7 @@ mod tests {
             append: "debug".to_owned(),
             stick: None,
             writes: None,
+            nic: Nic::E1000,
             wan: Port::Unplugged,
             lan: Port::Home { page_port: 8080, page_at: 80 },
             console: Console::File("/c".into()),

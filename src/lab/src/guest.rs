@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::board::{Board, Console, EMULATOR, PACKAGE, Port};
+use crate::board::{Board, Console, EMULATOR, Nic, PACKAGE, Port};
 use crate::door::{Answer, Door};
 use crate::error::Error;
 use crate::house::Scratch;
@@ -67,6 +67,8 @@ pub struct Options {
     pub around: Around,
     /// The port of the gateway's at home that [`Guest::page`] leads to, with [`Around::Emulated`].
     pub page_at: u16,
+    /// What its Ethernet ports are.
+    pub nic: Nic,
     /// With the USB stick?
     pub stick: bool,
     /// Keep all that is written to the stick, in order, in the guest's file [`WRITES`]?
@@ -102,6 +104,7 @@ impl Options {
             variant: Variant::Test,
             around: Around::Emulated,
             page_at: 80,
+            nic: Nic::E1000,
             stick: true,
             records: false,
             clock: None,
@@ -200,6 +203,7 @@ impl Guest {
             append: options.append.clone(),
             stick: options.stick.then(|| scratch.file("stick.img")),
             writes: options.records.then(|| scratch.file(WRITES)),
+            nic: options.nic,
             wan: provider.as_ref().map_or_else(|| port(Side::Isp, Port::Internet), Provider::port),
             lan: port(
                 Side::Lan,

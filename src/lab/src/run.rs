@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{SigSet, Signal};
 use serde_json::json;
 
-use crate::board::{Board, Console, EMULATOR, PACKAGE, Port};
+use crate::board::{Board, Console, EMULATOR, Nic, PACKAGE, Port};
 use crate::command::{Words, with_keys};
 use crate::error::Error;
 use crate::guest::free_port;
@@ -77,6 +77,7 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
         append: String::new(),
         stick: Some(stick),
         writes: None,
+        nic: Nic::E1000,
         wan: Port::Internet,
         lan: Port::Home { page_port, page_at: 80 },
         console: Console::Standard,
