@@ -29,7 +29,7 @@
 //!
 //! [discovery]                      # whom a DHCP server names, or DNS, is a controller, too
 //! role = "operate"
-//! domain = "isp.example"           # where DNS is asked; left out: where a DHCP server says
+//! domain = "isp.example"           # where DNS is asked; left out: nowhere, unless a DHCP server says
 //!
 //! [websocket]
 //! listen = "192.168.1.1:8088"
@@ -131,7 +131,8 @@ impl Default for Configuration {
 pub struct Discovery {
     /// Which of the roles, by its place.
     pub role: usize,
-    /// The domain in which DNS knows it, where a DHCP server names nobody; empty: the one that the DHCP server says.
+    /// The domain in which DNS knows it, where a DHCP server names nobody; empty: none. A name that a DHCP server gives in place of a URL
+    /// goes before it.
     pub domain: String,
 }
 
