@@ -129,7 +129,8 @@ impl Board {
     }
 }
 
-/// A guest of Debian's programs: the provider's beside the board, whose Ethernet port leads to the board's eth0, or a bench.
+/// A guest of Debian's programs: the provider's beside the board, whose Ethernet port leads to the board's eth0; a bench; or a router in the
+/// board's place.
 #[derive(Debug, Clone)]
 pub struct Provider {
     /// How many processors it has, and how much memory, in MiB.
@@ -140,6 +141,8 @@ pub struct Provider {
     pub root: Root,
     /// eth0.
     pub port: Port,
+    /// eth1, if it has one.
+    pub lan: Option<Port>,
     /// Where the first serial port's words go.
     pub console: PathBuf,
     /// A socket for the second serial port.
@@ -159,6 +162,9 @@ impl Provider {
         let append = "console=ttyS0 loglevel=5 rdinit=/init panic=5 ifb.numifbs=0 dummy.numdummies=0";
         words.pair("-append", append.to_owned());
         words.port("isp", "52:54:00:53:49:01", &self.port, Nic::E1000);
+        if let Some(lan) = &self.lan {
+            words.port("lan", "52:54:00:53:49:02", lan, Nic::E1000);
+        }
         words.pair("-chardev", format!("file,id=console,path={}", path(&self.console)));
         words.add("-serial chardev:console");
         words.pair("-chardev", format!("socket,id=door,server=on,wait=off,path={}", path(&self.door)));

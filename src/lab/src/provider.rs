@@ -52,6 +52,7 @@ impl Provider {
             kernel,
             root: root::provider(&[])?,
             port: Port::Pump { ours: near.clone(), theirs: far.clone() },
+            lan: None,
             console,
             door: scratch.file("provider"),
         };
@@ -69,10 +70,29 @@ impl Provider {
             kernel: kernel.image()?,
             root: root::provider(files)?,
             port: Port::Unplugged,
+            lan: None,
             console: scratch.file("bench.log"),
             door: scratch.file("bench"),
         };
         Self::launch(scratch, board, Port::Unplugged)
+    }
+
+    /// Starts its programs on the gateway's own kernel and in its place between these neighbours (eth0 and eth1): a router that is written by
+    /// hand, beside which ours is measured.
+    ///
+    /// # Errors
+    /// As [`Provider::start`].
+    pub fn start_router(scratch: &Scratch, kernel: Kernel, [wan, lan]: [Port; 2]) -> Result<Self, Error> {
+        let board = board::Provider {
+            size: (2, 1024),
+            kernel: kernel.image()?,
+            root: root::provider(&[])?,
+            port: wan.clone(),
+            lan: Some(lan),
+            console: scratch.file("router.log"),
+            door: scratch.file("router"),
+        };
+        Self::launch(scratch, board, wan)
     }
 
     fn launch(scratch: &Scratch, board: board::Provider, port: Port) -> Result<Self, Error> {
