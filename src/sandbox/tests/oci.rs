@@ -136,7 +136,7 @@ fn what_the_sandbox_does_not_do_is_refused_with_its_key() {
         return;
     }
     let desk = Desk::make(program);
-    let table: [(&str, Change); 8] = [
+    let table: [(&str, Change); 11] = [
         ("ociVersion", |config| config["ociVersion"] = "2.0.0".into()),
         ("process.args", |config| config["process"]["args"] = json!([])),
         ("process.cwd", |config| config["process"]["cwd"] = "/tmp".into()),
@@ -148,6 +148,11 @@ fn what_the_sandbox_does_not_do_is_refused_with_its_key() {
         ("mounts", |config| config["mounts"] = json!([{ "destination": "/etc", "source": "/etc" }])),
         ("linux.namespaces", |config| {
             config["linux"]["namespaces"] = json!([{ "type": "network", "path": "/proc/1/ns/net" }]);
+        }),
+        ("hostname", |config| config["hostname"] = "box".into()),
+        ("process.rlimits", |config| config["process"]["rlimits"] = json!([{ "type": "RLIMIT_NOFILE" }])),
+        ("linux.resources.memory", |config| {
+            config["linux"]["resources"]["memory"] = json!({ "limit": 1 << 20 });
         }),
     ];
     for (key, change) in table {

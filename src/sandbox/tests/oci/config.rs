@@ -28,6 +28,32 @@ const PLACES: [&str; 3] = ["/proc", "/dev", "/tmp"];
 /// Namespaces that every sandbox has.
 const NAMESPACES: [&str; 7] = ["user", "pid", "mount", "ipc", "uts", "cgroup", "network"];
 
+/// Objects, and their keys that are read. One more that asks for something is refused: whoever asks for less than all, or more, is told.
+const KEYS: [(&str, &[&str]); 6] = [
+    ("", &["ociVersion", "process", "root", "mounts", "linux", "annotations", "hooks"]),
+    ("/process", &["args", "env", "cwd", "terminal", "user", "capabilities", "noNewPrivileges"]),
+    ("/root", &["path", "readonly"]),
+    ("/linux", &["namespaces", "resources"]),
+    ("/linux/resources", &["pids"]),
+    ("/linux/resources/pids", &["limit"]),
+];
+
+/// The first key that is not read, and has a value.
+fn unread(config: &Value) -> Option<String> {
+    let asks = |value: &Value| match value {
+        Value::Null => false,
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    };
+    KEYS.iter().find_map(|(place, keys)| {
+        let map = config.pointer(place)?.as_object()?;
+        let (key, _) = map.iter().find(|(key, value)| !keys.contains(&key.as_str()) && asks(value))?;
+        let path = format!("{place}/{key}").replace('/', ".");
+        Some(format!("{}: it is not offered", path.trim_start_matches('.')))
+    })
+}
+
 /// Keys and what they have to say, if they are there.
 fn refused(config: &Value) -> Option<String> {
     let process = &config["process"];
@@ -56,7 +82,7 @@ fn refused(config: &Value) -> Option<String> {
         ("linux.namespaces: its own, of the seven kinds", namespaces.iter().all(own)),
         ("hooks: none", config["hooks"].is_null()),
     ];
-    rows.iter().find(|(_, holds)| !holds).map(|(what, _)| (*what).to_owned())
+    rows.iter().find(|(_, holds)| !holds).map(|(what, _)| (*what).to_owned()).or_else(|| unread(config))
 }
 
 /// A container's name in the sandbox, which is short and begins with a letter: an id may be a UUID, and need not.
