@@ -148,7 +148,7 @@ pub struct Message {
     pub vendor_class: Vec<u8, VENDOR_BYTES>,
     /// Option 124 says that we ask for a USP controller; only written, never read.
     pub asks_for_controller: bool,
-    /// The USP controller in option 125; only read.
+    /// The USP controller in option 125 or 43; only read.
     pub controller: Option<Controller>,
     /// Option 125; only written, but for the controller in it.
     pub vendor_specific: Vec<u8, VENDOR_BYTES>,
@@ -231,7 +231,8 @@ impl Message {
             time_servers: options.addresses(code::TIME_SERVERS).unwrap_or_default(),
             sip_servers: options.sip_servers(),
             routes: options.routes(),
-            controller: usp::of_option(&options.all(code::VENDOR_SPECIFIC)),
+            controller: usp::of_option(&options.all(code::VENDOR_SPECIFIC))
+                .or_else(|| usp::of_plain_option(&options.all(code::VENDOR))),
             host: options.all(code::HOST).iter().copied().take(HOST_BYTES).collect(),
             requested: options.fixed(code::REQUESTED)?.map(Ipv4Addr::from),
             lease_s: options.fixed(code::LEASE)?.map(u32::from_be_bytes),

@@ -39,7 +39,7 @@ pub mod code {
     pub const DOMAIN: u8 = 15;
     /// Time servers, best first (§8.3).
     pub const TIME_SERVERS: u8 = 42;
-    /// The vendor's own (§8.4); asked for where operators want it asked for, and not read.
+    /// The vendor's own (§8.4); asked for where operators want it asked for. Of it a USP controller is read.
     pub const VENDOR: u8 = 43;
     /// The address that a client asks for (§9.1).
     pub const REQUESTED: u8 = 50;

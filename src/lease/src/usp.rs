@@ -1,15 +1,19 @@
 //! The USP controller that a DHCP server names, and how it is asked for one.
 //!
-//! In:  what came in DHCPv4's option 125, or DHCPv6's 17. Out: a [`Controller`], its words as they came; what is said in options 124 and 16.
+//! In:  what came in DHCPv4's options 125 and 43, or DHCPv6's 17. Out: a [`Controller`], its words as they came; what is said in options 124 and 16.
 //!
-//! What is too long or no text is passed over; so are other enterprises' words. Option 43 has no word for it in TR-369.
+//! What is too long or no text is passed over; so are other enterprises' words. Option 43, which has no enterprise in it and no word in TR-369,
+//! is for servers that can say nothing else: it counts where 125 names nobody, with the same words.
 //!
 //! Not here: whether anybody obeys it (`agent`).
 //!
-//! Source: TR-369 1.4, "Use of DHCP for Acquiring Controller Information" (R-DIS.1 to R-DIS.1c); RFC 3925 §3, §4; RFC 8415 §21.16, §21.17.
+//! Source: TR-369 1.4, "Use of DHCP for Acquiring Controller Information" (R-DIS.1 to R-DIS.1c); RFC 3925 §3, §4; RFC 2132
+//! §8.4 (43); RFC 8415 §21.16, §21.17.
 
 use contract::leases::Controller;
 use contract::name::Text;
+
+use crate::options::code;
 
 /// The Broadband Forum's number.
 const ENTERPRISE: [u8; 4] = 3561_u32.to_be_bytes();
@@ -36,6 +40,12 @@ pub fn of_option(mut bytes: &[u8]) -> Option<Controller> {
         bytes = behind;
     }
     None
+}
+
+/// The controller in option 43. `None`: there is none.
+#[must_use]
+pub fn of_plain_option(bytes: &[u8]) -> Option<Controller> {
+    controller(Words(bytes, padded))
 }
 
 /// The controller in one DHCPv6 option 17.
@@ -71,6 +81,14 @@ fn narrow(bytes: &[u8]) -> Word<'_> {
     Some((u16::from(*code), value, rest))
 }
 
+/// As [`narrow`], with what may stand between words, and an end. Source: RFC 2132 §8.4.
+fn padded(mut bytes: &[u8]) -> Word<'_> {
+    while let Some((&code::PAD, rest)) = bytes.split_first() {
+        bytes = rest;
+    }
+    narrow(bytes).filter(|(number, ..)| *number != u16::from(code::END))
+}
+
 fn wide(bytes: &[u8]) -> Word<'_> {
     let (&[c0, c1, l0, l1], rest) = bytes.split_first_chunk()?;
     let (value, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([l0, l1])))?;
@@ -79,8 +97,8 @@ fn wide(bytes: &[u8]) -> Word<'_> {
 
 fn controller(words: Words<'_>) -> Option<Controller> {
     let mut found = Controller::default();
-    for (code, value) in words {
-        match code {
+    for (word, value) in words {
+        match word {
             URL => take(&mut found.url, value),
             PROVISIONING_CODE => take(&mut found.provisioning_code, value),
             RETRY_MINIMUM_S => take(&mut found.retry_minimum_s, value),
@@ -104,7 +122,7 @@ fn take<const N: usize>(word: &mut Text<N>, value: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{of_option, of_option_6};
+    use super::{of_option, of_option_6, of_plain_option};
 
     // Shows R-DIS.1a, R-DIS.1b, R-DIS.1c.
     #[test]
@@ -141,6 +159,17 @@ mod tests {
             for cut in 0..bytes.len() {
                 let _ = of_option(&bytes[..cut]);
             }
+        }
+        let url = |bytes: &[u8]| of_plain_option(bytes).map(|found| found.url.as_str().to_owned());
+        let plain: [(&[u8], Option<&str>); 5] = [
+            (b"\x19\x0bisp.example", Some("isp.example")),
+            (b"\x01\x02ab\0\0\x19\x0bisp.example\xff", Some("isp.example")),
+            (b"\xff\x19\x0bisp.example", None),
+            (b"\x19\x0cisp.example", None),
+            (b"\0\0", None),
+        ];
+        for (bytes, want) in plain {
+            assert_eq!(url(bytes).as_deref(), want, "{bytes:?}");
         }
         let six = [&b"\0\0\x0d\xe9\0\x19\0\x0bisp.example\0\x1d\0\x07self::c"[..]].concat();
         let found = of_option_6(&six).unwrap();

@@ -167,3 +167,25 @@ fn a_controller_is_asked_for_and_heard() {
     assert_eq!((found.url.as_str(), found.endpoint.as_str()), ("wss://usp.isp.example/usp", "self::isp"));
     assert_eq!((found.provisioning_code.as_str(), found.retry_minimum_s.as_str()), ("customer-7", ""));
 }
+
+#[test]
+fn a_controller_may_stand_in_option_43() {
+    if !enter("a_controller_may_stand_in_option_43") {
+        return;
+    }
+    let mut stage = Stage::new();
+    ip("isp", "address add 10.9.0.1/24 dev eth0");
+    let words =
+        ["--dhcp-option=encap:43,25,wss://usp.isp.example/usp", "--dhcp-option=encap:43,29,self::isp"];
+    let _server = dnsmasq(&[&[POOL], words.as_slice()].concat());
+    until("dnsmasq listens", 5, || isp_log().contains("sockets bound").then_some(()));
+    let _daemon = daemon();
+    stage.wish.clients[0].dhcp.usp = true;
+    stage.greet();
+    stage.lease(10);
+    let found = until("a controller", 10, || match stage::rows().into_iter().next() {
+        Some(Answer::Client { controller, .. }) => controller,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!((found.url.as_str(), found.endpoint.as_str()), ("wss://usp.isp.example/usp", "self::isp"));
+}
