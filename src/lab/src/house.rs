@@ -104,7 +104,7 @@ impl Drop for Scratch {
 }
 
 /// Locks a folder; `None`: it is gone, not ours, or locked.
-fn lock(path: &Path, how: FlockArg) -> Option<Flock<File>> {
+pub(crate) fn lock(path: &Path, how: FlockArg) -> Option<Flock<File>> {
     Flock::lock(File::open(path).ok()?, how).ok()
 }
 

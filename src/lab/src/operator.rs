@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
+use nix::fcntl::FlockArg;
+
 use crate::error::Error;
 use crate::guest::free_port;
 use crate::tool::{self, Bound};
@@ -70,6 +72,10 @@ impl Operator {
         let folder = folder.to_path_buf();
         house::make_folder(&folder)?;
         make_keys(&folder)?;
+        // Two that start at once would find the same ports free.
+        let turn = house::cache().join("ports");
+        house::make_folder(&turn)?;
+        let _turn = house::lock(&turn, FlockArg::LockExclusive);
         let (broker_port, registry_port) = (free_port(BROKER_PORT)?, free_port(REGISTRY_PORT)?);
         let broker = format!(
             "listener {broker_port} 127.0.0.1\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n"
@@ -285,6 +291,28 @@ mod tests {
     use crate::error::Error;
     use crate::house::Scratch;
     use crate::root;
+
+    #[test]
+    fn desks_that_start_at_once_have_each_their_own_ports() {
+        let scratch = Scratch::new().unwrap();
+        let folders = ["one", "two", "three"].map(|name| scratch.file(name));
+        let ports = std::thread::scope(|scope| {
+            let desks = folders.each_ref().map(|folder| scope.spawn(|| Operator::start(folder)));
+            // All are there before one ends.
+            let desks = desks.map(|desk| desk.join().unwrap());
+            desks.map(|desk| match desk {
+                Err(Error::Missing { .. }) => None,
+                other => other.map(|desk| Some([desk.broker_port, desk.registry_port])).unwrap(),
+            })
+        });
+        let Some(all) = ports.into_iter().collect::<Option<Vec<_>>>() else {
+            return println!("skipped: mosquitto or docker-registry is not installed");
+        };
+        let mut each = all.concat();
+        each.sort_unstable();
+        each.dedup();
+        assert_eq!(each.len(), all.len() * 2, "{all:?}");
+    }
 
     #[test]
     fn a_release_is_made_once_and_its_keys_are_kept() {
