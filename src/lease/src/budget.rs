@@ -12,7 +12,7 @@ use crate::message::Mac;
 const BURST: u64 = 64;
 const EACH_S: u64 = 64;
 /// Hosts are told apart by so many sums of their addresses; two with the same share what there is.
-const BUCKETS: usize = 128;
+const BUCKETS: usize = 512;
 
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
