@@ -52,6 +52,21 @@ pub fn make_folder(path: &Path) -> Result<(), Error> {
     fs::create_dir_all(path).map_err(Error::path(path))
 }
 
+/// Puts what `make` writes at `path`, whole or not at all, whoever else puts something there at the same time: the last one's stays.
+///
+/// # Errors
+/// [`Error::Io`] with the path; whatever `make` says.
+pub fn put(path: &Path, make: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(), Error> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    make_folder(folder)?;
+    sweep(folder);
+    // In the same folder, and so in the same file system: a rename is whole.
+    let scratch = Scratch::within(folder)?;
+    let beside = scratch.file("new");
+    make(&beside)?;
+    fs::rename(&beside, path).map_err(Error::path(path))
+}
+
 /// A folder of our own that is removed with all that is in it when this is dropped. Who is killed removes nothing; the next one does,
 /// for the folder's lock ends with its process.
 #[derive(Debug)]
@@ -69,10 +84,14 @@ impl Scratch {
     /// # Errors
     /// [`Error::Io`] with the path.
     pub fn new() -> Result<Self, Error> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
         static FIRST: Once = Once::new();
         let base = env::temp_dir();
         FIRST.call_once(|| sweep(&base));
+        Self::within(&base)
+    }
+
+    fn within(base: &Path) -> Result<Self, Error> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
         // A process in a namespace of its own has number 1 there, as others in theirs: so the name is tried until it is free.
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -138,6 +157,29 @@ mod tests {
         assert_ne!(file, other.file("x"));
         drop(one);
         assert!(!file.exists() && !file.parent().unwrap().exists());
+    }
+
+    #[test]
+    fn many_put_the_same_file_at_once() {
+        let folder = Scratch::new().unwrap();
+        let path = folder.file("deep/x");
+        let together = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let make = |beside: &Path| {
+                        fs::write(beside, "x").map_err(Error::path(beside))?;
+                        together.wait();
+                        Ok(())
+                    };
+                    put(&path, make).unwrap();
+                });
+            }
+        });
+        assert_eq!(fs::read(&path).unwrap(), b"x");
+        assert!(put(&path, |_| Err(Error::path(&path)(ErrorKind::Other.into()))).is_err());
+        let left: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().flatten().collect();
+        assert_eq!(left.len(), 1, "a failure leaves the old one and nothing beside it: {left:?}");
     }
 
     #[test]

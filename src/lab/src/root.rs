@@ -307,17 +307,15 @@ fn compress(archive: &[u8]) -> Result<Root, Error> {
     let folder = house::built().join("root");
     let path = folder.join(format!("{:032x}.cpio.zst", fingerprint(archive)));
     if !path.exists() {
-        house::make_folder(&folder)?;
-        let scratch = Scratch::new()?;
-        let (plain, packed) = (scratch.file("root.cpio"), scratch.file("root.cpio.zst"));
-        fs::write(&plain, archive).map_err(Error::path(&plain))?;
         tool::need("zstd", "zstd")?;
-        let words = ["-q", "-17", "-T1", &plain.display().to_string(), "-o", &packed.display().to_string()];
-        tool::run("zstd", &words)?;
-        // Whole or not at all, though TMPDIR may be another file system than ours.
-        let beside = folder.join(format!("{}.new", std::process::id()));
-        fs::copy(&packed, &beside).map_err(Error::path(&beside))?;
-        fs::rename(&beside, &path).map_err(Error::path(&path))?;
+        let scratch = Scratch::new()?;
+        let plain = scratch.file("root.cpio");
+        fs::write(&plain, archive).map_err(Error::path(&plain))?;
+        house::put(&path, |packed| {
+            let words =
+                ["-q", "-17", "-T1", &plain.display().to_string(), "-o", &packed.display().to_string()];
+            tool::run("zstd", &words).map(drop)
+        })?;
         forget_old(&folder);
     }
     let bytes = fs::metadata(&path).map_err(Error::path(&path))?.len();
@@ -329,6 +327,7 @@ fn forget_old(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     let mut roots: Vec<_> = entries
         .flatten()
+        .filter(|entry| entry.path().extension().is_some_and(|end| end == "zst"))
         .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
         .collect();
     roots.sort();

@@ -4,7 +4,7 @@
 //!
 //! Source: mke2fs(8); `src/storage/src/lib.rs` for the label.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -40,16 +40,13 @@ pub fn holding(path: &Path, folder: &Path) -> Result<(), Error> {
 
 fn make_of(path: &Path, contents: Option<&Path>) -> Result<(), Error> {
     tool::need("mke2fs", "e2fsprogs")?;
-    if let Some(folder) = path.parent() {
-        house::make_folder(folder)?;
-    }
-    let beside = path.with_extension(format!("{}.new", std::process::id()));
-    let name = beside.display().to_string();
     let contents = contents.map(|folder| folder.display().to_string());
     let contents = contents.as_ref().map_or_else(Vec::new, |folder| vec!["-d", folder]);
     let words = ["-q", "-F", "-t", "ext4", "-L", LABEL, "-O", "project,quota", "-E", EXTENDED];
-    tool::run("mke2fs", &[&words, contents.as_slice(), &[&name, SIZE]].concat())?;
-    fs::rename(&beside, path).map_err(Error::path(path))
+    house::put(path, |beside| {
+        let name = beside.display().to_string();
+        tool::run("mke2fs", &[&words, contents.as_slice(), &[&name, SIZE]].concat()).map(drop)
+    })
 }
 
 /// The stick of `lab run`, which keeps what was written to it.
