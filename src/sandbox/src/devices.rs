@@ -7,7 +7,8 @@
 //! Source: Documentation/admin-guide/cgroup-v2.rst, device controller; linux/bpf.h, `struct bpf_cgroup_dev_ctx`;
 //! Documentation/bpf/standardization/instruction-set.rst.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 
 use heapless::Vec;
 use sys::{Errno, bpf};
@@ -69,18 +70,40 @@ fn program(more: &[Number]) -> Vec<u64, LENGTH_MAX> {
     begin.into_iter().chain(devices.into_iter().flat_map(one)).chain(no).collect()
 }
 
+/// What guards a service without a device of the gateway's, as nearly all are. It is loaded once: the kernel checks and translates a program
+/// whenever it is loaded, and a start would wait for that twice.
+static USUAL: OnceLock<OwnedFd> = OnceLock::new();
+
+/// Does something with the program that lets `more` pass.
+fn with_program<T>(
+    more: &[Number],
+    act: impl FnOnce(BorrowedFd<'_>) -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    let load = || bpf::load_device_program(&program(more));
+    if !more.is_empty() {
+        return act(load()?.as_fd());
+    }
+    let usual = match USUAL.get() {
+        Some(usual) => usual,
+        None => {
+            let loaded = load()?;
+            USUAL.get_or_init(|| loaded)
+        }
+    };
+    act(usual.as_fd())
+}
+
 /// Guards `cgroup`, beside what guards those above it: of the gateway's devices it lets `more` pass.
 ///
 /// # Errors
 /// `ENOSYS`, `EINVAL`: a kernel without such programs. `EPERM`.
 pub(crate) fn guard(cgroup: BorrowedFd<'_>, more: &[Number]) -> Result<(), Errno> {
-    let program = bpf::load_device_program(&program(more))?;
-    bpf::attach_device_program(cgroup, program.as_fd())
+    with_program(more, |program| bpf::attach_device_program(cgroup, program))
 }
 
 /// Is `cgroup` guarded by this very program? The kernel makes a fingerprint of each.
 pub(crate) fn is_guarded(cgroup: BorrowedFd<'_>, more: &[Number]) -> Result<bool, Errno> {
-    let wanted = bpf::tag(bpf::load_device_program(&program(more))?.as_fd())?;
+    let wanted = with_program(more, bpf::tag)?;
     Ok(bpf::device_programs(cgroup)?.contains(&wanted))
 }
 

@@ -130,9 +130,12 @@ fn word(pipe: BorrowedFd<'_>, word: &[u8]) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Outside`]: a call of the parent's failed. A child that was made already ends by itself, to be waited for like any other.
 pub fn enter(plan: &Plan, given: Given<'_>) -> Result<Entered, Error> {
-    if !left_out(given.without, Layer::Landlock) {
+    let outside_fence = if left_out(given.without, Layer::Landlock) {
+        None
+    } else {
         fence::check(given.landlock)?;
-    }
+        Some(fence::somewhere_else().map_err(outside("no folder to try its fence with"))?)
+    };
     if !left_out(given.without, Layer::Devices) {
         let more = given.host.map(Host::numbers).unwrap_or_default();
         devices::guard(given.cgroup, &more).map_err(outside("cannot guard its devices"))?;
@@ -168,7 +171,8 @@ pub fn enter(plan: &Plan, given: Given<'_>) -> Result<Entered, Error> {
         let _ = close(go.as_raw_fd());
         let _ = close(applied.as_raw_fd());
         let (applied, go, reaper) = (child_applied.as_fd(), child_go.as_fd(), reaper.as_fd());
-        inside::run(plan, &inside::Inside { given, applied, go, reaper }, &arguments, &environment)
+        let inside = inside::Inside { given, applied, go, reaper, outside: outside_fence };
+        inside::run(plan, &inside, &arguments, &environment)
     });
     setns(&home, CloneFlags::CLONE_NEWNET).map_err(outside("cannot go back"))?;
     let child = child.map_err(outside("no process"))?;

@@ -10,6 +10,7 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
@@ -94,10 +95,17 @@ pub(super) fn put_up(
     }
 }
 
-/// An empty folder of nobody's, closed by exec.
-pub(super) fn somewhere_else() -> Result<OwnedFd, Errno> {
+/// An empty folder of nobody's. There is one for all services: to make and unmake one for each start would cost more than all that is done with it.
+static SOMEWHERE_ELSE: OnceLock<OwnedFd> = OnceLock::new();
+
+/// See [`SOMEWHERE_ELSE`]. For the parent to ask: the child has a copy.
+pub(super) fn somewhere_else() -> Result<BorrowedFd<'static>, Errno> {
+    if let Some(folder) = SOMEWHERE_ELSE.get() {
+        return Ok(folder.as_fd());
+    }
     let mount = Draft::new(c"tmpfs")?.mount(attribute::READ_ONLY | attribute::NO_SUID | attribute::NO_DEV)?;
-    descriptor::copy_above(mount.as_fd(), ASIDE)
+    let folder = descriptor::copy_above(mount.as_fd(), ASIDE)?;
+    Ok(SOMEWHERE_ELSE.get_or_init(|| folder).as_fd())
 }
 
 /// Is this kernel's Landlock what the board names?

@@ -37,6 +37,8 @@ pub(super) struct Inside<'d> {
     pub(super) go: BorrowedFd<'d>,
     /// The reaper's program.
     pub(super) reaper: BorrowedFd<'d>,
+    /// A folder that has to be out of reach once the fence is up.
+    pub(super) outside: Option<BorrowedFd<'d>>,
 }
 
 /// Runs the list. The status to end with, where it comes back.
@@ -112,11 +114,11 @@ fn put_on(plan: &Plan, inside: &Inside<'_>) -> Result<(), (Step, Errno)> {
         places::move_in(plan, given)?;
     }
     let fenced = hangs_on(Layer::Landlock).iter().all(|layer| !weak(*layer));
-    let outside = fenced.then(fence::somewhere_else).transpose().map_err(at(Step::Landlock))?;
+    let outside = inside.outside.filter(|_| fenced);
     if let Some(mut file) = mount_limit {
         limit(&mut file, b"0").map_err(at(Step::Nesting))?;
     }
-    descriptors(inside, outside.as_ref().map(AsFd::as_fd)).map_err(at(Step::Descriptors))?;
+    descriptors(inside, outside).map_err(at(Step::Descriptors))?;
     if !weak(Layer::ResourceLimits) {
         limits(plan).map_err(at(Step::Limits))?;
     }
@@ -125,7 +127,7 @@ fn put_on(plan: &Plan, inside: &Inside<'_>) -> Result<(), (Step, Errno)> {
     if let Some(outside) = outside {
         let reaper = (!plan.reaps).then_some(inside.reaper);
         let volume = plan.volume.as_ref().map(|volume| volume.at.as_c_str());
-        fence::put_up(given.landlock, volume, reaper, outside.as_fd()).map_err(at(Step::Landlock))?;
+        fence::put_up(given.landlock, volume, reaper, outside).map_err(at(Step::Landlock))?;
     }
     if !weak(Layer::Seccomp) && !weak(Layer::NoNewPrivileges) {
         privilege::load_filter(plan.filter).map_err(at(Step::Filter))?;
