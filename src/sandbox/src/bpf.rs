@@ -2,8 +2,9 @@
 //!
 //! In:  a policy. Out: instructions.
 //!
-//! Linear: compare, answer, next. The kernel remembers for each filter which calls are allowed whatever their arguments (Linux 5.11),
-//! so the length of the list costs nothing at run time; calls with conditions come first.
+//! A tree of comparisons over ranges of numbers that have one answer. The kernel remembers for each filter which calls are allowed whatever
+//! their arguments (Linux 5.11), so its shape costs nothing while a service works; but to know that it tries every call once when a filter is
+//! loaded, and each start of a service waits for it.
 //!
 //! It runs when this room is built (`build.rs`) and in tests, never on the gateway.
 //!
@@ -17,6 +18,7 @@ pub(crate) type Code = (u16, u8, u8, u32);
 // linux/bpf_common.h
 const LOAD_WORD: u16 = 0x20;
 const AND: u16 = 0x54;
+const JUMP: u16 = 0x05;
 const JUMP_IF_EQUAL: u16 = 0x15;
 const JUMP_IF_GREATER_OR_EQUAL: u16 = 0x35;
 const JUMP_IF_ANY_BIT: u16 = 0x45;
@@ -78,18 +80,55 @@ pub(crate) fn assemble(policy: &Policy) -> Result<Vec<Code>, String> {
         (JUMP_IF_GREATER_OR_EQUAL, 0, 1, FOREIGN_FROM),
         answer(Action::Kill),
     ];
-    for rule in &policy.rules {
-        let body = body(rule)?;
-        program.push((JUMP_IF_EQUAL, 0, distance(body.len())?, rule.number));
-        program.extend(body);
-    }
-    program.push((JUMP_IF_GREATER_OR_EQUAL, 0, 1, policy.unknown_from));
-    program.push(answer(Action::Refuse(ENOSYS)));
-    program.push(answer(Action::Refuse(EPERM)));
+    program.extend(tree(&ranges(policy)?));
     if program.len() > LENGTH_MAX {
         return Err(format!("{} instructions, the kernel takes {LENGTH_MAX}", program.len()));
     }
     Ok(program)
+}
+
+/// Numbers from here to where the next range begins, and what becomes of them; a body always ends in an answer.
+struct Range {
+    from: u32,
+    body: Vec<Code>,
+}
+
+/// All numbers there are, in order; neighbours differ in what becomes of them.
+fn ranges(policy: &Policy) -> Result<Vec<Range>, String> {
+    let unnamed = |number| answer(Action::Refuse(if number < policy.unknown_from { EPERM } else { ENOSYS }));
+    let named = policy.rules.iter().map(|rule| rule.number);
+    let mut edges: Vec<u32> =
+        named.flat_map(|number| [number, number + 1]).chain([0, policy.unknown_from]).collect();
+    edges.sort_unstable();
+    edges.dedup();
+    let mut ranges: Vec<Range> = Vec::new();
+    for from in edges {
+        let rule = policy.rules.iter().find(|rule| rule.number == from);
+        let body = rule.map_or_else(|| Ok(vec![unnamed(from)]), body)?;
+        if ranges.last().is_none_or(|last| last.body != body) {
+            ranges.push(Range { from, body });
+        }
+    }
+    Ok(ranges)
+}
+
+/// Finds the range of a number in so many steps as there are bits in their count.
+fn tree(ranges: &[Range]) -> Vec<Code> {
+    let (below, above) = ranges.split_at(ranges.len() / 2);
+    let (Some(first), false) = (above.first(), below.is_empty()) else {
+        return ranges.iter().flat_map(|range| range.body.clone()).collect();
+    };
+    let (from, below, above) = (first.from, tree(below), tree(above));
+    // A jump with a condition reaches 255 instructions, one without reaches them all.
+    let mut code = match u8::try_from(below.len()) {
+        Ok(length) => vec![(JUMP_IF_GREATER_OR_EQUAL, length, 0, from)],
+        Err(_) => vec![
+            (JUMP_IF_GREATER_OR_EQUAL, 0, 1, from),
+            (JUMP, 0, 0, u32::try_from(below.len()).unwrap_or(u32::MAX)),
+        ],
+    };
+    code.extend(below.into_iter().chain(above));
+    code
 }
 
 fn distance(instructions: usize) -> Result<u8, String> {
@@ -143,6 +182,17 @@ fn test(condition: &Condition, rest: usize) -> Result<Vec<Code>, String> {
 /// Runs `program` on a call as the kernel would.
 #[cfg(test)]
 pub(crate) fn run(program: &[Code], architecture: u32, number: u32, arguments: [u64; 6]) -> Option<u32> {
+    walk(program, architecture, number, arguments).map(|(answer, _)| answer)
+}
+
+/// As [`run`], and how many instructions that takes.
+#[cfg(test)]
+pub(crate) fn walk(
+    program: &[Code],
+    architecture: u32,
+    number: u32,
+    arguments: [u64; 6],
+) -> Option<(u32, usize)> {
     let word = |offset: u32| match offset {
         NUMBER => Some(number),
         ARCHITECTURE => Some(architecture),
@@ -152,9 +202,10 @@ pub(crate) fn run(program: &[Code], architecture: u32, number: u32, arguments: [
         }
         _ => None,
     };
-    let (mut place, mut value) = (0, 0);
+    let (mut place, mut value, mut steps) = (0, 0, 0);
     loop {
         let (code, yes, no, operand) = *program.get(place)?;
+        steps += 1;
         let holds = match code {
             LOAD_WORD => {
                 value = word(operand)?;
@@ -166,7 +217,11 @@ pub(crate) fn run(program: &[Code], architecture: u32, number: u32, arguments: [
                 place += 1;
                 continue;
             }
-            RETURN => return Some(operand),
+            RETURN => return Some((operand, steps)),
+            JUMP => {
+                place += 1 + usize::try_from(operand).ok()?;
+                continue;
+            }
             JUMP_IF_EQUAL => value == operand,
             JUMP_IF_GREATER_OR_EQUAL => value >= operand,
             JUMP_IF_ANY_BIT => value & operand != 0,
@@ -250,8 +305,8 @@ mod tests {
     #[test]
     fn what_is_too_long_is_refused_when_it_is_built() {
         let list = (0..60).map(|value| format!(" {value}")).collect::<String>();
-        let text =
-            format!("allow read when 0 in{list} and 1 in{list} and 2 in{list} and 3 in{list} and 4 in{list}");
+        let all = (0..6).map(|argument| format!("{argument} in{list}")).collect::<Vec<_>>();
+        let text = format!("allow read when {}", all.join(" and "));
         assert!(assemble(&read(TABLE, &[("text", &text)], Abi::I386).unwrap()).is_err());
     }
 }

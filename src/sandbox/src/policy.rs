@@ -71,7 +71,7 @@ pub(crate) struct Rule {
     pub(crate) error: u16,
 }
 
-/// Rules of one ABI, those with conditions first.
+/// Rules of one ABI, in the order of their numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Policy {
     /// The ABI.
@@ -100,7 +100,7 @@ pub(crate) fn read(table: &str, texts: &[(&str, &str)], abi: Abi) -> Result<Poli
         }
     }
     let mut rules: Vec<Rule> = rules.into_values().collect();
-    rules.sort_by_key(|rule| (rule.allowed.iter().any(Vec::is_empty), rule.number));
+    rules.sort_by_key(|rule| rule.number);
     let unknown_from = numbers.values().flatten().max().map_or(0, |last| last + 1);
     Ok(Policy { abi, rules, unknown_from })
 }
