@@ -5,12 +5,14 @@
 //! Source: proc_pid_status(5), proc_pid_ns(5), proc_pid_mountinfo(5), proc_pid_fd(5), proc_pid_fdinfo(5), proc_pid_limits(5),
 //! proc_pid_cgroup(5).
 
-use std::fs::{self, File};
-use std::io::Read;
-use std::os::fd::AsFd;
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use contract::layer::{Layer, Layers};
+use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat};
+use nix::sys::stat::Mode;
 use nix::sys::statvfs::statvfs;
+use nix::unistd::read;
 
 use crate::devices::Number;
 use crate::{Plan, Volume, cgroup, devices, host, namespace};
@@ -87,27 +89,30 @@ pub struct Seen {
 /// * `told` — what the child told ([`crate::Report::Applied`]): layers that nobody can see from outside.
 #[must_use]
 pub fn look<D: AsFd>(pid: i32, plan: &Plan, network: &D, told: Layers, moment: Moment) -> Seen {
-    let read = |file: &str| text(&format!("/proc/{pid}/{file}")).unwrap_or_default();
-    let link = |who: &str, kind: &str| {
-        let link = fs::read_link(format!("/proc/{who}/ns/{kind}"));
-        link.map(|link| link.to_string_lossy().into_owned()).unwrap_or_default()
+    let (process, own) = (Folder::open(&format!("/proc/{pid}")), Folder::open("/proc/self"));
+    let group = Folder::open(&format!("{}{}", cgroup::ROOT, plan.cgroup));
+    let read = |file: &str| text(process.as_ref(), file);
+    let link = |of: &Option<Folder>, kind: &str| {
+        of.as_ref().and_then(|of| of.link(&format!("ns/{kind}"))).unwrap_or_default()
     };
-    let its = pid.to_string();
     let host = host_devices(pid, plan);
     let numbers: Vec<Number> = host.iter().filter_map(|(_, number)| *number).collect();
-    let group = File::open(format!("{}{}", cgroup::ROOT, plan.cgroup));
     Seen {
         moment,
-        namespaces: NAMESPACES.map(|(kind, _)| (link(&its, kind), link("self", kind))),
+        namespaces: NAMESPACES.map(|(kind, _)| (link(&process, kind), link(&own, kind))),
         network: namespace::inode(network).map(|inode| format!("net:[{inode}]")).unwrap_or_default(),
         maps: ["uid_map", "gid_map"].map(read),
         status: read("status"),
         mounts: read("mountinfo"),
         limits: read("limits"),
         cgroup: read("cgroup"),
-        cgroup_files: plan.cgroup_files.iter().map(|setting| cgroup::says(&plan.cgroup, setting)).collect(),
-        descriptors: descriptors(pid),
-        guarded: group.is_ok_and(|group| devices::is_guarded(group.as_fd(), &numbers).unwrap_or(false)),
+        cgroup_files: plan
+            .cgroup_files
+            .iter()
+            .map(|setting| text(group.as_ref(), setting.file).trim_end().to_owned())
+            .collect(),
+        descriptors: process.as_ref().and_then(|process| descriptors(pid, process)),
+        guarded: group.is_some_and(|group| devices::is_guarded(group.as_fd(), &numbers).unwrap_or(false)),
         host,
         volume: plan.volume.as_ref().and_then(|volume| room(pid, volume)),
         told,
@@ -138,32 +143,57 @@ fn room(pid: i32, volume: &Volume) -> Option<(u64, u64)> {
     Some((u64::from(now.blocks()).saturating_mul(unit), u64::from(now.files())))
 }
 
-/// A file of the kernel's, whole. In pieces of a page: the kernel makes the text anew for each read, and a start waits for it.
-fn text(path: &str) -> Option<String> {
-    let mut file = File::open(path).ok()?;
-    let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
-    loop {
-        match file.read(&mut piece).ok()? {
-            0 => return String::from_utf8(bytes).ok(),
-            length => bytes.extend_from_slice(piece.get(..length)?),
+/// A folder of the kernel's. A start waits until all is read, so the way to it is gone once; and a process that has taken the number of one that
+/// is gone is not looked at in its place.
+struct Folder(OwnedFd);
+
+impl Folder {
+    fn open(path: &str) -> Option<Self> {
+        openat(AT_FDCWD, path, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).ok().map(Self)
+    }
+
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// What a file in it says, whole. In pieces of a page: the kernel makes the text anew for each read.
+    fn text(&self, file: &str) -> Option<String> {
+        let file = openat(&self.0, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+        let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
+        loop {
+            match read(&file, &mut piece).ok()? {
+                0 => return String::from_utf8(bytes).ok(),
+                length => bytes.extend_from_slice(piece.get(..length)?),
+            }
         }
+    }
+
+    /// Where a link in it leads.
+    fn link(&self, name: &str) -> Option<String> {
+        Some(readlinkat(&self.0, name).ok()?.to_string_lossy().into_owned())
     }
 }
 
-fn descriptors(pid: i32) -> Option<Vec<Open>> {
+/// What a file says in a folder that may not be there.
+fn text(folder: Option<&Folder>, file: &str) -> String {
+    folder.and_then(|folder| folder.text(file)).unwrap_or_default()
+}
+
+fn descriptors(pid: i32, process: &Folder) -> Option<Vec<Open>> {
     const O_CLOEXEC: u32 = 0o2_000_000; // asm-generic/fcntl.h
     let mut found = Vec::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fd")).ok()? {
         let number: u32 = entry.ok()?.file_name().to_string_lossy().parse().ok()?;
-        let leads_to = fs::read_link(format!("/proc/{pid}/fd/{number}"));
-        let text = text(&format!("/proc/{pid}/fdinfo/{number}"));
+        let leads_to = process.link(&format!("fd/{number}"));
         // A service that runs opens and closes while it is looked at.
-        let (Ok(leads_to), Some(text)) = (leads_to, text) else { continue };
+        let (Some(leads_to), Some(text)) = (leads_to, process.text(&format!("fdinfo/{number}"))) else {
+            continue;
+        };
         let field = |key| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
         found.push(Open {
             number,
             closes: u32::from_str_radix(field("flags:")?, 8).ok()? & O_CLOEXEC != 0,
-            leads_to: leads_to.to_string_lossy().into_owned(),
+            leads_to,
             mount: field("mnt_id:")?.parse().ok()?,
         });
     }
