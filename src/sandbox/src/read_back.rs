@@ -15,7 +15,7 @@ use crate::seen::{Moment, NAMESPACES, Open, Seen};
 use crate::{Plan, Volume, host, limits};
 
 /// Descriptors above the standard ones that the service gets: the one for readiness.
-const OPEN_MAX: u32 = 3;
+pub(crate) const OPEN_MAX: u32 = 3;
 /// What a service finds in `/dev`, each a mount of its own.
 const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
 /// And what it may find there: the gateway's sockets for services, which read-only mounts bring in.

@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 
 use contract::layer::{Layer, Layers};
 use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat};
@@ -15,6 +16,7 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::read;
 
 use crate::devices::Number;
+use crate::read_back::OPEN_MAX;
 use crate::{Plan, Volume, cgroup, devices, host, namespace};
 
 /// Kinds of namespaces, as they are called under `/proc/<pid>/ns`, each with its layer.
@@ -45,7 +47,7 @@ pub struct Open {
     pub number: u32,
     /// Exec closes it.
     pub closes: bool,
-    /// What it leads to: a path, `pipe:[…]`, `socket:[…]`, …
+    /// What it leads to: a path, `pipe:[…]`, `socket:[…]`, …; empty where nobody need know, for exec closes it or it is a standard one.
     pub leads_to: String,
     /// The mount that that lies on.
     pub mount: u32,
@@ -89,17 +91,18 @@ pub struct Seen {
 /// * `told` — what the child told ([`crate::Report::Applied`]): layers that nobody can see from outside.
 #[must_use]
 pub fn look<D: AsFd>(pid: i32, plan: &Plan, network: &D, told: Layers, moment: Moment) -> Seen {
-    let (process, own) = (Folder::open(&format!("/proc/{pid}")), Folder::open("/proc/self"));
+    let process = Folder::open(&format!("/proc/{pid}"));
     let group = Folder::open(&format!("{}{}", cgroup::ROOT, plan.cgroup));
     let read = |file: &str| text(process.as_ref(), file);
-    let link = |of: &Option<Folder>, kind: &str| {
-        of.as_ref().and_then(|of| of.link(&format!("ns/{kind}"))).unwrap_or_default()
-    };
+    let its = namespaces(process.as_ref());
     let host = host_devices(pid, plan);
     let numbers: Vec<Number> = host.iter().filter_map(|(_, number)| *number).collect();
     Seen {
         moment,
-        namespaces: NAMESPACES.map(|(kind, _)| (link(&process, kind), link(&own, kind))),
+        namespaces: std::array::from_fn(|kind| {
+            let of = |list: &[String; 7]| list.get(kind).cloned().unwrap_or_default();
+            (of(&its), of(ours()))
+        }),
         network: namespace::inode(network).map(|inode| format!("net:[{inode}]")).unwrap_or_default(),
         maps: ["uid_map", "gid_map"].map(read),
         status: read("status"),
@@ -117,6 +120,18 @@ pub fn look<D: AsFd>(pid: i32, plan: &Plan, network: &D, told: Layers, moment: M
         volume: plan.volume.as_ref().and_then(|volume| room(pid, volume)),
         told,
     }
+}
+
+/// The namespaces of a process, in the order of the kinds; empty where it says nothing.
+fn namespaces(process: Option<&Folder>) -> [String; 7] {
+    NAMESPACES
+        .map(|(kind, _)| process.and_then(|process| process.link(&format!("ns/{kind}"))).unwrap_or_default())
+}
+
+/// Our own, which never change: they are asked once, not for every start.
+fn ours() -> &'static [String; 7] {
+    static OURS: OnceLock<[String; 7]> = OnceLock::new();
+    OURS.get_or_init(|| namespaces(Folder::open("/proc/self").as_ref()))
 }
 
 /// Devices of the gateway's where the process sees them, in the order of their numbers.
@@ -184,18 +199,17 @@ fn descriptors(pid: i32, process: &Folder) -> Option<Vec<Open>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fd")).ok()? {
         let number: u32 = entry.ok()?.file_name().to_string_lossy().parse().ok()?;
-        let leads_to = process.link(&format!("fd/{number}"));
         // A service that runs opens and closes while it is looked at.
-        let (Some(leads_to), Some(text)) = (leads_to, process.text(&format!("fdinfo/{number}"))) else {
-            continue;
-        };
+        let Some(text) = process.text(&format!("fdinfo/{number}")) else { continue };
         let field = |key| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
-        found.push(Open {
-            number,
-            closes: u32::from_str_radix(field("flags:")?, 8).ok()? & O_CLOEXEC != 0,
-            leads_to,
-            mount: field("mnt_id:")?.parse().ok()?,
-        });
+        let closes = u32::from_str_radix(field("flags:")?, 8).ok()? & O_CLOEXEC != 0;
+        let leads_to = if closes || number <= OPEN_MAX {
+            String::new()
+        } else {
+            let Some(leads_to) = process.link(&format!("fd/{number}")) else { continue };
+            leads_to
+        };
+        found.push(Open { number, closes, leads_to, mount: field("mnt_id:")?.parse().ok()? });
     }
     Some(found)
 }

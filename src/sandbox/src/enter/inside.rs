@@ -10,14 +10,14 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use contract::layer::Layer;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::resource::setrlimit;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Gid, Uid, read, setgroups, sethostname, setresgid, setresuid, setsid};
+use nix::unistd::{Gid, Uid, close, read, setgroups, sethostname, setresgid, setresuid, setsid};
 use sys::{Errno, descriptor, exec, privilege};
 
 use super::{ASIDE, Given, Step, Words, fence, left_out, places};
@@ -128,6 +128,7 @@ fn put_on(plan: &Plan, inside: &Inside<'_>) -> Result<(), (Step, Errno)> {
         let reaper = (!plan.reaps).then_some(inside.reaper);
         let volume = plan.volume.as_ref().map(|volume| volume.at.as_c_str());
         fence::put_up(given.landlock, volume, reaper, outside).map_err(at(Step::Landlock))?;
+        close(outside.as_raw_fd()).map_err(at(Step::Landlock))?; // What is still open is looked at, and that takes time.
     }
     if !weak(Layer::Seccomp) && !weak(Layer::NoNewPrivileges) {
         privilege::load_filter(plan.filter).map_err(at(Step::Filter))?;
