@@ -73,6 +73,36 @@ impl Ours {
     }
 }
 
+/// How large a hostile tree is that has to go.
+const TREE: u64 = 1_000;
+/// How long it may take after its grace, in microseconds.
+const TREE_US_MAX: u64 = 100_000;
+
+/// A tree of processes in a sandbox, and from the kernel's order to kill them until the last is gone, in microseconds.
+fn tree_us(root: &std::path::Path) -> u64 {
+    let mut manifest = manifest("");
+    manifest.command = ["/bin/tree".into(), TREE.to_string().as_str().into()].into_iter().collect();
+    manifest.limits.pids = u32::try_from(TREE + 10).unwrap();
+    let stage = Stage::new(&manifest);
+    let root = std::ffi::CString::new(root.to_str().unwrap()).unwrap();
+    let root = sys::mount::copy(&root).unwrap();
+    let group = cgroup::fresh(&stage.plan.cgroup, &stage.plan.cgroup_files).unwrap();
+    let entered = enter(&stage.plan, stage.given_with(root.as_fd(), group.as_fd())).unwrap();
+    assert!(sys::descriptor::wait_readable(entered.applied.as_fd(), LIMIT_MS).unwrap(), "no word");
+    assert!(matches!(entered.report(), Report::Applied(_)), "not applied");
+    entered.go().unwrap();
+    stage.hears(b't');
+    assert_eq!(cgroup::processes(&stage.plan.cgroup).count(), usize::try_from(TREE).unwrap());
+    let began = Instant::now();
+    cgroup::kill(&stage.plan.cgroup).unwrap();
+    // The first process of a process namespace is gone when all of it are.
+    waitpid(Pid::from_raw(entered.pid), None).unwrap();
+    let gone = began.elapsed();
+    assert!(!cgroup::is_populated(&stage.plan.cgroup));
+    fs::remove_dir(format!("{}{}", cgroup::ROOT, stage.plan.cgroup)).unwrap();
+    u64::try_from(gone.as_micros()).unwrap()
+}
+
 /// CPU time of this process and of its children that were waited for, in microseconds.
 fn cpu_us() -> u64 {
     let of = |usage: Usage| [usage.user_time(), usage.system_time()];
@@ -159,6 +189,8 @@ fn a_start_costs_little_more_than_the_kernel_asks() {
             );
         }
     }
+    let trees: Vec<u64> = (0..if whole { 20 } else { 1 }).map(|_| tree_us(&root)).collect();
+    figure("tree_of_1000_gone_us_against_limit", at(trees.into_iter(), 500), TREE_US_MAX, 1000);
     figure(
         "warm_start_cpu_us_against_limit",
         at(warm.iter().map(|round| round.cpu_us), 500),

@@ -61,7 +61,16 @@ impl Drop for Contender {
     }
 }
 
-/// A folder of our own in memory, and in it `root`: a root that has one program.
+/// A tree of processes that wait for ever, in static C: how many; it says a letter once they are all there.
+const TREE: &str = "#include <stdlib.h>\n#include <unistd.h>\nint main(int count, char **words) {
+    (void)count;
+    for (int left = atoi(words[1]) - 1; left > 0; left--)
+        if (fork() == 0) for (;;) pause();
+    write(1, \"t\", 1);
+    for (;;) pause();
+}\n";
+
+/// A folder of our own in memory, and in it `root`: a root that has two programs, one that ends at once and one that grows ([`TREE`]).
 pub(crate) fn scratch() -> PathBuf {
     let nothing = None::<&str>;
     let folder = PathBuf::from("/mnt");
@@ -69,9 +78,11 @@ pub(crate) fn scratch() -> PathBuf {
     for name in ["root/bin", "root/proc", "root/dev", "root/tmp", "root/run", "root/sys", "state", "bundle"] {
         fs::create_dir_all(folder.join(name)).unwrap();
     }
-    let source = folder.join("true.c");
-    fs::write(&source, "int main(void) { return 0; }\n").unwrap();
-    compile(&source, &folder.join("root/bin/true"));
+    for (name, text) in [("true", "int main(void) { return 0; }\n"), ("tree", TREE)] {
+        let source = folder.join(name).with_extension("c");
+        fs::write(&source, text).unwrap();
+        compile(&source, &folder.join("root/bin").join(name));
+    }
     folder
 }
 

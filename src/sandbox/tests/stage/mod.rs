@@ -191,6 +191,14 @@ impl Stage {
         (entered, report)
     }
 
+    /// Waits until the service has written this letter.
+    pub(crate) fn hears(&self, letter: u8) {
+        let mut heard = [0];
+        assert!(sys::descriptor::wait_readable(self.output.0.as_fd(), LIMIT_MS).unwrap(), "it says nothing");
+        assert_eq!(nix::unistd::read(&self.output.0, &mut heard), Ok(1));
+        assert_eq!(heard, [letter]);
+    }
+
     /// The layers that can be seen from here.
     pub(crate) fn seen(&self, entered: &Entered, report: Report) -> Layers {
         let Report::Applied(told) = report else { panic!("{report:?}") };
