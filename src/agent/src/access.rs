@@ -1,10 +1,13 @@
 //! What one controller may do.
 //!
 //! In:  its roles, a place. Out: [`May`]. Who is not enabled may do nothing.
+//!
+//! A service that came with roles has none over what others have subscribed to: that is not there for it.
 
-use usp::path::Path;
+use usp::path::{Path, Step};
 use usp::permission::{May, Rule, granted, granted_throughout};
 
+use crate::roles::{self, Held};
 use crate::world::World;
 
 /// A controller's rights.
@@ -13,19 +16,27 @@ pub struct Access<'w> {
     world: &'w World,
     /// Its row; `None`: it is we ourselves.
     row: Option<u32>,
+    held: Held,
+    /// Subscriptions of others are not there for it.
+    is_service: bool,
 }
 
 impl<'w> Access<'w> {
     /// Those of the controller in `row`.
     #[must_use]
     pub fn of(world: &'w World, row: u32) -> Self {
-        Self { world, row: Some(row) }
+        let mut access =
+            Self { world, row: Some(row), held: Held::default(), is_service: roles::is_service(world, row) };
+        if access.is_enabled() {
+            access.held = roles::of(world, row);
+        }
+        access
     }
 
     /// Our own: all.
     #[must_use]
     pub fn ours(world: &'w World) -> Self {
-        Self { world, row: None }
+        Self { world, row: None, held: Held::default(), is_service: false }
     }
 
     /// Is it obeyed at all?
@@ -37,30 +48,38 @@ impl<'w> Access<'w> {
         self.row.is_none() || said.is_some_and(|said| said.enable)
     }
 
-    fn rules(self) -> Option<&'w [Rule]> {
-        let place = usize::try_from(self.row?.checked_sub(1)?).ok()?;
-        let enabled = self.world.settings.controllers.get(place).is_some_and(|said| said.enable);
-        let role = self.world.configuration.controllers.get(place)?.role;
-        self.world.configuration.roles.get(role).filter(|_| enabled).map(|role| role.rules.as_slice())
-    }
-
     /// At `path`, which is plain.
     #[must_use]
     pub fn at(self, path: &str) -> May {
         if self.row.is_none() {
             return May::ALL;
         }
-        Path::parse(path).map(|path| granted(self.rules(), &path)).unwrap_or_default()
+        let Ok(path) = Path::parse(path) else { return May::default() };
+        if self.is_service && self.is_anothers(&path) {
+            return May::default();
+        }
+        granted(self.held.rules(&self.world.configuration), &path)
+    }
+
+    /// Is it what another has subscribed to?
+    fn is_anothers(self, path: &Path<'_>) -> bool {
+        let [_, Step::Name("LocalAgent"), Step::Name("Subscription"), Step::Instance(row), ..] =
+            path.steps.as_slice()
+        else {
+            return false;
+        };
+        let subscription = self.world.settings.subscription(*row);
+        subscription.is_some_and(|one| Some(one.recipient) != self.row)
     }
 
     /// At every place of one `kind` at and below `part`, as far as that is certain.
     #[must_use]
     pub fn throughout(self, part: &str, kind: fn(&Rule) -> May) -> May {
         let Ok(path) = Path::parse(part) else { return May::default() };
-        match (self.row, self.rules()) {
-            (None, _) => May::ALL,
-            (Some(_), Some(rules)) => granted_throughout(rules, &path, kind),
-            (Some(_), None) => May::default(),
+        if self.row.is_none() {
+            return May::ALL;
         }
+        let all = self.held.rules(&self.world.configuration);
+        all.map(|rules| granted_throughout(rules, &path, kind)).fold(May::default(), May::or)
     }
 }

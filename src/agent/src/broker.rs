@@ -141,6 +141,11 @@ impl Broker {
         self.errands.iter().any(|errand| errand.controller() == controller && errand.id() == id)
     }
 
+    /// The controller in `row` has gone: nobody waits for what it has asked.
+    pub fn forget(&mut self, controller: u32) {
+        self.errands.retain(|errand| errand.controller() != controller);
+    }
+
     /// May one more request of this controller wait?
     #[must_use]
     pub fn has_room(&self, controller: u32) -> bool {

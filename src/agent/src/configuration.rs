@@ -71,6 +71,8 @@ const CONFIRM_S: std::ops::RangeInclusive<u32> = 10..=86_400;
 pub const CONTROLLERS_MAX: usize = 8;
 /// Roles of the operator's own.
 const ROLES_MAX: usize = 16;
+/// The same with ours.
+pub const ROLES_ALL_MAX: usize = ROLES_MAX + 3;
 /// Rules of one role, and targets of one rule.
 const RULES_MAX: usize = 32;
 /// Letters of a text.

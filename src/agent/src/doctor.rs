@@ -10,6 +10,7 @@ use contract::doctor::{Answer, Ask, Finding, LIMIT_MS, Side, Stage};
 use usp::permission::May;
 use wire::{Connection, Listener, Received};
 
+use crate::configuration::transport::{Caller, Transport};
 use crate::peer::Peer;
 use crate::world::World;
 
@@ -89,10 +90,14 @@ impl Doctor {
     }
 }
 
-/// One for each controller, in their order; one without an endpoint where the operator's word says nobody.
+/// One for each controller, in their order, but those that came with a service; one without an endpoint where the operator's word says nobody.
 fn findings(world: &World, peers: &[Peer]) -> Vec<Finding> {
-    let mut findings: Vec<Finding> =
-        peers.iter().enumerate().map(|(place, peer)| finding(world, place, peer)).collect();
+    let named = |place: usize| {
+        let one = world.configuration.controllers.get(place);
+        one.is_some_and(|one| !matches!(one.transport, Transport::Local(Caller::Granted(_) | Caller::Nobody)))
+    };
+    let of_operator = peers.iter().enumerate().filter(|(place, _)| named(*place));
+    let mut findings: Vec<Finding> = of_operator.map(|(place, peer)| finding(world, place, peer)).collect();
     if findings.is_empty() {
         findings.push(Finding {
             endpoint: "".into(),

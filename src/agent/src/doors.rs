@@ -238,10 +238,15 @@ impl Opening {
 fn is(caller: &Caller, uid: u32, world: &World) -> bool {
     match caller {
         Caller::Root => uid == 0,
-        Caller::Service(name) => {
-            world.facts.processes.iter().any(|process| process.name.as_str() == name && is_of(process, uid))
-        }
+        Caller::Service(name) => is_in(name, uid, world),
+        Caller::Granted(name) => is_in(name, uid, world),
+        Caller::Nobody => false,
     }
+}
+
+/// Is this a uid of the service's?
+fn is_in(service: &str, uid: u32, world: &World) -> bool {
+    world.facts.processes.iter().any(|process| process.name.as_str() == service && is_of(process, uid))
 }
 
 /// Is this one of the service's uids?

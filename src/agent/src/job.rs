@@ -76,6 +76,26 @@ pub struct Job {
     pub version: u64,
     /// When it was ordered, in seconds since 1970; 0: the clock was not believed.
     pub begun_s: u64,
+    /// Roles that its service shall have. The journal keeps them beside it: the form of this is older.
+    #[serde(skip)]
+    pub wishes: Wishes,
+}
+
+/// Roles that a service shall have. `None`: those that it has. Source: TR-181, `InstallDU()`, `Update()`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Wishes {
+    /// Without these it is of no use.
+    pub required: Option<Vec<String>>,
+    /// And these it likes to have.
+    pub optional: Option<Vec<String>>,
+}
+
+impl Wishes {
+    /// Is any role in it?
+    #[must_use]
+    pub fn any(&self) -> bool {
+        self.required.iter().chain(&self.optional).any(|list| !list.is_empty())
+    }
 }
 
 /// How far it is.

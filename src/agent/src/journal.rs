@@ -8,7 +8,7 @@
 use contract::Name;
 use serde::{Deserialize, Serialize};
 
-use crate::job::{Job, Phase};
+use crate::job::{Job, Phase, Wishes};
 use crate::kept_form;
 use crate::network::Places;
 use crate::world::{Request, Tables, World};
@@ -26,6 +26,8 @@ pub struct Journal {
     places: Places,
     requests: Vec<Kept>,
     outbox: Vec<Outgoing>,
+    /// Roles that services of operations under way shall have, by the operation's row. It stands last: a file of before ends here.
+    wishes: Vec<(u32, Wishes)>,
 }
 
 /// A command that is under way.
@@ -77,12 +79,17 @@ impl Journal {
                 }),
             })
         });
+        let wishes = world.requests.iter().filter_map(|request| {
+            let (job, _) = request.job.as_ref()?;
+            (job.wishes != Wishes::default()).then(|| (request.row, job.wishes.clone()))
+        });
         Self {
             next_request: world.next_request,
             tables: world.tables.clone(),
             places: world.network.rows.lasting(),
             requests: requests.collect(),
             outbox,
+            wishes: wishes.collect(),
         }
     }
 
@@ -102,7 +109,7 @@ impl Journal {
     /// From bytes.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        kept_form::read(bytes)
+        kept_form::read(bytes).or_else(|| kept_form::read(&[bytes, &[0]].concat()))
     }
 
     /// Puts it into `world`, where a command may have begun before the disk was there. A command that waits for a state of a service has
@@ -117,6 +124,8 @@ impl Journal {
             let Some(originator) = row(world, &kept.originator) else { continue };
             let job_until_ms =
                 kept.job.as_ref().map(|job| now_ms.saturating_add(left_ms(job, world.facts.now_s)));
+            let wishes = self.wishes.iter().find(|(row, _)| *row == kept.row);
+            let wishes = wishes.map(|(_, wishes)| wishes.clone()).unwrap_or_default();
             world.requests.push(Request {
                 row: kept.row,
                 originator,
@@ -125,7 +134,7 @@ impl Journal {
                 unit: kept.unit,
                 until_ms: job_until_ms.unwrap_or(until_ms),
                 begun: kept.begun,
-                job: kept.job.map(|job| (job, Phase::default())),
+                job: kept.job.map(|job| (Job { wishes, ..job }, Phase::default())),
                 progress: (0, 0),
                 canceled: false,
                 empties: kept.empties,
@@ -163,7 +172,7 @@ pub fn row(world: &World, endpoint: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::{Journal, Outgoing};
-    use crate::job::{Job, Phase, What};
+    use crate::job::{Job, Phase, What, Wishes};
     use crate::testing::world;
     use crate::world::Request;
 
@@ -199,6 +208,7 @@ mod tests {
             image: [0; 32],
             version: 0,
             begun_s: 100,
+            wishes: Wishes { required: Some(vec!["read".to_owned()]), optional: None },
         };
         before.next_request = 6;
         before.requests = vec![request(5, Some(job.clone()))];

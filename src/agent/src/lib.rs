@@ -23,6 +23,7 @@ pub mod model;
 
 pub mod access;
 pub mod resolve;
+pub mod roles;
 
 pub mod answer;
 pub mod news;

@@ -218,8 +218,10 @@ pub enum Order {
     Empty(contract::Name, bool),
     /// Something is done with a bundle; or it has ended already, and why, in words.
     Bundle(Box<Job>, Option<(End, &'static str)>),
-    /// A slice is rented, or given another size.
-    Rent(contract::slice::Slice),
+    /// A slice is rented, or given another size; and these roles are available in a new one.
+    Rent(contract::slice::Slice, Option<Vec<String>>),
+    /// From now on these roles are available in a slice.
+    Roles(contract::Name, Vec<String>),
     /// It is given back.
     Release(contract::Name),
     /// A report of the profile of bulk data in this row is made now.

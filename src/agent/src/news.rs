@@ -228,6 +228,11 @@ impl News {
         self.pending.retain(|one| one.controller != row || one.subscription != 0);
     }
 
+    /// The controller in `row` is told nothing of what waits.
+    pub fn forget(&mut self, row: u32) {
+        self.pending.retain(|one| one.controller != row);
+    }
+
     /// What waits and outlives a restart.
     #[must_use]
     pub fn outbox(&self, world: &World) -> Vec<Outgoing> {

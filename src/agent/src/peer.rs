@@ -26,17 +26,20 @@ use usp::{Code, GATEWAY, Msg, Record, VERSIONS, outline};
 use crate::backoff;
 use crate::carrier::{Carrier, News};
 use crate::configuration::Controller;
-use crate::configuration::transport::Transport;
+use crate::configuration::transport::{Caller, Transport};
 use crate::doors::Came;
 use crate::fault::Fault;
 use crate::own::Own;
 use crate::settings::Said;
 use crate::stream::{Dial, Stream};
+use crate::tenants::bucket::Bucket;
 use mqtt::packet::Version;
 use trial::Trial;
 
 /// Questions that are answered in one turn: the rest waits for the others' turns, and no more is read before.
 const QUESTIONS_A_TURN: usize = 4;
+/// Messages of a service's in a second, and at once: then no more is read for a while.
+const MESSAGES: (u64, u64) = (10, 50);
 
 /// A connection's life.
 #[derive(Debug)]
@@ -103,6 +106,8 @@ pub struct Peer {
     version: &'static str,
     /// When something last came from its broker, in milliseconds after boot.
     heard_ms: u64,
+    /// What a service may say; whoever is of the operator's file says what he likes.
+    bucket: Option<Bucket>,
 }
 
 /// A random number.
@@ -132,7 +137,11 @@ impl Peer {
             waiting: VecDeque::new(),
             version: VERSIONS.last().copied().unwrap_or("1.4"),
             heard_ms: 0,
+            bucket: None,
         };
+        if let Transport::Local(Caller::Granted(_)) = peer.configured.transport {
+            peer.bucket = Some(Bucket::full(MESSAGES.0, MESSAGES.1, 0));
+        }
         peer.line = peer.down(0);
         peer
     }
@@ -211,7 +220,7 @@ impl Peer {
     pub fn descriptor(&self) -> Option<(BorrowedFd<'_>, bool)> {
         match &self.line {
             // Before what waits is answered nothing is read.
-            Line::Up(_, _) if !self.waiting.is_empty() => None,
+            Line::Up(_, _) if !self.waiting.is_empty() || self.is_to_wait() => None,
             Line::Up(stream, _) => Some((stream.as_fd(), stream.wants_to_write())),
             Line::Down(_) | Line::Dialling(_) | Line::Awaited => None,
         }
@@ -222,11 +231,17 @@ impl Peer {
     pub fn due_ms(&self) -> Option<u64> {
         match &self.line {
             Line::Up(..) if !self.waiting.is_empty() => Some(0),
+            Line::Up(..) if self.is_to_wait() => self.bucket.as_ref().map(Bucket::due_ms),
             Line::Up(stream, _) if stream.has_more() => Some(0),
             Line::Down(at) => Some(*at),
             Line::Dialling(_) | Line::Awaited => None,
             Line::Up(_, carrier) => carrier.due_ms().into_iter().chain(self.trial_due_ms()).min(),
         }
+    }
+
+    /// It has said all that it may for a while.
+    fn is_to_wait(&self) -> bool {
+        self.bucket.as_ref().is_some_and(Bucket::is_empty)
     }
 
     /// It is being connected (another thread rings when it is), or has just come.
@@ -311,6 +326,9 @@ impl Peer {
                 if !self.waiting.is_empty() {
                     return Ok(self.some_that_wait());
                 }
+                if self.bucket.as_mut().is_some_and(|bucket| !bucket.has(now_ms)) {
+                    return Ok(Vec::new());
+                }
                 let bytes = stream.read()?;
                 if !bytes.is_empty() {
                     self.heard_ms = now_ms;
@@ -327,6 +345,7 @@ impl Peer {
                 }
                 for one in news {
                     if let News::Record(bytes, topic) = one {
+                        self.bucket.as_mut().map(|bucket| bucket.take(now_ms));
                         for heard in self.record(&bytes, topic, said)? {
                             self.wait(heard);
                         }

@@ -24,6 +24,7 @@ mod jobs;
 mod kept;
 mod orders;
 mod ready;
+mod services;
 mod slices;
 mod trial;
 mod wait;

@@ -188,7 +188,7 @@ impl Rooms {
             Order::Start(name) => Ask::Start(name.clone()),
             Order::Stop(name) => Ask::Stop(name.clone()),
             Order::Restart(name) => Ask::Restart(name.clone()),
-            Order::Rent(slice) => Ask::Rent(slice.clone()),
+            Order::Rent(slice, _) => Ask::Rent(slice.clone()),
             Order::Release(name) => Ask::Release(name.clone()),
             Order::Autostart(service, starts) => {
                 let ask = packages::Ask::Autostart { service: service.clone(), starts: *starts };
@@ -200,6 +200,7 @@ impl Rooms {
             | Order::EndSession(_)
             | Order::Collect(_)
             | Order::Bundle(..)
+            | Order::Roles(..)
             | Order::Network(..)
             | Order::Certify(_)
             | Order::Refused(_)

@@ -11,13 +11,17 @@ use crate::bulk::profile::Profiles;
 use crate::configuration::Controller;
 use crate::kept_form;
 use levels::Levels;
+use roles::Roles;
 
 pub mod levels;
+pub mod roles;
 
 /// Subscriptions of all controllers.
 pub const SUBSCRIPTIONS_MAX: usize = 256;
 /// Subscriptions of one controller: none can take all.
 pub const SUBSCRIPTIONS_OF_ONE_MAX: usize = 128;
+/// Subscriptions of a service that came with roles: all of them together leave half to the operator.
+pub const SUBSCRIPTIONS_OF_SERVICE_MAX: usize = SUBSCRIPTIONS_MAX / 2 / roles::GRANTED_MAX;
 /// Bytes of all of it on the disk: the subscriptions above with references of 300 letters each.
 pub const BYTES_MAX: usize = 128 * 1024;
 /// The form of the file.
@@ -215,6 +219,9 @@ pub struct Settings {
     /// Profiles of bulk data.
     #[serde(skip)]
     pub bulk: Profiles,
+    /// Roles of slices and services.
+    #[serde(skip)]
+    pub roles: Roles,
 }
 
 impl Settings {

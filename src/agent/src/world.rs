@@ -164,14 +164,21 @@ impl World {
             let known = said.iter().find(|said| said.endpoint == controller.endpoint).cloned();
             settings.controllers.push(known.unwrap_or_else(|| Said::of(controller, row)));
         }
-        // A subscription of somebody who is not obeyed any more goes, and whoever is in its row now hears nothing of it.
-        let at = |all: &[Said], row: u32| {
-            let place = usize::try_from(row).ok().and_then(|row| row.checked_sub(1))?;
-            all.get(place).map(|said| said.endpoint.clone())
-        };
+        // A subscription goes with its controller: into another row, or away with somebody who is not obeyed any more.
         let (before, now) = (said, &settings.controllers);
-        let stays = |row| at(now, row).is_some_and(|now| at(&before, row) == Some(now));
-        settings.subscriptions.retain(|one| stays(one.recipient));
+        let row_now = |row: u32| {
+            let place = usize::try_from(row).ok().and_then(|row| row.checked_sub(1))?;
+            let endpoint = before.get(place).map(|said| said.endpoint.as_str())?;
+            let place = now.iter().position(|said| said.endpoint == endpoint && !endpoint.is_empty())?;
+            u32::try_from(place).ok()?.checked_add(1)
+        };
+        settings.subscriptions.retain_mut(|one| match row_now(one.recipient) {
+            Some(row) => {
+                one.recipient = row;
+                true
+            }
+            None => false,
+        });
         settings.next_subscription = settings.next_subscription.max(1);
         let links = configuration.controllers.iter().map(|_| Link::default()).collect();
         Self { configuration, settings, endpoint, links, next_request: 1, ..Self::default() }

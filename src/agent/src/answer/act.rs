@@ -13,6 +13,7 @@ use crate::access::Access;
 use crate::job::{Job, LONGEST_S, Phase};
 use crate::model::{Command, Order};
 use crate::resolve::{Place, spots};
+use crate::roles;
 use crate::world::{Request, World};
 
 /// Commands under way of one controller.
@@ -75,11 +76,26 @@ fn begin(
     if let Order::Refused(words) = order {
         return Err(Failure::new(Code::COMMAND_FAILURE, words));
     }
+    if !may_give(world, row, &order) {
+        return Err(Failure::new(Code::PERMISSION_DENIED, "AvailableRoles: one is not yours to give"));
+    }
     if command.kind == CommandType::Async {
         wait(world, row, operate, (order, executed), (outcome, now_ms))
     } else {
         Ok(OperationKind::Output(at_once(order, outcome)))
     }
+}
+
+/// Who makes a role available has it, unless it is available already.
+fn may_give(world: &World, row: u32, order: &Order) -> bool {
+    let (before, given) = if let Order::Roles(slice, given) = order {
+        (world.settings.roles.of_slice(slice), given)
+    } else if let Order::Rent(_, Some(given)) = order {
+        (&[][..], given)
+    } else {
+        return true;
+    };
+    given.iter().all(|role| before.contains(role) || roles::may_hand_on(world, row, role))
 }
 
 /// A command that is done at once.
@@ -140,7 +156,8 @@ fn awaited(order: &Order) -> Awaited {
         Order::Reboot
         | Order::Cancel(_)
         | Order::Collect(_)
-        | Order::Rent(_)
+        | Order::Rent(..)
+        | Order::Roles(..)
         | Order::Release(_)
         | Order::Autostart(..)
         | Order::RunLevel(..)

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use contract::Name;
 use mqtt::packet::Version;
 
 use super::{ControllerText, Error, plain};
@@ -31,6 +32,19 @@ impl Transport {
             Self::Local(_) => "UDS",
         }
     }
+
+    /// Is its controller in this service?
+    #[must_use]
+    pub fn is_in(&self, service: &str) -> bool {
+        match self {
+            Self::Local(Caller::Service(name)) => name == service,
+            Self::Local(Caller::Granted(name)) => name.as_str() == service,
+            Self::Local(Caller::Root | Caller::Nobody)
+            | Self::Mqtt(_)
+            | Self::WebSocket(_)
+            | Self::Accepted(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for Transport {
@@ -42,6 +56,8 @@ impl fmt::Display for Transport {
             Self::Accepted(one) => write!(f, "it calls: WebSocket {}", one.path),
             Self::Local(Caller::Root) => write!(f, "it comes: root, Unix socket"),
             Self::Local(Caller::Service(name)) => write!(f, "it comes: {name}, Unix socket"),
+            Self::Local(Caller::Granted(name)) => write!(f, "it comes: {name}, Unix socket"),
+            Self::Local(Caller::Nobody) => f.write_str("nobody"),
         }
     }
 }
@@ -106,6 +122,10 @@ pub enum Caller {
     Root,
     /// A service, by its name.
     Service(String),
+    /// A service that came with roles (`roles.rs`); the file does not name it.
+    Granted(Name),
+    /// Nobody comes by it any more: the service has gone.
+    Nobody,
 }
 
 /// One of the ways, and nothing that belongs to another.

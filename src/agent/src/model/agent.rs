@@ -7,8 +7,10 @@ use usp::message::read::CommandType;
 use usp::message::read::ValueType as T;
 use usp::session::TRIES_MAX;
 
-use super::{Command, Event, Object, Order, boolean, count, moving, number, read, set};
+use super::{Command, Event, Object, Order, Parameter, Set, boolean, count, moving, number, read, set};
+use crate::configuration::transport::{Caller, Transport};
 use crate::job::What;
+use crate::roles;
 use crate::settings::{SUBSCRIPTIONS_MAX, Said, Settings};
 use crate::world::{World, date};
 
@@ -16,8 +18,25 @@ fn place(rows: &[u32]) -> Option<usize> {
     usize::try_from(rows.first()?.checked_sub(1)?).ok()
 }
 
+/// Whoever has gone has no row any more.
 fn controllers(world: &World, _: &[u32]) -> Vec<u32> {
-    (1..).zip(&world.settings.controllers).map(|(row, _)| row).collect()
+    let all = (1..).zip(&world.configuration.controllers);
+    all.filter(|(_, one)| one.transport != Transport::Local(Caller::Nobody)).map(|(row, _)| row).collect()
+}
+
+/// The controller that is in this service; empty: there is none.
+pub(super) fn internal(world: &World, service: &str) -> String {
+    let mut all = (1..).zip(&world.configuration.controllers);
+    let found = all.find(|(_, one)| one.transport.is_in(service));
+    found.map(|(row, _): (u32, _)| format!("Device.LocalAgent.Controller.{row}")).unwrap_or_default()
+}
+
+/// Somebody who is not in a service has to be able to say yes again.
+fn enable(world: &World, settings: &mut Settings, rows: &[u32], value: &str) -> Result<(), Code> {
+    let enable = boolean(value)?;
+    change(settings, rows, |said| said.enable = enable)?;
+    let mut others = (1..).zip(&settings.controllers).filter(|(row, _)| !roles::is_service(world, *row));
+    if others.any(|(_, said)| said.enable) { Ok(()) } else { Err(Code::INVALID_CONFIGURATION) }
 }
 
 fn one(_: &World, _: &[u32]) -> Vec<u32> {
@@ -59,9 +78,9 @@ pub(super) const OBJECTS: &[Object] = &[
                     count(usize::from(world.certificate.is_some()))
                 }),
                 read("MaxSubscriptionChangeAdoptionTime", T::UnsignedInt, |_, _| count(0)),
-                read("MTPNumberOfEntries", T::UnsignedInt, |world, _| count(world.links.len())),
+                read("MTPNumberOfEntries", T::UnsignedInt, |world, _| count(controllers(world, &[]).len())),
                 read("ControllerNumberOfEntries", T::UnsignedInt, |world, _| {
-                    count(world.settings.controllers.len())
+                    count(controllers(world, &[]).len())
                 }),
                 read("SubscriptionNumberOfEntries", T::UnsignedInt, |world, _| {
                     count(world.settings.subscriptions.len())
@@ -93,21 +112,16 @@ pub(super) const OBJECTS: &[Object] = &[
         &[
             read("Alias", T::String, |world, rows| get(world, rows, |said| said.alias.clone())),
             read("EndpointID", T::String, |world, rows| get(world, rows, |said| said.endpoint.clone())),
-            set(
-                "Enable",
-                T::Boolean,
-                |world, rows| get(world, rows, |said| said.enable.to_string()),
-                |settings, rows, value| {
-                    let enable = boolean(value)?;
-                    change(settings, rows, |said| said.enable = enable)?;
-                    // Somebody has to be able to say yes again.
-                    let nobody = settings.controllers.iter().all(|said| !said.enable);
-                    if nobody { Err(Code::INVALID_CONFIGURATION) } else { Ok(()) }
-                },
-            ),
+            Parameter {
+                name: "Enable",
+                kind: T::Boolean,
+                get: |world, rows| get(world, rows, |said| said.enable.to_string()),
+                set: Some(Set::Own(enable)),
+                tells: true,
+            },
             read("AssignedRole", T::String, |world, rows| {
-                let role = world.configuration.controllers.get(place(rows)?)?.role.saturating_add(1);
-                Some(format!("Device.LocalAgent.ControllerTrust.Role.{role}"))
+                let held = roles::of(world, *rows.first()?);
+                Some(roles::references(held.roles(&world.configuration).map(|(place, _)| place)))
             }),
             read("ProvisioningCode", T::String, |world, rows| {
                 let discovered = world.configuration.controllers.get(place(rows)?)?.discovered.as_ref();

@@ -5,7 +5,6 @@
 use usp::message::read::ValueType as T;
 
 use super::{Object, count, read};
-use crate::configuration::transport::{Caller, Transport};
 use crate::world::{Brought, World};
 
 /// Who has registered nothing is none yet.
@@ -21,13 +20,9 @@ fn reference(row: Option<u32>, table: &str) -> String {
     row.map(|row| format!("Device.SoftwareModules.{table}.{row}")).unwrap_or_default()
 }
 
-/// The operator's file has a controller in this service.
+/// There is a controller in this service.
 fn is_controller(world: &World, service: &str) -> bool {
-    world
-        .configuration
-        .controllers
-        .iter()
-        .any(|one| matches!(&one.transport, Transport::Local(Caller::Service(name)) if name == service))
+    world.configuration.controllers.iter().any(|one| one.transport.is_in(service))
 }
 
 pub(super) const OBJECTS: &[Object] = &[

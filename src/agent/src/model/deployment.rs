@@ -12,7 +12,8 @@ use usp::message::read::ValueType as T;
 
 use super::environment::{path, referenced};
 use super::{Argument, Command, Object, Order, boolean, read};
-use crate::job::{End, Job, What};
+use crate::job::{End, Job, What, Wishes};
+use crate::roles;
 use crate::uuid;
 use crate::world::{World, date};
 
@@ -56,6 +57,7 @@ fn blank(world: &World, what: What) -> Job {
         image: [0; 32],
         version: 0,
         begun_s: now_s(world),
+        wishes: Wishes::default(),
     }
 }
 
@@ -80,15 +82,31 @@ fn source(job: &mut Job, argument: Argument<'_>) -> Result<Option<Fault>, Code> 
     Ok(named.then_some(fault))
 }
 
-/// No role is given to what a bundle brings: who wants one is refused; one that is only liked is left out.
-fn roles(argument: Argument<'_>) -> Option<Fault> {
-    let wants = |name: &str| argument(name).is_some_and(|list| !list.trim().is_empty());
+/// Roles that the service shall have.
+fn wishes(argument: Argument<'_>) -> Result<Wishes, Code> {
+    let list = |name: &str| argument(name).map(|text| roles::list(&text)).transpose();
+    Ok(Wishes { required: list("RequiredRoles")?, optional: list("OptionalRoles")? })
+}
+
+/// What its slice does not have for its services is refused; what is only liked is left out when the bundle has come. Nobody has an account here,
+/// so there is no role of a user's.
+fn beyond(world: &World, (job, slice): (&Job, Option<&Name>), argument: Argument<'_>) -> Option<Fault> {
     let refused = |code: Code, words| Some((End::Nonsense(code.number()), words));
-    if wants("RequiredRoles") {
-        return refused(Code::UNAVAILABLE_ROLE, "RequiredRoles: the environment has none");
-    }
-    if wants("RequiredUserRoles") {
+    if argument("RequiredUserRoles").is_some_and(|list| !list.trim().is_empty()) {
         return refused(Code::UNAVAILABLE_USER_ROLE, "RequiredUserRoles: the environment has none");
+    }
+    let mut required = job.wishes.required.iter().flatten();
+    if required.any(|role| !roles::may_require(world, slice, role)) {
+        return refused(
+            Code::UNAVAILABLE_ROLE,
+            "RequiredRoles: one is not in the environment's AvailableRoles",
+        );
+    }
+    if job.wishes.any() && roles::is_full(world, job.service.as_ref()) {
+        return refused(
+            Code::SYSTEM_RESOURCES_EXCEEDED,
+            "RequiredRoles, OptionalRoles: too many services have some",
+        );
     }
     None
 }
@@ -130,7 +148,9 @@ pub(super) fn install(world: &World, argument: Argument<'_>) -> Result<Order, Co
     if is_busy(world, &job.tag) {
         fault = fault.or(Some(busy()));
     }
-    fault = fault.or_else(|| off(world, job.slice.as_ref())).or_else(|| roles(argument));
+    job.wishes = wishes(argument)?;
+    fault = fault.or_else(|| off(world, job.slice.as_ref()));
+    fault = fault.or_else(|| beyond(world, (&job, job.slice.as_ref()), argument));
     Ok(Order::Bundle(Box::new(job), fault))
 }
 
@@ -215,6 +235,10 @@ pub(super) const OBJECTS: &[Object] = &[Object::table(
         read("ExecutionEnvRef", T::String, |world, rows| {
             Some(path(world, &world.bundle(*rows.first()?)?.provider))
         }),
+        // The controller that is in its service.
+        read("InternalController", T::String, |world, rows| {
+            Some(super::agent::internal(world, &world.bundle(*rows.first()?)?.name))
+        }),
         read("Installed", T::DateTime, |world, rows| unit(world, rows, |one| time(first(one.installed_s)))),
         read("LastUpdate", T::DateTime, |world, rows| unit(world, rows, |one| time(last(one.installed_s)))),
         // Of the image's sealed file, in KiB, and what it is.
@@ -243,10 +267,10 @@ pub(super) const OBJECTS: &[Object] = &[Object::table(
         order: |world, rows, argument| {
             let (mut job, fault) = about(world, rows, What::Update)?;
             let wrong = source(&mut job, argument)?;
-            Ok(Order::Bundle(
-                Box::new(job),
-                wrong.or(fault).or_else(|| roles(argument)).or_else(|| kept(argument)),
-            ))
+            job.wishes = wishes(argument)?;
+            let slice = rows.first().and_then(|row| world.bundle(*row)).map(|unit| &unit.provider);
+            let fault = wrong.or(fault).or_else(|| beyond(world, (&job, slice), argument));
+            Ok(Order::Bundle(Box::new(job), fault.or_else(|| kept(argument))))
         },
     },
     Command {

@@ -14,6 +14,7 @@ use usp::message::read::ValueType as T;
 
 use super::software::{percent, permille_in_use};
 use super::{Argument, Command, Event, Object, Order, boolean, count, levels, moving, number, read, text};
+use crate::roles;
 use crate::world::{World, date};
 
 /// What a controller may say about a slice's size, beside its name.
@@ -27,7 +28,7 @@ const SIZES: [&str; 7] = [
     "X_SHG_DownlinkFloor",
 ];
 /// What is said of a new slice.
-const ADDED: [&str; 9] = with_sizes(["*Name", "ParentExecEnv"]);
+const ADDED: [&str; 11] = with_sizes(["*Name", "ParentExecEnv", "AvailableRoles", "AvailableUserRoles"]);
 /// And of one that gets another size.
 const MODIFIED: [&str; 8] = with_sizes(["Force"]);
 /// Letters of a reason.
@@ -149,7 +150,29 @@ fn rent(world: &World, argument: Argument<'_>) -> Result<Order, Code> {
         downlink: Part::default(),
     };
     resize(world, &mut slice, argument)?;
-    Ok(Order::Rent(slice))
+    // What nobody has is left out; and nobody has an account, so there is no role of a user's. Source: TR-181, `AddExecEnv()`.
+    let mut available = roles::list(&argument("AvailableRoles").unwrap_or_default())?;
+    available.retain(|role| roles::is_one(world, role));
+    Ok(Order::Rent(slice, Some(available)))
+}
+
+/// `ModifyAvailableRoles()`: a role that a service of the slice cannot be without stays.
+fn modify_roles(world: &World, rows: &[u32], argument: Argument<'_>) -> Result<Order, Code> {
+    let name = name(world, rows)?;
+    if argument("AvailableUserRoles").is_some_and(|list| !list.trim().is_empty()) {
+        return Err(Code::UNAVAILABLE_USER_ROLE);
+    }
+    let list = roles::list(&argument("AvailableRoles").unwrap_or_default())?;
+    if list.iter().any(|role| !roles::is_one(world, role)) {
+        return Err(Code::UNAVAILABLE_ROLE);
+    }
+    let mut gone = world.settings.roles.of_slice(&name).iter().filter(|role| !list.contains(role));
+    if gone.any(|role| roles::is_one(world, role) && roles::is_required(world, &name, role)) {
+        return Ok(Order::Refused(
+            "AvailableRoles: a service of the environment requires one that is not in it",
+        ));
+    }
+    Ok(Order::Roles(name, list))
 }
 
 fn said_true(argument: Argument<'_>, name: &str) -> Result<bool, Code> {
@@ -182,7 +205,7 @@ fn modify(world: &World, rows: &[u32], argument: Argument<'_>) -> Result<Order, 
     if !force && u64::from(slice.memory.ceiling_mib).saturating_mul(1024) < memory_in_use(world, &slice) {
         return Err(Code::COMMAND_FAILURE);
     }
-    Ok(Order::Rent(slice))
+    Ok(Order::Rent(slice, None))
 }
 
 pub(super) const OBJECTS: &[Object] = &[
@@ -273,8 +296,11 @@ pub(super) const OBJECTS: &[Object] = &[
                     restarts(world, rows).map(|one| date(Some(one.1)))
                 }),
                 read("RestartReason", T::String, |world, rows| restarts(world, rows).map(|one| one.2)),
-                // Nothing on the gateway has a role over USP (docs/usp.md).
-                read("AvailableRoles", T::String, |_, _| Some(String::new())),
+                read("AvailableRoles", T::String, |world, rows| {
+                    let slice = world.slice(*rows.first()?)?.slice.as_ref()?;
+                    Some(roles::references(roles::available(world, slice)))
+                }),
+                // Nobody has an account (docs/usp.md).
                 read("AvailableUserRoles", T::String, |_, _| Some(String::new())),
             ],
         )
@@ -286,6 +312,13 @@ pub(super) const OBJECTS: &[Object] = &[
                 inputs: &MODIFIED,
                 outputs: &[],
                 order: modify,
+            },
+            Command {
+                name: "ModifyAvailableRoles",
+                kind: CommandType::Async,
+                inputs: &["*AvailableRoles", "AvailableUserRoles"],
+                outputs: &[],
+                order: modify_roles,
             },
             Command {
                 name: "Remove",

@@ -7,7 +7,11 @@ use usp::message::read::ValueType as T;
 use usp::path::Path;
 
 use super::{Made, Object, Parameter, Set, alias, boolean, number, read, text};
-use crate::settings::{NotifType, SUBSCRIPTIONS_MAX, SUBSCRIPTIONS_OF_ONE_MAX, Settings, Subscription};
+use crate::roles;
+use crate::settings::{
+    NotifType, SUBSCRIPTIONS_MAX, SUBSCRIPTIONS_OF_ONE_MAX, SUBSCRIPTIONS_OF_SERVICE_MAX, Settings,
+    Subscription,
+};
 use crate::world::{World, date};
 
 /// Letters of a subscription's own name.
@@ -27,7 +31,12 @@ fn change(settings: &mut Settings, rows: &[u32], change: impl FnOnce(&mut Subscr
 
 fn subscribe(world: &World, settings: &mut Settings, _: &[u32], recipient: u32) -> Result<u32, Code> {
     let of_one = settings.subscriptions.iter().filter(|one| one.recipient == recipient).count();
-    if settings.subscriptions.len() >= SUBSCRIPTIONS_MAX || of_one >= SUBSCRIPTIONS_OF_ONE_MAX {
+    let most = if roles::is_service(world, recipient) {
+        SUBSCRIPTIONS_OF_SERVICE_MAX
+    } else {
+        SUBSCRIPTIONS_OF_ONE_MAX
+    };
+    if settings.subscriptions.len() >= SUBSCRIPTIONS_MAX || of_one >= most {
         return Err(Code::RESOURCES_EXCEEDED);
     }
     let row = settings.next_subscription;

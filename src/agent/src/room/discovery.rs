@@ -7,6 +7,7 @@ use log::{info, warn};
 
 use super::Room;
 use crate::backoff;
+use crate::configuration::transport::{Caller, Transport};
 use crate::configuration::{CONTROLLERS_MAX, Controller};
 use crate::discovery::search::Search;
 use crate::discovery::service::{Error, Found, Sought};
@@ -146,7 +147,11 @@ impl Room {
         if all.get(place) == Some(&controller) {
             return;
         }
-        if place >= CONTROLLERS_MAX {
+        // Services that came with roles have rows of their own beside these.
+        let of_services = all
+            .iter()
+            .filter(|one| matches!(one.transport, Transport::Local(Caller::Granted(_) | Caller::Nobody)));
+        if place.saturating_sub(of_services.count()) >= CONTROLLERS_MAX {
             return warn!("{}: discovered, and there is no place for it", controller.endpoint);
         }
         info!("{}: discovered, {}", controller.endpoint, controller.transport);
@@ -171,6 +176,8 @@ impl Room {
 
 /// Puts `one` in this place, which is there or the next.
 fn put<T>(all: &mut Vec<T>, place: usize, one: T) {
-    all.truncate(place);
-    all.push(one);
+    match all.get_mut(place) {
+        Some(there) => *there = one,
+        None => all.push(one),
+    }
 }

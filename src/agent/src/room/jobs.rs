@@ -208,6 +208,9 @@ impl Room {
             None => unit.tag.as_str() == job.tag,
         });
         let unit = unit.cloned();
+        if end == End::Good {
+            self.give_roles(&job, unit.as_ref());
+        }
         let (number, code, word) = fault(end);
         let words = if words.is_empty() && number != 0 { word.to_owned() } else { words };
         let uuid = unit.as_ref().map_or(job.uuid.clone(), uuid_of);

@@ -14,7 +14,7 @@ use crate::journal::{self, Journal};
 use crate::kept_form;
 use crate::machine;
 use crate::model::boot_map;
-use crate::settings::{self, Settings};
+use crate::settings::{self, Settings, roles};
 use crate::world::World;
 
 /// Whom a DHCP server has named, in bytes: five short texts.
@@ -29,6 +29,7 @@ pub(super) struct Kept {
     boot: File,
     journal: File,
     named: File,
+    roles: File,
     /// What was last kept; `None`: the disk was not there yet.
     last: Option<Settings>,
     last_journal: Option<Journal>,
@@ -50,6 +51,7 @@ impl Kept {
             bulk: folder.file("bulk", profile::BYTES_MAX).without_old(),
             journal: folder.file("requests", journal::BYTES_MAX),
             named: folder.file("discovered", NAMED_BYTES_MAX),
+            roles: folder.file("roles", roles::BYTES_MAX).without_old(),
             last: None,
             last_journal: None,
             dirty: false,
@@ -104,9 +106,13 @@ impl Room {
         let mut found = found.and_then(|kept| Settings::read(&kept.bytes)).unwrap_or_default();
         found.services = load(&self.kept.services).unwrap_or_default();
         found.bulk = load(&self.kept.bulk).unwrap_or_default();
+        found.roles = load(&self.kept.roles).unwrap_or_default();
         self.kept.last = Some(found.clone());
         self.kept.retry_ms = now_ms; // the disk is there
         self.adopt_known();
+        found.roles.absorb(std::mem::take(&mut self.world.settings.roles));
+        self.world.settings.roles = found.roles.clone();
+        self.seat_services();
         let made_meanwhile = std::mem::take(&mut self.world.settings);
         let mut merged = World::new(self.world.configuration.clone(), String::new(), found).settings;
         for mut one in made_meanwhile.subscriptions {
@@ -206,7 +212,9 @@ impl Room {
         }
         let services = kept_form::write(&now.services, settings::BYTES_MAX);
         let bulk = kept_form::write(&now.bulk, profile::BYTES_MAX);
-        let (Some(bytes), Some(services), Some(bulk)) = (now.write(), services, bulk) else {
+        let roles = kept_form::write(&now.roles, roles::BYTES_MAX);
+        let (Some(bytes), Some(services), Some(bulk), Some(roles)) = (now.write(), services, bulk, roles)
+        else {
             warn!("settings: too many to be kept");
             self.kept.dirty = false;
             return;
@@ -214,6 +222,7 @@ impl Room {
         let parts = [
             (last.services != now.services, &self.kept.services, services),
             (last.bulk != now.bulk, &self.kept.bulk, bulk),
+            (last.roles != now.roles, &self.kept.roles, roles),
             (true, &self.kept.settings, bytes),
         ];
         let mut changed = parts.iter().filter(|(changed, _, _)| *changed);

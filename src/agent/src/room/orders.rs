@@ -31,7 +31,8 @@ impl Room {
                 | Order::Cancel(_)
                 | Order::Collect(_)
                 | Order::Bundle(..)
-                | Order::Rent(_)
+                | Order::Rent(..)
+                | Order::Roles(..)
                 | Order::Release(_)
                 | Order::Autostart(..)
                 | Order::OnBoard(_)
@@ -67,6 +68,11 @@ impl Room {
             }
             return;
         }
+        if let Order::Roles(slice, roles) = &order {
+            self.set_roles(slice, roles.clone());
+            request.into_iter().for_each(|row| self.end(row, Ok(Vec::new()), now_ms));
+            return;
+        }
         let outcome = if let Order::RestartSlice(slice, why) = &order {
             self.restart_slice(slice, why, now_ms)
         } else {
@@ -88,13 +94,24 @@ impl Room {
         // It may be there already.
         self.asked_ms = 0;
         self.refresh(now_ms);
+        self.done_at_once(row, order, now_ms);
+    }
+
+    /// What a room does at once has ended by now; the rest is waited for.
+    fn done_at_once(&mut self, row: u32, order: Order, now_ms: u64) {
         match order {
-            Order::Rent(slice) => {
+            Order::Rent(slice, roles) => {
+                roles.into_iter().for_each(|roles| self.set_roles(&slice.name, roles));
                 let outputs = vec![("ExecEnvRef", environment_path(&self.world, &slice.name))];
                 self.end(row, Ok(outputs), now_ms);
             }
-            Order::Release(_) | Order::RestartSlice(..) => self.end(row, Ok(Vec::new()), now_ms),
-            Order::Reboot
+            Order::Release(slice) => {
+                self.set_roles(&slice, Vec::new());
+                self.end(row, Ok(Vec::new()), now_ms);
+            }
+            Order::RestartSlice(..) => self.end(row, Ok(Vec::new()), now_ms),
+            Order::Roles(..)
+            | Order::Reboot
             | Order::Start(_)
             | Order::Stop(_)
             | Order::Restart(_)
@@ -145,7 +162,8 @@ impl Room {
             | Order::Restart(_)
             | Order::Cancel(_)
             | Order::Bundle(..)
-            | Order::Rent(_)
+            | Order::Rent(..)
+            | Order::Roles(..)
             | Order::Release(_)
             | Order::Autostart(..)
             | Order::Network(..)

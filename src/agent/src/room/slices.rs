@@ -95,7 +95,13 @@ impl Room {
             if now_ms >= until_ms {
                 self.end(row, Err((Code::COMMAND_FAILURE, "not within a day".to_owned())), now_ms);
             } else if left.is_empty() && !self.world.requests.iter().any(|one| one.originator == 0) {
-                let given = if gives { self.rooms.give(&Order::Release(slice), now_ms) } else { Ok(()) };
+                let given = match gives {
+                    true => self.rooms.give(&Order::Release(slice.clone()), now_ms),
+                    false => Ok(()),
+                };
+                if gives && given.is_ok() {
+                    self.set_roles(&slice, Vec::new());
+                }
                 self.asked_ms = 0;
                 self.refresh(now_ms);
                 self.end(row, given.map(|()| Vec::new()).map_err(|why| (Code::COMMAND_FAILURE, why)), now_ms);
