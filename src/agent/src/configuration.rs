@@ -38,10 +38,13 @@
 //! [[role]]
 //! name = "support"
 //! rules = [{ order = 1, targets = ["Device.DeviceInfo."], rights = "r--n" }]
+//!
+//! [[challenge]]                    # configuration/challenge.rs
 //! ```
 //!
 //! Not here: what controllers change themselves (`settings.rs`).
 
+pub mod challenge;
 pub mod transport;
 
 use std::fmt;
@@ -54,6 +57,7 @@ use serde::Deserialize;
 use usp::permission::{May, Rule};
 
 use crate::discovery::dns::Name;
+use challenge::{CHALLENGES_MAX, Challenge, ChallengeText};
 use transport::Transport;
 
 /// The image's.
@@ -114,6 +118,8 @@ pub struct Configuration {
     pub websocket: Option<(SocketAddr, bool)>,
     /// A controller that nobody has configured is taken.
     pub discovery: Option<Discovery>,
+    /// Who knows a word has a role.
+    pub challenges: Vec<Challenge>,
 }
 
 impl Default for Configuration {
@@ -124,6 +130,7 @@ impl Default for Configuration {
             confirm_within_s: CONFIRM_WITHIN_S,
             websocket: None,
             discovery: None,
+            challenges: Vec::new(),
         }
     }
 }
@@ -183,6 +190,8 @@ struct Text {
     confirm_within_s: Option<u32>,
     websocket: Option<WebSocketText>,
     discovery: Option<DiscoveryText>,
+    #[serde(default)]
+    challenge: Vec<ChallengeText>,
 }
 
 #[derive(Deserialize)]
@@ -304,7 +313,23 @@ pub fn parse(text: &str) -> Result<Configuration, Error> {
         Ok((address, one.tls.unwrap_or(true)))
     });
     let websocket = websocket.transpose()?;
-    Ok(Configuration { controllers, roles, confirm_within_s, websocket, discovery })
+    let challenges = challenges(text.challenge, &roles)?;
+    Ok(Configuration { controllers, roles, confirm_within_s, websocket, discovery, challenges })
+}
+
+fn challenges(texts: Vec<ChallengeText>, roles: &[Role]) -> Result<Vec<Challenge>, Error> {
+    if texts.len() > CHALLENGES_MAX {
+        return Err(Error::Many("challenges"));
+    }
+    let mut all: Vec<Challenge> = Vec::new();
+    for one in texts {
+        let one = challenge::challenge(one, roles)?;
+        if all.iter().any(|other| other.name == one.name) {
+            return Err(Error::Value("challenge (it is there twice)", one.name));
+        }
+        all.push(one);
+    }
+    Ok(all)
 }
 
 fn discovery(text: DiscoveryText, roles: &[Role]) -> Result<Discovery, Error> {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::job::{Job, Phase, Wishes};
 use crate::kept_form;
 use crate::network::Places;
+use crate::timer::Timer;
 use crate::world::{Request, Tables, World};
 
 /// The form of the file.
@@ -28,6 +29,8 @@ pub struct Journal {
     outbox: Vec<Outgoing>,
     /// Roles that services of operations under way shall have, by the operation's row. It stands last: a file of before ends here.
     wishes: Vec<(u32, Wishes)>,
+    /// Timers, by their rows; behind that, too, files have ended.
+    timers: Vec<(u32, Timer)>,
 }
 
 /// A command that is under way.
@@ -83,6 +86,7 @@ impl Journal {
             let (job, _) = request.job.as_ref()?;
             (job.wishes != Wishes::default()).then(|| (request.row, job.wishes.clone()))
         });
+        let timers = world.requests.iter().filter_map(|one| Some((one.row, one.timer.clone()?)));
         Self {
             next_request: world.next_request,
             tables: world.tables.clone(),
@@ -90,6 +94,7 @@ impl Journal {
             requests: requests.collect(),
             outbox,
             wishes: wishes.collect(),
+            timers: timers.collect(),
         }
     }
 
@@ -109,7 +114,7 @@ impl Journal {
     /// From bytes.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        kept_form::read(bytes).or_else(|| kept_form::read(&[bytes, &[0]].concat()))
+        kept_form::read_older(bytes, 2)
     }
 
     /// Puts it into `world`, where a command may have begun before the disk was there. A command that waits for a state of a service has
@@ -124,6 +129,9 @@ impl Journal {
             let Some(originator) = row(world, &kept.originator) else { continue };
             let job_until_ms =
                 kept.job.as_ref().map(|job| now_ms.saturating_add(left_ms(job, world.facts.now_s)));
+            let timer = self.timers.iter().find(|(row, _)| *row == kept.row).map(|(_, timer)| timer.clone());
+            let clock = (world.facts.boot.as_slice(), now_ms);
+            let timer = timer.map(|timer| timer.resume(world.facts.now_s, clock));
             let wishes = self.wishes.iter().find(|(row, _)| *row == kept.row);
             let wishes = wishes.map(|(_, wishes)| wishes.clone()).unwrap_or_default();
             world.requests.push(Request {
@@ -132,7 +140,8 @@ impl Journal {
                 command: kept.command,
                 key: kept.key,
                 unit: kept.unit,
-                until_ms: job_until_ms.unwrap_or(until_ms),
+                until_ms: timer.as_ref().map(Timer::until_ms).or(job_until_ms).unwrap_or(until_ms),
+                timer,
                 begun: kept.begun,
                 job: kept.job.map(|job| (Job { wishes, ..job }, Phase::default())),
                 progress: (0, 0),
@@ -174,6 +183,7 @@ mod tests {
     use super::{Journal, Outgoing};
     use crate::job::{Job, Phase, What, Wishes};
     use crate::testing::world;
+    use crate::timer::Timer;
     use crate::world::Request;
 
     fn request(row: u32, job: Option<Job>) -> Request {
@@ -189,6 +199,7 @@ mod tests {
             progress: (1, 2),
             canceled: false,
             empties: None,
+            timer: None,
         }
     }
 
@@ -234,5 +245,28 @@ mod tests {
         let job = Job { username: String::new(), password: String::new(), ..job };
         assert_eq!(kept.job, Some((job, Phase::Lost)));
         assert!(Journal::read(b"\xff\xff\xff\xff\xff\xff").is_none());
+    }
+
+    #[test]
+    fn a_timer_goes_on_and_a_file_of_before_is_read() {
+        let mut before = world();
+        before.facts.boot = b"one".to_vec();
+        before.facts.now_s = Some(1_000);
+        let timer = Timer::begin(60, before.facts.now_s, (b"one", 0));
+        before.requests = vec![Request { timer: Some(timer), ..request(1, None) }];
+        let bytes = Journal::of(&before, Vec::new()).write().unwrap();
+        let mut after = world();
+        after.facts.boot = b"two".to_vec();
+        after.facts.now_s = Some(1_040);
+        let _ = Journal::read(&bytes).unwrap().restore(&mut after, 7, 5_000);
+        assert_eq!(after.requests[0].until_ms, 25_000, "what is left of it");
+        // Two lists were not there before.
+        let bytes = Journal::of(&world(), Vec::new()).write().unwrap();
+        for cut in [1, 2] {
+            assert_eq!(
+                Journal::read(&bytes[..bytes.len() - cut]).unwrap(),
+                Journal::of(&world(), Vec::new())
+            );
+        }
     }
 }

@@ -29,6 +29,10 @@ pub mod answer;
 pub mod news;
 pub mod onboarding;
 
+pub mod challenge;
+pub mod threshold;
+pub mod timer;
+
 pub mod backoff;
 pub mod carrier;
 pub mod discovery;

@@ -27,6 +27,9 @@ pub fn look(facts: &mut Facts) {
     if facts.kernel.is_empty() {
         facts.kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned();
     }
+    if facts.boot.is_empty() {
+        facts.boot = boot_id();
+    }
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let kib = |name: &str| {
         let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;

@@ -61,6 +61,7 @@ mod boot;
 mod device;
 mod machine;
 mod subscription;
+mod threshold;
 mod transport;
 mod trust;
 
@@ -210,6 +211,10 @@ pub enum Order {
     Cancel(u32),
     /// It cannot be done, and why.
     Refused(&'static str),
+    /// It ends after so many seconds, and that is all.
+    Timer(u32),
+    /// A controller wants to have another role by a word that it knows.
+    Challenge(crate::challenge::Ask),
     /// Nothing is done: this is all that it says.
     Says(Vec<(&'static str, String)>),
     /// All services of a slice are restarted, and why, in the controller's words.
@@ -349,6 +354,7 @@ pub const OBJECTS: &[&[Object]] = &[
     agent::OBJECTS,
     boot::OBJECTS,
     subscription::OBJECTS,
+    threshold::OBJECTS,
     transport::OF_AGENT,
     transport::OF_CONTROLLER,
     trust::OBJECTS,

@@ -242,6 +242,18 @@ fn follow(
     Ok(spots)
 }
 
+/// Objects of a path as the model writes them, with `{i}` in place of rows.
+#[must_use]
+pub fn schema(path: &Path<'_>) -> String {
+    let one = |step: &Step<'_>| match step {
+        Step::Name(name) => format!("{name}."),
+        Step::Instance(_) | Step::Each | Step::Row | Step::Search(_) => "{i}.".to_owned(),
+        // Where it leads is not known before there is something.
+        Step::Follow(name, _) => format!("{name}+."),
+    };
+    path.steps.iter().map(one).collect()
+}
+
 /// The row of `table` that a reference leads to: by its number, or by a search that only it meets (R-ARC.11).
 #[must_use]
 pub fn referenced(world: &World, text: &str, table: &str) -> Option<u32> {

@@ -2,7 +2,7 @@
 //!
 //! In:  the world. Out: [`Held`], a set of the operator's roles.
 //!
-//! A controller of the operator's file has the role that stands there. A service has what it was given, as far as its slice has that for its
+//! A controller of the operator's file has the role that stands there, and those that it has won by a word (`challenge.rs`). A service has what it was given, as far as its slice has that for its
 //! services, and as long as its bundle is the one that it was given to. It is looked at whenever somebody asks: what is taken away is gone.
 //!
 //! Source: TR-369, appendix "Software Modularization and USP-Enabled Applications"; docs/decisions/0123-roles-of-services.md.
@@ -73,14 +73,15 @@ fn controller(world: &World, row: u32) -> Option<&Controller> {
 #[must_use]
 pub fn of(world: &World, row: u32) -> Held {
     let Some(controller) = controller(world, row) else { return Held::default() };
-    match &controller.transport {
+    let first = match &controller.transport {
         Transport::Local(Caller::Granted(service)) => of_service(world, service),
-        Transport::Local(Caller::Nobody) => Held::default(),
+        Transport::Local(Caller::Nobody) => return Held::default(),
         Transport::Local(Caller::Root | Caller::Service(_))
         | Transport::Mqtt(_)
         | Transport::WebSocket(_)
         | Transport::Accepted(_) => Held::one(controller.role),
-    }
+    };
+    world.challenges.won(&controller.endpoint).fold(first, Held::and)
 }
 
 /// Is the controller in `row` a service that came with roles, and not one of the operator's file?

@@ -26,6 +26,7 @@ mod orders;
 mod ready;
 mod services;
 mod slices;
+mod thresholds;
 mod trial;
 mod wait;
 
@@ -43,6 +44,7 @@ use crate::peer::Peer;
 use crate::rooms::{Change, Rooms};
 use crate::settings::{self, Settings};
 use crate::tenants::Tenants;
+use crate::threshold::Thresholds;
 use crate::world::World;
 use discovery::Whereabouts;
 use kept::Kept;
@@ -95,6 +97,7 @@ pub struct Room {
     doctor: Doctor,
     news: News,
     onboarding: Onboarding,
+    thresholds: Thresholds,
     rooms: Rooms,
     own: Arc<Own>,
     tenants: Tenants,
@@ -168,6 +171,7 @@ impl Room {
             doctor: Doctor::new(listeners.doctor),
             news: News::default(),
             onboarding: Onboarding::default(),
+            thresholds: Thresholds::default(),
             rooms,
             own,
             tenants: Tenants::new(listeners.tenant),
@@ -248,6 +252,8 @@ impl Room {
         self.finish_requests(now_ms);
         self.tell_periodic(now_ms);
         self.drop_expired();
+        let stale = self.stale;
+        self.look_at_thresholds(stale, now_ms);
         if std::mem::take(&mut self.stale) {
             self.news.look(&self.world, now_ms);
         }

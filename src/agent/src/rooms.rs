@@ -205,6 +205,8 @@ impl Rooms {
             | Order::Certify(_)
             | Order::Refused(_)
             | Order::Says(_)
+            | Order::Timer(_)
+            | Order::Challenge(_)
             | Order::RestartSlice(..)
             | Order::Empty(..) => return Ok(()),
         };

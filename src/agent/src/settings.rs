@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::bulk::profile::Profiles;
 use crate::configuration::Controller;
 use crate::kept_form;
+use crate::threshold::Threshold;
 use levels::Levels;
 use roles::Roles;
 
@@ -211,8 +212,12 @@ pub struct Settings {
     pub controllers: Vec<Said>,
     /// Run levels of slices and services.
     pub levels: Levels,
-    /// Of controllers, by their endpoint ids, what is not as it was at first. It stands last: a file of before ends here.
+    /// Of controllers, by their endpoint ids, what is not as it was at first. Files of before end here, or before this.
     session_retries: Vec<(String, SessionRetry)>,
+    /// Thresholds, in order of their rows.
+    pub thresholds: Vec<Threshold>,
+    /// The row that the last one got: none comes twice. Files of before end before these two.
+    pub next_threshold: u32,
     /// What services are told. Source: docs/tenant.md.
     #[serde(skip)]
     pub services: Services,
@@ -244,9 +249,7 @@ impl Settings {
     /// From bytes.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        // A list of none, behind what is of before.
-        let mut settings: Self =
-            kept_form::read(bytes).or_else(|| kept_form::read(&[bytes, &[0]].concat()))?;
+        let mut settings: Self = kept_form::read_older(bytes, 3)?;
         for (endpoint, retry) in std::mem::take(&mut settings.session_retries) {
             let of_it = settings.controllers.iter_mut().filter(|said| said.endpoint == endpoint);
             of_it.for_each(|said| said.session_retry = retry);
@@ -308,8 +311,11 @@ mod tests {
         };
         let first = SessionRetry::default();
         assert_eq!(retries(Settings::read(&bytes).unwrap()), [first, retry]);
-        // Without the list: one entry, its endpoint id with its length, two numbers of one and two bytes.
-        let before = &bytes[..bytes.len() - (1 + 8 + 1 + 2)];
+        // Without thresholds: a list of none, and a number.
+        let before = &bytes[..bytes.len() - 2];
+        assert_eq!(retries(Settings::read(before).unwrap()), [first, retry]);
+        // Nor with the list: one entry, its endpoint id with its length, two numbers of one and two bytes.
+        let before = &before[..before.len() - (1 + 8 + 1 + 2)];
         assert_eq!(retries(Settings::read(before).unwrap()), [first, first]);
     }
 }

@@ -16,12 +16,14 @@ use serde::{Deserialize, Serialize};
 use x509::Certificate;
 use x509::time::Date;
 
+use crate::challenge::Challenges;
 use crate::configuration::Configuration;
 use crate::job::{Job, Phase};
 use crate::network::Network;
 use crate::rows::Rows;
 use crate::settings::{Said, Settings};
 use crate::tenants::report::Report;
+use crate::timer::Timer;
 
 /// All of it.
 #[derive(Debug, Clone, Default)]
@@ -48,6 +50,8 @@ pub struct World {
     pub certificate: Option<Certificate>,
     /// Services that bring a part of the tree, or are about to.
     pub brought: Vec<Brought>,
+    /// Challenges under way.
+    pub challenges: Challenges,
 }
 
 /// A service that brings a part of the tree.
@@ -122,6 +126,8 @@ pub struct Request {
     pub canceled: bool,
     /// It ends when no bundle is left in this slice; and then the slice is given back, too.
     pub empties: Option<(Name, bool)>,
+    /// It is a timer.
+    pub timer: Option<Timer>,
 }
 
 /// What the machine and other rooms say.
@@ -133,6 +139,8 @@ pub struct Facts {
     pub agent_s: u64,
     /// The kernel's release.
     pub kernel: String,
+    /// Which boot this is.
+    pub boot: Vec<u8>,
     /// Memory of the machine, in KiB: all, and what can be had.
     pub memory_kib: (u64, u64),
     /// The data disk, in KiB: all, and what can be had.
@@ -179,6 +187,9 @@ impl World {
             }
             None => false,
         });
+        settings
+            .thresholds
+            .retain(|one| settings.controllers.iter().any(|said| said.endpoint == one.controller));
         settings.next_subscription = settings.next_subscription.max(1);
         let links = configuration.controllers.iter().map(|_| Link::default()).collect();
         Self { configuration, settings, endpoint, links, next_request: 1, ..Self::default() }

@@ -2,6 +2,7 @@
 //!
 //! Source: TR-369 §7.7 (R-OPR).
 
+use contract::base64::letters;
 use usp::Code;
 use usp::message::act::{Operate, OperateResp, OperationKind, OperationResult, OutputArgs};
 use usp::message::read::CommandType;
@@ -10,10 +11,14 @@ use usp::path::{Leaf, Path};
 
 use super::{Outcome, Refusal};
 use crate::access::Access;
+use crate::challenge::Ask;
 use crate::job::{Job, LONGEST_S, Phase};
+use crate::journal::endpoint;
 use crate::model::{Command, Order};
+use crate::peer::random;
 use crate::resolve::{Place, spots};
 use crate::roles;
+use crate::timer::Timer;
 use crate::world::{Request, World};
 
 /// Commands under way of one controller.
@@ -79,6 +84,10 @@ fn begin(
     if !may_give(world, row, &order) {
         return Err(Failure::new(Code::PERMISSION_DENIED, "AvailableRoles: one is not yours to give"));
     }
+    if let Order::Challenge(ask) = &order {
+        outcome.changed = true;
+        return challenged(world, row, ask, now_ms).map(OperationKind::Output).map_err(failure);
+    }
     if command.kind == CommandType::Async {
         wait(world, row, operate, (order, executed), (outcome, now_ms))
     } else {
@@ -111,6 +120,40 @@ fn at_once(order: Order, outcome: &mut Outcome) -> OutputArgs<'static> {
     output
 }
 
+/// A controller wants to be asked for a word, or says it.
+fn challenged(world: &mut World, row: u32, ask: &Ask, now_ms: u64) -> Result<OutputArgs<'static>, Code> {
+    let endpoint = endpoint(world, row).unwrap_or_default().to_owned();
+    let mut output = OutputArgs::default();
+    match ask {
+        Ask::Request(place, expiration_s) => {
+            // What it may not see is not there for it.
+            let at = format!(
+                "Device.LocalAgent.ControllerTrust.Challenge.{}.Description",
+                place.saturating_add(1)
+            );
+            if !Access::of(world, row).at(&at).read {
+                return Err(Code::INVALID_VALUE);
+            }
+            let id: String =
+                [random(), random(), random(), random()].map(|one| format!("{one:08x}")).concat();
+            world.challenges.request(&endpoint, (*place, *expiration_s), (id.clone(), now_ms))?;
+            let challenge = world.configuration.challenges.get(*place).ok_or(Code::INVALID_VALUE)?;
+            let says = [
+                ("Instruction", letters(challenge.instruction.as_bytes()).collect()),
+                ("InstructionType", "text/plain".to_owned()),
+                ("ValueType", "text/plain".to_owned()),
+                ("ChallengeID", id),
+            ];
+            output.output_args = says.into_iter().map(|(name, value)| Entry::new(name, value)).collect();
+        }
+        Ask::Response(id, word) => {
+            let all = &world.configuration.challenges;
+            world.challenges.respond(all, (&endpoint, id, word), now_ms)?;
+        }
+    }
+    Ok(output)
+}
+
 /// A command that takes its time.
 fn wait(
     world: &mut World,
@@ -126,19 +169,26 @@ fn wait(
     world.next_request = number.saturating_add(1);
     let (unit, job) = awaited(&order);
     let empties = if let Order::Empty(slice, gives) = &order { Some((slice.clone(), *gives)) } else { None };
-    let long = job.is_some() || empties.is_some();
+    let usual_ms = if job.is_some() || empties.is_some() { LONGEST_S * 1000 } else { REQUEST_MS };
+    let clock = (world.facts.boot.as_slice(), now_ms);
+    let timer = if let Order::Timer(delay_s) = &order {
+        Some(Timer::begin(*delay_s, world.facts.now_s, clock))
+    } else {
+        None
+    };
     world.requests.push(Request {
         row: number,
         originator: row,
         command: executed.to_owned(),
         key: operate.command_key.clone().into_owned(),
         unit,
-        until_ms: now_ms.saturating_add(if long { LONGEST_S * 1000 } else { REQUEST_MS }),
+        until_ms: timer.as_ref().map_or(now_ms.saturating_add(usual_ms), Timer::until_ms),
         begun: false,
         job,
         progress: (0, 0),
         canceled: false,
         empties,
+        timer,
     });
     outcome.orders.push((Some(number), order));
     Ok(OperationKind::Request(format!("Device.LocalAgent.Request.{number}.").into()))
@@ -167,6 +217,8 @@ fn awaited(order: &Order) -> Awaited {
         | Order::Certify(_)
         | Order::Refused(_)
         | Order::Says(_)
+        | Order::Timer(_)
+        | Order::Challenge(_)
         | Order::RestartSlice(..)
         | Order::Empty(..) => (None, None),
     }

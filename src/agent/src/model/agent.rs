@@ -12,6 +12,7 @@ use crate::configuration::transport::{Caller, Transport};
 use crate::job::What;
 use crate::roles;
 use crate::settings::{SUBSCRIPTIONS_MAX, Said, Settings};
+use crate::threshold::Operator;
 use crate::world::{World, date};
 
 fn place(rows: &[u32]) -> Option<usize> {
@@ -84,6 +85,12 @@ pub(super) const OBJECTS: &[Object] = &[
                 }),
                 read("SubscriptionNumberOfEntries", T::UnsignedInt, |world, _| {
                     count(world.settings.subscriptions.len())
+                }),
+                read("SupportedThresholdOperator", T::String, |_, _| {
+                    Some(Operator::WORDS.map(|(_, word)| word).join(","))
+                }),
+                read("ThresholdNumberOfEntries", T::UnsignedInt, |world, _| {
+                    count(world.settings.thresholds.len())
                 }),
                 read("RequestNumberOfEntries", T::UnsignedInt, |world, _| {
                     count(world.requests.iter().filter(|one| one.originator != 0).count())

@@ -1,20 +1,33 @@
 //! `Device.DeviceInfo.`: the machine.
 
+use usp::Code;
 use usp::message::read::CommandType;
 use usp::message::read::ValueType as T;
 
-use super::{Command, Event, Object, Order, moving, read};
+use super::{Command, Event, Object, Order, moving, number, read};
 use crate::world::World;
 
 pub(super) const OBJECTS: &[Object] = &[
     Object {
-        commands: &[Command {
-            name: "Reboot",
-            kind: CommandType::Sync,
-            inputs: &["Cause", "Reason"],
-            outputs: &[],
-            order: |_, _, _| Ok(Order::Reboot),
-        }],
+        commands: &[
+            Command {
+                name: "Reboot",
+                kind: CommandType::Sync,
+                inputs: &["Cause", "Reason"],
+                outputs: &[],
+                order: |_, _, _| Ok(Order::Reboot),
+            },
+            Command {
+                name: "ScheduleTimer",
+                kind: CommandType::Async,
+                inputs: &["*DelaySeconds"],
+                outputs: &[],
+                order: |_, _, argument| {
+                    let delay_s = number(&argument("DelaySeconds").unwrap_or_default(), 1, u32::MAX);
+                    delay_s.map(Order::Timer).map_err(|_| Code::INVALID_COMMAND_ARGUMENTS)
+                },
+            },
+        ],
         events: &[Event {
             name: "Boot",
             arguments: &["CommandKey", "Cause", "FirmwareUpdated", "ParameterMap"],

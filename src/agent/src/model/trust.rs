@@ -1,10 +1,17 @@
 //! `Device.LocalAgent.ControllerTrust.`: what roles grant. The operator's file says it.
 
+use contract::base64::letters;
+use usp::Code;
+use usp::message::read::CommandType;
 use usp::message::read::ValueType as T;
 use usp::permission::{May, Rule};
 
-use super::{Object, count, read};
+use super::{Command, Object, Order, count, number, read};
+use crate::challenge::{Ask, EXPIRATION_S};
 use crate::configuration::Role;
+use crate::configuration::challenge::Challenge;
+use crate::resolve::referenced;
+use crate::roles;
 use crate::world::World;
 
 fn place(row: Option<&u32>) -> Option<usize> {
@@ -27,6 +34,13 @@ fn rights(world: &World, rows: &[u32], get: fn(&Rule) -> May) -> Option<String> 
     rule(world, rows).map(|rule| get(rule).text())
 }
 
+/// The table of challenges.
+const CHALLENGE: &str = "Device.LocalAgent.ControllerTrust.Challenge.{i}.";
+
+fn challenge(world: &World, rows: &[u32], get: fn(&Challenge) -> String) -> Option<String> {
+    world.configuration.challenges.get(place(rows.first())?).map(get)
+}
+
 pub(super) const OBJECTS: &[Object] = &[
     Object::single(
         "Device.LocalAgent.ControllerTrust.",
@@ -35,8 +49,37 @@ pub(super) const OBJECTS: &[Object] = &[
             read("BannedRole", T::String, |_, _| Some(String::new())),
             read("TOFUAllowed", T::Boolean, |_, _| Some("false".to_owned())),
             read("RoleNumberOfEntries", T::UnsignedInt, |world, _| count(world.configuration.roles.len())),
+            read("ChallengeNumberOfEntries", T::UnsignedInt, |world, _| {
+                count(world.configuration.challenges.len())
+            }),
         ],
-    ),
+    )
+    .with(&[
+        Command {
+            name: "RequestChallenge",
+            kind: CommandType::Sync,
+            inputs: &["*ChallengeRef", "RequestExpiration"],
+            outputs: &["Instruction", "InstructionType", "ValueType", "ChallengeID"],
+            order: |world, _, argument| {
+                let text = argument("ChallengeRef").unwrap_or_default();
+                let row = referenced(world, &text, CHALLENGE).and_then(|row| place(Some(&row)));
+                let seconds =
+                    argument("RequestExpiration").map_or(Ok(EXPIRATION_S), |text| number(&text, 0, u32::MAX));
+                let seconds = seconds.map_err(|_| Code::INVALID_COMMAND_ARGUMENTS)?;
+                Ok(Order::Challenge(Ask::Request(row.ok_or(Code::INVALID_VALUE)?, seconds)))
+            },
+        },
+        Command {
+            name: "ChallengeResponse",
+            kind: CommandType::Sync,
+            inputs: &["*ChallengeID", "*Value"],
+            outputs: &[],
+            order: |_, _, argument| {
+                let said = |name: &str| argument(name).unwrap_or_default();
+                Ok(Order::Challenge(Ask::Response(said("ChallengeID"), said("Value"))))
+            },
+        },
+    ]),
     Object::table(
         "Device.LocalAgent.ControllerTrust.Role.{i}.",
         &[&["Name"], &["Alias"]],
@@ -63,6 +106,35 @@ pub(super) const OBJECTS: &[Object] = &[
             read("Obj", T::String, |world, rows| rights(world, rows, |rule| rule.object)),
             read("InstantiatedObj", T::String, |world, rows| rights(world, rows, |rule| rule.instance)),
             read("CommandEvent", T::String, |world, rows| rights(world, rows, |rule| rule.command_event)),
+        ],
+    ),
+    Object::table(
+        CHALLENGE,
+        &[&["Alias"]],
+        |world, _| rows_of(&world.configuration.challenges),
+        &[
+            read("Alias", T::String, |world, rows| challenge(world, rows, |one| one.name.clone())),
+            read("Description", T::String, |world, rows| {
+                challenge(world, rows, |one| one.description.clone())
+            }),
+            read("Role", T::String, |world, rows| {
+                challenge(world, rows, |one| roles::references(std::iter::once(one.role)))
+            }),
+            read("Enable", T::Boolean, |_, _| Some("true".to_owned())),
+            read("Type", T::String, |_, _| Some("Passphrase".to_owned())),
+            // Never told.
+            read("Value", T::Base64, |_, _| Some(String::new())),
+            read("ValueType", T::String, |_, _| Some("text/plain".to_owned())),
+            read("Instruction", T::Base64, |world, rows| {
+                challenge(world, rows, |one| letters(one.instruction.as_bytes()).collect())
+            }),
+            read("InstructionType", T::String, |_, _| Some("text/plain".to_owned())),
+            read("Retries", T::UnsignedInt, |world, rows| {
+                challenge(world, rows, |one| one.retries.to_string())
+            }),
+            read("LockoutPeriod", T::Int, |world, rows| {
+                challenge(world, rows, |one| one.lockout_s.to_string())
+            }),
         ],
     ),
 ];

@@ -103,6 +103,7 @@ impl Room {
         if changed || std::mem::take(&mut self.stale) {
             // A subscription's first look comes before what the next message changes.
             self.news.look(&self.world, now_ms);
+            self.look_at_thresholds(true, now_ms);
             self.kept.dirty |= changed;
             if changed {
                 self.tenants.tell(&self.world);

@@ -120,6 +120,11 @@ impl Room {
             merged.next_subscription = merged.next_subscription.saturating_add(1);
             merged.subscriptions.push(one);
         }
+        for mut one in made_meanwhile.thresholds {
+            merged.next_threshold = merged.next_threshold.saturating_add(1);
+            one.row = merged.next_threshold;
+            merged.thresholds.push(one);
+        }
         for mut one in made_meanwhile.services.given {
             merged.services.next = merged.services.next.saturating_add(1);
             one.row = merged.services.next;

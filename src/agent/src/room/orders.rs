@@ -40,6 +40,8 @@ impl Room {
                 | Order::Certify(_)
                 | Order::Refused(_)
                 | Order::Says(_)
+                | Order::Timer(_)
+                | Order::Challenge(_)
                 | Order::RestartSlice(..)
                 | Order::Empty(..) => self.rooms.give(order, now_ms),
             };
@@ -126,6 +128,8 @@ impl Room {
             | Order::Certify(_)
             | Order::Refused(_)
             | Order::Says(_)
+            | Order::Timer(_)
+            | Order::Challenge(_)
             | Order::Empty(..) => {}
         }
     }
@@ -169,6 +173,8 @@ impl Room {
             | Order::Network(..)
             | Order::Refused(_)
             | Order::Says(_)
+            | Order::Timer(_)
+            | Order::Challenge(_)
             | Order::Certify(_)
             | Order::RestartSlice(..)
             | Order::Empty(..) => return false,
@@ -200,6 +206,13 @@ impl Room {
 
     pub(super) fn finish_requests(&mut self, now_ms: u64) {
         self.empty_slices(now_ms);
+        let now_s = self.world.facts.now_s;
+        for request in &mut self.world.requests {
+            if let Some(timer) = &mut request.timer {
+                timer.hear_clock(now_s, now_ms);
+                request.until_ms = timer.until_ms();
+            }
+        }
         let all = self.world.requests.iter().filter(|one| one.job.is_none() && one.empties.is_none());
         let ended: Vec<(u32, Ended)> =
             all.filter_map(|one| Some((one.row, self.ended(one, now_ms)?))).collect();
@@ -211,6 +224,9 @@ impl Room {
     /// Whether a command has ended, and how.
     fn ended(&self, request: &Request, now_ms: u64) -> Option<Ended> {
         let fail = |words: String| Some(Err((Code::COMMAND_FAILURE, words)));
+        if request.timer.is_some() {
+            return (now_ms >= request.until_ms).then(|| Ok(Vec::new()));
+        }
         let Some((name, wanted)) = request.unit.as_ref().filter(|_| request.begun) else {
             // It was cut off before it was given, or before its end was told.
             return (now_ms >= request.until_ms)

@@ -125,6 +125,11 @@ impl Room {
         let there = controller.transport != Transport::Local(Caller::Nobody);
         let said = Said { enable: there, ..Said::of(&controller, row) };
         let due_ms = self.began_ms.saturating_add(u64::from(said.periodic_s) * 1000);
+        let before = self.world.settings.controllers.get(place).map(|one| one.endpoint.clone());
+        if let Some(endpoint) = before {
+            self.world.challenges.forget(&endpoint);
+            self.world.settings.thresholds.retain(|one| one.controller != endpoint);
+        }
         put(&mut self.peers, place, Peer::new(controller.clone(), &self.world.endpoint, &self.own));
         put(&mut self.world.links, place, Link::default());
         put(&mut self.periodic_ms, place, due_ms);

@@ -134,6 +134,7 @@ impl Room {
             progress: (0, 0),
             canceled: false,
             empties: None,
+            timer: None,
         });
     }
 

@@ -13,6 +13,8 @@ use crate::peer::Peer;
 
 /// How long we take to go, in milliseconds.
 const LEAVE_MS: u64 = 1_000;
+/// How often it is looked whether the clock is believed by now, while a timer waits for that, in milliseconds.
+const CLOCK_MS: u64 = 10_000;
 
 impl Room {
     /// When there is something to do, in milliseconds after boot.
@@ -21,6 +23,8 @@ impl Room {
         let up = (1..).zip(&self.peers).filter(|(_, peer)| peer.is_up());
         let news = up.filter_map(|(row, _)| self.news.due_ms(row));
         let requests = self.world.requests.iter().map(|request| request.until_ms);
+        let clockless = self.world.requests.iter().filter_map(|one| one.timer.as_ref());
+        let clock = clockless.filter(|one| one.waits()).map(|_| self.looked_ms.saturating_add(CLOCK_MS));
         let disk = self.kept.due_ms();
         let periodic = self.periodic_ms.iter().copied();
         peers
@@ -32,12 +36,14 @@ impl Room {
             .chain(self.doors.due_ms())
             .chain(self.doctor.due_ms())
             .chain(self.bulk.due_ms())
+            .chain(clock)
             .chain(disk)
             .chain(periodic)
             .chain(self.jobs_due_ms())
             .chain(self.watched.due_ms())
             .chain(self.whereabouts.due_ms())
             .chain(self.onboarding.due_ms(&self.world))
+            .chain(self.thresholds.due_ms(&self.world))
             .min()
     }
 

@@ -18,7 +18,7 @@ SKIP = re.compile(
     r"|NetworkProperties|MemoryMonitor|Temperature|IPLayerCapacity|PeriodicStatistics|QoS\.(Classification|Flow|App|Policer|Scheduler)"
     r"|Firewall\.(ConnectionTracking|DMZ|Set|Log|Chain|Policy|Level|Service|InterfaceSetting)|PortTrigger|Retransmission"
     r"|DHCPv6\.Client.*Option|RouteInformation|DNS\.Zone|AccessControl|WANStats|PriorityCodePoint|\.STP\.|DeviceImage"
-    r"|ProcessStatus\.CPU(\.|Number)|CoAP|STOMP|MaximumWAN|PPPoA|Time\.Server\.|\.Schedule"
+    r"|ProcessStatus\.CPU(\.|Number)|CoAP|STOMP|MaximumWAN|PPPoA|Time\.Server\.|\.Schedule(?!Timer)"
 )
 # Data types of TR-106 that are no strings.
 TYPES = {"StatsCounter32": "unsignedInt", "StatsCounter64": "unsignedLong", "Dbm1000": "int"}
