@@ -71,7 +71,8 @@ fn with<'w>(base: &Path, to: PathBuf, more: impl IntoIterator<Item = &'w Write>)
 fn the_power_goes_after_any_write() {
     let scratch = Scratch::new().unwrap();
     let Some((operator, sources)) = after::operator(&scratch) else { return };
-    let Some(mut guest) = after::boot(&operator, true) else { return };
+    let Some(mut guest) = Guest::boot(&after::options(&operator)).unwrap() else { return };
+    after::wait_served(&mut guest);
     let steps = live(&mut guest, &sources);
     let written = writes::read(&guest.file(WRITES)).unwrap();
     drop(guest);

@@ -91,6 +91,8 @@ pub struct Board {
     pub door: Option<PathBuf>,
     /// A socket for QEMU's monitor.
     pub monitor: PathBuf,
+    /// A file with the whole state of a board like this one, which goes on from there.
+    pub state: Option<PathBuf>,
 }
 
 impl Board {
@@ -125,6 +127,9 @@ impl Board {
             words.add("-serial chardev:door");
         }
         words.pair("-qmp", format!("unix:{},server=on,wait=off", path(&self.monitor)));
+        if let Some(state) = &self.state {
+            words.pair("-incoming", format!("exec:cat '{}'", state.display()));
+        }
         words.0
     }
 }
@@ -246,6 +251,7 @@ mod tests {
             console: Console::File("/c".into()),
             door: None,
             monitor: "/m".into(),
+            state: None,
         }
     }
 

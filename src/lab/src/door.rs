@@ -88,30 +88,31 @@ impl Door {
         }
     }
 
-    /// Asks for `ctl <request>` and waits for no answer: the gateway is to be killed under it.
-    ///
-    /// # Errors
-    /// [`Error::Io`]: the emulator is gone.
-    pub fn begin(&mut self, request: &str) -> Result<(), Error> {
-        self.lines.send(request)
-    }
-
     /// Carries out `ctl <request>` on the gateway.
     ///
     /// # Errors
     /// [`Error::Late`]: no answer. [`Error::Answer`]: the door died under it, or speaks otherwise. [`Error::Io`]: the emulator is gone.
     pub fn ask(&mut self, request: &str) -> Result<Answer, Error> {
+        let late = || Error::Late { what: format!("the door's answer to {request}"), limit: ANSWER_LIMIT };
+        self.ask_by(request, Instant::now() + ANSWER_LIMIT)?.ok_or_else(late)
+    }
+
+    /// As [`Door::ask`]; `None`: it was not answered by `deadline`. Then nothing more can be asked here.
+    ///
+    /// # Errors
+    /// As [`Door::ask`].
+    pub fn ask_by(&mut self, request: &str, deadline: Instant) -> Result<Option<Answer>, Error> {
         let trouble = |why: String| Error::Answer { who: format!("the door, asked for {request}"), why };
         self.lines.send(request)?;
-        let deadline = Instant::now() + ANSWER_LIMIT;
         let mut text = String::new();
         loop {
-            let line = self
-                .lines
-                .next(deadline)
-                .map_err(|error| late(&format!("the door's answer to {request}"), ANSWER_LIMIT, error))?;
+            let line = match self.lines.next(deadline) {
+                Ok(line) => line,
+                Err(Error::Late { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            };
             match parse(&line).map_err(trouble)? {
-                Heard::Exit(exit) => return Ok(Answer { text, exit }),
+                Heard::Exit(exit) => return Ok(Some(Answer { text, exit })),
                 Heard::Ready => return Err(trouble("it was opened anew meanwhile".to_owned())),
                 Heard::Output(output) => {
                     text.push_str(output);

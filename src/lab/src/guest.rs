@@ -7,13 +7,16 @@
 //!
 //! Times are five times what a free machine needs, for emulation beside other work is slow.
 
+mod buttons;
+mod saved;
+
 use std::fs;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::board::{Board, Console, EMULATOR, Nic, PACKAGE, Port};
 use crate::door::{Answer, Door};
@@ -35,6 +38,8 @@ pub const UP_LIMIT: Duration = Duration::from_secs(90);
 /// From the power button to the emulator's end: the gateway's own bound, and slack.
 pub const END_LIMIT: Duration = Duration::from_secs(90);
 
+/// The guest's file that its stick is.
+pub const STICK: &str = "stick.img";
 /// The guest's file with all that was written to its stick (`writes.rs`).
 pub const WRITES: &str = "stick.writes";
 
@@ -85,6 +90,10 @@ pub struct Options {
     pub files: Vec<(String, Vec<u8>)>,
     /// A folder with what is on its stick; `None`: nothing.
     pub data: Option<PathBuf>,
+    /// The stick's image that its stick begins as; `None`: a fresh one.
+    pub image: Option<PathBuf>,
+    /// What [`Guest::save`] kept of a guest with the same options otherwise, for [`Guest::resume`].
+    pub state: Option<PathBuf>,
 }
 
 impl Options {
@@ -113,6 +122,28 @@ impl Options {
             agent: None,
             files: Vec::new(),
             data: None,
+            image: None,
+            state: None,
+        }
+    }
+
+    /// The root of such a guest.
+    ///
+    /// # Errors
+    /// As [`root::assemble_with`].
+    pub fn root(&self) -> Result<root::Root, Error> {
+        let texts = [(root::NETWORK, &self.network), (root::AGENT, &self.agent)];
+        let texts = texts.iter().filter_map(|(path, text)| Some((*path, text.as_deref()?.as_bytes())));
+        let files = self.files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
+        let files: Vec<(&str, &[u8])> = texts.chain(files).collect();
+        root::assemble_with(self.kernel, self.variant, &files)
+    }
+
+    fn make_stick(&self, path: &Path) -> Result<(), Error> {
+        match (&self.image, &self.data) {
+            (Some(image), _) => stick::copy(image, path),
+            (None, Some(folder)) => stick::holding(path, folder),
+            (None, None) => stick::fresh(path),
         }
     }
 }
@@ -155,11 +186,7 @@ impl Guest {
     /// [`Error::Missing`] with what brings it; others as [`Guest::boot`].
     pub fn boot_or_say(options: &Options) -> Result<Self, Error> {
         tool::need(EMULATOR, PACKAGE)?;
-        let texts = [(root::NETWORK, &options.network), (root::AGENT, &options.agent)];
-        let texts = texts.iter().filter_map(|(path, text)| Some((*path, text.as_deref()?.as_bytes())));
-        let files = options.files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
-        let files: Vec<(&str, &[u8])> = texts.chain(files).collect();
-        let root = root::assemble_with(options.kernel, options.variant, &files)?;
+        let root = options.root()?;
         eprintln!("» booting the gateway, kernel {}", options.kernel.word());
         let mut guest = Self::start(options, root)?;
         if let Some(provider) = &mut guest.provider {
@@ -201,7 +228,7 @@ impl Guest {
             root,
             clock: options.clock.clone(),
             append: options.append.clone(),
-            stick: options.stick.then(|| scratch.file("stick.img")),
+            stick: options.stick.then(|| scratch.file(STICK)),
             writes: options.records.then(|| scratch.file(WRITES)),
             nic: options.nic,
             wan: provider.as_ref().map_or_else(|| port(Side::Isp, Port::Internet), Provider::port),
@@ -212,12 +239,10 @@ impl Guest {
             console: Console::File(console.clone()),
             door: options.variant.has_door().then(|| scratch.file("door")),
             monitor: scratch.file("monitor"),
+            state: options.state.clone(),
         };
         if let Some(path) = &board.stick {
-            match &options.data {
-                Some(folder) => stick::holding(path, folder)?,
-                None => stick::fresh(path)?,
-            }
+            options.make_stick(path)?;
         }
         if let Some(path) = &board.writes {
             fs::File::create(path).map_err(Error::path(path))?;
@@ -251,16 +276,6 @@ impl Guest {
     /// [`Error::Missing`]: the shipped root has no door. Others as [`Door::ask`].
     pub fn ask(&mut self, request: &str) -> Result<Answer, Error> {
         self.its_door()?.ask(request)
-    }
-
-    /// Begins `ctl <request>`, and kills the gateway under it after `instant`, as [`Guest::reset`] does.
-    ///
-    /// # Errors
-    /// As [`Guest::ask`] and [`Guest::reset`].
-    pub fn reset_under(&mut self, request: &str, instant: Duration) -> Result<(), Error> {
-        self.its_door()?.begin(request)?;
-        std::thread::sleep(instant);
-        self.reset()
     }
 
     fn its_door(&mut self) -> Result<&mut Door, Error> {
@@ -325,14 +340,6 @@ impl Guest {
         self.provider.as_mut().ok_or_else(missing)
     }
 
-    /// Pulls the cable out of eth0 of the gateway, or plugs it in.
-    ///
-    /// # Errors
-    /// As [`Monitor::execute`].
-    pub fn plug_wan(&mut self, plugged: bool) -> Result<(), Error> {
-        self.monitor.execute("set_link", json!({ "name": "wan", "up": plugged })).map(drop)
-    }
-
     /// Where the page is, seen from this host; with [`Around::Emulated`].
     #[must_use]
     pub fn page(&self) -> Option<String> {
@@ -366,65 +373,6 @@ impl Guest {
     #[must_use]
     pub fn file(&self, name: &str) -> PathBuf {
         self.scratch.file(name)
-    }
-
-    /// Presses the power button.
-    ///
-    /// # Errors
-    /// As [`Monitor::execute`].
-    pub fn power_button(&mut self) -> Result<(), Error> {
-        self.monitor.execute("system_powerdown", json!({})).map(drop)
-    }
-
-    /// Presses the reset button: the guest boots again, its stick keeps what was written. [`Guest::wait_ready`] comes next.
-    ///
-    /// # Errors
-    /// As [`Monitor::execute`].
-    pub fn reset(&mut self) -> Result<(), Error> {
-        self.monitor.execute("system_reset", json!({})).map(drop)
-    }
-
-    /// Stops the processor's clock (`stop`) or lets it go on (`cont`).
-    ///
-    /// # Errors
-    /// As [`Monitor::execute`].
-    pub fn freeze(&mut self, frozen: bool) -> Result<(), Error> {
-        self.monitor.execute(if frozen { "stop" } else { "cont" }, json!({})).map(drop)
-    }
-
-    /// Pulls the stick out, and returns when it is gone.
-    ///
-    /// # Errors
-    /// As [`Monitor::execute`] and [`Monitor::event`].
-    pub fn unplug_stick(&mut self) -> Result<(), Error> {
-        self.monitor.execute("device_del", json!({ "id": "stick" }))?;
-        self.monitor.event("DEVICE_DELETED", END_LIMIT).map(drop)
-    }
-
-    /// Plugs a fresh, empty stick in.
-    ///
-    /// # Errors
-    /// As [`Monitor::execute`]; [`Error::Tool`]: the stick cannot be made.
-    pub fn plug_stick(&mut self) -> Result<(), Error> {
-        let path = self.scratch.file("another-stick.img");
-        stick::fresh(&path)?;
-        let file = json!({ "driver": "file", "filename": path });
-        self.monitor
-            .execute("blockdev-add", json!({ "driver": "raw", "node-name": "another", "file": file }))?;
-        let device = json!({ "driver": "usb-storage", "id": "stick", "bus": "usb.0", "drive": "another" });
-        self.monitor.execute("device_add", device).map(drop)
-    }
-
-    /// Waits until the emulator has ended by itself, because the guest switched off.
-    ///
-    /// # Errors
-    /// [`Error::Late`] with the console's last lines.
-    pub fn wait_off(&mut self, limit: Duration) -> Result<(), Error> {
-        let emulator = &mut self.emulator.0;
-        let outcome = wait::until("the guest's end", limit, || {
-            emulator.try_wait().map(|status| status.map(drop)).map_err(Error::io(EMULATOR))
-        });
-        outcome.map_err(|error| Error::Answer { who: error.to_string(), why: self.last_lines() })
     }
 }
 

@@ -83,6 +83,7 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
         console: Console::Standard,
         door: None,
         monitor: scratch.file("monitor"),
+        state: None,
     };
     let page = format!("http://127.0.0.1:{page_port}/");
     let text = welcome(words.kernel, &page, &operator, lock.is_none());

@@ -73,6 +73,13 @@ pub fn take_kept() -> Result<Option<Flock<File>>, Error> {
 pub fn fresh(path: &Path) -> Result<(), Error> {
     let template = house::built().join("empty-data-stick.img");
     make(&template)?;
-    tool::run("cp", &["--sparse=always", &template.display().to_string(), &path.display().to_string()])
-        .map(drop)
+    copy(&template, path)
+}
+
+/// Copies a stick; what is empty takes no room.
+///
+/// # Errors
+/// [`Error::Tool`]: the disk is full, or the like.
+pub fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    tool::run("cp", &["--sparse=always", &from.display().to_string(), &to.display().to_string()]).map(drop)
 }

@@ -51,11 +51,11 @@ fn word(bytes: &[u8], index: usize) -> Option<u64> {
 }
 
 fn parse(bytes: &[u8]) -> Option<Vec<Write>> {
-    // The first sector says what it is; its count is behind the truth while the log grows.
-    if word(bytes, 0)? != MAGIC {
+    // The first sector says what it is, from the first flush on; its count is behind the truth while the log grows.
+    if !matches!(word(bytes, 0), None | Some(0 | MAGIC)) {
         return None;
     }
-    let (mut writes, mut rest) = (Vec::new(), bytes.get(SECTOR..)?);
+    let (mut writes, mut rest) = (Vec::new(), bytes.get(SECTOR..).unwrap_or_default());
     while let (Some(sector), Some(count), Some(flags)) = (word(rest, 0), word(rest, 1), word(rest, 2)) {
         let size = usize::try_from(count).ok()?.checked_mul(SECTOR)?;
         if (size, flags) == (0, 0) {
@@ -111,10 +111,13 @@ mod tests {
         assert_eq!(parse(&whole).unwrap(), writes);
         // What is behind is a hole, or half of an entry.
         assert_eq!(parse(&[&whole[..], &[0; 2 * SECTOR]].concat()).unwrap(), writes);
-        for end in SECTOR..whole.len() {
+        for end in 0..whole.len() {
             let count = parse(&whole[..end]).unwrap().len();
             assert!(count <= 2 && writes.starts_with(&parse(&whole[..end]).unwrap()), "{end}: {count}");
         }
+        // Nothing was flushed yet, or nothing written.
+        assert_eq!(parse(&[&[0; SECTOR], &whole[SECTOR..]].concat()).unwrap(), writes);
+        assert_eq!(parse(&[]).unwrap(), []);
         assert_eq!(parse(&data), None);
         assert_eq!(parse(&[&whole[..SECTOR], &sector(&[0, 0, 64, 0])].concat()), None, "an unknown flag");
     }

@@ -49,19 +49,16 @@ pub(crate) fn operator(scratch: &Scratch) -> Option<(Operator, [String; 2])> {
     }
 }
 
-/// A guest that believes this operator; what is written to its stick is recorded if `records`.
-pub(crate) fn boot(operator: &Operator, records: bool) -> Option<Guest> {
+/// A gateway that believes this operator; what is written to its stick is recorded.
+pub(crate) fn options(operator: &Operator) -> Options {
     let files = operator.texts(DESK).unwrap().into_iter().map(|(path, bytes)| (path.to_owned(), bytes));
-    let options = Options {
+    Options {
         variant: Variant::Test,
         around: Around::Emulated,
-        records,
+        records: true,
         files: files.collect(),
         ..Options::usual().unwrap()
-    };
-    let mut guest = Guest::boot(&options).unwrap()?;
-    wait_served(&mut guest);
-    Some(guest)
+    }
 }
 
 /// Waits until `package` has read the disk, and the registry can be reached.
@@ -70,6 +67,11 @@ pub(crate) fn wait_served(guest: &mut Guest) {
         |guest: &mut Guest| Ok(guest.ask("packages").is_ok_and(|answer| answer.exit == 0).then_some(()));
     let seen = guest.until("package serves", UP_LIMIT, served);
     assert!(seen.is_ok(), "{:#?}", facts::log(guest, "package"));
+    wait_wan(guest);
+}
+
+/// Waits until the registry can be reached.
+pub(crate) fn wait_wan(guest: &mut Guest) {
     guest.until("a WAN", UP_LIMIT, |guest| Ok(facts::wan(guest)?.map(drop))).unwrap();
 }
 
