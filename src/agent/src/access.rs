@@ -5,7 +5,7 @@
 //! A service that came with roles has none over what others have subscribed to: that is not there for it.
 
 use usp::path::{Path, Step};
-use usp::permission::{May, Rule, granted, granted_throughout};
+use usp::permission::{May, Rule, granted, granted_throughout, may_read_within};
 
 use crate::roles::{self, Held};
 use crate::world::World;
@@ -70,6 +70,14 @@ impl<'w> Access<'w> {
         };
         let subscription = self.world.settings.subscription(*row);
         subscription.is_some_and(|one| Some(one.recipient) != self.row)
+    }
+
+    /// May it read anything at and below `part`, as far as nobody can say that it may not?
+    #[must_use]
+    pub fn reads_within(self, part: &str) -> bool {
+        let Ok(path) = Path::parse(part) else { return false };
+        self.row.is_none()
+            || self.held.rules(&self.world.configuration).any(|rules| may_read_within(rules, &path))
     }
 
     /// At every place of one `kind` at and below `part`, as far as that is certain.

@@ -26,6 +26,7 @@ use crate::carrier::{Carrier, Frames};
 use crate::configuration::Configuration;
 use crate::configuration::transport::{Caller, Transport};
 use crate::own::Own;
+use crate::roles;
 use crate::stream::{Gone, Socket, Stream};
 use crate::websocket::{self, handshake};
 use crate::world::World;
@@ -254,14 +255,16 @@ fn is_of(process: &Process, uid: u32) -> bool {
     process.uid_base.and_then(|base| uid.checked_sub(base)).is_some_and(|place| place < TENANT_UID_COUNT)
 }
 
-/// A service that is no controller by this name, and takes nobody's: not a controller's, not ours, not another service's (R-ARC.1).
+/// A service that is no controller by this name, and takes nobody's: not a controller's, not ours, not another service's (R-ARC.1), and none
+/// that a service may have as a controller some day.
 fn application(world: &World, uid: u32, endpoint: &str) -> Option<Who> {
     let process = world.facts.processes.iter().find(|process| is_of(process, uid))?;
     let is_name = endpoint.contains("::") && endpoint.bytes().all(|byte| byte.is_ascii_graphic());
     let controllers = world.configuration.controllers.iter().map(|one| one.endpoint.as_str());
     let others = world.brought.iter().filter(|one| one.service != process.name);
     let taken = controllers.chain(others.map(|one| one.endpoint.as_str()));
-    let is_free = endpoint != world.endpoint && taken.into_iter().all(|other| other != endpoint);
+    let is_reserved = endpoint == world.endpoint || endpoint.starts_with(roles::ENDPOINT);
+    let is_free = !is_reserved && taken.into_iter().all(|other| other != endpoint);
     (is_name && is_free).then(|| Who::Application(process.name.clone(), endpoint.to_owned()))
 }
 

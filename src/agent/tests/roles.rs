@@ -6,11 +6,14 @@
 mod stage;
 
 use contract::packages::Ask;
-use stage::local::{Local, operate, word};
+use stage::local::{Came, Local, line, operate, texts, word};
 use stage::package::Package;
 use stage::{House, Program, daemon, disk, enter, until};
+use usp::Msg;
 use usp::frame::{self, Value};
-use usp::message::RequestKind;
+use usp::message::read::Get;
+use usp::message::write::{Register, RegistrationPath};
+use usp::message::{BodyKind, ErrorBody, RequestKind};
 
 const DESK: &str = "self::desk";
 const CAM: &str = "self::controller-cam";
@@ -26,6 +29,7 @@ fn roles() -> String {
            { order = 1, targets = ['Device.LocalAgent.Controller.1.PeriodicNotifInterval'], rights = 'rw-n' },\
            { order = 1, targets = ['Device.LocalAgent.Subscription.'], rights = 'rwxn' }]\n\
            [[role]]\nname = 'peek'\nrules = [{ order = 1, targets = ['Device.LocalAgent.EndpointID'], rights = 'r--n' }]\n\
+           [[role]]\nname = 'parts'\nrules = [{ order = 1, targets = ['Device.X_SHG_Services.cam.'], rights = 'r---' }]\n\
            [[role]]\nname = 'installer'\nrules = [\
            { order = 1, targets = ['Device.SoftwareModules.'], rights = 'rwxn' },\
            { order = 1, targets = ['Device.LocalAgent.Subscription.'], rights = 'rwxn' }]\n"
@@ -344,4 +348,40 @@ fn roles_outlive_the_agent() {
         stage.value("Device.SoftwareModules.DeploymentUnitNumberOfEntries").starts_with('1').then_some(())
     });
     assert_eq!(cam.get(&[PERIOD]), "!7026");
+}
+
+/// A service that brings a part of the tree is asked by one that asks, as by any controller: after its role was looked at.
+#[test]
+fn a_service_brings_and_another_asks() {
+    let Some(mut stage) = Stage::begin("a_service_brings_and_another_asks") else { return };
+    stage.available("tuner,parts");
+    stage.install("cam:1 RequiredRoles=tuner OptionalRoles=parts");
+    let mut cam = stage.comes("cam");
+    let mut app = Local::connect("proto::cam");
+    let path = RegistrationPath { path: "Device.X_SHG_Services.cam.".into() };
+    let register = Register { allow_partial: false, reg_paths: vec![path] };
+    assert!(app.ask(RequestKind::Register(register)).contains("Success"));
+    assert_eq!(stage.value("Device.USPServices.USPService.*.HasController"), "true");
+    let get =
+        || RequestKind::Get(Get { param_paths: texts(&["Device.X_SHG_Services.cam.Level"]), max_depth: 0 });
+    let asked = cam.begin(get());
+    // It refuses, in words of its own: nobody else has said that.
+    let question = loop {
+        let Came::Message(message) = app.came() else { continue };
+        let id = message.header.unwrap().msg_id.into_owned();
+        let Some(BodyKind::Request(request)) = message.body.unwrap().kind else { continue };
+        if let Some(RequestKind::Get(_)) = request.kind {
+            break id;
+        }
+    };
+    let no = ErrorBody { err_code: 7012, err_msg: "not now".into(), param_errs: Vec::new() };
+    app.say(Msg::error(question, no).encode());
+    let answer = cam.message();
+    assert_eq!(
+        (answer.header.as_ref().unwrap().msg_id.as_ref(), line(&answer).as_str()),
+        (asked.as_str(), "!7012")
+    );
+    // Without the role it is not asked at all.
+    stage.available("tuner");
+    assert_eq!(cam.ask(get()), "!7026");
 }

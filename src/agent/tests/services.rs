@@ -173,7 +173,7 @@ fn a_service_is_nobody_else() {
     else {
         return;
     };
-    for name in [stage::ENDPOINT, "self::far", "no name", "a::\u{e4}"] {
+    for name in [stage::ENDPOINT, "self::far", "self::controller-hello", "no name", "a::\u{e4}"] {
         let mut local = Local::early(name);
         local.put(&usp::frame::write(&usp::frame::Value::Handshake(name.to_owned())));
         assert!(local.closed() > 0, "{name}: it is told why");

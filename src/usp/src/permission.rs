@@ -146,9 +146,22 @@ pub fn granted_throughout(rules: &[Rule], part: &Path<'_>, kind: fn(&Rule) -> Ma
     inside.fold(kind(of_whole), |may, rule| may.and(kind(rule)))
 }
 
+/// Whether a role with `rules` may read anything at and below `part`, an object that is in no row, as far as nobody can say that it may not.
+///
+/// It is asked before somebody else is: where it is false nothing of the answer would be seen.
+#[must_use]
+pub fn may_read_within(rules: &[Rule], part: &Path<'_>) -> bool {
+    let begin = part.to_string();
+    let reads =
+        |rule: &&Rule| rule.param.read || rule.object.read || rule.instance.read || rule.command_event.read;
+    let of_whole = rules.iter().filter(|rule| rule.covers(part)).max_by_key(|rule| rule.order);
+    let inside = |rule: &&Rule| rule.enable && rule.targets.iter().any(|target| target.starts_with(&begin));
+    of_whole.iter().any(reads) || rules.iter().filter(inside).any(|rule| reads(&rule))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{May, Rule, granted, granted_throughout};
+    use super::{May, Rule, granted, granted_throughout, may_read_within};
     use crate::path::Path;
 
     #[test]
@@ -219,6 +232,43 @@ mod tests {
         let part = Path::parse("Device.X.hello.").unwrap();
         for (name, rules, may) in table {
             assert_eq!(granted_throughout(rules, &part, |rule| rule.param).text(), *may, "{name}");
+        }
+    }
+
+    #[test]
+    fn who_may_read_nothing_of_a_part_is_known() {
+        let read = May { read: true, ..May::default() };
+        let all = Rule::same(1, "Device.", May::ALL);
+        let table: &[(&str, Vec<Rule>, bool)] = &[
+            ("all of it", vec![all.clone()], true),
+            ("a row of it", vec![Rule::same(1, "Device.X.hello.Lamp.*.Key", read)], true),
+            (
+                "commands of it",
+                vec![Rule { command_event: read, ..Rule::same(1, "Device.X.hello.", May::default()) }],
+                true,
+            ),
+            ("all but it", vec![all.clone(), Rule::same(2, "Device.X.hello.", May::default())], false),
+            (
+                "all but it, and a part",
+                vec![
+                    all,
+                    Rule::same(2, "Device.X.hello.", May::default()),
+                    Rule::same(3, "Device.X.hello.A.", read),
+                ],
+                true,
+            ),
+            ("somebody else's", vec![Rule::same(1, "Device.X.hellos.", read)], false),
+            ("not enabled", vec![Rule { enable: false, ..Rule::same(1, "Device.X.hello.A.", read) }], false),
+            (
+                "only written",
+                vec![Rule::same(1, "Device.X.hello.", May { write: true, ..May::default() })],
+                false,
+            ),
+            ("nothing", vec![], false),
+        ];
+        let part = Path::parse("Device.X.hello.").unwrap();
+        for (name, rules, want) in table {
+            assert_eq!(may_read_within(rules, &part), *want, "{name}");
         }
     }
 }

@@ -209,7 +209,8 @@ impl<'m> Seen<'_, 'm> {
                 Where::Of(..) => one.failed = Some(Code::INVALID_PATH),
                 Where::Above(below) => {
                     one.ours = true;
-                    asks.extend(below.into_iter().filter_map(|(brought, part, deeper)| {
+                    let seen = below.into_iter().filter(|(_, part, _)| self.access.reads_within(part));
+                    asks.extend(seen.filter_map(|(brought, part, deeper)| {
                         let kind = ask(part.to_owned().into(), deeper)?;
                         Some(Ask { piece, service: brought.row, above: true, kind })
                     }));
@@ -227,9 +228,15 @@ impl<'m> Seen<'_, 'm> {
         Some(Ok(Cut { kind, pieces, ours, asks, answers: true }))
     }
 
-    /// Who searches, or follows, learns something of what he searches by.
-    fn may_look(&self, path: &str, part: &str) -> bool {
-        let Ok(path) = Path::parse(path) else { return true }; // The service says what is wrong with it.
+    /// Who may read nothing of it does not ask; and who searches, or follows, learns something of what he searches by.
+    fn may_look(&self, text: &str, part: &str) -> bool {
+        if !self.access.reads_within(part) {
+            return false;
+        }
+        let Ok(path) = Path::parse(text) else { return true }; // The service says what is wrong with it.
+        if path.is_plain() && matches!(path.leaf, Leaf::Parameter(_)) {
+            return self.access.at(text).read;
+        }
         let asks = |step: &Step<'_>| matches!(step, Step::Search(_) | Step::Follow(..));
         !path.steps.iter().any(asks) || self.access.throughout(part, |rule| rule.param).read
     }
