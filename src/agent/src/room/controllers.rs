@@ -63,7 +63,12 @@ impl Room {
         self.refresh(now_ms);
         match cut(&self.world, row, message) {
             None => {
+                let first = self.world.next_request;
                 let (answer, after) = self.obey(row, message, now_ms);
+                // A timer that was promised is on the disk: no other room knows of it.
+                if self.world.requests.iter().any(|one| one.row >= first && one.timer.is_some()) {
+                    self.keep_journal();
+                }
                 self.answer(place, answer, (way, said), now_ms);
                 self.follow(row, after, now_ms);
             }
