@@ -40,6 +40,12 @@ pub fn keep(suite: &str, kernel: Kernel, table: &str) -> Result<(), Error> {
     fs::write(&path, text).map_err(Error::path(&path))
 }
 
+/// The table of `suite` that was kept, with what stands before it; `None`: it has not run here.
+#[must_use]
+pub fn kept(suite: &str, kernel: Kernel) -> Option<String> {
+    fs::read_to_string(path(suite, kernel)).ok()
+}
+
 /// Prints what was kept, and draws what can be drawn of it.
 ///
 /// # Errors
@@ -47,9 +53,8 @@ pub fn keep(suite: &str, kernel: Kernel, table: &str) -> Result<(), Error> {
 pub fn run(_words: &Words, out: &mut dyn Write) -> Result<(), Error> {
     for suite in SUITES {
         for kernel in [Kernel::Board, Kernel::Quick] {
-            let text = fs::read_to_string(path(suite, kernel)).unwrap_or_else(|_| {
-                format!("not run here: `make test T={suite} KERNEL={}`\n", kernel.word())
-            });
+            let text = kept(suite, kernel)
+                .unwrap_or_else(|| format!("not run here: `make test T={suite} KERNEL={}`\n", kernel.word()));
             writeln!(out, "## {suite}, kernel {}\n\n{text}", kernel.word()).map_err(Error::io("output"))?;
             if let Some(drawn) = plot::svg(&text) {
                 let path = path(suite, kernel).with_extension("svg");

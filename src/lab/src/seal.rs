@@ -18,8 +18,9 @@ use crate::tool;
 
 /// Every image has the same name for the kernel; what it is called on the gateway is the manifest's business.
 const UUID: &str = "53484700-0000-4000-8000-000000000001";
-/// What every service's root has, empty: its sandbox mounts over them, and a sealed image cannot get them later.
-const MOUNT_POINTS: [&str; 3] = ["proc", "dev", "tmp"];
+/// What every service's root has, empty: its sandbox mounts over them, and a sealed image cannot get them later. The last is a volume's usual
+/// place, which another manifest of the same image may ask for.
+const MOUNT_POINTS: [&str; 4] = ["proc", "dev", "tmp", "data"];
 
 /// A service of the tree.
 #[derive(Debug)]

@@ -33,6 +33,7 @@ const DEPTH: usize = 8;
 fn levelled(file: &str) -> Option<&'static str> {
     match file {
         "cpu.weight" => Some("100"),
+        "io.weight" | "io.bfq.weight" => Some("default 100"),
         "memory.min" | "oom_score_adj" => Some("0"),
         _ => None,
     }
@@ -54,9 +55,10 @@ fn look() -> String {
     let mut text = String::new();
     let mut keep = |file: String, value: &str| text.push_str(&format!("{file}\t{}\n", value.trim()));
     for group in &all {
-        for file in ["cpu.weight", "memory.min"] {
+        for file in ["cpu.weight", "memory.min", "io.weight", "io.bfq.weight"] {
             if let Ok(value) = fs::read_to_string(format!("{group}/{file}")) {
-                keep(format!("{group}/{file}"), &value);
+                // What stands below the first line is of single disks; nobody writes that.
+                keep(format!("{group}/{file}"), value.lines().next().unwrap_or_default());
             }
         }
         for pid in fs::read_to_string(format!("{group}/cgroup.procs")).unwrap_or_default().lines() {

@@ -6,6 +6,7 @@
 //! They are of no service's user and have no right: the same program that a sandbox would hold, without the sandbox.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::thread;
@@ -23,6 +24,8 @@ use crate::live::usage;
 const NOBODY: u32 = 65_534;
 /// Where they write: memory, half of all, as everybody's folder for temporary files has it.
 const FOLDER: &str = "/run/wild";
+/// And what stays: the data disk, without a limit.
+const VOLUME: &str = "/data/wild";
 /// More would not be worse.
 const COUNT_MAX: usize = 64;
 const SECONDS_MAX: u64 = 120;
@@ -40,6 +43,11 @@ pub(crate) fn start(count: &str, seconds: &str, antagonist: &[&str], out: Out<'_
     fs::create_dir_all(FOLDER)?;
     let mounted = mount(Some("tmpfs"), FOLDER, Some("tmpfs"), MsFlags::empty(), Some("mode=1777"));
     mounted.map_err(|errno| Error::Refused(format!("{FOLDER}: {}", errno.desc())))?;
+    // Whoever was killed left his files. Without a disk there is nothing to trouble.
+    let _ = fs::remove_dir_all(VOLUME);
+    if fs::create_dir(VOLUME).is_ok() {
+        fs::set_permissions(VOLUME, fs::Permissions::from_mode(0o1777))?;
+    }
     for _ in 0..count {
         let words: Vec<String> = antagonist.iter().map(|word| (*word).to_owned()).collect();
         thread::Builder::new().spawn(move || keep(until, &words))?;
@@ -52,7 +60,7 @@ fn keep(until: Instant, words: &[String]) {
     while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| left.as_secs() > 0) {
         let Ok(program) = std::env::current_exe() else { return };
         let mut command = Command::new(program);
-        command.env("TMPDIR", FOLDER);
+        command.env("TMPDIR", FOLDER).env("VOLUME", VOLUME);
         command.arg("rage").arg(left.as_secs().to_string()).args(words);
         // What it has started may outlive it for as long as that sleeps: a second.
         match command.process_group(0).spawn() {

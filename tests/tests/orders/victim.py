@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""What a home notices of its gateway: datagrams to the provider and back, a stream from him, its name server, a service that works for it.
+"""What a home notices of its gateway: datagrams to the provider and back, a channel of his, its name server, services that work and write for it.
 
-In:  echo PORT TOS | films PORT TOS             (servers, for ever)
-     flow ADDRESS PORT SECONDS TOS | film ADDRESS PORT SECONDS | dns ADDRESS SECONDS | work ADDRESS PORT SECONDS TURNS
-     flood ADDRESS PORT SECONDS
+In:  echo PORT TOS | station LINK GROUP PORT | watch LINK GROUP PORT                          (for ever)
+     flow ADDRESS PORT SECONDS TOS | tv LINK GROUP PORT SECONDS | dns ADDRESS SECONDS
+     work ADDRESS PORT SECONDS TURNS | write ADDRESS PORT SECONDS BYTES                       (victims)
+     flood ADDRESS PORT SECONDS PACKETS_S                                                     (0: as fast as it can)
 Out: the victims `SENT LOST P50 P99`, times in microseconds; whatever is late by two seconds is lost.
 
-Both ends of a film are on one machine, so its times are of one clock, and count from the fastest packet.
+Both ends of a channel are on one machine, so its times are of one clock, and count from the fastest packet. Who watches for ever keeps the
+home in the channel's group, so that no victim's coming or going changes what the gateway listens to.
 """
 import socket
 import struct
@@ -16,10 +18,13 @@ import time
 PATIENCE_S = 2.0
 FLOW_S = 0.02  # A telephone's packets: G.711, RFC 3551.
 FLOW_BYTES = 172
-FILM_S = 0.008  # 1.3 Mbit/s.
-FILM_BYTES = 1316  # Seven packets of a transport stream: RFC 2250.
+CHANNEL_S = 0.008  # 1.3 Mbit/s.
+CHANNEL_BYTES = 1316  # Seven packets of a transport stream: RFC 2250.
+CHANNEL_TOS = 128  # CS4: RFC 4594.
 ASK_S = 0.05
 WORK_S = 0.1
+WRITE_S = 1.0
+FLOOD_BYTES = 18
 
 
 def link(tos=0):
@@ -36,17 +41,29 @@ def echo(port, tos):
         one.sendto(data, peer)
 
 
-def films(port, tos):
-    """To whoever asks: as many packets as were asked for, each with its number and time."""
-    one = link(tos)
-    one.bind(("", port))
+def there(name):
+    """A link, as struct ip_mreqn ends with it: ip(7)."""
+    return socket.inet_aton("0.0.0.0") + struct.pack("=i", socket.if_nametoindex(name))
+
+
+def station(name, group, port):
+    """A channel that never ends: each packet has its number and time."""
+    one = link(CHANNEL_TOS)
+    one.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(group) + there(name))
+    one.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 8)
+    begun, number = time.monotonic(), 0
     while True:
-        data, peer = one.recvfrom(64)
-        count = struct.unpack("!I", data[:4])[0]
-        begun = time.monotonic()
-        for number in range(count):
-            time.sleep(max(0, begun + number * FILM_S - time.monotonic()))
-            one.sendto(struct.pack("!Id", number, time.monotonic()) + bytes(FILM_BYTES - 12), peer)
+        time.sleep(max(0, begun + number * CHANNEL_S - time.monotonic()))
+        one.sendto(struct.pack("!Id", number, time.monotonic()) + bytes(CHANNEL_BYTES - 12), (group, port))
+        number += 1
+
+
+def joined(name, group, port):
+    one = link()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    one.bind((group, port))
+    one.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(group) + there(name))
+    return one
 
 
 def summary(sent, times):
@@ -55,21 +72,22 @@ def summary(sent, times):
     print(sent, sent - len(times), at(0.5), at(0.99))
 
 
-def film(address, port, seconds):
-    one = link()
-    one.connect((address, port))
-    sent = int(seconds / FILM_S)
-    one.send(struct.pack("!I", sent))
-    until, times = time.monotonic() + seconds + PATIENCE_S, []
-    while len(times) < sent and (left := until - time.monotonic()) > 0:
+def tv(name, group, port, seconds):
+    one, times = joined(name, group, port), []
+    begun = time.monotonic()
+    while (left := begun + seconds + PATIENCE_S - time.monotonic()) > 0:
         one.settimeout(left)
         try:
-            times.append(time.monotonic() - struct.unpack("!Id", one.recv(2048)[:12])[1])
+            when = struct.unpack("!Id", one.recv(2048)[:12])[1]
         except OSError:
-            pass
+            break
+        if begun <= when < begun + seconds:
+            times.append(time.monotonic() - when)
+        elif when >= begun + seconds:
+            break
     fastest = min(times, default=0)
     # One packet's own time: what the fastest takes is not known, and nothing is not a time.
-    summary(sent, [one - fastest + 0.001 for one in times if one < PATIENCE_S])
+    summary(max(int(seconds / CHANNEL_S), len(times)), [one - fastest + 0.001 for one in times if one < PATIENCE_S])
 
 
 def datagrams(address, port, seconds, make, interval, tos=0):
@@ -107,57 +125,68 @@ def question(number):
     return struct.pack("!HHHHHH", number & 0xFFFF, 0x0100, 1, 0, 0, 0) + name + struct.pack("!HH", 1, 1)
 
 
-def worked(address, port, turns):
+def done(address, port, order, word):
+    """Gives a service an order, and waits for its word that it is done."""
     with socket.create_connection((address, port), PATIENCE_S) as one:
         one.settimeout(PATIENCE_S)
-        one.sendall(b"work %d\n" % turns)
+        one.sendall(order)
         text = b""
-        while b"worked" not in text:
+        while word not in text:
             piece = one.recv(4096)
-            if not piece:
-                raise OSError("closed")
+            if not piece or b"refused" in text:
+                raise OSError("closed, or refused")
             text += piece
 
 
-def work(address, port, seconds, turns):
-    """So many pieces a second; one that is late puts off those behind it, and those that are put off past the end are lost."""
-    begun, done, times = time.monotonic(), 0, []
-    wanted = int(seconds / WORK_S)
-    while done < wanted and time.monotonic() - begun < seconds:
-        time.sleep(max(0, begun + done * WORK_S - time.monotonic()))
-        since, done = time.monotonic(), done + 1
+def pieces(address, port, seconds, interval, order, word):
+    """So many a second; one that is late puts off those behind it, and those that are put off past the end are lost."""
+    begun, tried, times = time.monotonic(), 0, []
+    wanted = int(seconds / interval)
+    while tried < wanted and time.monotonic() - begun < seconds:
+        time.sleep(max(0, begun + tried * interval - time.monotonic()))
+        since, tried = time.monotonic(), tried + 1
         try:
-            worked(address, port, turns)
+            done(address, port, order, word)
             times.append(time.monotonic() - since)
         except OSError:
             pass
     summary(wanted, [one for one in times if one < PATIENCE_S])
 
 
-def flood(address, port, seconds):
-    one = link()
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+def flood(address, port, seconds, packets_s):
+    one, sent = link(), 0
+    begun = time.monotonic()
+    while (since := time.monotonic() - begun) < seconds:
+        if packets_s and sent > since * packets_s:
+            time.sleep(0.002)
+            continue
         try:
-            one.sendto(bytes(18), (address, port))
+            one.sendto(bytes(FLOOD_BYTES), (address, port))
         except OSError:
             pass
+        sent += 1
 
 
 what, *words = sys.argv[1:]
 if what == "echo":
     echo(int(words[0]), int(words[1]))
-elif what == "films":
-    films(int(words[0]), int(words[1]))
+elif what == "station":
+    station(words[0], words[1], int(words[2]))
+elif what == "watch":
+    watched = joined(words[0], words[1], int(words[2]))
+    while True:
+        watched.recv(2048)
 elif what == "flow":
     datagrams(words[0], int(words[1]), float(words[2]), lambda n: struct.pack("!H", n & 0xFFFF) + bytes(FLOW_BYTES - 2), FLOW_S, int(words[3]))
-elif what == "film":
-    film(words[0], int(words[1]), float(words[2]))
+elif what == "tv":
+    tv(words[0], words[1], int(words[2]), float(words[3]))
 elif what == "dns":
     datagrams(words[0], 53, float(words[1]), question, ASK_S)
 elif what == "work":
-    work(words[0], int(words[1]), float(words[2]), int(words[3]))
+    pieces(words[0], int(words[1]), float(words[2]), WORK_S, b"work %d\n" % int(words[3]), b"worked")
+elif what == "write":
+    pieces(words[0], int(words[1]), float(words[2]), WRITE_S, b"write %d\n" % int(words[3]), b"written")
 elif what == "flood":
-    flood(words[0], int(words[1]), float(words[2]))
+    flood(words[0], int(words[1]), float(words[2]), float(words[3]))
 else:
     sys.exit(__doc__)

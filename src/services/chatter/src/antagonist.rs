@@ -13,6 +13,8 @@ use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::volume;
+
 /// Threads of whoever wants all processors: a fair scheduler that counts threads gives them nearly everything.
 const SPINNERS: usize = 16;
 /// One bite of memory.
@@ -37,6 +39,12 @@ pub enum Antagonist {
     Memory,
     /// Fills the folder for temporary files, which is memory, and empties it.
     Files,
+    /// Writes small records to its volume, each forced to the disk.
+    Fsync,
+    /// Fills its volume, and goes on trying.
+    Fill,
+    /// Writes a file of its volume over and over: what the kernel keeps for the disk is memory.
+    Cache,
     /// Starts programs that start nothing, as many as it may, and ends them.
     Fork,
     /// Sends full datagrams to an address and port as fast as it can: a line is filled.
@@ -68,6 +76,9 @@ impl Antagonist {
             ("spin", None, None) => Some(Self::Spin),
             ("memory", None, None) => Some(Self::Memory),
             ("files", None, None) => Some(Self::Files),
+            ("fsync", None, None) => Some(Self::Fsync),
+            ("fill", None, None) => Some(Self::Fill),
+            ("cache", None, None) => Some(Self::Cache),
             ("fork", None, None) => Some(Self::Fork),
             ("flood", Some(target), None) => Some(Self::Flood(target)),
             ("packets", Some(target), None) => Some(Self::Packets(target)),
@@ -88,6 +99,9 @@ impl Antagonist {
             Self::Spin => spin(until),
             Self::Memory => memory(until),
             Self::Files => files(until),
+            Self::Fsync => volume::storm(until),
+            Self::Fill => volume::fill(until),
+            Self::Cache => volume::cache(until),
             Self::Fork => fork(until, "1000", HELD_MAX),
             Self::Flood(target) => flood(until, target, FULL_BYTES),
             Self::Packets(target) => flood(until, target, SMALL_BYTES),
@@ -276,6 +290,9 @@ mod tests {
             ("flood 192.0.2.1:9", Some(Antagonist::Flood("192.0.2.1:9".to_owned()))),
             ("flood", None),
             ("spin much", None),
+            ("fsync", Some(Antagonist::Fsync)),
+            ("fill", Some(Antagonist::Fill)),
+            ("cache", Some(Antagonist::Cache)),
             ("", None),
             ("dance", None),
         ];

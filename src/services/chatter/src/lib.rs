@@ -1,8 +1,8 @@
 //! A tenant for tests: it writes a numbered line every 10 ms, holds connections open, and ends with the code that it is told.
 //!
-//! In:  connections; a line `exit CODE`, `work TURNS` or `do SECONDS ANTAGONIST` (`antagonist.rs`) on one of them. Out: `line N` on standard
-//! output; `tick N` on each connection every 100 ms, with numbers that begin at 0 for each, so whoever listens sees whether anything was
-//! lost; `worked` when work is done.
+//! In:  connections; a line `exit CODE`, `work TURNS`, `write BYTES` or `do SECONDS ANTAGONIST` (`antagonist.rs`) on one of them. Out: `line N`
+//! on standard output; `tick N` on each connection every 100 ms, with numbers that begin at 0 for each, so whoever listens sees whether anything
+//! was lost; `worked` when work is done; `written` when its volume's disk has a record of so many bytes, or `refused`.
 //!
 //! With words it does something else: `spin N` keeps N threads busy, `hold N` touches N MiB and keeps them, `nap N` ends after N ms,
 //! `tree N` starts N naps and stays, `keep N` fills its volume (`volume.rs`) and stays, `film N` reads N bytes of its camera and stays,
@@ -187,6 +187,13 @@ fn tick(mut stream: TcpStream, ends: &Sender<u8>) {
                     return;
                 }
             }
+            Some(Order::Write(bytes)) => {
+                order.clear();
+                let word = volume::record(bytes).map_or("refused", |()| "written");
+                if writeln!(stream, "{word}").is_err() {
+                    return;
+                }
+            }
             Some(Order::Do(for_s, antagonist)) => {
                 order.clear();
                 let times = antagonist.rage(Instant::now() + Duration::from_secs(for_s));
@@ -204,13 +211,16 @@ enum Order {
     Exit(u8),
     /// Do so many turns of work.
     Work(u64),
+    /// Add a record of so many bytes to the diary.
+    Write(usize),
     /// Do this for so many seconds.
     Do(u64, Antagonist),
 }
 
-/// The longest rage, in seconds, and the longest work, in turns.
+/// The longest rage, in seconds, the longest work, in turns, and the longest record, in bytes.
 const RAGE_S_MAX: u64 = 600;
 const TURNS_MAX: u64 = 100_000;
+const RECORD_BYTES_MAX: usize = 65_536;
 
 /// An order, once its line is whole.
 fn parse(order: &[u8]) -> Option<Order> {
@@ -220,6 +230,9 @@ fn parse(order: &[u8]) -> Option<Order> {
     }
     if let Some(turns) = line.strip_prefix("work ") {
         return turns.parse().ok().filter(|turns| *turns <= TURNS_MAX).map(Order::Work);
+    }
+    if let Some(bytes) = line.strip_prefix("write ") {
+        return bytes.parse().ok().filter(|bytes| *bytes <= RECORD_BYTES_MAX).map(Order::Write);
     }
     let (seconds, antagonist) = line.strip_prefix("do ")?.split_once(' ')?;
     let seconds = seconds.parse().ok().filter(|seconds| *seconds <= RAGE_S_MAX)?;
@@ -238,6 +251,8 @@ mod tests {
             ("do 9999 spin\n", None),
             ("work 40\n", Some(Order::Work(40))),
             ("work 1000000\n", None),
+            ("write 512\n", Some(Order::Write(512))),
+            ("write 1000000\n", None),
             ("exit 7", None),
             ("exit 300\n", None),
             ("leave\n", None),

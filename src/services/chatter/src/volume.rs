@@ -1,26 +1,43 @@
-//! What it does with its volume: counts its lives there, and fills it.
+//! What it does with its volume: counts its lives there, keeps a diary, fills it, and troubles whoever shares the disk.
 //!
-//! In:  how much to write at most. Out: lines of its log that say what was done, and what the kernel said when it was no more.
+//! In:  how much to write at most, or until when. Out: files in the volume; lines of its log that say what was done, and what the kernel said
+//! when it was no more.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::Path;
+use std::io::{self, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Files that are made at most.
 const FILES_MAX: usize = 1_000;
+/// What is written at once, in bytes.
+static PIECE: [u8; 64 * 1024] = [7; 64 * 1024];
+/// A diary of this many bytes begins anew.
+const DIARY_BYTES_MAX: u64 = 1 << 20;
+/// A storm's records: how many bytes each, and after how many its file begins anew.
+const RECORD: [u8; 512] = [7; 512];
+const RECORDS_MAX: usize = 2_048;
+/// How often a full disk is tried before the file is thrown away and written again.
+const TRIES_MAX: usize = 1_000;
+/// The file that is written over and over: eight fit on a small disk, and few kernels of small machines let as much be dirty.
+const CACHED_BYTES: u64 = 16 << 20;
+
+/// Where it is, as its manifest says.
+fn place() -> PathBuf {
+    std::env::var_os("VOLUME").map_or_else(|| PathBuf::from("/data"), PathBuf::from)
+}
 
 /// Says how often it has lived, how much it could write, how many files it could make, and whether one of them runs.
 pub(crate) fn keep(mib: usize) {
-    // Where it is, as its manifest says.
-    let place = std::env::var("VOLUME").unwrap_or_else(|_| "/data".to_owned());
-    let volume = Path::new(&place);
+    let volume = place();
     match lives(&volume.join("lives")) {
         Ok(lives) => println!("life {lives}"),
         Err(error) => println!("no lives: {error}"),
     }
-    let (bytes, outcome) = fill(&volume.join("fill"), mib << 20);
+    let (bytes, outcome) = write(&volume.join("fill"), mib << 20);
     println!("wrote {bytes} bytes: {}", said(outcome));
-    let (files, outcome) = make(volume);
+    let (files, outcome) = make(&volume);
     println!("made {files} files: {}", said(outcome));
 }
 
@@ -36,11 +53,11 @@ fn lives(path: &Path) -> io::Result<u64> {
     file.sync_all().map(|()| before + 1)
 }
 
-fn fill(path: &Path, bytes: usize) -> (usize, io::Result<()>) {
+fn write(path: &Path, bytes: usize) -> (usize, io::Result<()>) {
     let mut written = 0;
     let outcome = File::create(path).and_then(|mut file| {
         while written < bytes {
-            written += file.write(&[7; 64 * 1024])?;
+            written += file.write(&PIECE)?;
         }
         file.sync_all()
     });
@@ -54,4 +71,81 @@ fn make(folder: &Path) -> (usize, io::Result<()>) {
         }
     }
     (FILES_MAX, Ok(()))
+}
+
+/// Adds a record of so many bytes to its diary, and returns when the disk has it.
+pub(crate) fn record(bytes: usize) -> io::Result<()> {
+    let path = place().join("diary");
+    let begins = fs::metadata(&path).map_or(true, |about| about.len() >= DIARY_BYTES_MAX);
+    let mut file = File::options().create(true).write(true).append(!begins).truncate(begins).open(path)?;
+    file.write_all(&vec![b'.'; bytes])?;
+    file.sync_all()
+}
+
+/// Makes one file anew, again and again, until `until`, and lets `go_on` write to it; what that counts, together.
+fn again(name: &str, until: Instant, go_on: fn(&mut File, Instant) -> u64) -> u64 {
+    let path = place().join(format!("{name}-{}", std::process::id()));
+    let mut count = 0;
+    while Instant::now() < until {
+        match File::create(&path) {
+            Ok(mut file) => count += go_on(&mut file, until),
+            Err(_) => thread::sleep(Duration::from_millis(1)), // It may not, or not now; it tries again.
+        }
+    }
+    let _ = fs::remove_file(path);
+    count
+}
+
+/// A storm: small records, each forced to the disk before the next. How many the disk took.
+pub(crate) fn storm(until: Instant) -> u64 {
+    again("storm", until, |file, until| {
+        let taken = |file: &mut File| file.write_all(&RECORD).and_then(|()| file.sync_all()).is_ok();
+        let records = (0..RECORDS_MAX).take_while(|_| Instant::now() < until && taken(file));
+        u64::try_from(records.count()).unwrap_or(0)
+    })
+}
+
+/// Writes until no more is taken, and goes on trying. How many bytes were taken.
+pub(crate) fn fill(until: Instant) -> u64 {
+    again("full", until, |file, until| {
+        let (mut taken, mut refused) = (0, 0);
+        while refused < TRIES_MAX && Instant::now() < until {
+            match file.write(&PIECE) {
+                Ok(bytes) => taken += bytes,
+                Err(_) => refused += 1,
+            }
+        }
+        u64::try_from(taken).unwrap_or(0)
+    })
+}
+
+/// Writes one file over and over, and never waits for the disk: the kernel's memory is full of what the disk has yet to take. How many pieces.
+pub(crate) fn cache(until: Instant) -> u64 {
+    again("cached", until, |file, until| {
+        let mut taken = 0;
+        while Instant::now() < until && file.write_all(&PIECE).is_ok() {
+            taken += 1;
+            if file.stream_position().is_ok_and(|at| at >= CACHED_BYTES) && file.rewind().is_err() {
+                break;
+            }
+        }
+        taken
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{cache, fill, storm};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn who_has_no_volume_tries_in_vain_and_ends_in_time() {
+        // Nobody has a volume at this place where tests run.
+        assert!(!super::place().exists() || std::env::var_os("VOLUME").is_some());
+        for antagonist in [storm, fill, cache] {
+            let until = Instant::now() + Duration::from_millis(20);
+            antagonist(until);
+            assert!(Instant::now() >= until);
+        }
+    }
 }

@@ -5,12 +5,13 @@
 //! * Without a word: copies of the first service to fill the house, one that ends at once, a bush of processes, and a bad neighbour that
 //!   takes orders.
 //! * `floors`: services that want all the processor, and services that hold their memory.
-//! * `neighbours`: a mob of four that takes orders, whose ceilings together are more than there is; and a worker with the floor that it needs.
+//! * `neighbours`: a mob of four that takes orders, whose ceilings together are more than there is; a worker with the floor that it needs, and a
+//!   writer. The mob and the writer have volumes.
 
 use contract::Name;
 use contract::Text;
 use contract::layer::Layers;
-use contract::manifest::{Audience, Cpu, Manifest, Memory, Ready, Restart, Serve};
+use contract::manifest::{Audience, Cpu, Manifest, Memory, Ready, Restart, Serve, Volume};
 
 use super::Entry;
 
@@ -24,6 +25,12 @@ const MOB_PORT: u16 = 7010;
 /// Who does work for the home: a floor that is enough for it, and its port.
 const WORKER_PERMILLE: u32 = 250;
 const WORKER_PORT: u16 = 7020;
+/// Who keeps a diary for the home.
+const WRITER_PERMILLE: u32 = 50;
+const WRITER_PORT: u16 = 7021;
+/// The volumes of both kinds, in MiB.
+const MOB_MIB: u32 = 24;
+const WRITER_MIB: u32 = 4;
 /// Services that hold their memory: more than fit.
 const HOLDERS: usize = 20;
 /// What each holds; its floor is a little more: its program, its page tables.
@@ -95,16 +102,24 @@ fn at_home(copy: Manifest, original: &Manifest, at: u16) -> Option<Manifest> {
     Some(Manifest { serves: [serve].into_iter().collect(), ..copy })
 }
 
+/// A volume of that many MiB.
+fn volume(size_mib: u32) -> Option<Volume> {
+    Some(Volume { size_mib, inodes: 64, at: "/data".into(), kept: false })
+}
+
 fn neighbours(all: &[Entry]) -> Vec<Entry> {
     let Some(chatter) = all.iter().find(|entry| entry.manifest.name.as_str() == "chatter") else {
         return Vec::new();
     };
     let of = &chatter.manifest;
-    let worker = || {
-        let cpu = Cpu { floor_permille: WORKER_PERMILLE, ceiling_permille: 1_000 };
+    let at_work = |name: &str, floor_permille: u32| {
+        let cpu = Cpu { floor_permille, ceiling_permille: 1_000 };
         let memory = Memory { floor_mib: 8, high_mib: 0, ceiling_mib: 16 };
-        at_home(Manifest { cpu, memory, ..copy(of, "worker", "demo")? }, of, WORKER_PORT)
+        Some(Manifest { cpu, memory, ..copy(of, name, "demo")? })
     };
+    let worker = at_work("worker", WORKER_PERMILLE).and_then(|worker| at_home(worker, of, WORKER_PORT));
+    let writer = at_work("writer", WRITER_PERMILLE)
+        .and_then(|writer| at_home(Manifest { volume: volume(WRITER_MIB), ..writer }, of, WRITER_PORT));
     let mob = |number: u16| {
         let mut mob = copy(of, &format!("mob-{number}"), "rehearsal")?;
         mob.cpu.ceiling_permille = 1_000;
@@ -112,9 +127,10 @@ fn neighbours(all: &[Entry]) -> Vec<Entry> {
         mob.limits.pids = 64;
         mob.limits.descriptors = 2_048;
         mob.limits.tmp_kib = 49_152;
+        mob.volume = volume(MOB_MIB);
         at_home(mob, of, MOB_PORT + number)
     };
-    let made = std::iter::once(worker()).chain((1..=MOB).map(mob)).flatten();
+    let made = [worker, writer].into_iter().chain((1..=MOB).map(mob)).flatten();
     made.map(|manifest| Entry { manifest, without: Layers::NONE }).collect()
 }
 
