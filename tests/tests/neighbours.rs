@@ -111,11 +111,15 @@ impl Stage {
         Look { cells, others_permille, came_s: came / begun.elapsed().as_secs().max(1) }
     }
 
-    /// As the product divides it, with queues; or worse, without.
+    /// As the product divides it, with queues; or worse, without. Who has floors again has them before `network` is asked, and a machine that
+    /// is still busy is asked again.
     fn divide(&mut self, how: &str) {
-        let network = if how == "floors" { "queues" } else { "plain" };
-        self.guest.door(&format!("network apply /etc/shg/{network}.toml")).unwrap();
-        self.guest.door(&format!("divide {how}")).unwrap();
+        let (network, divide) = if how == "floors" { ("queues", true) } else { ("plain", false) };
+        let [network, how] = [format!("network apply /etc/shg/{network}.toml"), format!("divide {how}")];
+        for order in if divide { [&how, &network] } else { [&network, &how] } {
+            let done = |guest: &mut Guest| Ok(guest.door(order).ok().map(drop));
+            self.guest.until(order, UP_LIMIT, done).unwrap();
+        }
     }
 
     /// Lets it rage for so many seconds; orders go on until they are dropped.
