@@ -197,7 +197,8 @@ fn text(folder: Option<&Folder>, file: &str) -> String {
 fn descriptors(pid: i32, process: &Folder) -> Option<Vec<Open>> {
     const O_CLOEXEC: u32 = 0o2_000_000; // asm-generic/fcntl.h
     let mut found = Vec::new();
-    for entry in fs::read_dir(format!("/proc/{pid}/fd")).ok()? {
+    // This folder alone: the kernel makes an inode for whatever is listed, and unmakes it when the process ends.
+    for entry in fs::read_dir(format!("/proc/{pid}/fdinfo")).ok()? {
         let number: u32 = entry.ok()?.file_name().to_string_lossy().parse().ok()?;
         // A service that runs opens and closes while it is looked at.
         let Some(text) = process.text(&format!("fdinfo/{number}")) else { continue };
