@@ -26,7 +26,7 @@ use lab::{facts, namespace, tool, wait};
 use testbed::Talker;
 
 const SHIPPED: &str = include_str!("../../rootfs/etc/shg/network.toml");
-/// The other plays, and queues of a line that an emulated board can carry. Source of addresses: RFC 5737, RFC 6598.
+/// The other plays. Source of addresses: RFC 5737, RFC 6598.
 const PLAYS: &str = r#"
 [voice]
 access = { vlan = 20, priority = 5, ipv4 = "dhcp" }
@@ -36,7 +36,9 @@ reaches = ["192.0.2.0/24"]
 access = { vlan = 30, priority = 4, ipv4 = "dhcp" }
 reaches = ["100.64.31.0/24"]
 groups = ["239.0.0.0/8"]
-
+"#;
+/// Queues of a line that an emulated board can carry.
+const QUEUES: &str = r#"
 [qos]
 up_kbit_s = 6000
 down_kbit_s = 12000
@@ -45,6 +47,8 @@ services_kbit_s = 1000
 "#;
 const DOWN_KBIT_S: u32 = 12_000;
 const UP_KBIT_S: u64 = 6_000;
+/// The same without queues lies in the gateway.
+const PLAIN: &str = "etc/shg/plain.toml";
 /// Priorities of the plays' VLANs, as above.
 const PRIORITIES: [u8; 3] = [0, 5, 4];
 /// The other end of calls.
@@ -68,7 +72,7 @@ fn worker() {
     }
 }
 
-/// What we ship, with the Internet in its VLAN and the other plays beside it.
+/// What we ship, with the Internet in its VLAN and the other plays beside it; no queues.
 fn network() -> String {
     assert!(SHIPPED.contains("ipv4 = \"dhcp\""));
     SHIPPED.replace("ipv4 = \"dhcp\"", &format!("vlan = {}\nipv4 = \"dhcp\"", VLANS[0])) + PLAYS
@@ -159,8 +163,13 @@ fn boot(name: &str, nic: Nic) -> Option<Guest> {
         println!("skipped: {why}");
         return None;
     }
-    let options =
-        Options { around: Around::Tagged, nic, network: Some(network()), ..Options::usual().unwrap() };
+    let options = Options {
+        around: Around::Tagged,
+        nic,
+        network: Some(network() + QUEUES),
+        files: vec![(PLAIN.to_owned(), network().into_bytes())],
+        ..Options::usual().unwrap()
+    };
     if options.kernel != Kernel::Board {
         println!("skipped: {name}: promises count on the board kernel: KERNEL=board");
         return None;
@@ -261,6 +270,27 @@ fn channels_change_at_once_in_silence_and_beside_a_full_line() {
     );
     for times in [calm, full] {
         assert!(times[ZAPS / 2] <= ZAP_MS, "{times:?}");
+    }
+}
+
+#[test]
+fn a_channel_goes_on_when_queues_go_and_come() {
+    let name = "a_channel_goes_on_when_queues_go_and_come";
+    let Some(()) = namespace::enter(name).unwrap() else { return };
+    let Some(mut guest) = boot(name, Nic::E1000E) else { return };
+
+    let mut viewer = watch(guest.topology().unwrap());
+    for order in ["", &format!("network apply /{PLAIN}"), "network revert"] {
+        if !order.is_empty() {
+            guest.ask(order).unwrap();
+        }
+        let mut came = 0;
+        count(&mut viewer);
+        let steady = wait::until("a steady channel", UP_LIMIT, || {
+            came += count(&mut viewer).0;
+            Ok((came > 200).then_some(()))
+        });
+        assert!(steady.is_ok(), "{order}: {came} packets\n{:#?}", facts::log(&mut guest, "network"));
     }
 }
 
