@@ -27,8 +27,6 @@ const MUST_HURT: [(&str, &str); 3] = [("spin", "work"), ("spin", "dns"), ("flood
 const VOID_PERMILLE: u64 = 50;
 /// Those who are no services: a steady trickle from the Internet, and all that the line carries.
 pub(crate) const OUTSIDE: [&str; 2] = ["from-outside", "line-full-from-outside"];
-/// A victim of whom columns without queues say nothing: there no packet of the channel comes to the home, whoever rages. Why is not known yet.
-const ONLY_WITH_QUEUES: &str = "tv";
 /// Antagonists against whom nothing is promised, and why.
 const NOT_PROMISED: [(&str, &str); 1] = [(OUTSIDE[1], "what strangers send is before every control of ours")];
 
@@ -158,13 +156,11 @@ pub(crate) const HEAD: &str = "Each cell: lost of a thousand, median/p99 in ms o
     | antagonist | victim | at rest | no control | ceilings only | floors |\n|---|---|---|---|---|---|\n";
 
 impl Row {
-    /// The cells of each of `victims`, and verdicts on all but the first.
-    fn cells(&self, victims: &[&str]) -> impl Iterator<Item = ([Cell; 4], [Verdict; 3])> {
-        victims.iter().enumerate().map(|(place, victim)| {
+    /// Each victim's cells, and verdicts on all but the first.
+    fn cells(&self) -> impl Iterator<Item = ([Cell; 4], [Verdict; 3])> {
+        (0..self.columns[0].cells.len()).map(|place| {
             let cells = self.columns.each_ref().map(|look| look.cells[place]);
-            let verdicts = self.verdicts(&cells);
-            let says = *victim != ONLY_WITH_QUEUES;
-            (cells, if says { verdicts } else { [Verdict::Void, Verdict::Void, verdicts[2]] })
+            (cells, self.verdicts(&cells))
         })
     }
 
@@ -185,7 +181,7 @@ impl Row {
         let numbers =
             |cell: &Cell| format!("{} ‰, {}/{}", cell.lost_permille, ms(cell.median_us), ms(cell.p99_us));
         let mut text = String::new();
-        for (victim, (cells, verdicts)) in victims.iter().zip(self.cells(victims)) {
+        for (victim, (cells, verdicts)) in victims.iter().zip(self.cells()) {
             let rest = numbers(&cells[0]);
             write!(text, "| {} | {victim} | {rest} |", self.antagonist).unwrap();
             for (verdict, cell) in verdicts.iter().zip(&cells[1..]) {
@@ -202,8 +198,7 @@ impl Row {
     /// What does not hold.
     pub(crate) fn faults(&self, victims: &[&str]) -> Vec<String> {
         let mut faults = Vec::new();
-        for (victim, ([rest, none, _, floors], [without, _, with])) in victims.iter().zip(self.cells(victims))
-        {
+        for (victim, ([rest, none, _, floors], [without, _, with])) in victims.iter().zip(self.cells()) {
             let name = format!("{} and {victim}", self.antagonist);
             let must = MUST_HURT.contains(&(self.antagonist.as_str(), victim));
             if must && without == Verdict::Spared {
@@ -275,9 +270,8 @@ fn what_is_late_while_others_have_the_machine_is_void() {
     ];
     for (name, [none, ceilings, floors], verdicts) in table {
         let row = row("spin", [(well, busy), none, ceilings, floors]);
-        assert_eq!(row.cells(&["dns"]).next().unwrap().1, verdicts, "{name}");
+        assert_eq!(row.cells().next().unwrap().1, verdicts, "{name}");
         assert_eq!(row.faults(&["tv"]).is_empty(), verdicts[2] != Hurt, "{name}");
-        assert_eq!(row.cells(&["tv"]).next().unwrap().1, [Void, Void, verdicts[2]], "{name}");
     }
 }
 

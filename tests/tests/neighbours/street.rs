@@ -3,9 +3,10 @@
 //! In:  the rehearsal root on the board kernel. Out: a guest whose victims can be asked, or `skipped: ` and why.
 //!
 //! The modem's line is the Internet's VLAN. TV has another: operators carry it beside the line, so nothing that the Internet sends stands before
-//! it (docs/qos.md). The home is in the channel's group from the beginning to the end: the emulated port is deaf for a second after its list of
-//! groups was changed (`guest_triple.rs`).
+//! it (docs/qos.md). The board has ports of the next generation: its own kind is deaf for a second and more, as emulated, after its list of groups was
+//! changed (`guest_triple.rs`), and each column changes the network.
 
+use lab::board::Nic;
 use lab::guest::{Around, Guest, Options, UP_LIMIT, VLANS};
 use lab::kernel::Kernel;
 use lab::root::Variant;
@@ -95,6 +96,7 @@ pub(crate) fn boot() -> Option<Guest> {
     let options = Options {
         variant: Variant::Rehearsal,
         around: Around::Tagged,
+        nic: Nic::E1000E,
         network: Some(queues),
         files,
         ..Options::usual().unwrap()
