@@ -133,6 +133,16 @@ fn count(viewer: &mut Talker) -> (u64, u64) {
     (numbers[0], numbers[1])
 }
 
+/// Do two seconds of the first channel come?
+fn is_steady(viewer: &mut Talker) -> bool {
+    let mut came = 0;
+    let steady = wait::until("a steady channel", UP_LIMIT, || {
+        came += count(viewer).0;
+        Ok((came > 200).then_some(()))
+    });
+    steady.is_ok()
+}
+
 /// All plays have what they need, and nothing differs.
 fn settle(guest: &mut Guest) {
     guest.until("an address on the WAN", UP_LIMIT, facts::wan).unwrap();
@@ -223,12 +233,7 @@ fn voice_and_tv_hold_in_their_vlans_beside_a_full_line() {
     let mut viewer = watch(topology);
     // The port hears again when two seconds of the channel have come.
     count(&mut viewer);
-    let mut came = 0;
-    wait::until("a steady channel", UP_LIMIT, || {
-        came += count(&mut viewer).0;
-        Ok((came > 200).then_some(()))
-    })
-    .unwrap();
+    assert!(is_steady(&mut viewer));
     let [home, away, bytes] = ["home", "away", "bytes"].map(|name| topology.file(name));
     start_at_provider(topology, &format!("answer {PLATFORM} {LOAD_S} {}", away.display()));
     let mut call = at_home(topology, &format!("call {PLATFORM} {LOAD_S} {}", home.display()));
@@ -280,17 +285,10 @@ fn a_channel_goes_on_when_queues_go_and_come() {
     let Some(mut guest) = boot(name, Nic::E1000E) else { return };
 
     let mut viewer = watch(guest.topology().unwrap());
-    for order in ["", &format!("network apply /{PLAIN}"), "network revert"] {
-        if !order.is_empty() {
-            guest.ask(order).unwrap();
-        }
-        let mut came = 0;
+    for order in ["network", &format!("network apply /{PLAIN} --confirm 200"), "network revert"] {
+        assert_eq!(guest.ask(order).unwrap().exit, 0, "{order}");
         count(&mut viewer);
-        let steady = wait::until("a steady channel", UP_LIMIT, || {
-            came += count(&mut viewer).0;
-            Ok((came > 200).then_some(()))
-        });
-        assert!(steady.is_ok(), "{order}: {came} packets\n{:#?}", facts::log(&mut guest, "network"));
+        assert!(is_steady(&mut viewer), "{order}\n{:#?}", facts::log(&mut guest, "network"));
     }
 }
 

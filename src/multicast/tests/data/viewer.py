@@ -7,7 +7,7 @@ import select, socket, struct, sys, time
 
 link, port = sys.argv[1], int(sys.argv[2])
 index = socket.if_nametoindex(link)
-members, seen, begun = {}, {}, {}
+members, seen, last, begun = {}, {}, {}, {}
 
 def storage(address):
     if ":" in address:
@@ -30,6 +30,7 @@ def join(group, source=None):
     else:
         one.setsockopt(level, 42, aligned(number, group))  # MCAST_JOIN_GROUP
     members[group], seen[group], begun[group] = one, [], time.monotonic()
+    last.pop(group, None)
 
 def say(*words):
     print(*words, flush=True)
@@ -47,14 +48,16 @@ while True:
                 members.pop(words[1]).close()
                 say("left", words[1])
             else:
-                numbers = seen[words[1]]
-                lost = numbers[-1] - numbers[0] + 1 - len(set(numbers)) if numbers else 0
-                say(words[1], len(numbers), lost)
-                seen[words[1]] = numbers[-1:]
+                group, numbers = words[1], seen[words[1]]
+                before = last.get(group, numbers[0] - 1 if numbers else 0)
+                last[group] = max([before, *numbers])
+                lost = last[group] - before - len({number for number in numbers if number > before})
+                say(group, len(numbers), lost)
+                seen[group] = []
             continue
         group = next((group for group, one in members.items() if one is ready), None)
         if group:
             number = struct.unpack("=Q", ready.recv(2048)[:8])[0]
-            if not seen[group] and group in begun:
+            if group in begun:
                 say("first", group, round(1000 * (time.monotonic() - begun.pop(group))))
             seen[group].append(number)

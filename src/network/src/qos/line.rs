@@ -76,11 +76,16 @@ pub fn minor_of(slot: u8) -> u16 {
 }
 
 /// The queues of the line: the WAN link's, [`IFB`]'s, and filters on the links that plays come in by. `ifb` is the number of [`IFB`],
-/// once it is there.
+/// once it is there. Where no queues are wanted, none of these links has any.
 #[must_use]
 pub fn trees(wanted: &Wanted, attachments: &[Attachment], ifb: Option<u32>) -> Vec<Tree> {
     let wan = wanted.wan.link.to_string();
-    let Some(qos) = &wanted.qos else { return vec![Tree { link: wan, ..Tree::default() }] };
+    let Some(qos) = &wanted.qos else {
+        let mut links: Vec<String> =
+            [wan].into_iter().chain(sources(wanted).into_iter().map(|(link, _)| link)).collect();
+        links.dedup(); // The first play's link may be the WAN's own.
+        return links.into_iter().map(|link| Tree { link, ..Tree::default() }).collect();
+    };
     let mut trees = vec![
         tree(IFB.to_owned(), Way::Down, wanted, qos, attachments),
         tree(wan, Way::Up, wanted, qos, attachments),

@@ -28,7 +28,7 @@ impl Gateway {
     /// # Errors
     /// [`Error::Kernel`]: the first change that was refused; the others were tried all the same.
     pub(crate) fn settle_queues(&mut self, wanted: &Wanted, links: &Observed) -> Result<(), Error> {
-        let made = self.settle_ifb(wanted, links)?;
+        let made = wanted.qos.is_some() && self.settle_ifb(true, links)?;
         let again = if made { Some(self.observe()?) } else { None };
         let links = again.as_ref().unwrap_or(links);
         self.settle_segments(wanted, links)?;
@@ -40,21 +40,26 @@ impl Gateway {
                 Err(error) => end = end.and(Err(error)),
             }
         }
+        if end.is_ok() && wanted.qos.is_none() {
+            // The last to go: what is still sent to a link that has gone is lost.
+            self.settle_ifb(false, links)?;
+        }
         end
     }
 
-    /// The link that what comes in goes through is there where it is wanted, and nowhere else.
+    /// The link that what comes in goes through is there if it is wanted.
     ///
     /// Returns whether something was changed.
-    fn settle_ifb(&mut self, wanted: &Wanted, links: &Observed) -> Result<bool, Error> {
+    fn settle_ifb(&mut self, is_wanted: bool, links: &Observed) -> Result<bool, Error> {
         let there = links.link(IFB).is_some();
-        match (wanted.qos.is_some(), there) {
-            (true, true) | (false, false) => return Ok(false),
-            (true, false) => {
-                let made = self.route.change(NEWLINK, CREATE | EXCLUSIVE, &message::ifb(IFB));
-                made.map_err(Error::kernel(format!("{IFB}: not made")))?;
-            }
-            (false, true) => kernel::drop_link(&mut self.route, IFB)?,
+        if is_wanted == there {
+            return Ok(false);
+        }
+        if is_wanted {
+            let made = self.route.change(NEWLINK, CREATE | EXCLUSIVE, &message::ifb(IFB));
+            made.map_err(Error::kernel(format!("{IFB}: not made")))?;
+        } else {
+            kernel::drop_link(&mut self.route, IFB)?;
         }
         self.changes += 1;
         info!("{IFB} {}", if there { "removed" } else { "made" });

@@ -1,5 +1,7 @@
 //! What the queues of the line are, from what is wanted.
 
+use contract::wanted::Wanted;
+
 use super::{IFB, INTERNET, SERVICES, TV, VOICE, admit, minor_of, trees};
 use crate::qos::tree::{Act, Class, INGRESS, Takes, Tree};
 use crate::testing::{rated, wanted, whole, with_queues};
@@ -15,9 +17,18 @@ fn rates(tree: &Tree, minor: u16) -> (u32, u32) {
 
 #[test]
 fn a_line_without_a_rate_keeps_the_kernels_own_queue() {
-    let trees = trees(&wanted(), &[rated(0, 0, 900)], None);
-    assert_eq!(trees.len(), 1);
-    assert!(trees[0].default == 0 && trees[0].filters.is_empty());
+    let links = |wanted: &Wanted| {
+        let trees = trees(wanted, &[rated(0, 0, 900)], None);
+        assert!(trees.iter().all(|tree| tree.default == 0 && !tree.hooked && tree.filters.is_empty()));
+        trees.into_iter().map(|tree| tree.link).collect::<Vec<_>>()
+    };
+    assert_eq!(links(&wanted()), ["eth0"]);
+    // Wherever queues would send what comes in to a link that is not there any more, nothing of it stays.
+    let without = Wanted { qos: None, ..whole() };
+    let with: Vec<String> =
+        inward(&trees(&whole(), &[], Some(9))).into_iter().map(|(link, _)| link).collect();
+    let links = links(&without);
+    assert!(with.len() == 3 && with.iter().all(|link| links.contains(link)), "{with:?}: {links:?}");
 }
 
 #[test]
