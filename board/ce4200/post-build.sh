@@ -8,7 +8,7 @@ set -eu
 umask 022
 
 MOUNT_POINTS='proc sys dev run data tmp'
-SERVICE_MOUNT_POINTS='proc dev tmp'
+SERVICE_MOUNT_POINTS='proc dev tmp data'
 SERVICES=usr/lib/shg/services
 # Every image has the same name for the kernel; what it is called on the gateway is the manifest's business.
 UUID=53484700-0000-4000-8000-000000000001
