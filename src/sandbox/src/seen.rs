@@ -158,8 +158,7 @@ fn room(pid: i32, volume: &Volume) -> Option<(u64, u64)> {
     Some((u64::from(now.blocks()).saturating_mul(unit), u64::from(now.files())))
 }
 
-/// A folder of the kernel's. A start waits until all is read, so the way to it is gone once; and a process that has taken the number of one that
-/// is gone is not looked at in its place.
+/// A folder of the kernel's. A start waits until all is read, so the way to it is gone once.
 struct Folder(OwnedFd);
 
 impl Folder {
