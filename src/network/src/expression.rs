@@ -14,9 +14,12 @@ use contract::manifest::Protocol;
 use contract::prefix::Prefix;
 
 use crate::bytes::{ELEMENT, Writer};
-use crate::set::Field;
+use crate::set::{self, Field};
 
 mod act;
+mod frame;
+
+pub use frame::Tag;
 
 /// `NFT_REG_VERDICT`.
 const VERDICT: u32 = 0;
@@ -25,6 +28,8 @@ const FIRST: u32 = 1;
 /// The other one, for a port beside an address.
 const SECOND: u32 = 2;
 
+/// `NFT_META_PROTOCOL`.
+const PROTOCOL: u32 = 1;
 /// `NFT_META_PRIORITY`.
 const PRIORITY: u32 = 2;
 /// `NFT_META_MARK`.
@@ -40,6 +45,8 @@ const FAMILY: u32 = 15;
 /// `NFT_META_L4PROTO`.
 const TRANSPORT: u32 = 16;
 
+/// `NFT_PAYLOAD_LL_HEADER`.
+const LINK_HEADER: u32 = 0;
 /// `NFT_PAYLOAD_NETWORK_HEADER`.
 const NETWORK_HEADER: u32 = 1;
 /// `NFT_PAYLOAD_TRANSPORT_HEADER`.
@@ -139,7 +146,7 @@ impl Rule {
     /// It came in by this link.
     #[must_use]
     pub fn comes_by(self, link: &str) -> Self {
-        self.meta(LINK_IN).compare(EQUAL, &name(link))
+        self.meta(LINK_IN).compare(EQUAL, &set::link(link))
     }
 
     /// It came in by a link whose name begins so.
@@ -151,7 +158,7 @@ impl Rule {
     /// It goes out by this link.
     #[must_use]
     pub fn goes_by(self, link: &str) -> Self {
-        self.meta(LINK_OUT).compare(EQUAL, &name(link))
+        self.meta(LINK_OUT).compare(EQUAL, &set::link(link))
     }
 
     /// It goes out by a link whose name begins so.
@@ -237,7 +244,7 @@ impl Rule {
     /// What is sent to the address that it is from leaves by this link.
     #[must_use]
     pub fn source_is_behind(self, link: &str) -> Self {
-        self.fib(2, 1).compare(EQUAL, &name(link)) // NFT_FIB_RESULT_OIFNAME; NFTA_FIB_F_SADDR
+        self.fib(2, 1).compare(EQUAL, &set::link(link)) // NFT_FIB_RESULT_OIFNAME; NFTA_FIB_F_SADDR
     }
 
     /// The same, of links whose names begin so.
@@ -480,13 +487,6 @@ fn register(at: u32) -> u32 {
 
 fn data(value: &[u8]) -> Writer {
     Writer::default().put(1, value) // NFTA_DATA_VALUE
-}
-
-/// A link's name as registers hold it: sixteen bytes, the rest zero (`IFNAMSIZ`).
-fn name(link: &str) -> Vec<u8> {
-    let mut bytes = link.as_bytes().to_vec();
-    bytes.resize(16, 0);
-    bytes
 }
 
 /// The protocol's number. Source: IANA, protocol numbers.

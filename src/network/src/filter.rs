@@ -13,7 +13,7 @@ use log::{info, warn};
 use sys::Errno;
 
 use crate::Error;
-use crate::ruleset::{self, Listed, Table};
+use crate::ruleset::{self, Family, Listed, Table};
 use crate::socket::Socket;
 
 /// Whether packets are passed on. The rights over the network are enough to write it (net/sysctl_net.c, `net_ctl_permissions`).
@@ -23,9 +23,11 @@ const FORWARDING6: &str = "/proc/sys/net/ipv6/conf/all/forwarding";
 /// Somebody else may change another table between our look and our batch; then it is sent again, so often.
 const TRIES_MAX: u32 = 8;
 
-/// The firewall.
+/// One table of the firewall's.
 #[derive(Debug)]
 pub struct Filter {
+    /// What it looks at.
+    family: Family,
     /// `None` where the kernel has none: then nothing is passed on, and the rest goes on.
     socket: Option<Socket>,
     /// Marks of a table that we have put there and of what was listed then: a kernel that says it in other words than we know does
@@ -43,16 +45,25 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// The firewall of our own namespace.
+    /// That table of our own namespace.
     #[must_use]
-    pub fn open() -> Self {
+    pub fn open(family: Family) -> Self {
         Self {
+            family,
             socket: Socket::filter().ok(),
             made: None,
             seen: None,
             unread: None,
             generation: 0,
             short: None,
+        }
+    }
+
+    /// What people call it.
+    fn name(&self) -> &'static str {
+        match self.family {
+            Family::Packets => "firewall",
+            Family::Frames => "firewall of the home's ports",
         }
     }
 
@@ -68,7 +79,7 @@ impl Filter {
     /// # Errors
     /// [`Error::Kernel`]: a kernel without nftables, or rights that we do not have.
     pub fn listed(&mut self) -> Result<Option<Listed>, Error> {
-        let listed = self.look().map_err(Error::kernel("firewall: cannot be listed"))?;
+        let listed = self.look().map_err(Error::kernel(format!("{}: cannot be listed", self.name())))?;
         // It was taken as a whole, so what stands now is that.
         if let Some(listed) =
             listed.as_ref().filter(|listed| self.unread.is_some_and(|(_, count)| count == counts(listed)))
@@ -85,22 +96,23 @@ impl Filter {
     }
 
     fn try_listed(&mut self) -> Result<Option<Listed>, Errno> {
+        let family = self.family;
         let socket = self.socket()?;
-        let (kind, body) = ruleset::list_chains();
+        let (kind, body) = family.list_chains();
         let mut chains = socket.dump(kind, &body)?;
         chains.retain(|chain| ruleset::is_ours(chain));
         if chains.is_empty() {
             return Ok(None);
         }
-        let (kind, body) = ruleset::list_rules();
+        let (kind, body) = family.list_rules();
         let rules = socket.dump(kind, &body)?;
-        let (kind, body) = ruleset::list_flowtables();
+        let (kind, body) = family.list_flowtables();
         let flowtables = socket.dump(kind, &body)?;
-        let (kind, body) = ruleset::list_sets();
+        let (kind, body) = family.list_sets();
         let sets = socket.dump(kind, &body)?;
         let mut elements = BTreeMap::new();
         for name in sets.iter().filter_map(|set| ruleset::set_name(set)) {
-            let (kind, body) = ruleset::list_elements(name);
+            let (kind, body) = family.list_elements(name);
             let messages = socket.dump(kind, &body)?;
             let all = messages.iter().flat_map(|message| ruleset::elements(message)).collect();
             elements.insert(name.to_owned(), all);
@@ -150,7 +162,7 @@ impl Filter {
             return true;
         }
         if fresh && as_many(table, listed) {
-            warn!("firewall: taken, but the kernel lists it in other words than expected");
+            warn!("{}: taken, but the kernel lists it in other words than expected", self.name());
             self.made = Some((mark(table), mark(listed)));
         }
         as_many(table, listed) && self.made == Some((mark(table), mark(listed)))
@@ -170,7 +182,7 @@ impl Filter {
                 tried = self.look().and_then(|listed| self.try_once(table, listed));
             }
         }
-        let replaced = tried.map_err(Error::kernel("firewall: not replaced"))?;
+        let replaced = tried.map_err(Error::kernel(format!("{}: not replaced", self.name())))?;
         let count = (table.sets.len(), table.chains.len(), table.rules.len());
         self.unread = Some((mark(table), count));
         Ok(replaced)

@@ -19,10 +19,11 @@ use contract::prefix::Prefix;
 use contract::wanted::{LinkName, Profile, Tv, Voice, Wanted};
 
 use crate::observed::Observed;
-use crate::ruleset::{Base, Chain, Flowtable, Hook, Listed, Table};
+use crate::ruleset::{Base, Chain, Family, Flowtable, Hook, Listed, Table};
 use crate::target::{Attachment, GUEST_BRIDGE};
 use crate::view::View;
 
+mod frames;
 mod sets;
 
 mod guard;
@@ -32,6 +33,8 @@ mod pass;
 mod classify;
 mod lead;
 mod output;
+
+pub use frames::frames;
 
 /// Ports of the gateway's own LAN address that no service gets: names, addresses, mapped ports, calls.
 pub const OWN_PORTS: [u16; 5] = [DNS, DHCP_SERVER, PCP, SIP.0, SIP.1];
@@ -209,7 +212,7 @@ pub fn table(wanted: &Wanted, services: &[Attachment], facts: &Facts) -> Table {
     rules.extend(pass::rules(&house));
     rules.extend(output::rules(&house));
     let flowtable = house.goes_short().then(|| Flowtable { name: FLOWS, links: facts.short.clone() });
-    Table { sets: sets::all(&house), flowtable, chains: CHAINS.to_vec(), rules }
+    Table { family: Family::Packets, sets: sets::all(&house), flowtable, chains: CHAINS.to_vec(), rules }
 }
 
 impl<'h> House<'h> {

@@ -26,7 +26,7 @@ use crate::known::{self, Known, Way};
 use crate::observed::Observed;
 use crate::plan::plan;
 use crate::qos::queues::Queues;
-use crate::ruleset::{Listed, Table};
+use crate::ruleset::{Family, Listed, Table};
 use crate::service::Service;
 use crate::socket::Socket;
 use crate::target::{self, Attachment, Target, slot_of};
@@ -51,6 +51,8 @@ pub struct Gateway {
     pub(crate) services: Vec<Service>,
     pub(crate) route: Socket,
     filter: Filter,
+    /// The table that looks at frames.
+    frames: Filter,
     pub(crate) queues: Queues,
     /// Links of the short way that are there.
     short: Vec<String>,
@@ -85,7 +87,8 @@ impl Gateway {
             applied_ms: None,
             services: Vec::new(),
             route: Socket::route().map_err(Error::kernel("netlink"))?,
-            filter: Filter::open(),
+            filter: Filter::open(Family::Packets),
+            frames: Filter::open(Family::Frames),
             queues: Queues::default(),
             short: Vec::new(),
             adopt_until_ms: clock::boot_ms() + adopt_ms,
@@ -253,6 +256,7 @@ impl Gateway {
     /// still does.
     fn protect(&mut self, wanted: &Wanted) -> Result<(), Error> {
         let stands = self.stand_firewall(wanted);
+        let frames = self.stand_frames(wanted);
         let passes = stands.is_ok() || self.filter.is_as_last_seen();
         let stays = if passes { filter::forwards() } else { filter::forwards_none() };
         if !stays {
@@ -260,7 +264,21 @@ impl Gateway {
             self.changes += 1;
             info!("packets are {} passed on", if passes { "now" } else { "no longer" });
         }
-        stands
+        stands.and(frames)
+    }
+
+    /// No port of the home carries a frame whose tags hide something.
+    fn stand_frames(&mut self, wanted: &Wanted) -> Result<(), Error> {
+        let table = firewall::frames(wanted);
+        match self.frames.listed()? {
+            Some(listed) if self.frames.is(&table, &listed) => {}
+            listed => {
+                self.frames.replace(&table, listed)?;
+                self.changes += 1;
+                info!("firewall: frames with a tag inside another one are thrown away");
+            }
+        }
+        Ok(())
     }
 
     fn stand_firewall(&mut self, wanted: &Wanted) -> Result<(), Error> {
@@ -312,7 +330,9 @@ impl Gateway {
     pub fn is_protected(&mut self, wanted: &Wanted) -> Result<bool, Error> {
         let listed = self.filter.listed()?;
         let table = self.firewall(wanted, listed.as_ref());
-        Ok(listed.is_some_and(|listed| self.filter.is(&table, &listed)))
+        let stands = listed.is_some_and(|listed| self.filter.is(&table, &listed));
+        let (listed, table) = (self.frames.listed()?, firewall::frames(wanted));
+        Ok(stands && listed.is_some_and(|listed| self.frames.is(&table, &listed)))
     }
 
     /// Who takes the short way, in words.

@@ -18,8 +18,6 @@ use crate::socket::{ACK, APPEND, CREATE, REQUEST};
 
 /// The name of our table.
 pub const TABLE: &str = "shg";
-/// `NFPROTO_INET`: IPv4 and IPv6.
-const INET: u8 = 1;
 /// `NFNL_SUBSYS_NFTABLES`.
 const SUBSYSTEM: u16 = 10;
 /// The largest `struct nfgenmsg`.
@@ -42,6 +40,16 @@ const GETFLOWTABLE: u16 = 23;
 
 /// Elements in one message: an attribute holds 64 KiB, an element here less than 100 bytes.
 const ELEMENTS: usize = 512;
+
+/// What a table looks at: there is one of ours of each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// Packets of IPv4 and IPv6.
+    #[default]
+    Packets,
+    /// Frames that come by a bridge's ports.
+    Frames,
+}
 
 /// Where a chain meets packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,6 +100,8 @@ pub struct Flowtable {
 /// A table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Table {
+    /// What it looks at.
+    pub family: Family,
     /// Its sets and maps.
     pub sets: Vec<Set>,
     /// Its flowtable.
@@ -128,35 +138,49 @@ fn body(family: u8, resource: u16, attributes: Writer) -> Vec<u8> {
     [vec![family, 0, high, low], attributes.end()].concat()
 }
 
-/// The request that lists all chains: kind, body.
-#[must_use]
-pub fn list_chains() -> (u16, Vec<u8>) {
-    (kind(GETCHAIN), body(INET, 0, Writer::default()))
-}
+impl Family {
+    /// Its number. Source: linux/netfilter.h.
+    fn number(self) -> u8 {
+        match self {
+            Self::Packets => 1, // NFPROTO_INET
+            Self::Frames => 7,  // NFPROTO_BRIDGE
+        }
+    }
 
-/// The request that lists the rules of our table: kind, body.
-#[must_use]
-pub fn list_rules() -> (u16, Vec<u8>) {
-    (kind(GETRULE), body(INET, 0, Writer::default().put_text(1, TABLE))) // NFTA_RULE_TABLE
-}
+    /// The request that lists all chains of this family: kind, body.
+    #[must_use]
+    pub fn list_chains(self) -> (u16, Vec<u8>) {
+        (kind(GETCHAIN), body(self.number(), 0, Writer::default()))
+    }
 
-/// The request that lists the sets of our table: kind, body.
-#[must_use]
-pub fn list_sets() -> (u16, Vec<u8>) {
-    (kind(GETSET), body(INET, 0, Writer::default().put_text(1, TABLE))) // NFTA_SET_TABLE
-}
+    /// The request that lists the rules of our table: kind, body.
+    #[must_use]
+    pub fn list_rules(self) -> (u16, Vec<u8>) {
+        self.list(GETRULE) // NFTA_RULE_TABLE
+    }
 
-/// The request that lists the flowtables of our table: kind, body.
-#[must_use]
-pub fn list_flowtables() -> (u16, Vec<u8>) {
-    (kind(GETFLOWTABLE), body(INET, 0, Writer::default().put_text(1, TABLE))) // NFTA_FLOWTABLE_TABLE
-}
+    /// The request that lists the sets of our table: kind, body.
+    #[must_use]
+    pub fn list_sets(self) -> (u16, Vec<u8>) {
+        self.list(GETSET) // NFTA_SET_TABLE
+    }
 
-/// The request that lists the elements of a set of our table: kind, body.
-#[must_use]
-pub fn list_elements(set: &str) -> (u16, Vec<u8>) {
-    // NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_ELEM_LIST_SET
-    (kind(GETELEMENT), body(INET, 0, Writer::default().put_text(1, TABLE).put_text(2, set)))
+    /// The request that lists the flowtables of our table: kind, body.
+    #[must_use]
+    pub fn list_flowtables(self) -> (u16, Vec<u8>) {
+        self.list(GETFLOWTABLE) // NFTA_FLOWTABLE_TABLE
+    }
+
+    fn list(self, what: u16) -> (u16, Vec<u8>) {
+        (kind(what), body(self.number(), 0, Writer::default().put_text(1, TABLE)))
+    }
+
+    /// The request that lists the elements of a set of our table: kind, body.
+    #[must_use]
+    pub fn list_elements(self, set: &str) -> (u16, Vec<u8>) {
+        // NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_ELEM_LIST_SET
+        (kind(GETELEMENT), body(self.number(), 0, Writer::default().put_text(1, TABLE).put_text(2, set)))
+    }
 }
 
 /// The name of a set that the kernel lists.
@@ -183,7 +207,7 @@ pub fn try_flowtable(generation: u32, first: u32) -> (Vec<u8>, u32) {
         (NEWFLOWTABLE, CREATE, flowtable.attributes(TRIAL)),
         (DELTABLE, 0, table()),
     ];
-    batch(generation, first, steps)
+    batch(Family::Packets, generation, first, steps)
 }
 
 /// How many numbers such a batch takes.
@@ -278,7 +302,12 @@ impl Table {
             self.flowtable.iter().map(|flowtable| (NEWFLOWTABLE, CREATE, flowtable.attributes(TABLE)));
         let chains = self.chains.iter().map(|chain| (NEWCHAIN, CREATE, chain.attributes()));
         let rules = self.rules.iter().map(|rule| (NEWRULE, CREATE | APPEND, rule.attributes()));
-        batch(generation, first, tables.chain(sets).chain(elements).chain(flows).chain(chains).chain(rules))
+        batch(
+            self.family,
+            generation,
+            first,
+            tables.chain(sets).chain(elements).chain(flows).chain(chains).chain(rules),
+        )
     }
 
     /// How many numbers a batch takes, at most.
@@ -308,7 +337,7 @@ impl Table {
             steps.extend(pieces(DELELEMENT, set.name, gone));
             steps.extend(pieces(NEWELEMENT, set.name, new));
         }
-        (!steps.is_empty()).then(|| batch(generation, first, steps))
+        (!steps.is_empty()).then(|| batch(self.family, generation, first, steps))
     }
 
     /// Is what the kernel lists this table?
@@ -354,7 +383,12 @@ fn pieces<'e>(kind: u16, set: &'e str, elements: Vec<&'e Element>) -> impl Itera
 }
 
 /// These steps as one transaction.
-fn batch(generation: u32, first: u32, steps: impl IntoIterator<Item = Step>) -> (Vec<u8>, u32) {
+fn batch(
+    family: Family,
+    generation: u32,
+    first: u32,
+    steps: impl IntoIterator<Item = Step>,
+) -> (Vec<u8>, u32) {
     const BEGIN: u16 = 16; // NFNL_MSG_BATCH_BEGIN
     const END: u16 = 17; // NFNL_MSG_BATCH_END
     let mut number = first;
@@ -364,7 +398,12 @@ fn batch(generation: u32, first: u32, steps: impl IntoIterator<Item = Step>) -> 
     for (what, flags, attributes) in steps {
         number = number.wrapping_add(1);
         last = Some(bytes.len());
-        bytes.extend(bytes::message(kind(what), REQUEST | flags, number, &body(INET, 0, attributes)));
+        bytes.extend(bytes::message(
+            kind(what),
+            REQUEST | flags,
+            number,
+            &body(family.number(), 0, attributes),
+        ));
     }
     // Errors come in order, so the last one's acknowledgement says that there is none.
     if let Some(flags) = last.and_then(|at| bytes.get_mut(at + 6)) {
@@ -386,105 +425,4 @@ fn skip(listed: &[u8]) -> &[u8] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Listed, Table};
-    use crate::bytes::messages;
-    use crate::firewall;
-    use crate::target::Attachment;
-    use contract::Name;
-    use contract::limit::{SERVES, SERVICES};
-    use contract::manifest::{Audience, Protocol, Serve};
-    use contract::wanted;
-    use proptest::prelude::{ProptestConfig, Strategy, any, prop, prop_assert, prop_assert_eq, proptest};
-
-    fn home() -> wanted::Wanted {
-        wanted::parse(include_str!("../../../rootfs/etc/shg/network.toml")).unwrap()
-    }
-
-    fn serve() -> impl Strategy<Value = Serve> {
-        let audience =
-            prop::sample::select(vec![Audience::Home, Audience::Slice, Audience::Internet, Audience::Portal]);
-        let protocol = prop::sample::select(vec![Protocol::Tcp, Protocol::Udp]);
-        (audience, protocol, any::<u16>(), any::<u16>()).prop_map(|(to, protocol, port, at)| Serve {
-            name: Name::new("page").unwrap(),
-            protocol,
-            port,
-            to,
-            at,
-        })
-    }
-
-    fn services() -> impl Strategy<Value = Vec<Attachment>> {
-        let service = prop::collection::vec(serve(), 0..=SERVES);
-        prop::collection::vec(service, 0..=SERVICES).prop_map(|all| {
-            let all = (0..).zip(all);
-            all.map(|(slot, serves)| Attachment {
-                service: Name::new("hello").unwrap(),
-                slice: Name::new("demo").unwrap(),
-                slot,
-                serves,
-                reaches: Default::default(),
-                rates: Default::default(),
-            })
-            .collect()
-        })
-    }
-
-    /// What a kernel that keeps every word would list.
-    fn listed(table: &Table) -> Listed {
-        let body = |attributes: crate::bytes::Writer| [vec![1, 0, 0, 0], attributes.end()].concat();
-        let rules = |name| table.rules.iter().filter(move |rule| rule.chain == name);
-        Listed {
-            sets: table.sets.iter().map(|set| body(set.definition())).collect(),
-            flowtables: table.flowtable.iter().map(|flows| body(flows.attributes(super::TABLE))).collect(),
-            chains: table.chains.iter().map(|chain| body(chain.attributes())).collect(),
-            rules: table
-                .chains
-                .iter()
-                .flat_map(|chain| rules(chain.name))
-                .map(|rule| body(rule.attributes()))
-                .collect(),
-            elements: table.sets.iter().map(|set| (set.name.to_owned(), set.elements.clone())).collect(),
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
-
-        #[test]
-        fn a_batch_is_whole(services in services(), generation: u32, first: u32) {
-            let table = firewall::table(&home(), &services, &firewall::Facts::default());
-            let (batch, last) = table.batch(true, generation, first);
-            prop_assert!(batch.len() < 1 << 19, "{} bytes: half of what the socket takes", batch.len());
-            let found: Vec<_> = messages(&batch).collect();
-            prop_assert!(found.len() <= usize::try_from(table.messages()).unwrap());
-            for (place, message) in (0..).zip(&found) {
-                prop_assert_eq!(message.sequence, first.wrapping_add(place));
-                prop_assert_eq!(message.flags & 4 != 0, message.sequence == last, "one acknowledgement");
-            }
-            let named = |rule: &crate::expression::Rule| table.chains.iter().any(|chain| chain.name == rule.chain);
-            prop_assert!(table.rules.iter().all(named));
-        }
-
-        #[test]
-        fn what_is_listed_is_told_from_everything_else(services in services(), place: prop::sample::Index, bit in 0..8_u32) {
-            let table = firewall::table(&home(), &services, &firewall::Facts::default());
-            let right = listed(&table);
-            prop_assert!(table.is(&right));
-            // One bit of what a rule says, behind its header.
-            let mut wrong = right.clone();
-            let rule = place.index(wrong.rules.len());
-            let byte = 4 + place.index(wrong.rules[rule].len() - 4);
-            wrong.rules[rule][byte] ^= 1 << bit;
-            // Padding and flags of kinds are no words.
-            let spoken = crate::bytes::agrees(&right.rules[rule][4..], &wrong.rules[rule][4..]);
-            prop_assert_eq!(table.is(&wrong), spoken);
-            let mut short = right.clone();
-            short.rules.remove(rule);
-            prop_assert!(!table.is(&short));
-            let mut long = right;
-            long.rules.push(long.rules[rule].clone());
-            prop_assert!(!table.is(&long));
-        }
-    }
-}
+mod tests;

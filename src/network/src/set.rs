@@ -258,6 +258,14 @@ pub fn port(port: u16) -> [u8; 4] {
     [high, low, 0, 0]
 }
 
+/// A link's name, as keys have it: sixteen bytes, the rest zero (`IFNAMSIZ`).
+#[must_use]
+pub fn link(name: &str) -> Vec<u8> {
+    let mut bytes = name.as_bytes().to_vec();
+    bytes.resize(16, 0);
+    bytes
+}
+
 /// An address, as keys have it.
 #[must_use]
 pub fn address(address: IpAddr) -> Vec<u8> {

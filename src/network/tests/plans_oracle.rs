@@ -111,13 +111,14 @@ fn clean(value: &mut Value) {
 
 /// All of it.
 fn state(at: &Namespace) -> Vec<(&'static str, Value)> {
-    const WORDS: [&str; 7] = [
+    const WORDS: [&str; 8] = [
         "ip -j -d link show",
         "ip -j address show",
         "ip -j -4 route show table all",
         "ip -j -6 route show table all",
         "ip -j rule show",
-        "nft -j -s list ruleset",
+        "nft -j -s list table inet shg",
+        "nft -j -s list table bridge shg",
         "tc -j qdisc show",
     ];
     WORDS.into_iter().map(|words| (words, says(at, words))).collect()

@@ -19,6 +19,7 @@ use contract::manifest::{Audience, Protocol, Reaches, Serve};
 use contract::wanted;
 use network::filter::{Filter, set_forwarding};
 use network::firewall::{self, Facts};
+use network::ruleset::Family;
 use network::target::Attachment;
 use stage::neighbours::{LIMIT, SILENCE};
 use stage::{Namespace, enter, run};
@@ -161,7 +162,7 @@ impl Town {
             vec![(0, "2001:db8:1:ff::2".parse().unwrap()), (1, "2001:db8:1:ff::3".parse().unwrap())];
         let gateway6 = vec!["2001:db8:1:ff::1".parse().unwrap()];
         let facts = Facts { guest: "br-guest".into(), services6, gateway6, ..Facts::default() };
-        let mut town = Self { all, filter: Filter::open(), facts };
+        let mut town = Self { all, filter: Filter::open(Family::Packets), facts };
         assert!(town.stand(), "replaced");
         set_forwarding(true).unwrap();
         town

@@ -11,7 +11,7 @@ use contract::prefix::Prefix;
 
 use super::House;
 use crate::class::Class;
-use crate::set::{Field, Set, address, key, port};
+use crate::set::{Field, Set, address, key, link, port};
 use crate::target::{service_address, service_link};
 use crate::view::{self, View, Which};
 
@@ -62,13 +62,6 @@ pub(super) fn unknown(view: &View<'_>) -> Vec<&'static str> {
 
 fn prefixes(texts: &[&str]) -> Vec<Prefix> {
     texts.iter().filter_map(|text| text.parse().ok()).collect() // A test holds them all to it.
-}
-
-/// A link's name, as registers have it.
-fn link(name: &str) -> Vec<u8> {
-    let mut bytes = name.as_bytes().to_vec();
-    bytes.resize(16, 0);
-    bytes
 }
 
 /// Who is attached: names, addresses, classes.
