@@ -8,7 +8,8 @@ set -eu
 umask 022
 
 MOUNT_POINTS='proc sys dev run data tmp'
-SERVICE_MOUNT_POINTS='proc dev tmp data'
+# `FOLDERS` of src/contract/src/manifest/volume.rs.
+SERVICE_FOLDERS='proc dev tmp data'
 SERVICES=usr/lib/shg/services
 # Every image has the same name for the kernel; what it is called on the gateway is the manifest's business.
 UUID=53484700-0000-4000-8000-000000000001
@@ -37,7 +38,7 @@ seal() {
     program=$BINARIES_DIR/services/$service
     [ -f "$program" ] || fail "$program is missing: is $service in SHG_SERVICES of buildroot/package/shg/shg.mk?"
     mkdir -p "$scratch/stage" "$target/$SERVICES"
-    for place in $SERVICE_MOUNT_POINTS; do
+    for place in $SERVICE_FOLDERS; do
         mkdir "$scratch/stage/$place"
     done
     install -D -m 0755 "$program" "$scratch/stage$command"

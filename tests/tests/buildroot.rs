@@ -13,6 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use contract::manifest::FOLDERS;
 use lab::house::Scratch;
 use lab::kernel::Kernel;
 use lab::root::{PROGRAMS, Variant};
@@ -261,6 +262,12 @@ fn root_before_the_scripts(target: &Path, scratch: &Scratch) {
         fs::copy(root().join("Cargo.lock"), scratch.file(&format!("images/services/{folder}"))).unwrap();
     }
     fs::write(scratch.file("config"), "BR2_PACKAGE_SHG=y\n").unwrap();
+}
+
+#[test]
+fn the_script_seals_services_with_the_folders_that_all_have() {
+    let script = text("board/ce4200/post-build.sh");
+    assert_eq!(variable(&script, "SERVICE_FOLDERS").join(" "), format!("'{}'", FOLDERS.join(" ")));
 }
 
 #[test]

@@ -14,9 +14,6 @@ use crate::sign::{Architecture, Statement};
 use crate::tree::{self, Content, Owner, Tree};
 use crate::{BLOCK_BYTES, erofs, verity};
 
-/// What every service's root has: its sandbox mounts over them, and a sealed image cannot get them later.
-const MOUNT_POINTS: [&str; 3] = ["proc", "dev", "tmp"];
-
 /// Why no bundle was made.
 #[derive(Debug)]
 pub enum Error {
@@ -80,7 +77,7 @@ pub fn make(
     if node.is_some_and(|node| !matches!(node.content, Content::Folder(_))) {
         return Err(Error::Service("volume.at: the image has something else there".to_owned()));
     }
-    for place in MOUNT_POINTS.into_iter().chain(volume) {
+    for place in manifest::FOLDERS.into_iter().chain(volume) {
         if tree.find(place.as_bytes()).is_none() {
             let folder = Content::Folder(BTreeMap::new());
             tree.put(place.as_bytes(), Owner::root(0o755), folder).map_err(Error::Tree)?;

@@ -24,7 +24,7 @@ pub use life::{Health, Probe, Update};
 pub use needs::{Cpu, Limits, Memory, Rate};
 pub(crate) use needs::{cpu_rules, memory_rules, rate_rules};
 pub use reaches::{Port, Reaches};
-pub use volume::Volume;
+pub use volume::{FOLDERS, Volume};
 
 /// The version of manifests that this reads.
 pub const VERSION: u32 = 2;

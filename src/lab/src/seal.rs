@@ -18,9 +18,6 @@ use crate::tool;
 
 /// Every image has the same name for the kernel; what it is called on the gateway is the manifest's business.
 const UUID: &str = "53484700-0000-4000-8000-000000000001";
-/// What every service's root has, empty: its sandbox mounts over them, and a sealed image cannot get them later. The last is a volume's usual
-/// place, which another manifest of the same image may ask for.
-const MOUNT_POINTS: [&str; 4] = ["proc", "dev", "tmp", "data"];
 
 /// A service of the tree.
 #[derive(Debug)]
@@ -61,7 +58,7 @@ pub fn image(service: &Service) -> Result<Vec<u8>, Error> {
     let stage = scratch.file("stage");
     house::make_folder(&stage)?;
     let volume = service.manifest.volume.as_ref().map(|volume| volume.at.trim_start_matches('/'));
-    for place in MOUNT_POINTS.into_iter().chain(volume) {
+    for place in manifest::FOLDERS.into_iter().chain(volume) {
         house::make_folder(&stage.join(place))?;
     }
     let command = service.manifest.command.first().map(|word| word.trim_start_matches('/').to_owned());

@@ -10,6 +10,16 @@ use serde::{Deserialize, Serialize};
 use crate::limit::PATH_BYTES;
 use crate::name::Text;
 
+/// What the root of every service has, empty: its sandbox mounts over the first three, and the last is a volume's usual place. A sealed image
+/// cannot get them later.
+pub const FOLDERS: [&str; 4] = {
+    let [proc, dev, tmp] = MOUNTED;
+    [proc, dev, tmp, "data"]
+};
+
+/// Where every sandbox mounts something of its own: no volume lies there.
+const MOUNTED: [&str; 3] = ["proc", "dev", "tmp"];
+
 /// A folder that outlives restarts, updates and boots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,12 +74,12 @@ fn is_place(path: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     let good = |name: &str| !matches!(name, "" | "." | "..") && name.bytes().all(plain);
     let first = names.split('/').next().unwrap_or_default();
-    names.split('/').all(good) && !["proc", "dev", "tmp"].contains(&first)
+    names.split('/').all(good) && !MOUNTED.contains(&first)
 }
 
 #[cfg(all(test, feature = "text"))]
 mod tests {
-    use super::is_place;
+    use super::{FOLDERS, at, is_place};
 
     #[test]
     fn a_volume_has_a_place_of_its_own() {
@@ -90,5 +100,12 @@ mod tests {
         ] {
             assert_eq!(is_place(path), good, "{path}");
         }
+    }
+
+    #[test]
+    fn its_usual_place_is_a_folder_that_every_root_has() {
+        let [.., usual] = FOLDERS;
+        assert_eq!(at().strip_prefix('/'), Some(usual));
+        assert!(is_place(&at()));
     }
 }
