@@ -40,11 +40,14 @@
 //! rules = [{ order = 1, targets = ["Device.DeviceInfo."], rights = "r--n" }]
 //!
 //! [[challenge]]                    # configuration/challenge.rs
+//!
+//! [[credential]]                   # configuration/credential.rs
 //! ```
 //!
 //! Not here: what controllers change themselves (`settings.rs`).
 
 pub mod challenge;
+pub mod credential;
 pub mod transport;
 
 use std::fmt;
@@ -52,12 +55,14 @@ use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use usp::permission::{May, Rule};
 
 use crate::discovery::dns::Name;
-use challenge::{CHALLENGES_MAX, Challenge, ChallengeText};
+use challenge::{Challenge, ChallengeText};
+use credential::{Credential, CredentialText};
 use transport::Transport;
 
 /// The image's.
@@ -120,6 +125,8 @@ pub struct Configuration {
     pub discovery: Option<Discovery>,
     /// Who knows a word has a role.
     pub challenges: Vec<Challenge>,
+    /// Whose signature is for what. None: anchors alone count, and brokers that are named here.
+    pub credentials: Arc<[Credential]>,
 }
 
 impl Default for Configuration {
@@ -131,6 +138,7 @@ impl Default for Configuration {
             websocket: None,
             discovery: None,
             challenges: Vec::new(),
+            credentials: Arc::default(),
         }
     }
 }
@@ -192,6 +200,8 @@ struct Text {
     discovery: Option<DiscoveryText>,
     #[serde(default)]
     challenge: Vec<ChallengeText>,
+    #[serde(default)]
+    credential: Vec<CredentialText>,
 }
 
 #[derive(Deserialize)]
@@ -313,23 +323,23 @@ pub fn parse(text: &str) -> Result<Configuration, Error> {
         Ok((address, one.tls.unwrap_or(true)))
     });
     let websocket = websocket.transpose()?;
-    let challenges = challenges(text.challenge, &roles)?;
-    Ok(Configuration { controllers, roles, confirm_within_s, websocket, discovery, challenges })
+    let challenges = challenge::challenges(text.challenge, &roles)?;
+    let credentials: Arc<[Credential]> = credential::credentials(text.credential, &roles)?.into();
+    if let Some(one) = controllers.iter().find(|one| !can_prove(one, websocket, &credentials)) {
+        let key = "username and password (or [[credential]] and tls: who calls has to prove who it is)";
+        return Err(Error::Value(key, one.endpoint.clone()));
+    }
+    Ok(Configuration { controllers, roles, confirm_within_s, websocket, discovery, challenges, credentials })
 }
 
-fn challenges(texts: Vec<ChallengeText>, roles: &[Role]) -> Result<Vec<Challenge>, Error> {
-    if texts.len() > CHALLENGES_MAX {
-        return Err(Error::Many("challenges"));
-    }
-    let mut all: Vec<Challenge> = Vec::new();
-    for one in texts {
-        let one = challenge::challenge(one, roles)?;
-        if all.iter().any(|other| other.name == one.name) {
-            return Err(Error::Value("challenge (it is there twice)", one.name));
+/// Who calls without a name and a password has a certificate: there is TLS to show it by, and somebody whose signature counts.
+fn can_prove(one: &Controller, door: Option<(SocketAddr, bool)>, credentials: &[Credential]) -> bool {
+    match &one.transport {
+        Transport::Accepted(one) if one.credentials.is_none() => {
+            door.is_none_or(|(_, tls)| tls) && !credentials.is_empty()
         }
-        all.push(one);
+        Transport::Accepted(_) | Transport::Mqtt(_) | Transport::WebSocket(_) | Transport::Local(_) => true,
     }
-    Ok(all)
 }
 
 fn discovery(text: DiscoveryText, roles: &[Role]) -> Result<Discovery, Error> {

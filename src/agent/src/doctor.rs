@@ -12,6 +12,7 @@ use wire::{Connection, Listener, Received};
 
 use crate::configuration::transport::{Caller, Transport};
 use crate::peer::Peer;
+use crate::roles;
 use crate::world::World;
 
 /// Who asks, and since when, in milliseconds after boot.
@@ -128,15 +129,15 @@ fn finding(world: &World, place: usize, peer: &Peer) -> Finding {
         let remedy = "another controller has to set Device.LocalAgent.Controller.{i}.Enable";
         return made((Stage::Rights, Side::Operator), "connected, but it is not enabled", remedy);
     }
-    let role = world.configuration.controllers.get(place).map(|one| one.role);
-    let role = role.and_then(|role| world.configuration.roles.get(role));
+    let held = roles::of(world, u32::try_from(place).unwrap_or(0).saturating_add(1));
     let grants = |may: May| may != May::default();
-    let any = role.is_some_and(|role| {
-        let mut rules = role.rules.iter().filter(|rule| rule.enable && !rule.targets.is_empty());
+    let any = held.rules(&world.configuration).any(|rules| {
+        let mut rules = rules.iter().filter(|rule| rule.enable && !rule.targets.is_empty());
         rules.any(|one| [one.param, one.object, one.instance, one.command_event].into_iter().any(grants))
     });
     if !any {
-        let why = format!("connected, but its role {} grants nothing", role.map_or("", |role| &role.name));
+        let names: Vec<&str> = held.roles(&world.configuration).map(|(_, role)| role.name.as_str()).collect();
+        let why = format!("connected, but its role {} grants nothing", names.join(", "));
         return made(
             (Stage::Rights, Side::Operator),
             &why,

@@ -2,8 +2,8 @@
 //!
 //! In:  listeners, the operator's word. Out: connections, each with the controller that it is of.
 //!
-//! By WebSocket it is TLS with the gateway's own certificate, unless the operator has a network of his own for it. On the box the kernel says who it is (`SO_PEERCRED`), and the handshake says which of his endpoints; by WebSocket it is name and
-//! password. Who is nobody hears why, and that was all. Nobody holds more than a few places here, nor for longer than
+//! By WebSocket it is TLS with the gateway's own certificate, unless the operator has a network of his own for it. On the box the kernel says who it is (`SO_PEERCRED`), and the handshake says which of his endpoints; by WebSocket it is a
+//! certificate, or name and password. Who is nobody hears why, and that was all. Nobody holds more than a few places here, nor for longer than
 //! [`OPENING_MS`]; where there are none left the eldest goes.
 //!
 //! Not here: records (`peer.rs`).
@@ -23,9 +23,10 @@ use trust::rustls::server::ServerConfig;
 use usp::frame::{self, Value};
 
 use crate::carrier::{Carrier, Frames};
-use crate::configuration::Configuration;
 use crate::configuration::transport::{Caller, Transport};
+use crate::configuration::{Configuration, credential};
 use crate::own::Own;
+use crate::proof::{Kind, Wanted};
 use crate::roles;
 use crate::stream::{Gone, Socket, Stream};
 use crate::websocket::{self, handshake};
@@ -102,7 +103,9 @@ impl Doors {
             bound.map_err(|error| warn!("WebSocket at {address}: {error}; nobody can call")).ok()
         });
         let by_tls = configuration.websocket.is_some_and(|(_, tls)| tls);
-        let tls = by_tls.then(|| trust::server(own.clone(), &[b"http/1.1"]));
+        let callers =
+            credential::anchors(if has_callers(configuration) { &configuration.credentials } else { &[] });
+        let tls = by_tls.then(|| trust::server(own.clone(), &callers, &[b"http/1.1"]));
         match tls.transpose() {
             Ok(tls) => Self { local, web, tls, openings: Vec::new() },
             Err(error) => {
@@ -215,14 +218,25 @@ impl Opening {
         let Some(request) = handshake::read(&self.input).map_err(handshake::refusal)? else {
             return Ok(None);
         };
-        let controllers = world.configuration.controllers.iter();
-        let found = controllers.into_iter().position(|one| {
+        let mut controllers = world.configuration.controllers.iter();
+        let found = controllers.position(|one| {
             let Transport::Accepted(accepted) = &one.transport else { return false };
             let known = request.endpoint.as_ref().is_none_or(|endpoint| *endpoint == one.endpoint);
-            let wanted = handshake::basic((&accepted.username, &accepted.password));
-            let said = request.authorization.as_deref().unwrap_or_default();
-            // Without a way to tell by the time how much of it was right.
-            known && accepted.path == request.path && same(wanted.as_bytes(), said.as_bytes())
+            let proves = |stream: &mut Stream| match &accepted.credentials {
+                Some((name, word)) => {
+                    let wanted = handshake::basic((name, word));
+                    let said = request.authorization.as_deref().unwrap_or_default();
+                    // Without a way to tell by the time how much of it was right.
+                    same(wanted.as_bytes(), said.as_bytes())
+                }
+                None => {
+                    let credentials = world.configuration.credentials.clone();
+                    let endpoint = one.endpoint.clone();
+                    let wanted = Wanted { endpoint, kind: Kind::Stranger, host: None, credentials };
+                    stream.prove(&wanted).is_ok()
+                }
+            };
+            known && accepted.path == request.path && proves(&mut self.stream)
         });
         let place = found.ok_or_else(|| handshake::refusal("401 Unauthorized\r\nWWW-Authenticate: Basic"))?;
         let keep_alive_s = match world.configuration.controllers.get(place).map(|one| &one.transport) {
@@ -233,6 +247,12 @@ impl Opening {
         let session = websocket::Session::take(&request.key, rest, keep_alive_s, now_ms);
         Ok(Some((Who::Controller(place), Carrier::Web(session))))
     }
+}
+
+/// Is there a controller that calls and shows a certificate?
+fn has_callers(configuration: &Configuration) -> bool {
+    let mut all = configuration.controllers.iter();
+    all.any(|one| matches!(&one.transport, Transport::Accepted(one) if one.credentials.is_none()))
 }
 
 /// Is this his uid?

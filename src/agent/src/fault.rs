@@ -121,7 +121,7 @@ impl From<Gone> for Fault {
             }
             Gone::Foreign(_) => Self::Certificate(
                 words,
-                "a controller that DHCP or DNS names needs a certificate with its endpoint id in it",
+                "it needs a certificate with its endpoint id in it (URI urn:bbf:usp:id:…), or one of a [[credential]] for brokers",
             ),
             Gone::Handshake | Gone::Tls(_) => Self::Tls(words.trim_start_matches("TLS: ").to_owned()),
             Gone::Closed | Gone::System(_) | Gone::Full => Self::Gone(words),
@@ -146,7 +146,7 @@ fn certificate(error: &CertificateError) -> &'static str {
             "it is another host's: agent.toml has to say the name that stands in it"
         }
         E::UnknownIssuer => {
-            "nobody whom the gateway believes has signed it: bring that root certificate (trust.pem), or another server one"
+            "nobody whom the gateway believes has signed it: bring that root certificate (trust.pem, or [[credential]]), or another server one"
         }
         _ => "the other end needs another certificate",
     }

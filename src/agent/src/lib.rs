@@ -40,6 +40,7 @@ pub mod doctor;
 pub mod doors;
 pub mod fault;
 pub mod peer;
+pub mod proof;
 pub mod stream;
 pub mod websocket;
 

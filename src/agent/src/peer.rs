@@ -26,13 +26,16 @@ use usp::{Code, GATEWAY, Msg, Record, VERSIONS, outline};
 use crate::backoff;
 use crate::carrier::{Carrier, News};
 use crate::configuration::Controller;
+use crate::configuration::credential::Credential;
 use crate::configuration::transport::{Caller, Transport};
 use crate::doors::Came;
 use crate::fault::Fault;
 use crate::own::Own;
+use crate::roles::Held;
 use crate::settings::Said;
 use crate::stream::{Dial, Stream};
 use crate::tenants::bucket::Bucket;
+use crate::world::{Link, World};
 use mqtt::packet::Version;
 use trial::Trial;
 
@@ -86,6 +89,10 @@ pub struct Peer {
     configured: Controller,
     endpoint: String,
     own: Arc<Own>,
+    /// Whose signature is for what.
+    credentials: Arc<[Credential]>,
+    /// The role that the last certificate has brought.
+    inherited: Held,
     line: Line,
     failures: u32,
     /// Why it does not stand; `None`: it stands.
@@ -118,13 +125,15 @@ pub(crate) fn random() -> u32 {
 }
 
 impl Peer {
-    /// Not connected yet; `endpoint` is ours, and `own` proves it.
+    /// Not connected yet; our endpoint id and certificate are `world`'s, and `own` proves it.
     #[must_use]
-    pub fn new(configured: Controller, endpoint: &str, own: &Arc<Own>) -> Self {
+    pub fn new(configured: Controller, world: &World, own: &Arc<Own>) -> Self {
         let mut peer = Self {
             configured,
-            endpoint: endpoint.to_owned(),
+            endpoint: world.endpoint.clone(),
             own: own.clone(),
+            credentials: world.configuration.credentials.clone(),
+            inherited: Held::default(),
             line: Line::Awaited,
             failures: 0,
             fault: Some(Fault::NotYet),
@@ -170,18 +179,21 @@ impl Peer {
         self.failures = 0;
         self.fault = None;
         self.heard = false;
+        if let Line::Up(stream, _) = &self.line {
+            self.inherited = stream.inherited();
+        }
         info!("{}: connected", self.configured.endpoint);
         self.greet();
     }
 
     /// How it stands, for the tree.
     #[must_use]
-    pub fn link(&self) -> crate::world::Link {
+    pub fn link(&self) -> Link {
         let topic = match &self.line {
             Line::Up(_, carrier) if carrier.is_ready() => carrier.topic().to_owned(),
             Line::Up(..) | Line::Down(_) | Line::Dialling(_) | Line::Awaited => String::new(),
         };
-        crate::world::Link {
+        Link {
             up: self.is_up(),
             reason: self.fault.as_ref().map(ToString::to_string).unwrap_or_default(),
             client: if self.assigned.is_empty() { self.name() } else { self.assigned.clone() },
@@ -192,6 +204,7 @@ impl Peer {
             },
             session: self.session.is_some(),
             session_tries: self.session_tries(),
+            inherited: self.inherited,
         }
     }
 

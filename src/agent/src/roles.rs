@@ -2,7 +2,8 @@
 //!
 //! In:  the world. Out: [`Held`], a set of the operator's roles.
 //!
-//! A controller of the operator's file has the role that stands there, and those that it has won by a word (`challenge.rs`). A service has what it was given, as far as its slice has that for its
+//! A controller of the operator's file has the role that stands there, those that it has won by a word (`challenge.rs`), and the one that its
+//! certificate brings (`proof.rs`). A service has what it was given, as far as its slice has that for its
 //! services, and as long as its bundle is the one that it was given to. It is looked at whenever somebody asks: what is taken away is gone.
 //!
 //! Source: TR-369, appendix "Software Modularization and USP-Enabled Applications"; docs/decisions/0123-roles-of-services.md.
@@ -32,12 +33,18 @@ const _: () = assert!(ROLES_ALL_MAX <= 32, "a role is a bit");
 pub struct Held(u32);
 
 impl Held {
-    fn one(place: usize) -> Self {
+    /// This one alone.
+    #[must_use]
+    pub fn one(place: usize) -> Self {
         Self(u32::try_from(place).ok().and_then(|place| 1_u32.checked_shl(place)).unwrap_or(0))
     }
 
     fn and(self, place: usize) -> Self {
-        Self(self.0 | Self::one(place).0)
+        self.or(Self::one(place))
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     /// Is it in it?
@@ -69,9 +76,22 @@ fn controller(world: &World, row: u32) -> Option<&Controller> {
     world.configuration.controllers.get(usize::try_from(row.checked_sub(1)?).ok()?)
 }
 
-/// Roles of the controller in `row`.
+/// Roles of the controller in `row`: all of them.
 #[must_use]
 pub fn of(world: &World, row: u32) -> Held {
+    assigned(world, row).or(inherited(world, row))
+}
+
+/// Those that its certificate has brought.
+#[must_use]
+pub fn inherited(world: &World, row: u32) -> Held {
+    let place = row.checked_sub(1).and_then(|place| usize::try_from(place).ok());
+    place.and_then(|place| world.links.get(place)).map(|link| link.inherited).unwrap_or_default()
+}
+
+/// All others.
+#[must_use]
+pub fn assigned(world: &World, row: u32) -> Held {
     let Some(controller) = controller(world, row) else { return Held::default() };
     let first = match &controller.transport {
         Transport::Local(Caller::Granted(service)) => of_service(world, service),

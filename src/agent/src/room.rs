@@ -155,12 +155,12 @@ impl Room {
             }
             std::thread::sleep(std::time::Duration::from_millis(IDENTITY_EVERY_MS));
         };
-        let peers =
-            configuration.controllers.iter().map(|one| Peer::new(one.clone(), &endpoint, &own)).collect();
         info!("{endpoint}: {} controllers", configuration.controllers.len());
         let kept = Kept::new(&places.state);
         let doors = Doors::new(listeners.local, &configuration, &own);
         let world = World { certificate, ..World::new(configuration, endpoint, Settings::default()) };
+        let controllers = &world.configuration.controllers;
+        let peers = controllers.iter().map(|one| Peer::new(one.clone(), &world, &own)).collect();
         let began_ms = boot_ms();
         let period = |said: &settings::Said| began_ms.saturating_add(u64::from(said.periodic_s) * 1000);
         Ok(Self {

@@ -20,6 +20,8 @@ use trust::rustls::{ClientConnection, Connection, ServerConnection};
 use mqtt::packet::PACKET_BYTES_MAX;
 
 use crate::own::Own;
+use crate::proof::Wanted;
+use crate::roles::Held;
 
 /// How long one address is tried.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -47,7 +49,7 @@ pub enum Gone {
     Handshake,
     /// TLS says so.
     Tls(trust::rustls::Error),
-    /// Its certificate does not bear this endpoint id.
+    /// Its certificate does not speak for this endpoint id.
     Foreign(String),
     /// Nobody can be believed, or the clock is not.
     Trust(String),
@@ -180,8 +182,10 @@ impl AsFd for Socket {
 pub struct Stream {
     socket: Socket,
     tls: Option<Box<Connection>>,
-    /// The endpoint id that the other end's certificate has to bear.
-    bears: Option<String>,
+    /// What the other end's certificate has to prove yet.
+    wanted: Option<Wanted>,
+    /// The role that it has brought.
+    inherited: Held,
     out: Vec<u8>,
     /// The last read filled its buffer.
     more: bool,
@@ -197,30 +201,26 @@ impl Stream {
         if let Socket::Tcp(socket) = &socket {
             socket.set_nodelay(true).map_err(Gone::System)?;
         }
-        Ok(Self { socket, tls: None, bears: None, out: Vec::new(), more: false })
+        Ok(Self { socket, tls: None, wanted: None, inherited: Held::default(), out: Vec::new(), more: false })
     }
 
-    /// Takes a socket that we have connected, with TLS where a name is given, and who we are, where the other end wants to know; `protocol`
-    /// is what is spoken inside (ALPN).
+    /// Takes a socket that we have connected, with TLS where the other end has to prove something, and who we are, where it wants to know;
+    /// `protocol` is what is spoken inside (ALPN). Before it is proved nothing is said.
     ///
     /// # Errors
     /// [`Gone`].
     pub fn new(
         socket: TcpStream,
-        by_tls: Option<(&String, &Arc<Own>)>,
+        by_tls: Option<(Wanted, &Arc<Own>)>,
         protocol: &[u8],
     ) -> Result<Self, Gone> {
-        let tls = match by_tls {
-            None => None,
-            Some((name, own)) => {
-                let believe = |error: trust::Error| Gone::Trust(error.to_string());
-                let config = trust::client_as(own.clone(), &[protocol]).map_err(believe)?;
-                let name = trust::server_name(name).map_err(believe)?;
-                let tls = ClientConnection::new(config, name).map_err(Gone::Tls)?;
-                Some(Box::new(Connection::Client(tls)))
-            }
-        };
-        Ok(Self { tls, ..Self::of(Socket::Tcp(socket))? })
+        let stream = Self::of(Socket::Tcp(socket))?;
+        let Some((wanted, own)) = by_tls else { return Ok(stream) };
+        let host = wanted.host.clone().ok_or_else(|| Gone::Foreign(wanted.endpoint.clone()))?;
+        let config = trust::client_as(own.clone(), &wanted.anchors(), &[protocol]);
+        let config = config.map_err(|error| Gone::Trust(error.to_string()))?;
+        let tls = ClientConnection::new(config, host).map_err(Gone::Tls)?;
+        Ok(Self { tls: Some(Box::new(Connection::Client(tls))), wanted: Some(wanted), ..stream })
     }
 
     /// Takes a socket of somebody who has called us, and speaks TLS with him.
@@ -232,9 +232,20 @@ impl Stream {
         Ok(Self { tls: Some(Box::new(Connection::Server(tls))), ..Self::of(socket)? })
     }
 
-    /// The certificate at the other end has to bear this endpoint id (TR-369, R-SEC.0a), or nothing is said.
-    pub fn has_to_bear(&mut self, endpoint: &str) {
-        self.bears = Some(endpoint.to_owned());
+    /// Does the certificate that was shown prove this?
+    ///
+    /// # Errors
+    /// [`Gone::Foreign`].
+    pub fn prove(&mut self, wanted: &Wanted) -> Result<(), Gone> {
+        let shown = self.tls.as_ref().and_then(|tls| tls.peer_certificates());
+        self.inherited = wanted.judge(shown.unwrap_or_default())?;
+        Ok(())
+    }
+
+    /// The role that the other end's certificate has brought.
+    #[must_use]
+    pub fn inherited(&self) -> Held {
+        self.inherited
     }
 
     /// Has more come than one turn reads? What TLS has taken off the socket wakes nobody.
@@ -292,32 +303,36 @@ impl Stream {
     pub fn read(&mut self) -> Result<Vec<u8>, Gone> {
         // On the stack: a fresh piece of memory of this size for each read would cost more than the read.
         let mut bytes = [0; READ_BYTES];
+        self.read_tls()?;
         let size = match &mut self.tls {
             None => read_some(&mut self.socket, &mut bytes)?,
-            Some(tls) => {
-                match tls.read_tls(&mut self.socket) {
-                    Ok(0) if tls.is_handshaking() => return Err(Gone::Handshake),
-                    Ok(0) => return Err(Gone::Closed),
-                    Ok(_) => {}
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    Err(_) if tls.is_handshaking() => return Err(Gone::Handshake),
-                    Err(error) => return Err(Gone::System(error)),
-                }
-                tls.process_new_packets().map_err(Gone::Tls)?;
-                if let Some(endpoint) = &self.bears
-                    && let Some([shown, ..]) = tls.peer_certificates()
-                    && !x509::Certificate::read(shown).is_some_and(|shown| shown.is_of(endpoint))
-                {
-                    return Err(Gone::Foreign(endpoint.clone()));
-                }
-                read_some(&mut tls.reader(), &mut bytes)?
-            }
+            Some(tls) => read_some(&mut tls.reader(), &mut bytes)?,
         };
         self.more = size == bytes.len();
         if self.tls.is_some() {
             self.write()?; // TLS has words of its own.
         }
         Ok(bytes.get(..size).unwrap_or_default().to_vec())
+    }
+
+    /// Takes off the socket what is TLS's. Once it stands the other end has to prove who it is, before anything is heard or said.
+    fn read_tls(&mut self) -> Result<(), Gone> {
+        let Some(tls) = &mut self.tls else { return Ok(()) };
+        match tls.read_tls(&mut self.socket) {
+            Ok(0) if tls.is_handshaking() => return Err(Gone::Handshake),
+            Ok(0) => return Err(Gone::Closed),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) if tls.is_handshaking() => return Err(Gone::Handshake),
+            Err(error) => return Err(Gone::System(error)),
+        }
+        tls.process_new_packets().map_err(Gone::Tls)?;
+        if !tls.is_handshaking()
+            && let Some(wanted) = self.wanted.take()
+        {
+            self.prove(&wanted)?;
+        }
+        Ok(())
     }
 }
 

@@ -20,6 +20,7 @@ use crate::challenge::Challenges;
 use crate::configuration::Configuration;
 use crate::job::{Job, Phase};
 use crate::network::Network;
+use crate::roles::Held;
 use crate::rows::Rows;
 use crate::settings::{Said, Settings};
 use crate::tenants::report::Report;
@@ -99,6 +100,8 @@ pub struct Link {
     pub session: bool,
     /// How often one was begun again that was not taken up.
     pub session_tries: u32,
+    /// The role that the certificate at its end has brought; it stays until another one is shown.
+    pub inherited: Held,
 }
 
 /// A command that takes its time.

@@ -11,8 +11,17 @@ use std::path::{Path, PathBuf};
 
 const LIST: &str = include_str!("data/requirements.txt");
 /// Rooms whose tests show requirements.
-const ROOMS: [&str; 8] =
-    ["src/agent", "src/identity", "src/lease", "src/mqtt", "src/package", "src/shg", "src/usp", "tests"];
+const ROOMS: [&str; 9] = [
+    "src/agent",
+    "src/identity",
+    "src/lease",
+    "src/mqtt",
+    "src/package",
+    "src/shg",
+    "src/trust",
+    "src/usp",
+    "tests",
+];
 const HEAD: &str = "# USP: requirement, test, result\n\n\
     Requirements are those of TR-369 1.4.1, in our words where we have some. This page is made by a test (`UPDATE=1 cargo test -p agent --test\n\
     conformance`) of `src/agent/tests/data/requirements.txt` and of what tests say above themselves. *passes*: the tests in the row show it, and\n\

@@ -61,11 +61,17 @@ impl Anchors {
     /// Takes the certificates in a PEM text. Words around them are skipped; what is no certificate is counted.
     pub fn take(&mut self, text: &[u8]) {
         for certificate in CertificateDer::pem_slice_iter(text).take(ANCHORS_MAX) {
-            let taken = certificate.is_ok_and(|certificate| {
-                self.store.len() < ANCHORS_MAX && self.store.add(certificate).is_ok()
-            });
-            self.refused += usize::from(!taken);
+            match certificate {
+                Ok(certificate) => self.add(certificate),
+                Err(_) => self.refused += 1,
+            }
         }
+    }
+
+    /// Takes one certificate; what is none is counted.
+    pub fn add(&mut self, certificate: CertificateDer<'_>) {
+        let taken = self.store.len() < ANCHORS_MAX && self.store.add(certificate).is_ok();
+        self.refused += usize::from(!taken);
     }
 
     /// How many there are.

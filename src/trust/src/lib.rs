@@ -13,6 +13,7 @@
 
 pub mod anchors;
 pub mod clock;
+pub mod signer;
 
 pub use anchors::{GIVEN, SHIPPED};
 /// The one version of it in this house.
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use rustls::client::{ClientConfig, ResolvesClientCert, Resumption};
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
-use rustls::server::{ResolvesServerCert, ServerConfig};
+use rustls::server::{ResolvesServerCert, ServerConfig, WebPkiClientVerifier};
 use rustls::version::TLS13;
 
 /// Sessions that are remembered, so that a connection that is made again is cheap: a daemon speaks with a handful of servers.
@@ -81,20 +82,38 @@ pub fn client_with(
 ///
 /// # Errors
 /// As [`client`].
-pub fn client_as(own: Arc<dyn ResolvesClientCert>, protocols: &[&[u8]]) -> Result<Arc<ClientConfig>, Error> {
-    let mut config = configure(&anchors::read(), protocols, clock::Clock::Believed)?;
+pub fn client_as(
+    own: Arc<dyn ResolvesClientCert>,
+    anchors: &anchors::Anchors,
+    protocols: &[&[u8]],
+) -> Result<Arc<ClientConfig>, Error> {
+    let mut config = configure(anchors, protocols, clock::Clock::Believed)?;
     config.client_auth_cert_resolver = own;
     Ok(Arc::new(config))
 }
 
-/// A configuration for a server that shows `own`, and asks nobody who he is: whoever comes proves that inside. It needs no clock.
+/// A configuration for a server that shows `own`. Where there are `callers` it asks whoever comes for a certificate, and takes none but
+/// theirs; who shows none proves inside who he is. Without it needs no clock.
 ///
 /// # Errors
 /// [`Error::Tls`].
-pub fn server(own: Arc<dyn ResolvesServerCert>, protocols: &[&[u8]]) -> Result<Arc<ServerConfig>, Error> {
-    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+pub fn server(
+    own: Arc<dyn ResolvesServerCert>,
+    callers: &anchors::Anchors,
+    protocols: &[&[u8]],
+) -> Result<Arc<ServerConfig>, Error> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ServerConfig::builder_with_details(provider.clone(), Arc::new(clock::Clock::Believed));
     let builder = builder.with_protocol_versions(&[&TLS13]).map_err(Error::Tls)?;
-    let mut config = builder.with_no_client_auth().with_cert_resolver(own);
+    let builder = if callers.is_empty() {
+        builder.with_no_client_auth()
+    } else {
+        let asks = WebPkiClientVerifier::builder_with_provider(Arc::new(callers.store()), provider);
+        let asks = asks.allow_unauthenticated().build();
+        let asks = asks.map_err(|error| Error::Tls(rustls::Error::General(error.to_string())))?;
+        builder.with_client_cert_verifier(asks)
+    };
+    let mut config = builder.with_cert_resolver(own);
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     // Nobody who calls again is known again: a session that is remembered would outlive an enrolment.
     config.send_tls13_tickets = 0;

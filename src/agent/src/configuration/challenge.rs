@@ -69,7 +69,23 @@ pub(super) struct ChallengeText {
     lockout_s: Option<u32>,
 }
 
-pub(super) fn challenge(text: ChallengeText, roles: &[Role]) -> Result<Challenge, Error> {
+/// Reads all of them.
+pub(super) fn challenges(texts: Vec<ChallengeText>, roles: &[Role]) -> Result<Vec<Challenge>, Error> {
+    if texts.len() > CHALLENGES_MAX {
+        return Err(Error::Many("challenges"));
+    }
+    let mut all: Vec<Challenge> = Vec::new();
+    for one in texts {
+        let one = challenge(one, roles)?;
+        if all.iter().any(|other| other.name == one.name) {
+            return Err(Error::Value("challenge (it is there twice)", one.name));
+        }
+        all.push(one);
+    }
+    Ok(all)
+}
+
+fn challenge(text: ChallengeText, roles: &[Role]) -> Result<Challenge, Error> {
     let words = |key, text: Option<String>| text.map_or(Ok(String::new()), |text| plain(key, text));
     let within = |key, number: u32, limits: RangeInclusive<u32>| {
         if limits.contains(&number) { Ok(number) } else { Err(Error::Value(key, number.to_string())) }

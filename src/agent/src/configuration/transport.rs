@@ -107,10 +107,8 @@ pub struct Url {
 pub struct Accepted {
     /// The path that it asks for.
     pub path: String,
-    /// Its name.
-    pub username: String,
-    /// And how it proves it.
-    pub password: String,
+    /// Its name, and how it proves it; `None`: by its certificate.
+    pub credentials: Option<(String, String)>,
     /// How often it is spoken to at least, in seconds.
     pub keep_alive_s: u16,
 }
@@ -155,11 +153,11 @@ pub(super) fn transport(text: ControllerText) -> Result<Transport, Error> {
         }));
     }
     if let Some(path) = text.accept {
-        let (Some(username), Some(password)) = (username, password) else {
-            return Err(Error::Value("username and password (who calls has to prove who it is)", path));
-        };
-        let path = way("accept", path)?;
-        return Ok(Transport::Accepted(Accepted { path, username, password, keep_alive_s }));
+        if username.is_some() != password.is_some() {
+            return Err(Error::Value("username and password (both, or a certificate: neither)", path));
+        }
+        let (path, credentials) = (way("accept", path)?, username.zip(password));
+        return Ok(Transport::Accepted(Accepted { path, credentials, keep_alive_s }));
     }
     if let Some(text) = text.url {
         let credentials = username.zip(password);
@@ -244,6 +242,7 @@ mod tests {
             ("url = 'wss://u@h/'", "ws://"),
             ("url = 'wss://h/'\ntopic = '/c'", "topic"),
             ("accept = '/usp'", "prove"),
+            ("accept = '/usp'\nusername = 'u'", "both"),
             ("accept = 'usp'\nusername = 'u'\npassword = 'p'", "accept: usp"),
         ] {
             let error =

@@ -76,7 +76,7 @@ pub(super) const OBJECTS: &[Object] = &[
                 read("SupportedFingerprintAlgorithms", T::String, |_, _| Some("SHA-256".to_owned())),
                 read("SupportedNumberOfSubscriptions", T::Int, |_, _| count(SUBSCRIPTIONS_MAX)),
                 read("CertificateNumberOfEntries", T::UnsignedInt, |world, _| {
-                    count(usize::from(world.certificate.is_some()))
+                    count(super::trust::certificates(world, &[]).len())
                 }),
                 read("MaxSubscriptionChangeAdoptionTime", T::UnsignedInt, |_, _| count(0)),
                 read("MTPNumberOfEntries", T::UnsignedInt, |world, _| count(controllers(world, &[]).len())),
@@ -127,14 +127,17 @@ pub(super) const OBJECTS: &[Object] = &[
                 tells: true,
             },
             read("AssignedRole", T::String, |world, rows| {
-                let held = roles::of(world, *rows.first()?);
+                let held = roles::assigned(world, *rows.first()?);
                 Some(roles::references(held.roles(&world.configuration).map(|(place, _)| place)))
             }),
             read("ProvisioningCode", T::String, |world, rows| {
                 let discovered = world.configuration.controllers.get(place(rows)?)?.discovered.as_ref();
                 Some(discovered.map(|one| one.provisioning_code.clone()).unwrap_or_default())
             }),
-            read("InheritedRole", T::String, |_, _| Some(String::new())),
+            read("InheritedRole", T::String, |world, rows| {
+                let held = roles::inherited(world, *rows.first()?);
+                Some(roles::references(held.roles(&world.configuration).map(|(place, _)| place)))
+            }),
             field!("PeriodicNotifInterval", UnsignedInt, periodic_s, number(1, u32::MAX)),
             // At no particular moment.
             read("PeriodicNotifTime", T::DateTime, |_, _| Some(date(None))),

@@ -173,31 +173,6 @@ pub(super) const OBJECTS: &[Object] = &[
             read("SignatureAlgorithm", T::String, |_, _| Some("ecdsa-with-SHA256".to_owned())),
         ],
     ),
-    // Who else may obey: whoever the operator's file names shows a certificate to the broker, not to us.
-    Object::table(
-        "Device.LocalAgent.Certificate.{i}.",
-        &[&["SerialNumber", "Issuer"], &["Alias"]],
-        certificates,
-        &[
-            read("Alias", T::String, |_, _| Some("cpe-1".to_owned())),
-            read("Enable", T::Boolean, |_, _| Some("true".to_owned())),
-            read("SerialNumber", T::String, |world, _| certificate(world, |one| one.serial.clone())),
-            read("Issuer", T::String, |world, _| certificate(world, |one| one.issuer.clone())),
-        ],
-    )
-    .with(&[Command {
-        name: "GetFingerprint",
-        kind: CommandType::Sync,
-        inputs: &["*FingerprintAlgorithm"],
-        outputs: &["Fingerprint"],
-        order: |world, _, argument| {
-            let certificate = world.certificate.as_ref().ok_or(usp::Code::OBJECT_DOES_NOT_EXIST)?;
-            match argument("FingerprintAlgorithm").as_deref() {
-                Some("SHA-256") => Ok(Order::Says(vec![("Fingerprint", certificate.fingerprint.clone())])),
-                Some(_) | None => Err(usp::Code::INVALID_COMMAND_ARGUMENTS),
-            }
-        },
-    }]),
 ];
 
 /// Where the running image is.

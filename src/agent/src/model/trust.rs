@@ -1,15 +1,17 @@
-//! `Device.LocalAgent.ControllerTrust.`: what roles grant. The operator's file says it.
+//! `Device.LocalAgent.ControllerTrust.`, `Device.LocalAgent.Certificate.`: what roles grant, and whose signature is for what. The operator's file says it.
 
 use contract::base64::letters;
 use usp::Code;
 use usp::message::read::CommandType;
 use usp::message::read::ValueType as T;
 use usp::permission::{May, Rule};
+use x509::Certificate;
 
 use super::{Command, Object, Order, count, number, read};
 use crate::challenge::{Ask, EXPIRATION_S};
 use crate::configuration::Role;
 use crate::configuration::challenge::Challenge;
+use crate::configuration::credential::Credential;
 use crate::resolve::referenced;
 use crate::roles;
 use crate::world::World;
@@ -34,6 +36,29 @@ fn rights(world: &World, rows: &[u32], get: fn(&Rule) -> May) -> Option<String> 
     rule(world, rows).map(|rule| get(rule).text())
 }
 
+fn credential<'w>(world: &'w World, rows: &[u32]) -> Option<&'w Credential> {
+    world.configuration.credentials.get(place(rows.first())?)
+}
+
+/// The row of the certificate of the first credential: the one before is the gateway's own.
+const OF_CREDENTIALS: u32 = 2;
+
+/// Rows of certificates.
+pub(super) fn certificates(world: &World, _: &[u32]) -> Vec<u32> {
+    let own = world.certificate.iter().map(|_| 1);
+    own.chain((OF_CREDENTIALS..).zip(&world.configuration.credentials[..]).map(|(row, _)| row)).collect()
+}
+
+fn certificate<'w>(world: &'w World, rows: &[u32]) -> Option<&'w Certificate> {
+    match rows.first()?.checked_sub(OF_CREDENTIALS) {
+        None => world.certificate.as_ref(),
+        Some(place) => {
+            let credential = world.configuration.credentials.get(usize::try_from(place).ok()?);
+            credential.map(|one| &one.certificate)
+        }
+    }
+}
+
 /// The table of challenges.
 const CHALLENGE: &str = "Device.LocalAgent.ControllerTrust.Challenge.{i}.";
 
@@ -49,6 +74,9 @@ pub(super) const OBJECTS: &[Object] = &[
             read("BannedRole", T::String, |_, _| Some(String::new())),
             read("TOFUAllowed", T::Boolean, |_, _| Some("false".to_owned())),
             read("RoleNumberOfEntries", T::UnsignedInt, |world, _| count(world.configuration.roles.len())),
+            read("CredentialNumberOfEntries", T::UnsignedInt, |world, _| {
+                count(world.configuration.credentials.len())
+            }),
             read("ChallengeNumberOfEntries", T::UnsignedInt, |world, _| {
                 count(world.configuration.challenges.len())
             }),
@@ -108,6 +136,53 @@ pub(super) const OBJECTS: &[Object] = &[
             read("CommandEvent", T::String, |world, rows| rights(world, rows, |rule| rule.command_event)),
         ],
     ),
+    Object::table(
+        "Device.LocalAgent.ControllerTrust.Credential.{i}.",
+        &[&["Credential"], &["Alias"]],
+        |world, _| rows_of(&world.configuration.credentials),
+        &[
+            read("Alias", T::String, |_, rows| rows.first().map(|row| format!("cpe-{row}"))),
+            read("Enable", T::Boolean, |_, _| Some("true".to_owned())),
+            read("Role", T::String, |world, rows| {
+                credential(world, rows).map(|one| roles::references(one.role.into_iter()))
+            }),
+            read("Credential", T::String, |world, rows| {
+                credential(world, rows)?;
+                let row = rows.first()?.checked_add(OF_CREDENTIALS)?.checked_sub(1)?;
+                Some(format!("Device.LocalAgent.Certificate.{row}"))
+            }),
+            read("AllowedUses", T::String, |world, rows| {
+                credential(world, rows).map(|one| one.signs.word().to_owned())
+            }),
+        ],
+    ),
+    // The gateway's own (docs/identity.md), then those whose signature is for something.
+    Object::table(
+        "Device.LocalAgent.Certificate.{i}.",
+        &[&["SerialNumber", "Issuer"], &["Alias"]],
+        certificates,
+        &[
+            read("Alias", T::String, |_, rows| rows.first().map(|row| format!("cpe-{row}"))),
+            read("Enable", T::Boolean, |_, _| Some("true".to_owned())),
+            read("SerialNumber", T::String, |world, rows| {
+                certificate(world, rows).map(|one| one.serial.clone())
+            }),
+            read("Issuer", T::String, |world, rows| certificate(world, rows).map(|one| one.issuer.clone())),
+        ],
+    )
+    .with(&[Command {
+        name: "GetFingerprint",
+        kind: CommandType::Sync,
+        inputs: &["*FingerprintAlgorithm"],
+        outputs: &["Fingerprint"],
+        order: |world, rows, argument| {
+            let certificate = certificate(world, rows).ok_or(Code::OBJECT_DOES_NOT_EXIST)?;
+            match argument("FingerprintAlgorithm").as_deref() {
+                Some("SHA-256") => Ok(Order::Says(vec![("Fingerprint", certificate.fingerprint.clone())])),
+                Some(_) | None => Err(Code::INVALID_COMMAND_ARGUMENTS),
+            }
+        },
+    }]),
     Object::table(
         CHALLENGE,
         &[&["Alias"]],

@@ -1,6 +1,7 @@
 //! What speaks over a connection that we have made: it begins.
 
 use std::net::TcpStream;
+use std::sync::Arc;
 
 use mqtt::client::Client;
 use mqtt::packet::{Hello, Version};
@@ -9,7 +10,9 @@ use super::{Peer, random};
 use crate::carrier::Carrier;
 use crate::configuration::transport::{Broker, Transport};
 use crate::fault::Fault;
-use crate::stream::Stream;
+use crate::own::Own;
+use crate::proof::{Kind, Wanted};
+use crate::stream::{Gone, Stream};
 use crate::websocket;
 use crate::websocket::handshake::Call;
 
@@ -18,11 +21,14 @@ impl Peer {
     pub(super) fn begin(&self, socket: TcpStream, now_ms: u64) -> Result<(Stream, Carrier), Fault> {
         let (stream, carrier) = match &self.configured.transport {
             Transport::Mqtt(broker) => {
-                let stream = Stream::new(socket, broker.tls.then_some((&broker.host, &self.own)), b"mqtt");
+                let by_tls = self.by_tls(broker.tls, &broker.host, Kind::Broker)?;
+                let stream = Stream::new(socket, by_tls, b"mqtt");
                 (stream, Carrier::Mqtt(Box::new(self.client(broker, now_ms))))
             }
             Transport::WebSocket(url) => {
-                let stream = Stream::new(socket, url.tls.then_some((&url.host, &self.own)), b"http/1.1");
+                let is_named = self.configured.discovered.is_some();
+                let kind = if is_named { Kind::Stranger } else { Kind::Controller };
+                let stream = Stream::new(socket, self.by_tls(url.tls, &url.host, kind)?, b"http/1.1");
                 let usual = if url.tls { 443 } else { 80 };
                 let colon = if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() };
                 let host = if url.port == usual { colon } else { format!("{colon}:{}", url.port) };
@@ -32,11 +38,17 @@ impl Peer {
             }
             Transport::Accepted(_) | Transport::Local(_) => return Err(Fault::NotYet),
         };
-        let mut stream = stream?;
-        if self.configured.discovered.is_some() {
-            stream.has_to_bear(&self.configured.endpoint);
+        Ok((stream?, carrier))
+    }
+
+    /// What the other end has to prove, where it is spoken to by TLS.
+    fn by_tls(&self, tls: bool, host: &str, kind: Kind) -> Result<Option<(Wanted, &Arc<Own>)>, Fault> {
+        if !tls {
+            return Ok(None);
         }
-        Ok((stream, carrier))
+        let name = trust::server_name(host).map_err(|error| Gone::Trust(error.to_string()))?;
+        let (endpoint, credentials) = (self.configured.endpoint.clone(), self.credentials.clone());
+        Ok(Some((Wanted { endpoint, kind, host: Some(name), credentials }, &self.own)))
     }
 
     fn client(&self, broker: &Broker, now_ms: u64) -> Client {

@@ -31,6 +31,7 @@ impl Room {
             let place = came.place;
             let Some(peer) = self.peers.get_mut(place) else { continue };
             peer.take(came, now_ms);
+            self.look_at_link(place);
             self.news.hurry(u32::try_from(place).unwrap_or(0).saturating_add(1), now_ms);
         }
     }
@@ -44,12 +45,19 @@ impl Room {
         if up {
             self.news.hurry(row, now_ms);
         }
+        // Rights that have come with a certificate count for the first message, too.
+        self.look_at_link(place);
         for Heard { message, way, .. } in heard {
             match Msg::decode(&message, &GATEWAY) {
                 Ok(message) => self.hear(row, &message, (&way, &said), now_ms),
                 Err(why) => self.answer(place, broken(&message, &why), (&way, &said), now_ms),
             }
         }
+        self.look_at_link(place);
+    }
+
+    /// How it stands with a controller, for the tree.
+    fn look_at_link(&mut self, place: usize) {
         if let (Some(peer), Some(link)) = (self.peers.get(place), self.world.links.get_mut(place)) {
             let now = peer.link();
             self.stale |= *link != now;

@@ -139,7 +139,7 @@ impl Room {
 
     /// From now on this one is obeyed, behind those of the file.
     fn adopt(&mut self, controller: Controller) {
-        let all = &mut self.world.configuration.controllers;
+        let all = &self.world.configuration.controllers;
         if all.iter().any(|one| one.discovered.is_none() && one.endpoint == controller.endpoint) {
             return; // The operator has said how it is called.
         }
@@ -156,9 +156,9 @@ impl Room {
         }
         info!("{}: discovered, {}", controller.endpoint, controller.transport);
         let row = u32::try_from(place).unwrap_or(0).saturating_add(1);
-        let peer = Peer::new(controller.clone(), &self.world.endpoint, &self.own);
+        let peer = Peer::new(controller.clone(), &self.world, &self.own);
         let before = all.get(place).map(|one| one.endpoint.clone());
-        put(all, place, controller.clone());
+        put(&mut self.world.configuration.controllers, place, controller.clone());
         put(&mut self.peers, place, peer);
         put(&mut self.world.links, place, Link::default());
         if before.as_ref() != Some(&controller.endpoint) {

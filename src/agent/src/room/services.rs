@@ -130,7 +130,7 @@ impl Room {
             self.world.challenges.forget(&endpoint);
             self.world.settings.thresholds.retain(|one| one.controller != endpoint);
         }
-        put(&mut self.peers, place, Peer::new(controller.clone(), &self.world.endpoint, &self.own));
+        put(&mut self.peers, place, Peer::new(controller.clone(), &self.world, &self.own));
         put(&mut self.world.links, place, Link::default());
         put(&mut self.periodic_ms, place, due_ms);
         put(&mut self.world.settings.controllers, place, said);

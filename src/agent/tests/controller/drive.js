@@ -36,7 +36,9 @@ const ways = {
       // By TLS it has to be the gateway that is meant, by the endpoint id in its certificate; the host's name is not in it.
       const is = (_, { subjectaltname }) =>
         subjectaltname === "URI:urn:bbf:usp:id:" + options.toId ? undefined : new Error("another's certificate");
-      const tlsOptions = options.ca ? { ca: require("fs").readFileSync(options.ca), checkServerIdentity: is } : {};
+      const file = (name) => options[name] && require("fs").readFileSync(options[name]);
+      const own = { cert: file("cert"), key: file("key") };
+      const tlsOptions = options.ca ? { ca: file("ca"), checkServerIdentity: is, ...own } : {};
       const client = new (require(modules + "websocket").client)({ tlsOptions });
       client.on("connectFailed", (error) => reject(new Error(String(error))));
       client.on("connect", (socket) => {
@@ -45,9 +47,9 @@ const ways = {
         socket.on("close", (code) => say({ trouble: "closed " + code }));
         resolve(made);
       });
-      const authorization = "Basic " + Buffer.from(options.username + ":" + options.password).toString("base64");
+      const word = () => "Basic " + Buffer.from(options.username + ":" + options.password).toString("base64");
       const url = `${options.ca ? "wss" : "ws"}://${options.host}:${options.port}${options.path}?eid=${encodeURIComponent(options.fromId)}`;
-      client.connect(url, "v1.usp", null, { authorization });
+      client.connect(url, "v1.usp", null, options.username ? { authorization: word() } : {});
     }),
   // The agent calls us: another WebSocket than above.
   answer: (options) =>

@@ -1,0 +1,81 @@
+//! What the certificate at the other end of a connection proves of the controller that speaks there.
+//!
+//! In:  the certificates that were shown and that TLS has found good; the operator's word on whose signature is for what. Out: the role that
+//! the signature brings, or why nothing is said to this end.
+//!
+//! A certificate has to bear the controller's endpoint id, unless it is of somebody who is trusted to say who speaks: a broker, where the file
+//! has no credentials; else whoever is signed by a credential for brokers. Whom DHCP or DNS names, and who calls us, has to bear it in any case.
+//!
+//! Source: TR-369 §5 (R-SEC.0a, R-SEC.3, R-SEC.4, R-SEC.25), §6.2.5 (R-E2E.28); docs/decisions/0125-whose-signature-makes-a-controller.md.
+
+use std::sync::Arc;
+
+use trust::anchors::{self, Anchors};
+use trust::clock::Clock;
+use trust::rustls::pki_types::{CertificateDer, ServerName};
+use trust::signer::signer;
+use x509::Certificate;
+
+use crate::configuration::credential::{self, Credential, Signs};
+use crate::roles::Held;
+use crate::stream::Gone;
+
+/// How the other end came to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The operator's file names it as a broker.
+    Broker,
+    /// It is the controller itself, says the operator's file.
+    Controller,
+    /// It is the controller itself, says DHCP, or DNS, or nobody but itself: it has called us.
+    Stranger,
+}
+
+/// What is to be proved.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The controller's endpoint id.
+    pub endpoint: String,
+    /// Who is at the other end.
+    pub kind: Kind,
+    /// The host that was called; `None`: it has called us.
+    pub host: Option<ServerName<'static>>,
+    /// Whose signature is for what.
+    pub credentials: Arc<[Credential]>,
+}
+
+impl Wanted {
+    /// By whom a certificate has to be signed at all.
+    #[must_use]
+    pub fn anchors(&self) -> Anchors {
+        if self.credentials.is_empty() { anchors::read() } else { credential::anchors(&self.credentials) }
+    }
+
+    /// Do these certificates prove it? The role that comes with that.
+    ///
+    /// # Errors
+    /// [`Gone::Foreign`].
+    pub fn judge(&self, shown: &[CertificateDer<'_>]) -> Result<Held, Gone> {
+        let foreign = || Gone::Foreign(self.endpoint.clone());
+        let signed = match &self.credentials[..] {
+            [] => None,
+            all => Some(self.signed(all, shown).ok_or_else(foreign)?),
+        };
+        let is_vouched_for = match (self.kind, signed.map(|one| one.signs)) {
+            (Kind::Broker, None) | (Kind::Broker | Kind::Controller, Some(Signs::Brokers)) => true,
+            (Kind::Stranger, _) | (Kind::Controller, None) | (_, Some(Signs::Controllers)) => false,
+        };
+        let first = shown.first().and_then(|one| Certificate::read(one));
+        if is_vouched_for || first.is_some_and(|one| one.is_of(&self.endpoint)) {
+            Ok(signed.and_then(|one| one.role).map(Held::one).unwrap_or_default())
+        } else {
+            Err(foreign())
+        }
+    }
+
+    /// The credential that the way up from what was shown comes to first.
+    fn signed<'c>(&self, all: &'c [Credential], shown: &[CertificateDer<'_>]) -> Option<&'c Credential> {
+        let each: Vec<Anchors> = all.iter().map(Credential::anchor).collect();
+        signer(&each, shown, self.host.as_ref(), Clock::Believed).and_then(|place| all.get(place))
+    }
+}
