@@ -16,7 +16,7 @@ use wire::Client;
 
 /// How long one life may take to come to where it is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Between two questions.
+/// Two times in milliseconds that may be told apart.
 const STEP: Duration = Duration::from_millis(1);
 /// Lives in one request: its answer has a limit of time.
 const COUNT_MAX: u32 = 1_000;
@@ -26,20 +26,27 @@ pub(crate) fn usage(how: &str) -> Error {
     Error::Usage(how.to_owned())
 }
 
-/// A connection to the supervisor, and the service that it is about.
+/// Two connections to the supervisor, one that asks and one that is told whenever a process has come into another state; and the service that
+/// it is about. Whoever asked over and over instead would have the supervisor answer him while it is measured.
 struct Talk {
     client: Client,
+    follow: Client,
     name: Name,
 }
 
 impl Talk {
     fn new(name: &str) -> Result<Self, Error> {
-        let client = Client::dial(CONTROL).map_err(|error| Error::Wire("supervisor", error))?;
-        Ok(Self { client, name: Name::new(name).map_err(|_| usage("a service's name"))? })
+        let dial = || Client::dial(CONTROL).map_err(failed);
+        let (client, follow) = (dial()?, dial()?);
+        follow.send(&Ask::Follow, &[]).map_err(failed)?;
+        let answer = follow.wait::<Answer>().map_err(failed)?.0;
+        if answer != Answer::Done {
+            return Err(Error::Refused(format!("follow: {answer:?}")));
+        }
+        Ok(Self { client, follow, name: Name::new(name).map_err(|_| usage("a service's name"))? })
     }
 
     fn say(&self, ask: &Ask, mut each: impl FnMut(Process)) -> Result<(), Error> {
-        let failed = |error| Error::Wire("supervisor", error);
         self.client.send(ask, &[]).map_err(failed)?;
         loop {
             match self.client.wait::<Answer>().map_err(failed)?.0 {
@@ -67,11 +74,23 @@ impl Talk {
         found.ok_or_else(|| Error::Refused(format!("{}: no such process", self.name)))
     }
 
-    /// Waits until its row is as `wanted`.
+    /// Its row now, if that is as `wanted`, else the next one that is.
     fn until(&self, what: &str, wanted: impl Fn(&Process) -> bool) -> Result<Process, Error> {
+        let row = self.row()?;
+        if wanted(&row) { Ok(row) } else { self.next(what, wanted) }
+    }
+
+    /// The next row that it is told and that is as `wanted`.
+    fn next(&self, what: &str, wanted: impl Fn(&Process) -> bool) -> Result<Process, Error> {
         let begun = Instant::now();
         loop {
-            let row = self.row()?;
+            let row = match self.follow.wait::<Answer>() {
+                Ok((Answer::Process(row), _)) if row.name == self.name => row,
+                Ok(_) => continue,
+                // A restart may take longer than an answer may.
+                Err(wire::Error::Silent) if begun.elapsed() < PATIENCE => continue,
+                Err(error) => return Err(failed(error)),
+            };
             if wanted(&row) {
                 return Ok(row);
             }
@@ -79,9 +98,12 @@ impl Talk {
                 let state = row.state.word();
                 return Err(Error::Refused(format!("{}: not {what}: {state}, {}", self.name, row.reason)));
             }
-            thread::sleep(STEP);
         }
     }
+}
+
+fn failed(error: wire::Error) -> Error {
+    Error::Wire("supervisor", error)
 }
 
 fn count(word: &str) -> Result<u32, Error> {
@@ -174,23 +196,19 @@ fn send(pid: Pid, signal: Signal) -> Result<(), Error> {
 /// Stops every service that runs, all at once, and waits until all are down.
 pub(crate) fn ends(out: Out<'_>) -> Result<(), Error> {
     let talk = Talk::new("all")?;
-    let up = |talk: &Talk| {
-        let mut names = Vec::new();
-        let runs = |row: &Process| row.kind == Kind::Tenant && row.pid.is_some();
-        talk.say(&Ask::Status, |row| names.extend(runs(&row).then_some(row.name)))?;
-        Ok::<_, Error>(names)
-    };
-    let (names, begun) = (up(&talk)?, Instant::now());
+    let mut names = Vec::new();
+    let runs = |row: &Process| row.kind == Kind::Tenant && row.pid.is_some();
+    talk.say(&Ask::Status, |row| names.extend(runs(&row).then_some(row.name)))?;
+    let (all, begun) = (names.len(), Instant::now());
     for name in &names {
         talk.say(&Ask::Stop(name.clone()), |_| ())?;
     }
-    while !up(&talk)?.is_empty() {
-        if begun.elapsed() > PATIENCE {
-            return Err(Error::Refused("they do not end".to_owned()));
+    while !names.is_empty() {
+        if let Answer::Process(row) = talk.follow.wait::<Answer>().map_err(failed)?.0 {
+            names.retain(|name| *name != row.name || row.pid.is_some());
         }
-        thread::sleep(STEP);
     }
-    Ok(writeln!(out, "done {}, {} us", names.len(), begun.elapsed().as_micros())?)
+    Ok(writeln!(out, "done {all}, {} us", begun.elapsed().as_micros())?)
 }
 
 /// Stops a service that cannot hear it, with all that it has started: from the end of its grace until it is down.

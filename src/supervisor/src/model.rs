@@ -34,6 +34,7 @@ use played::{Played, manifest, no_network, no_start, service, wire_at};
 const DAMAGED: u8 = 9;
 
 mod ghosts;
+mod many;
 mod pairs;
 mod played;
 mod rules;
