@@ -19,7 +19,7 @@ use std::os::unix::net::UnixStream;
 
 use log::warn;
 
-use crate::news::wait_ms;
+use crate::backoff;
 use crate::world::World;
 use post::{Outcome, Post};
 use profile::{Profile, Protocol};
@@ -184,7 +184,8 @@ impl Running {
                 }
                 if self.profile.retry {
                     let http = (self.profile.retry_minimum_s, self.profile.retry_multiplier);
-                    self.retry_ms = Some(now_ms.saturating_add(wait_ms(self.tries, http, random)));
+                    self.retry_ms =
+                        Some(now_ms.saturating_add(backoff::standard_ms(self.tries, http, random)));
                     self.tries = self.tries.saturating_add(1);
                 }
             }

@@ -60,6 +60,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use usp::permission::{May, Rule};
 
+use crate::backoff;
 use crate::discovery::dns::Name;
 use challenge::{Challenge, ChallengeText};
 use credential::{Credential, CredentialText};
@@ -76,6 +77,8 @@ const FILE_BYTES_MAX: u64 = 64 * 1024;
 const CONFIRM_WITHIN_S: u32 = 180;
 /// What it may say. Source: the longest, `network`'s own limit.
 const CONFIRM_S: std::ops::RangeInclusive<u32> = 10..=86_400;
+/// What the longest wait for a connection may be, in seconds. Source: the longest of TR-369's (R-WS.19).
+const RETRY_S: std::ops::RangeInclusive<u32> = 10..=5120;
 /// Controllers.
 pub const CONTROLLERS_MAX: usize = 8;
 /// Roles of the operator's own.
@@ -119,6 +122,8 @@ pub struct Configuration {
     pub roles: Vec<Role>,
     /// For how long a change of the network is on trial, in seconds.
     pub confirm_within_s: u32,
+    /// The longest wait before a controller or its broker is tried again, in seconds.
+    pub retry_max_s: u32,
     /// Where controllers call by WebSocket, and whether by TLS.
     pub websocket: Option<(SocketAddr, bool)>,
     /// A controller that nobody has configured is taken.
@@ -135,6 +140,7 @@ impl Default for Configuration {
             controllers: Vec::new(),
             roles: Vec::new(),
             confirm_within_s: CONFIRM_WITHIN_S,
+            retry_max_s: backoff::LAST_S,
             websocket: None,
             discovery: None,
             challenges: Vec::new(),
@@ -196,6 +202,7 @@ struct Text {
     #[serde(default)]
     role: Vec<RoleText>,
     confirm_within_s: Option<u32>,
+    retry_max_s: Option<u32>,
     websocket: Option<WebSocketText>,
     discovery: Option<DiscoveryText>,
     #[serde(default)]
@@ -304,6 +311,10 @@ pub fn parse(text: &str) -> Result<Configuration, Error> {
     if !CONFIRM_S.contains(&confirm_within_s) {
         return Err(Error::Value("confirm_within_s", confirm_within_s.to_string()));
     }
+    let retry_max_s = text.retry_max_s.unwrap_or(backoff::LAST_S);
+    if !RETRY_S.contains(&retry_max_s) {
+        return Err(Error::Value("retry_max_s", retry_max_s.to_string()));
+    }
     let mut roles = ours();
     for one in text.role {
         roles.push(role(one)?);
@@ -329,7 +340,16 @@ pub fn parse(text: &str) -> Result<Configuration, Error> {
         let key = "username and password (or [[credential]] and tls: who calls has to prove who it is)";
         return Err(Error::Value(key, one.endpoint.clone()));
     }
-    Ok(Configuration { controllers, roles, confirm_within_s, websocket, discovery, challenges, credentials })
+    Ok(Configuration {
+        controllers,
+        roles,
+        confirm_within_s,
+        retry_max_s,
+        websocket,
+        discovery,
+        challenges,
+        credentials,
+    })
 }
 
 /// Who calls without a name and a password has a certificate: there is TLS to show it by, and somebody whose signature counts.
@@ -422,6 +442,7 @@ mod tests {
         assert!(parse("[discovery]\nrole = 'king'").is_err());
         assert_eq!(parse("[discovery]").unwrap().discovery.map(|one| one.role), Some(0));
         assert!(parse("[discovery]\ndomain = 'isp..example'").is_err());
+        assert!(parse("retry_max_s = 5").is_err() && parse("confirm_within_s = 5").is_err());
         assert!(parse("").unwrap().controllers.is_empty(), "without a word nobody is obeyed");
     }
 }

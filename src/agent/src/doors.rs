@@ -244,7 +244,9 @@ impl Opening {
             Some(Transport::Mqtt(_) | Transport::WebSocket(_) | Transport::Local(_)) | None => 60,
         };
         let rest = self.input.split_off(request.length);
-        let session = websocket::Session::take(&request.key, rest, keep_alive_s, now_ms);
+        let ours = request.is_extended.then_some(world.endpoint.as_str());
+        let answer = handshake::answer(&request.key, ours);
+        let session = websocket::Session::take(answer, rest, keep_alive_s, now_ms);
         Ok(Some((Who::Controller(place), Carrier::Web(session))))
     }
 }

@@ -19,6 +19,7 @@ use usp::message::{Entry, Failure, Msg, RequestKind};
 use usp::path::Path;
 
 use crate::access::Access;
+use crate::backoff;
 use crate::journal::{Outgoing, endpoint, row};
 use crate::resolve::{parameters, spots};
 use crate::settings::{NotifType, Subscription};
@@ -28,8 +29,6 @@ use crate::world::World;
 pub const PENDING_OF_ONE_MAX: usize = 64;
 /// Values that one subscription looks at.
 const VALUES_OF_ONE_MAX: usize = 512;
-/// The tenth wait is the longest (R-NOT.2).
-const TRIES_THAT_COUNT: u32 = 9;
 
 /// A piece of news on its way.
 #[derive(Debug)]
@@ -335,7 +334,7 @@ impl News {
         self.pending.retain(|one| one.until_ms > now_ms);
         for one in self.pending.iter_mut().filter(|one| one.controller == row && one.due_ms <= now_ms) {
             messages.push(one.message.clone());
-            one.due_ms = now_ms.saturating_add(wait_ms(one.tries, (least, times), random));
+            one.due_ms = now_ms.saturating_add(backoff::standard_ms(one.tries, (least, times), random));
             one.tries = one.tries.saturating_add(1);
         }
         self.pending.retain(|one| one.retry || one.tries == 0);
@@ -370,16 +369,6 @@ fn until_ms(subscription: &Subscription, now_ms: u64) -> u64 {
     }
 }
 
-/// The wait after `tries` tries: between m·k^n and m·k^(n+1). Source: R-NOT.1.
-pub(crate) fn wait_ms(tries: u32, (least_s, times): (u16, u16), random: u32) -> u64 {
-    let mut from = u64::from(least_s) * 1000;
-    for _ in 0..tries.min(TRIES_THAT_COUNT) {
-        from = from.saturating_mul(u64::from(times)) / 1000;
-    }
-    let to = from.saturating_mul(u64::from(times)) / 1000;
-    from.saturating_add(u64::from(random) % to.saturating_sub(from).max(1))
-}
-
 /// Subscriptions of `kind` that mean `path`, and whose controllers may hear of it.
 fn subscribed<'w>(world: &'w World, kind: NotifType, path: &str) -> Vec<&'w Subscription> {
     let Ok(plain) = Path::parse(path) else { return Vec::new() };
@@ -393,7 +382,7 @@ fn subscribed<'w>(world: &'w World, kind: NotifType, path: &str) -> Vec<&'w Subs
 
 #[cfg(test)]
 mod tests {
-    use super::{News, wait_ms};
+    use super::News;
     use crate::settings::{NotifType, Subscription};
     use crate::testing::world;
 
@@ -473,17 +462,5 @@ mod tests {
         news.look(&world, 2);
         assert_eq!(news.due(&world, 1, true, (2, 0)).len(), 1, "deleted");
         assert_eq!(news.due_ms(1), None, "without retry it is told once");
-    }
-
-    // Shows R-NOT.1, R-NOT.2, R-BULK.3, R-E2E.11.
-    #[test]
-    fn waits_are_those_of_the_standard() {
-        // Source: TR-369 §7.6, table of retry intervals.
-        for (tries, from, to) in [(0, 5, 10), (1, 10, 20), (4, 80, 160), (9, 2560, 5120), (50, 2560, 5120)] {
-            for random in [0, 7, u32::MAX] {
-                let wait = wait_ms(tries, (5, 2000), random);
-                assert!((from * 1000..=to * 1000).contains(&wait), "{tries}: {wait}");
-            }
-        }
     }
 }

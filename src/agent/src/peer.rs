@@ -23,7 +23,6 @@ use usp::record::{Kind, NoSessionContext, PayloadSecurity, SessionContext};
 use usp::session::{self, Session};
 use usp::{Code, GATEWAY, Msg, Record, VERSIONS, outline};
 
-use crate::backoff;
 use crate::carrier::{Carrier, News};
 use crate::configuration::Controller;
 use crate::configuration::credential::Credential;
@@ -32,10 +31,10 @@ use crate::doors::Came;
 use crate::fault::Fault;
 use crate::own::Own;
 use crate::roles::Held;
-use crate::settings::Said;
+use crate::settings::{Retry, Said};
 use crate::stream::{Dial, Stream};
 use crate::tenants::bucket::Bucket;
-use crate::world::{Link, World};
+use crate::world::World;
 use mqtt::packet::Version;
 use trial::Trial;
 
@@ -94,7 +93,14 @@ pub struct Peer {
     /// The role that the last certificate has brought.
     inherited: Held,
     line: Line,
+    /// Rounds of calls in vain since it last stood.
     failures: u32,
+    /// Where else it is called (`begin.rs`), and which of all that is next.
+    standby: Vec<(String, u16)>,
+    choice: usize,
+    /// How it is called again by WebSocket, and the longest wait in seconds.
+    retry: (u16, u16),
+    last_s: u32,
     /// Why it does not stand; `None`: it stands.
     fault: Option<Fault>,
     /// When that was found, in milliseconds after boot.
@@ -136,6 +142,10 @@ impl Peer {
             inherited: Held::default(),
             line: Line::Awaited,
             failures: 0,
+            standby: Vec::new(),
+            choice: 0,
+            retry: Retry::default().pair(),
+            last_s: world.configuration.retry_max_s,
             fault: Some(Fault::NotYet),
             fault_ms: 0,
             heard: false,
@@ -177,6 +187,7 @@ impl Peer {
     /// Records can be sent from now on.
     fn welcome(&mut self) {
         self.failures = 0;
+        self.choice = 0;
         self.fault = None;
         self.heard = false;
         if let Line::Up(stream, _) = &self.line {
@@ -184,28 +195,6 @@ impl Peer {
         }
         info!("{}: connected", self.configured.endpoint);
         self.greet();
-    }
-
-    /// How it stands, for the tree.
-    #[must_use]
-    pub fn link(&self) -> Link {
-        let topic = match &self.line {
-            Line::Up(_, carrier) if carrier.is_ready() => carrier.topic().to_owned(),
-            Line::Up(..) | Line::Down(_) | Line::Dialling(_) | Line::Awaited => String::new(),
-        };
-        Link {
-            up: self.is_up(),
-            reason: self.fault.as_ref().map(ToString::to_string).unwrap_or_default(),
-            client: if self.assigned.is_empty() { self.name() } else { self.assigned.clone() },
-            topic,
-            said: match &self.line {
-                Line::Up(_, carrier) => carrier.response_information().to_owned(),
-                Line::Down(_) | Line::Dialling(_) | Line::Awaited => String::new(),
-            },
-            session: self.session.is_some(),
-            session_tries: self.session_tries(),
-            inherited: self.inherited,
-        }
     }
 
     /// Can records be sent?
@@ -281,8 +270,7 @@ impl Peer {
     }
 
     fn fail(&mut self, fault: Fault, now_ms: u64) {
-        self.failures = self.failures.saturating_add(1);
-        let wait = backoff::wait_ms(self.failures, random());
+        let wait = self.wait_ms();
         if self.fault.as_ref() != Some(&fault) {
             warn!("{}: {fault}", self.configured.endpoint);
         }
@@ -297,6 +285,7 @@ impl Peer {
     /// Goes on. `true`: from now on records can be sent.
     pub fn turn(&mut self, said: &Said, (bell, now_ms): (&UnixStream, u64)) -> (bool, Vec<Heard>) {
         let before = self.is_up();
+        self.retry = said.web_retry.pair();
         match self.step(said, (bell, now_ms)) {
             Ok(heard) => {
                 let up = !before && self.is_up();
@@ -319,11 +308,7 @@ impl Peer {
             Line::Awaited => Ok(Vec::new()),
             Line::Down(at) => {
                 if *at <= now_ms && said.enable {
-                    let (host, port) = match &self.configured.transport {
-                        Transport::Mqtt(broker) => (&broker.host, broker.port),
-                        Transport::WebSocket(url) => (&url.host, url.port),
-                        Transport::Accepted(_) | Transport::Local(_) => return Ok(Vec::new()),
-                    };
+                    let Some((host, port)) = self.place() else { return Ok(Vec::new()) };
                     self.line = Line::Dialling(Dial::begin(host, port, bell));
                 }
                 Ok(Vec::new())

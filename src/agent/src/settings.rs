@@ -113,21 +113,32 @@ pub struct Said {
     pub next_boot: u32,
     /// How a session of ours is begun again. It is kept in [`Settings`]: the form of the file is older.
     #[serde(skip)]
-    pub session_retry: SessionRetry,
+    pub session_retry: Retry,
+    /// How it is called again by WebSocket; kept likewise.
+    #[serde(skip)]
+    pub web_retry: Retry,
 }
 
-/// How a session that we have begun is begun again. Source: TR-369, R-E2E.10.
+/// How a session that we have begun is begun again, or a controller is called again. Source: TR-369, R-E2E.10, R-WS.19.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionRetry {
+pub struct Retry {
     /// The shortest wait, in seconds.
     pub minimum_s: u16,
     /// And by how much each is longer than the one before, in thousandths.
     pub multiplier: u16,
 }
 
-impl Default for SessionRetry {
+impl Default for Retry {
     fn default() -> Self {
         Self { minimum_s: 5, multiplier: 2000 }
+    }
+}
+
+impl Retry {
+    /// Both.
+    #[must_use]
+    pub fn pair(self) -> (u16, u16) {
+        (self.minimum_s, self.multiplier)
     }
 }
 
@@ -172,7 +183,8 @@ impl Said {
             onboarding_restart_s: 0,
             boot: Vec::new(),
             next_boot: 0,
-            session_retry: SessionRetry::default(),
+            session_retry: Retry::default(),
+            web_retry: Retry::default(),
         }
     }
 }
@@ -213,11 +225,13 @@ pub struct Settings {
     /// Run levels of slices and services.
     pub levels: Levels,
     /// Of controllers, by their endpoint ids, what is not as it was at first. Files of before end here, or before this.
-    session_retries: Vec<(String, SessionRetry)>,
+    session_retries: Vec<(String, Retry)>,
     /// Thresholds, in order of their rows.
     pub thresholds: Vec<Threshold>,
     /// The row that the last one got: none comes twice. Files of before end before these two.
     pub next_threshold: u32,
+    /// See `session_retries`. Files of before end before this.
+    web_retries: Vec<(String, Retry)>,
     /// What services are told. Source: docs/tenant.md.
     #[serde(skip)]
     pub services: Services,
@@ -235,8 +249,8 @@ impl Settings {
     pub fn kept(&self) -> Self {
         let mut kept = self.clone();
         kept.subscriptions.retain(|one| one.persistent);
-        let others = kept.controllers.iter().filter(|said| said.session_retry != SessionRetry::default());
-        kept.session_retries = others.map(|said| (said.endpoint.clone(), said.session_retry)).collect();
+        kept.session_retries = others(&kept.controllers, |said| said.session_retry);
+        kept.web_retries = others(&kept.controllers, |said| said.web_retry);
         kept
     }
 
@@ -249,10 +263,15 @@ impl Settings {
     /// From bytes.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        let mut settings: Self = kept_form::read_older(bytes, 3)?;
-        for (endpoint, retry) in std::mem::take(&mut settings.session_retries) {
-            let of_it = settings.controllers.iter_mut().filter(|said| said.endpoint == endpoint);
-            of_it.for_each(|said| said.session_retry = retry);
+        let mut settings: Self = kept_form::read_older(bytes, 4)?;
+        let (sessions, web) =
+            (std::mem::take(&mut settings.session_retries), std::mem::take(&mut settings.web_retries));
+        for said in &mut settings.controllers {
+            let of = |list: &[(String, Retry)]| {
+                list.iter().find(|(endpoint, _)| *endpoint == said.endpoint).map(|(_, retry)| *retry)
+            };
+            said.session_retry = of(&sessions).unwrap_or_default();
+            said.web_retry = of(&web).unwrap_or_default();
         }
         Some(settings)
     }
@@ -280,9 +299,15 @@ impl Settings {
     }
 }
 
+/// Of controllers whose waits are not as they were at first: which, and what they are.
+fn others(controllers: &[Said], get: fn(&Said) -> Retry) -> Vec<(String, Retry)> {
+    let all = controllers.iter().map(|said| (said.endpoint.clone(), get(said)));
+    all.filter(|(_, retry)| *retry != Retry::default()).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Said, SessionRetry, Settings, Subscription};
+    use super::{Retry, Said, Settings, Subscription};
 
     #[test]
     fn what_is_to_stay_stays() {
@@ -299,22 +324,28 @@ mod tests {
 
     #[test]
     fn a_file_of_before_is_read() {
-        let retry = SessionRetry { minimum_s: 7, multiplier: 1500 };
+        let retry = Retry { minimum_s: 7, multiplier: 1500 };
         let controllers = vec![
             Said::new("self::a", 1, true),
-            Said { session_retry: retry, ..Said::new("self::b", 2, true) },
+            Said { session_retry: retry, web_retry: retry, ..Said::new("self::b", 2, true) },
         ];
         let settings = Settings { controllers, ..Settings::default() };
         let bytes = settings.kept().write().unwrap();
-        let retries = |settings: Settings| -> Vec<SessionRetry> {
+        let retries = |settings: Settings| -> Vec<Retry> {
             settings.controllers.iter().map(|said| said.session_retry).collect()
         };
-        let first = SessionRetry::default();
+        let first = Retry::default();
         assert_eq!(retries(Settings::read(&bytes).unwrap()), [first, retry]);
+        assert_eq!(Settings::read(&bytes).unwrap().controllers[1].web_retry, retry);
+        // Without waits by WebSocket: one entry, its endpoint id with its length, two numbers of one and two bytes.
+        let before = &bytes[..bytes.len() - (1 + 8 + 1 + 2)];
+        let read = Settings::read(before).unwrap();
+        assert_eq!(read.controllers[1].web_retry, first);
+        assert_eq!(retries(read), [first, retry]);
         // Without thresholds: a list of none, and a number.
-        let before = &bytes[..bytes.len() - 2];
+        let before = &before[..before.len() - 2];
         assert_eq!(retries(Settings::read(before).unwrap()), [first, retry]);
-        // Nor with the list: one entry, its endpoint id with its length, two numbers of one and two bytes.
+        // Nor with the list of sessions' waits.
         let before = &before[..before.len() - (1 + 8 + 1 + 2)];
         assert_eq!(retries(Settings::read(before).unwrap()), [first, first]);
     }

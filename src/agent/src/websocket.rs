@@ -94,10 +94,9 @@ impl Session {
         Self { out, ..Self::new(State::Opening(key), keep_alive_s, random, now_ms) }
     }
 
-    /// A request was let in: answers it. `rest` came behind it.
+    /// A request was let in: `out` is the answer. `rest` came behind it.
     #[must_use]
-    pub fn take(key: &str, rest: Vec<u8>, keep_alive_s: u16, now_ms: u64) -> Self {
-        let out = handshake::answer(key);
+    pub fn take(out: Vec<u8>, rest: Vec<u8>, keep_alive_s: u16, now_ms: u64) -> Self {
         Self { out, input: rest, masks: false, ..Self::new(State::Open, keep_alive_s, || 0, now_ms) }
     }
 
@@ -266,12 +265,13 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::frame::{Opcode, write};
-    use super::{Gone, MESSAGE_BYTES_MAX, News, Session};
+    use super::{Gone, MESSAGE_BYTES_MAX, News, Session, handshake};
 
     const MASK: Option<[u8; 4]> = Some([1, 2, 3, 4]);
 
     fn open() -> Session {
-        let mut session = Session::take("dGhlIHNhbXBsZSBub25jZQ==", Vec::new(), 60, 0);
+        let mut session =
+            Session::take(handshake::answer("dGhlIHNhbXBsZSBub25jZQ==", None), Vec::new(), 60, 0);
         let answer = String::from_utf8(session.take_out()).unwrap();
         assert!(answer.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "RFC 6455 §1.3: {answer}");
         session

@@ -100,6 +100,8 @@ pub struct Link {
     pub session: bool,
     /// How often one was begun again that was not taken up.
     pub session_tries: u32,
+    /// How often it was tried in vain since it last stood.
+    pub tries: u32,
     /// The role that the certificate at its end has brought; it stays until another one is shown.
     pub inherited: Held,
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use mqtt::packet::{self, Packet, Properties, Version};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use stage::local::Local;
 use stage::{CONTROLLER, ENDPOINT, House, daemon, enter, word};
 use usp::message::read::Get;
 use usp::message::{BodyKind, RequestKind};
@@ -294,32 +295,45 @@ fn what_an_older_broker_sees() {
     }
 }
 
-/// A connection that stood is tried again at once, however often it was tried in vain before.
-/// Shows R-WS.20.
+/// A controller is called again after the waits of the standard; the first one comes first after a connection that stood, however often it was
+/// called in vain before.
+/// Shows R-WS.19, R-WS.20.
 #[test]
-fn a_connection_that_stood_is_tried_at_once() {
-    if !enter("a_connection_that_stood_is_tried_at_once") {
+fn after_a_connection_that_stood_the_first_wait_is_the_first_one() {
+    if !enter("after_a_connection_that_stood_the_first_wait_is_the_first_one") {
         return;
     }
     let (listener, _house) = (TcpListener::bind("127.0.0.1:8097").unwrap(), House::begin());
     let way = format!("[[controller]]\nendpoint = '{CONTROLLER}'\nurl = 'ws://127.0.0.1:8097/usp'\n");
-    let _daemon = daemon(&way);
-    let mut waits = Vec::new();
-    for _ in 0..4 {
+    let _daemon = daemon(&format!("{way}[[controller]]\nendpoint = 'self::root'\nlocal = 'root'\n"));
+    let mut root = Local::connect("self::root");
+    let object = "Device.LocalAgent.Controller.1.MTP.1.WebSocket.";
+    assert!(root.get(&[object]).contains("SessionRetryMinimumWaitInterval=5"), "the standard's own");
+    let set = |name: &str| format!("{object} {name}");
+    root.set(false, &[&set("SessionRetryMinimumWaitInterval=1 SessionRetryIntervalMultiplier=2000")]);
+    let other = object.replace("Controller.1", "Controller.2") + " SessionRetryMinimumWaitInterval=1";
+    assert!(!root.set(false, &[&other]).contains("Interval=1"), "who is not called is not called again");
+    let call = |least: u64, most: u64| {
         let begun = Instant::now();
-        drop(listener.accept().unwrap());
-        waits.push(begun.elapsed());
-    }
-    assert!(waits[3] >= Duration::from_secs(2), "it waits longer each time: {waits:?}");
-    let (mut socket, _) = listener.accept().unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        let wait = begun.elapsed();
+        // Another process has to have its turn, too.
+        let range = Duration::from_millis(least)..Duration::from_millis(most + 1_000);
+        assert!(range.contains(&wait), "{wait:?} is not in {range:?}");
+        socket
+    };
+    drop(call(0, 0));
+    drop(call(900, 2_000));
+    drop(call(1_900, 4_000));
+    let mut socket = call(3_900, 8_000);
+    assert!(root.get(&[object]).contains("CurrentRetryCount=3"));
     let mut request = [0; 4096];
     let size = socket.read(&mut request).unwrap();
     let asked = String::from_utf8_lossy(&request[..size]).into_owned();
     let key = asked.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
-    socket.write_all(&agent::websocket::handshake::answer(key)).unwrap();
+    socket.write_all(&agent::websocket::handshake::answer(key, None)).unwrap();
     assert!(socket.read(&mut request).unwrap() > 0, "a record");
+    assert!(root.get(&[object]).contains("CurrentRetryCount=0"));
     drop(socket);
-    let begun = Instant::now();
-    drop(listener.accept().unwrap());
-    assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}, {waits:?}", begun.elapsed());
+    drop(call(900, 2_000));
 }

@@ -22,11 +22,13 @@ fn named(host: &str, endpoint: &str) -> Option<Controller> {
     })
 }
 
-/// The controller: it is called, and has a certificate.
+/// The controller: it can be called, and has a certificate.
 fn desk() -> std::thread::JoinHandle<Desk> {
     let way =
         json!({"protocol": "answer", "port": 8443, "cert": "/run/server.pem", "key": "/run/server.key"});
-    std::thread::spawn(move || Desk::connect(&way))
+    let desk = std::thread::spawn(move || Desk::connect(&way));
+    until("it can be called", 10, || std::net::TcpStream::connect("127.0.0.1:8443").ok());
+    desk
 }
 
 /// The kernel says that the network is another: it is looked at.
@@ -90,7 +92,14 @@ fn name_server() -> Program {
     for (endpoint, priority) in [("self::other", 1), (CONTROLLER, 2)] {
         let instance = format!("{endpoint}._usp-ctr-ws._tcp.isp.example");
         words.push(format!("--ptr-record=_usp-ctr-ws._tcp.isp.example,{instance}"));
-        words.push(format!("--srv-host={instance},broker.example,8443,{priority},5"));
+        let servers = match endpoint {
+            // Nobody is at the first of its servers, and at the second is another host than its certificate says.
+            CONTROLLER => &[("broker.example", 9), ("localhost", 8443), ("broker.example", 8443)][..],
+            _ => &[("broker.example", 8443)],
+        };
+        for (place, (host, port)) in (priority..).zip(servers) {
+            words.push(format!("--srv-host={instance},{host},{port},{place},5"));
+        }
         words.push(format!("--txt-record={instance},path=/usp,encrypt"));
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();

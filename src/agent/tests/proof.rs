@@ -106,6 +106,7 @@ fn a_certificate_makes_a_controller() {
     }
     let way = json!({"protocol": "answer", "port": 8443, "cert": "/run/desk.pem", "key": "/run/desk.key"});
     let desk = std::thread::spawn(move || Desk::connect(&way));
+    until("it can be called", 10, || TcpStream::connect("127.0.0.1:8443").ok());
     let _daemon = daemon(&file);
     let mut desk = desk.join().unwrap();
     for ((name, _, _, _, why), (_, log)) in bad.into_iter().zip(&servers) {

@@ -66,6 +66,7 @@ fn a_websocket_is_believed_or_not() {
     let url =
         |name: &str| format!("[[controller]]\nendpoint = 'self::desk'\nurl = 'wss://{name}:8443/usp'\n");
     let desk = std::thread::spawn(move || Desk::connect(&way));
+    until("it can be called", 10, || TcpStream::connect("127.0.0.1:8443").ok());
     let early = daemon(&url("broker.example"));
     until("before the clock is believed", 10, || daemon_said().contains("TLS: ").then_some(()));
     drop(early);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use contract::wires::LOCAL;
 use serde_json::json;
-use stage::{CONTROLLER, Desk, ENDPOINT, House, daemon, daemon_said, enter, until};
+use stage::{CONTROLLER, Desk, ENDPOINT, House, daemon, daemon_said, enter, run, until};
 
 const PERIOD: &str = "Device.LocalAgent.Controller.1.PeriodicNotifInterval";
 
@@ -41,10 +41,13 @@ fn we_call_a_controller() {
     let _house = House::begin();
     let _daemon =
         daemon(&word("url = 'ws://127.0.0.1:8097/usp?x=1'\nusername = 'gateway'\npassword = 'sesame'"));
-    // Nobody is there: it tries again; and again when the controller has gone and come.
+    // Nobody is there: it tries again; and again when the controller has gone and come; at once when the network is another.
     until("it says so", 10, || daemon_said().contains("refused").then_some(()));
-    for _ in 0..2 {
-        let mut desk = Desk::connect(&json!({"protocol": "answer", "port": 8097}));
+    for number in 1..3 {
+        let desk = std::thread::spawn(|| Desk::connect(&json!({"protocol": "answer", "port": 8097})));
+        until("it can be called", 10, || TcpStream::connect("127.0.0.1:8097").ok());
+        run(&["ip", "address", "add", &format!("127.9.0.{number}/32"), "dev", "lo"]);
+        let mut desk = desk.join().unwrap();
         let called = desk.called.iter().find(|line| line.get("called").is_some()).unwrap();
         assert_eq!(called["called"], json!("/usp?x=1&eid=os%3A%3A00D09E-4711"));
         assert_eq!(called["proves"], json!("Basic Z2F0ZXdheTpzZXNhbWU="), "gateway:sesame");
@@ -72,7 +75,7 @@ fn upgrade(password: &str) -> String {
     )
 }
 
-// Shows R-WS.2, R-WS.4, R-WS.6, R-WS.11, R-WS.11c, R-WS.14, R-WS.15, R-WS.16.
+// Shows R-WS.2, R-WS.4, R-WS.6, R-WS.11, R-WS.11a, R-WS.11c, R-WS.14, R-WS.15, R-WS.16.
 #[test]
 fn a_controller_calls_us() {
     if !enter("a_controller_calls_us") {
@@ -111,6 +114,15 @@ fn a_controller_calls_us() {
         let heard = raw(&[upgrade("sesame").into_bytes(), bytes].concat());
         let [.., 0x88, 2, high, low] = heard.as_slice() else { panic!("{name}: {heard:?}") };
         assert_eq!(u16::from_be_bytes([*high, *low]), code, "{name}");
+    }
+    // Who speaks of the extension of earlier versions hears who we are by it, and nobody else does.
+    let close = frame(agent::websocket::frame::Opcode::Close, &[]);
+    let extended = upgrade("sesame")
+        .replace("Host: g", "Host: g\r\nSec-WebSocket-Extensions: bbf-usp-protocol; eid=\"self::desk\"");
+    for (words, want) in [(extended, true), (upgrade("sesame"), false)] {
+        let heard = raw(&[words.into_bytes(), close.clone()].concat());
+        let says = format!("Sec-WebSocket-Extensions: bbf-usp-protocol; eid=\"{ENDPOINT}\"");
+        assert_eq!(String::from_utf8_lossy(&heard).contains(&says), want);
     }
     carries(&mut Desk::connect(&way("sesame")), "WebSocket");
 }

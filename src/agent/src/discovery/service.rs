@@ -1,6 +1,7 @@
 //! A controller that stands in DNS: instances of the service, where each is, by which path.
 //!
-//! In:  a domain, and a way to ask for records. Out: the controller that comes first, as a DHCP server would name it; for how long that holds.
+//! In:  a domain, and a way to ask for records. Out: the controller that comes first, as a DHCP server would name it, and where it stands by;
+//! for how long that holds.
 //!
 //! WebSocket alone is looked for: a broker proves who the broker is, and not who the controller behind it is (`discovery.rs`). It is called by
 //! TLS, whether `encrypt` stands there or not.
@@ -18,6 +19,8 @@ use super::dns::{self, Data, Kind, Name, Record, Server};
 const SERVICE: &str = "_usp-ctr-ws._tcp";
 /// Instances that are looked at.
 const INSTANCES_MAX: usize = 8;
+/// Servers of one instance that are called.
+const SERVERS_MAX: usize = 4;
 
 /// Who is looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +66,8 @@ impl fmt::Display for Error {
 pub struct Found {
     /// The controller.
     pub controller: Controller,
+    /// Hosts and ports where it is called when it does not answer there, in their order (RFC 2782).
+    pub standby: Vec<(String, u16)>,
     /// How long that is believed, in seconds.
     pub ttl_s: u32,
 }
@@ -84,14 +89,18 @@ pub fn find(
             continue;
         }
         let servers = ask(&instance, Kind::Servers)?;
-        let Some((server, server_ttl_s)) = first(servers) else { continue };
+        let servers = in_order(servers);
+        let Some((server, _)) = servers.first() else { continue };
         let texts = ask(&instance, Kind::Texts)?;
-        let ttl_s = texts.iter().map(|text| text.ttl_s).fold(pointer.ttl_s.min(server_ttl_s), u32::min);
-        let Some(url) = url(&server, &path(texts)) else { continue };
+        let ttls = texts.iter().map(|text| text.ttl_s).chain(servers.iter().map(|(_, ttl_s)| *ttl_s));
+        let ttl_s = ttls.fold(pointer.ttl_s, u32::min);
+        let Some(url) = url(server, &path(texts)) else { continue };
         let rank = (server.priority, Reverse(server.weight));
         if best.as_ref().is_none_or(|(other, _)| rank < *other) {
             let controller = Controller { url, endpoint: endpoint.into(), ..Controller::default() };
-            best = Some((rank, Found { controller, ttl_s }));
+            let standby =
+                servers.iter().skip(1).filter_map(|(one, _)| Some((host(one)?, one.port))).collect();
+            best = Some((rank, Found { controller, standby, ttl_s }));
         }
     }
     best.map(|(_, found)| found).ok_or(Error::Nobody)
@@ -103,13 +112,16 @@ fn endpoint(instance: &Name) -> Option<&str> {
     (!label.chars().any(char::is_control)).then_some(label)
 }
 
-/// The server that comes first.
-fn first(records: Vec<Record>) -> Option<(Server, u32)> {
+/// Servers as they are to be called, each with how long it is believed.
+fn in_order(records: Vec<Record>) -> Vec<(Server, u32)> {
     let server = |record: Record| match record.data {
         Data::Server(server) => Some((server, record.ttl_s)),
         Data::Pointer(_) | Data::Text(_) => None,
     };
-    records.into_iter().filter_map(server).min_by_key(|(server, _)| (server.priority, Reverse(server.weight)))
+    let mut servers: Vec<(Server, u32)> = records.into_iter().filter_map(server).collect();
+    servers.sort_by_key(|(server, _)| (server.priority, Reverse(server.weight)));
+    servers.truncate(SERVERS_MAX);
+    servers
 }
 
 /// `path`, the first one; its key in any case. Source: RFC 6763 §6.4.
@@ -130,12 +142,17 @@ fn path(records: Vec<Record>) -> String {
 
 /// Where it is called. `None`: it is not there, by the root's name, or nothing that can be called.
 fn url<const N: usize>(server: &Server, path: &str) -> Option<contract::name::Text<N>> {
+    let url = format!("wss://{}:{}{path}", host(server)?, server.port);
+    (url.len() <= N).then(|| url.as_str().into())
+}
+
+/// Its host's name. `None`: it is the root's, or none that a host has.
+fn host(server: &Server) -> Option<String> {
     let labels: Option<Vec<&str>> = server.host.labels().map(|label| str::from_utf8(label).ok()).collect();
     let labels = labels.filter(|labels| !labels.is_empty())?;
     let is_host =
         |label: &str| label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    let url = format!("wss://{}:{}{path}", labels.join("."), server.port);
-    (labels.iter().all(|label| is_host(label)) && url.len() <= N).then(|| url.as_str().into())
+    labels.iter().all(|label| is_host(label)).then(|| labels.join("."))
 }
 
 #[cfg(test)]
@@ -209,6 +226,12 @@ mod tests {
         for (what, zone, endpoint, found) in table {
             assert_eq!(one(zone, endpoint), found, "{what}");
         }
+        let standby = |zone: &Zone<'_>| look(zone, None).unwrap().standby;
+        assert_eq!(standby(&both[..1]), [("late.isp.example".to_owned(), 8443)]);
+        let many = (0..9).map(|one| server(9 - one, 0, &format!("h{one}.isp.example"))).collect();
+        let hosts: Vec<String> =
+            standby(&[("self::f", many, "")]).into_iter().map(|(host, _)| host).collect();
+        assert_eq!(hosts, ["h7.isp.example", "h6.isp.example", "h5.isp.example"], "in order, and no more");
         let sought = Sought { domain: "isp..example".to_owned(), endpoint: None };
         assert_eq!(find(&sought, |_, _| unreachable!()), Err(Error::Domain));
         let sought = Sought { domain: "isp.example".to_owned(), endpoint: None };

@@ -3,11 +3,13 @@
 //!
 //! A client of MQTT has the row of its controller, so a row that is left out is a controller that is spoken to otherwise.
 
+use usp::Code;
 use usp::message::read::ValueType as T;
 
-use super::{Object, count, read};
+use super::{Object, Parameter, Set, count, moving, number, read};
 use crate::backoff;
 use crate::configuration::transport::{Accepted, Broker, Transport, Url};
+use crate::settings::{Retry, Settings};
 use crate::world::World;
 use mqtt::packet::Version;
 
@@ -37,6 +39,24 @@ fn called(world: &World, rows: &[u32], get: fn(&Url) -> String) -> Option<String
         Transport::WebSocket(url) => Some(get(url)),
         Transport::Mqtt(_) | Transport::Accepted(_) | Transport::Local(_) => None,
     }
+}
+
+/// How a controller that we call is called again.
+fn retry(world: &World, rows: &[u32], get: fn(Retry) -> u16) -> Option<String> {
+    called(world, rows, |_| String::new())?;
+    world.settings.controllers.get(place(rows.first())?).map(|said| get(said.web_retry).to_string())
+}
+
+/// It is called again otherwise.
+fn change(
+    world: &World,
+    settings: &mut Settings,
+    rows: &[u32],
+    change: impl FnOnce(&mut Retry),
+) -> Result<(), Code> {
+    called(world, rows, |_| String::new()).ok_or(Code::OBJECT_DOES_NOT_EXIST)?;
+    let said = place(rows.first()).and_then(|place| settings.controllers.get_mut(place));
+    said.map(|said| change(&mut said.web_retry)).ok_or(Code::OBJECT_DOES_NOT_EXIST)
 }
 
 /// A controller that calls us.
@@ -128,12 +148,28 @@ pub(super) const OF_CONTROLLER: &[Object] = &[
             read("KeepAliveInterval", T::UnsignedInt, |world, rows| {
                 called(world, rows, |one| one.keep_alive_s.to_string())
             }),
-            read("SessionRetryMinimumWaitInterval", T::UnsignedInt, |world, rows| {
-                called(world, rows, |_| backoff::FIRST_S.to_string())
+            moving("CurrentRetryCount", T::UnsignedInt, |world, rows| {
+                called(world, rows, |_| String::new())?;
+                world.links.get(place(rows.first())?).map(|link| link.tries.to_string())
             }),
-            read("SessionRetryIntervalMultiplier", T::UnsignedInt, |world, rows| {
-                called(world, rows, |_| "2000".to_owned())
-            }),
+            Parameter {
+                set: Some(Set::Own(|world, settings, rows, value| {
+                    let value = number(value, 1, u16::MAX)?;
+                    change(world, settings, rows, |retry| retry.minimum_s = value)
+                })),
+                ..read("SessionRetryMinimumWaitInterval", T::UnsignedInt, |world, rows| {
+                    retry(world, rows, |retry| retry.minimum_s)
+                })
+            },
+            Parameter {
+                set: Some(Set::Own(|world, settings, rows, value| {
+                    let value = number(value, 1000, u16::MAX)?;
+                    change(world, settings, rows, |retry| retry.multiplier = value)
+                })),
+                ..read("SessionRetryIntervalMultiplier", T::UnsignedInt, |world, rows| {
+                    retry(world, rows, |retry| retry.multiplier)
+                })
+            },
         ],
     ),
     Object::single(
@@ -200,7 +236,9 @@ pub(super) const OBJECTS: &[Object] = &[
             }),
             read("ConnectRetryTime", T::UnsignedInt, |_, _| Some(backoff::FIRST_S.to_string())),
             read("ConnectRetryIntervalMultiplier", T::UnsignedInt, |_, _| Some("2000".to_owned())),
-            read("ConnectRetryMaxInterval", T::UnsignedInt, |_, _| Some(backoff::LAST_S.to_string())),
+            read("ConnectRetryMaxInterval", T::UnsignedInt, |world, _| {
+                Some(world.configuration.retry_max_s.to_string())
+            }),
             read("SubscriptionNumberOfEntries", T::UnsignedInt, |world, rows| {
                 count(topics(world, rows).len())
             }),

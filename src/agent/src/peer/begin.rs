@@ -1,4 +1,7 @@
-//! What speaks over a connection that we have made: it begins.
+//! Where a connection is made to, and when again; what speaks over it begins.
+//!
+//! A controller that DNS names may have hosts that stand by: they are called one after another, and then it is waited (RFC 2782). Each has to
+//! prove the same, for its own name.
 
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -7,6 +10,7 @@ use mqtt::client::Client;
 use mqtt::packet::{Hello, Version};
 
 use super::{Peer, random};
+use crate::backoff;
 use crate::carrier::Carrier;
 use crate::configuration::transport::{Broker, Transport};
 use crate::fault::Fault;
@@ -17,6 +21,48 @@ use crate::websocket;
 use crate::websocket::handshake::Call;
 
 impl Peer {
+    /// Is it called because somebody has named it?
+    #[must_use]
+    pub fn is_discovered(&self) -> bool {
+        self.configured.discovered.is_some()
+    }
+
+    /// It is called there, too, when it does not answer.
+    pub fn stand_by(&mut self, standby: Vec<(String, u16)>) {
+        self.standby = standby;
+    }
+
+    /// Where it is called next; `None`: nowhere, it comes.
+    pub(super) fn place(&self) -> Option<(&str, u16)> {
+        match &self.configured.transport {
+            Transport::Mqtt(broker) => Some((&broker.host, broker.port)),
+            Transport::WebSocket(url) => {
+                let other = self.choice.checked_sub(1).and_then(|place| self.standby.get(place));
+                Some(other.map_or((&url.host, url.port), |(host, port)| (host, *port)))
+            }
+            Transport::Accepted(_) | Transport::Local(_) => None,
+        }
+    }
+
+    /// It was called in vain, or has gone: how long it is left alone, in milliseconds.
+    pub(super) fn wait_ms(&mut self) -> u64 {
+        let stood = self.fault.is_none();
+        if !stood && self.choice < self.standby.len() {
+            self.choice = self.choice.saturating_add(1);
+            return 0;
+        }
+        self.choice = 0;
+        self.failures = self.failures.saturating_add(1);
+        match self.configured.transport {
+            Transport::WebSocket(_) => {
+                backoff::connection_ms(self.failures, self.retry, self.last_s, random())
+            }
+            Transport::Mqtt(_) | Transport::Accepted(_) | Transport::Local(_) => {
+                backoff::wait_ms(self.failures, self.last_s, random())
+            }
+        }
+    }
+
     /// The connection stands: what speaks over it begins.
     pub(super) fn begin(&self, socket: TcpStream, now_ms: u64) -> Result<(Stream, Carrier), Fault> {
         let (stream, carrier) = match &self.configured.transport {
@@ -28,10 +74,11 @@ impl Peer {
             Transport::WebSocket(url) => {
                 let is_named = self.configured.discovered.is_some();
                 let kind = if is_named { Kind::Stranger } else { Kind::Controller };
-                let stream = Stream::new(socket, self.by_tls(url.tls, &url.host, kind)?, b"http/1.1");
+                let (host, port) = self.place().unwrap_or((&url.host, url.port));
+                let stream = Stream::new(socket, self.by_tls(url.tls, host, kind)?, b"http/1.1");
                 let usual = if url.tls { 443 } else { 80 };
-                let colon = if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() };
-                let host = if url.port == usual { colon } else { format!("{colon}:{}", url.port) };
+                let colon = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+                let host = if port == usual { colon } else { format!("{colon}:{port}") };
                 let credentials = url.credentials.as_ref().map(|(name, word)| (name.as_str(), word.as_str()));
                 let call = Call { host: &host, path: &url.path, endpoint: &self.endpoint, credentials };
                 (stream, Carrier::Web(websocket::Session::call(&call, url.keep_alive_s, random, now_ms)))

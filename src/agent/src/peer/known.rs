@@ -1,9 +1,33 @@
-//! What is known of a controller's connection, for whoever asks (`doctor.rs`).
+//! What is known of a controller's connection, for the tree and for whoever asks (`doctor.rs`).
 
 use super::{Line, Peer};
 use crate::fault::Fault;
+use crate::world::Link;
 
 impl Peer {
+    /// How it stands, for the tree.
+    #[must_use]
+    pub fn link(&self) -> Link {
+        let topic = match &self.line {
+            Line::Up(_, carrier) if carrier.is_ready() => carrier.topic().to_owned(),
+            Line::Up(..) | Line::Down(_) | Line::Dialling(_) | Line::Awaited => String::new(),
+        };
+        Link {
+            up: self.is_up(),
+            reason: self.fault.as_ref().map(ToString::to_string).unwrap_or_default(),
+            client: if self.assigned.is_empty() { self.name() } else { self.assigned.clone() },
+            topic,
+            said: match &self.line {
+                Line::Up(_, carrier) => carrier.response_information().to_owned(),
+                Line::Down(_) | Line::Dialling(_) | Line::Awaited => String::new(),
+            },
+            session: self.session.is_some(),
+            session_tries: self.session_tries(),
+            inherited: self.inherited,
+            tries: self.failures,
+        }
+    }
+
     /// Why it does not stand; `None`: it stands.
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {

@@ -11,7 +11,7 @@ use usp::record::Kind;
 use usp::session::Session;
 
 use super::{Line, Peer, Way, random};
-use crate::news::wait_ms;
+use crate::backoff;
 use crate::settings::Said;
 
 /// How often it was begun again, and when that is next, in milliseconds after boot.
@@ -23,7 +23,7 @@ pub(super) struct Trial {
 
 impl Trial {
     fn new(tries: u32, said: &Said, now_ms: u64) -> Self {
-        let wait = wait_ms(tries, (said.session_retry.minimum_s, said.session_retry.multiplier), random());
+        let wait = backoff::standard_ms(tries, said.session_retry.pair(), random());
         Self { tries, due_ms: now_ms.saturating_add(wait) }
     }
 }

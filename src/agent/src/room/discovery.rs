@@ -50,20 +50,22 @@ impl Whereabouts {
     }
 
     /// What a search has come to; it is said once.
-    fn end(&mut self, outcome: Result<Found, Error>, now_ms: u64) -> Option<leases::Controller> {
+    fn end(&mut self, outcome: Result<Found, Error>, now_ms: u64) -> Option<Found> {
         self.search = None;
         match outcome {
-            Ok(Found { controller, ttl_s }) => {
-                let believed_s = ttl_s.clamp(*BELIEVED_S.start(), *BELIEVED_S.end());
+            Ok(found) => {
+                let believed_s = found.ttl_s.clamp(*BELIEVED_S.start(), *BELIEVED_S.end());
                 self.due_ms = now_ms.saturating_add(u64::from(believed_s) * 1000);
                 (self.failures, self.fault) = (0, None);
-                Some(controller)
+                Some(found)
             }
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
                 let wait_ms = match error {
                     Error::Nobody | Error::Domain => NOBODY_MS,
-                    Error::Unreachable(_) | Error::Answer(_) => backoff::wait_ms(self.failures, random()),
+                    Error::Unreachable(_) | Error::Answer(_) => {
+                        backoff::wait_ms(self.failures, backoff::LAST_S, random())
+                    }
                 };
                 self.due_ms = now_ms.saturating_add(wait_ms);
                 if self.fault.as_ref() != Some(&error) {
@@ -91,7 +93,7 @@ impl Room {
         match discovery::pointed(&self.world.network.leases, &said.domain) {
             Some(Pointed::Named(named)) => {
                 self.whereabouts.seek(None);
-                self.hear_named(named);
+                self.hear_named(named, Vec::new());
             }
             Some(Pointed::Sought(sought)) => self.whereabouts.seek(Some(sought)),
             None => {}
@@ -103,26 +105,27 @@ impl Room {
         let whereabouts = &mut self.whereabouts;
         if let Some(outcome) = whereabouts.search.as_ref().and_then(Search::done) {
             let found = whereabouts.end(outcome, now_ms);
-            found.into_iter().for_each(|named| self.hear_named(named));
+            found.into_iter().for_each(|found| self.hear_named(found.controller, found.standby));
         } else if whereabouts.due_ms().is_some_and(|due_ms| due_ms <= now_ms) {
             let sought = whereabouts.sought.clone();
             whereabouts.search = sought.map(|sought| Search::begin(sought, &self.bell.1));
         }
     }
 
-    /// This one was named, by whomever.
-    fn hear_named(&mut self, named: leases::Controller) {
+    /// This one was named, by whomever, and stands by there.
+    fn hear_named(&mut self, named: leases::Controller, standby: Vec<(String, u16)>) {
         let Some(said) = &self.world.configuration.discovery else { return };
-        if self.whereabouts.named.as_ref() == Some(&named) {
-            return;
+        if self.whereabouts.named.as_ref() != Some(&named) {
+            self.kept.keep_named(&named);
+            let found = discovery::controller(&named, said.role);
+            self.whereabouts.named = Some(named);
+            match found {
+                Ok(controller) => self.adopt(controller),
+                Err(error) => warn!("{error}"),
+            }
         }
-        self.kept.keep_named(&named);
-        let found = discovery::controller(&named, said.role);
-        self.whereabouts.named = Some(named);
-        match found {
-            Ok(controller) => self.adopt(controller),
-            Err(error) => warn!("{error}"),
-        }
+        let mut all = self.peers.iter_mut();
+        all.find(|one| one.is_discovered()).into_iter().for_each(|one| one.stand_by(standby.clone()));
     }
 
     /// The disk is there: whom a former life was told of, unless somebody was named since.

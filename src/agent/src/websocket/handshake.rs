@@ -2,7 +2,8 @@
 //!
 //! In:  what is called; or bytes of whoever calls. Out: a request, and whether it was accepted; a [`Request`], and its answer.
 //!
-//! The endpoint id goes in the query (`eid=`); the extension of earlier versions of the standard is understood, too (R-WS.10a).
+//! The endpoint id goes in the query (`eid=`); the extension of earlier versions of the standard is understood and answered, too (R-WS.10a,
+//! R-WS.11a).
 //!
 //! Source: RFC 6455 §4; TR-369 §4.4 (R-WS.9 to R-WS.12); RFC 7617 (Basic).
 
@@ -14,6 +15,8 @@ pub const HEAD_BYTES_MAX: usize = 4096;
 const HEADERS_MAX: usize = 32;
 /// USP's word among WebSocket's subprotocols (R-WS.9).
 const PROTOCOL: &str = "v1.usp";
+/// The extension that said the endpoint id in earlier versions.
+const EXTENSION: &str = "bbf-usp-protocol";
 /// Source: RFC 6455 §1.3.
 const MAGIC: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
@@ -39,6 +42,8 @@ pub struct Request {
     pub endpoint: Option<String>,
     /// What it proves that with: `Authorization`.
     pub authorization: Option<String>,
+    /// It speaks of the extension of earlier versions.
+    pub is_extended: bool,
     /// Its key.
     pub key: String,
     /// How long the head was.
@@ -82,13 +87,16 @@ fn proof(key: &str) -> String {
     base64(digest(&SHA1_FOR_LEGACY_USE_ONLY, format!("{key}{MAGIC}").as_bytes()).as_ref())
 }
 
-/// The answer to somebody who is let in.
+/// The answer to somebody who is let in; with the extension where he speaks of it: it says our `endpoint` then.
 #[must_use]
-pub fn answer(key: &str) -> Vec<u8> {
+pub fn answer(key: &str, endpoint: Option<&str>) -> Vec<u8> {
     let proof = proof(key);
+    let extension =
+        endpoint.map(|endpoint| format!("Sec-WebSocket-Extensions: {EXTENSION}; eid=\"{endpoint}\"\r\n"));
+    let extension = extension.unwrap_or_default();
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {proof}\r\nSec-WebSocket-Protocol: {PROTOCOL}\r\n\r\n"
+         Sec-WebSocket-Accept: {proof}\r\nSec-WebSocket-Protocol: {PROTOCOL}\r\n{extension}\r\n"
     )
     .into_bytes()
 }
@@ -123,7 +131,7 @@ pub fn accepted(bytes: &[u8], key: &str) -> Result<Option<usize>, String> {
         return Err("it does not speak v1.usp".to_owned()); // R-WS.12
     }
     let extensions = header("sec-websocket-extensions").unwrap_or_default();
-    if !extensions.is_empty() && !extensions.starts_with("bbf-usp-protocol") {
+    if !extensions.is_empty() && !extensions.starts_with(EXTENSION) {
         return Err("it uses an extension that we have not offered".to_owned());
     }
     Ok(Some(length))
@@ -160,8 +168,8 @@ pub fn read(bytes: &[u8]) -> Result<Option<Request>, &'static str> {
     let target = request.path.unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let in_query = query.split('&').find_map(|one| one.strip_prefix("eid=")).map(unescape);
-    let in_extension = header("sec-websocket-extensions").and_then(|text| {
-        let rest = text.split_once("bbf-usp-protocol")?.1;
+    let extension = header("sec-websocket-extensions").and_then(|text| text.split_once(EXTENSION));
+    let in_extension = extension.and_then(|(_, rest)| {
         let eid = rest.split_once("eid=")?.1.trim_start_matches('"');
         Some(eid.split(['"', ';', ',']).next().unwrap_or_default().to_owned())
     });
@@ -169,6 +177,7 @@ pub fn read(bytes: &[u8]) -> Result<Option<Request>, &'static str> {
         path: path.to_owned(),
         endpoint: in_query.or(in_extension),
         authorization: header("authorization").map(str::to_owned),
+        is_extended: extension.is_some(),
         key: key.to_owned(),
         length,
     }))
@@ -223,15 +232,18 @@ mod tests {
         let got = read(&bytes).unwrap().unwrap();
         assert_eq!((got.path.as_str(), got.endpoint.as_deref()), ("/usp", Some("os::00D09E-a%20b")));
         assert_eq!((got.authorization, got.length), (Some(basic(("u", "p"))), bytes.len()));
-        let bytes = answer(&got.key);
-        assert_eq!(accepted(&bytes, &key), Ok(Some(bytes.len())));
+        for endpoint in [None, Some("self::c")] {
+            let bytes = answer(&got.key, endpoint);
+            assert_eq!(accepted(&bytes, &key), Ok(Some(bytes.len())));
+        }
+        let bytes = answer(&got.key, None);
         assert_eq!(accepted(&bytes[..9], &key), Ok(None));
     }
 
     // Shows R-WS.12, R-WS.12a.
     #[test]
     fn who_speaks_otherwise_is_refused() {
-        let good = String::from_utf8(answer("k")).unwrap();
+        let good = String::from_utf8(answer("k", None)).unwrap();
         let table = [
             (good.replace("101 Switching", "200"), "answers 200"),
             (good.replace("v1.usp", "mqtt"), "v1.usp"),
