@@ -10,7 +10,7 @@
 #[allow(dead_code, reason = "each suite takes what it needs")]
 mod disk;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lab::facts::{self, Process};
 use lab::guest::{Around, Guest, Options, UP_LIMIT};
@@ -18,7 +18,7 @@ use lab::kernel::Kernel;
 use lab::root::{self, Variant};
 
 /// Name, words of its command, and lines of its manifest before and after its first table.
-const SERVICES: [(&str, &[&str], &str, &str); 9] = [
+const SERVICES: [(&str, &[&str], &str, &str); 11] = [
     ("base", &["hold", "1"], "", ""),
     ("after", &["hold", "1"], "after = [\"base\"]\n", ""),
     ("crasher", &["exit", "3"], "", ""),
@@ -32,14 +32,20 @@ const SERVICES: [(&str, &[&str], &str, &str); 9] = [
         "[health]\nprobe = \"exec\"\ncommand = [\"/hello\", \"exit\", \"3\"]\nevery_ms = 1000\nfails = 2\n",
     ),
     ("film", &["film", "64"], "devices = [\"camera\"]\n", ""),
+    ("line", &["line", "64"], "devices = [\"serial\"]\n", ""),
+    (STRAY, &["line", "64"], "devices = [\"camera\"]\n", ""),
     ("well", &[], "", "[health]\nprobe = \"tcp\"\nport = 7000\nevery_ms = 1000\nfails = 2\n"),
 ];
+
+/// Waits for an order: it reaches for what another one was granted.
+const STRAY: &str = "stray";
 
 /// So many services have had their turn by then, on a machine with other work.
 const LIMIT: Duration = Duration::from_secs(3 * UP_LIMIT.as_secs());
 
 fn manifest(name: &str, words: &[&str], before: &str, after: &str) -> String {
-    let manifest = disk::manifest(name).replace("autostart = false", "autostart = true");
+    let autostart = format!("autostart = {}", name != STRAY);
+    let manifest = disk::manifest(name).replace("autostart = false", &autostart);
     let words: Vec<String> = words.iter().map(|word| format!(", \"{word}\"")).collect();
     let manifest = manifest.replace("[\"/hello\"]", &format!("[\"/hello\"{}]", words.concat()));
     let restart = match name {
@@ -68,7 +74,8 @@ fn boot() -> Option<Guest> {
     let files = root::keys(&desk.keys()).unwrap();
     let files = files.into_iter().map(|(place, bytes)| (place.to_owned(), bytes)).collect();
     let (variant, around, data) = (Variant::Rehearsal, Around::Nothing, Some(desk.data()));
-    Guest::boot(&Options { variant, around, files, data, ..Options::usual().unwrap() }).unwrap()
+    let serial = true;
+    Guest::boot(&Options { variant, around, files, data, serial, ..Options::usual().unwrap() }).unwrap()
 }
 
 fn row(guest: &mut Guest, name: &str) -> Process {
@@ -101,6 +108,42 @@ fn events(guest: &mut Guest) -> Vec<(u64, String)> {
     let row =
         |row: &serde_json::Value| (row["number"].as_u64().unwrap(), row["who"].as_str().unwrap().to_owned());
     said.as_array().unwrap().iter().map(row).collect()
+}
+
+/// Who was granted a class of devices has those and no others; without one of the class it waits.
+fn devices(guest: &mut Guest) {
+    let up = |process: &Process| process.state == "up";
+    let line = becomes(guest, "line", "without a serial port", |process| process.state == "waiting");
+    assert!(line.reason.contains("has no serial"), "{line:?}");
+    // The board's kernel has a camera without hardware (vivid), and the adapter's driver.
+    if Kernel::from_environment().unwrap() != Kernel::Board {
+        let film = becomes(guest, "film", "without a camera", |process| process.state == "waiting");
+        return assert!(film.reason.contains("has no camera"), "{film:?}");
+    }
+    becomes(guest, "film", "up", up);
+    let verified = guest.door("verify film").unwrap();
+    assert!(verified.contains("its program is attached, video"), "{verified}");
+
+    let mut cable = guest.plug_serial().unwrap();
+    becomes(guest, "line", "up", up);
+    let verified = guest.door("verify line").unwrap();
+    assert!(verified.contains("its program is attached, ttyUSB0"), "{verified}");
+    cable.send("21 degrees").unwrap();
+    let deadline = Instant::now() + LIMIT;
+    // The port echoes what it takes.
+    let answer =
+        std::iter::repeat_with(|| cable.next(deadline).unwrap()).find(|said| said.starts_with("heard: "));
+    assert_eq!(answer.as_deref(), Some("heard: 21 degrees"));
+    assert!(guest.door("log line").unwrap().contains("heard: 21 degrees"));
+
+    // There is a port now, and yet none for one that was granted cameras.
+    guest.door("start stray").unwrap();
+    let said = |guest: &mut Guest| {
+        let log = guest.door("log stray")?;
+        Ok(log.contains("/dev/ttyUSB0: ").then_some(log))
+    };
+    let log = guest.until("the word of one without a port", LIMIT, said).unwrap();
+    assert!(log.contains("/dev/ttyUSB0: No such file or directory"), "{log}");
 }
 
 #[test]
@@ -137,15 +180,7 @@ fn each_service_lives_as_its_manifest_says() {
     let said = lines(guest, "well");
     assert!(!said.iter().any(|line| line.starts_with("not well")), "{said:#?}");
 
-    // The board's kernel has a camera without hardware (vivid). Without one the service waits.
-    if Kernel::from_environment().unwrap() == Kernel::Board {
-        becomes(guest, "film", "up", up);
-        let verified = guest.door("verify film").unwrap();
-        assert!(verified.contains("its program is attached, video"), "{verified}");
-    } else {
-        let film = becomes(guest, "film", "without a camera", |process| process.state == "waiting");
-        assert!(film.reason.contains("has no camera"), "{film:?}");
-    }
+    devices(guest);
 
     // Done, and begun again three seconds later.
     let ends = |guest: &mut Guest| {

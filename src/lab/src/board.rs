@@ -89,6 +89,8 @@ pub struct Board {
     pub console: Console,
     /// A socket for the second serial port.
     pub door: Option<PathBuf>,
+    /// A socket for a serial adapter on USB, which is plugged in as long as somebody is connected there.
+    pub serial: Option<PathBuf>,
     /// A socket for QEMU's monitor.
     pub monitor: PathBuf,
     /// A file with the whole state of a board like this one, which goes on from there.
@@ -125,6 +127,11 @@ impl Board {
         if let Some(door) = &self.door {
             words.pair("-chardev", format!("socket,id=door,server=on,wait=off,path={}", path(door)));
             words.add("-serial chardev:door");
+        }
+        if let Some(serial) = &self.serial {
+            words.pair("-chardev", format!("socket,id=serial,server=on,wait=off,path={}", path(serial)));
+            // It is slower than what the stick's controller takes.
+            words.add("-device piix3-usb-uhci,id=slow -device usb-serial,bus=slow.0,chardev=serial");
         }
         words.pair("-qmp", format!("unix:{},server=on,wait=off", path(&self.monitor)));
         if let Some(state) = &self.state {
@@ -250,6 +257,7 @@ mod tests {
             lan: Port::Home { page_port: 8080, page_at: 80 },
             console: Console::File("/c".into()),
             door: None,
+            serial: None,
             monitor: "/m".into(),
             state: None,
         }

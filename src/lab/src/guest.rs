@@ -40,6 +40,8 @@ pub const END_LIMIT: Duration = Duration::from_secs(90);
 
 /// The guest's file that its stick is.
 pub const STICK: &str = "stick.img";
+/// The guest's file where its serial adapter is plugged in.
+const SERIAL: &str = "serial";
 /// The guest's file with all that was written to its stick (`writes.rs`).
 pub const WRITES: &str = "stick.writes";
 
@@ -78,6 +80,8 @@ pub struct Options {
     pub stick: bool,
     /// Keep all that is written to the stick, in order, in the guest's file [`WRITES`]?
     pub records: bool,
+    /// With a serial adapter that [`Guest::plug_serial`] plugs in?
+    pub serial: bool,
     /// What its clock says when it starts, in UTC: `2039-01-01T00:00:00`; `None`: the host's time.
     pub clock: Option<String>,
     /// More words for the kernel's command line.
@@ -116,6 +120,7 @@ impl Options {
             nic: Nic::E1000,
             stick: true,
             records: false,
+            serial: false,
             clock: None,
             append: String::new(),
             network: None,
@@ -237,6 +242,7 @@ impl Guest {
                 Port::Home { page_port: page_port.unwrap_or_default(), page_at: options.page_at },
             ),
             console: Console::File(console.clone()),
+            serial: options.serial.then(|| scratch.file(SERIAL)),
             door: options.variant.has_door().then(|| scratch.file("door")),
             monitor: scratch.file("monitor"),
             state: options.state.clone(),

@@ -82,6 +82,7 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
         lan: Port::Home { page_port, page_at: 80 },
         console: Console::Standard,
         door: None,
+        serial: None,
         monitor: scratch.file("monitor"),
         state: None,
     };

@@ -8,10 +8,11 @@ use std::{fs, thread};
 
 use serde_json::{Value, json};
 
-use super::{END_LIMIT, Guest, STICK, WRITES};
+use super::{END_LIMIT, Guest, SERIAL, STICK, WRITES};
 use crate::board::EMULATOR;
 use crate::door::Answer;
 use crate::error::Error;
+use crate::line::Lines;
 use crate::{stick, wait};
 
 impl Guest {
@@ -112,6 +113,15 @@ impl Guest {
         self.monitor.execute("blockdev-add", another)?;
         let device = json!({ "driver": "usb-storage", "id": "stick", "bus": "usb.0", "drive": "another" });
         self.monitor.execute("device_add", device).map(drop)
+    }
+
+    /// Plugs a serial adapter into USB, of a guest with [`Options::serial`](super::Options::serial); it is pulled out when what is returned
+    /// goes: the other end of its line.
+    ///
+    /// # Errors
+    /// [`Error::Late`]: the guest has none.
+    pub fn plug_serial(&mut self) -> Result<Lines, Error> {
+        Lines::connect("the serial adapter", &self.scratch.file(SERIAL), END_LIMIT, || Ok(()))
     }
 
     /// Waits until the emulator has ended by itself, because the guest switched off.

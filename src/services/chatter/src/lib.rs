@@ -6,7 +6,7 @@
 //!
 //! With words it does something else: `spin N` keeps N threads busy, `hold N` touches N MiB and keeps them, `nap N` ends after N ms,
 //! `tree N` starts N naps and stays, `keep N` fills its volume (`volume.rs`) and stays, `film N` reads N bytes of its camera and stays,
-//! `exit N` ends at once with that code.
+//! `line N` takes a line of at most N bytes from its serial port, answers it and stays, `exit N` ends at once with that code.
 //!
 //! Only the rehearsal root has it. Not here: anything that a service should be modelled on; for that there is `hello`.
 #![forbid(unsafe_code)]
@@ -75,6 +75,7 @@ pub fn other_work(words: &[String]) -> Option<fn(usize)> {
         Some("tree") => Some(tree),
         Some("keep") => Some(keep),
         Some("film") => Some(film),
+        Some("line") => Some(line),
         Some(_) | None => None,
     }
 }
@@ -125,6 +126,26 @@ fn film(bytes: usize) {
         Err(error) => return eprintln!("chatter: /dev/video0: {error}"),
     }
     say_ready();
+    loop {
+        thread::park();
+    }
+}
+
+/// Takes a line of at most so many bytes from its serial port, answers it, and stays; ends where there is none.
+fn line(bytes: usize) {
+    let opened = File::options().read(true).write(true).open("/dev/ttyUSB0");
+    let heard = opened.and_then(|mut port| {
+        say_ready();
+        let mut text = vec![0; bytes];
+        let length = port.read(&mut text)?;
+        text.truncate(length);
+        let answer = format!("heard: {}", String::from_utf8_lossy(&text).trim_end());
+        println!("{answer}");
+        writeln!(port, "{answer}")
+    });
+    if let Err(error) = heard {
+        return eprintln!("chatter: /dev/ttyUSB0: {error}");
+    }
     loop {
         thread::park();
     }
