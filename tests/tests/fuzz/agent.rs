@@ -46,7 +46,7 @@ fn agent_websocket() {
         [frame::write(Opcode::Ping, b"?", mask), frame::write(Opcode::Binary, b"record", mask)].concat();
     let long = frame::write(Opcode::Binary, &[7; 300], mask);
     run("agent_websocket", &[&life, &long, &frame::write(Opcode::Close, b"\x03\xe8", mask)], |bytes| {
-        let mut session = Session::take("k", Vec::new(), 60, 0);
+        let mut session = Session::take(Vec::new(), Vec::new(), 60, 0);
         session.take_out();
         let half = bytes.len() / 2;
         let heard = session.hear(&bytes[..half], 1).and_then(|mut news| {
@@ -62,7 +62,7 @@ fn agent_websocket() {
 fn agent_handshake() {
     let to = Call { host: "h", path: "/usp", endpoint: "self::a", credentials: Some(("u", "p")) };
     let request = handshake::request(&to, &handshake::key([1, 2, 3, 4]));
-    run("agent_handshake", &[&request, &handshake::answer("k")], |bytes| {
+    run("agent_handshake", &[&request, &handshake::answer("k", Some("os::00D09E-1"))], |bytes| {
         if let Ok(Some(request)) = handshake::read(bytes) {
             assert!(request.length <= bytes.len());
         }
