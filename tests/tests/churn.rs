@@ -18,6 +18,8 @@ mod orders;
 
 /// In one request to the door: a start takes an emulated board beside other work up to three seconds, and the door a minute at most.
 const BATCH: usize = 10;
+/// A line for so many, in a long run.
+const SAY_EVERY: usize = 500;
 /// What the supervisor may have grown by after all of it, in KiB.
 const GROWN_KIB_MAX: u64 = 64;
 
@@ -50,6 +52,9 @@ fn many(guest: &mut Guest, verb: &str, name: &str, all: usize) -> u64 {
         assert!(text.starts_with(&format!("done {batch} of {batch},")), "{text}");
         let median = text.split("median ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
         slowest = slowest.max(median.parse().unwrap());
+        if done > 0 && done % SAY_EVERY == 0 {
+            println!("{done} of {all} {verb} of {name}");
+        }
     }
     println!("{all} {verb} of {name}: slowest median of {BATCH} is {slowest} us");
     slowest

@@ -29,6 +29,33 @@ pub struct Setting {
     pub layer: Option<Layer>,
 }
 
+impl Setting {
+    /// Does a cgroup whose file says `found` keep it?
+    ///
+    /// A ceiling on processor time is a part of a period. Where the machine was held up and the period's timer comes late, the kernel doubles
+    /// both by itself: that is the same ceiling.
+    ///
+    /// Source: `sched_cfs_period_timer` in kernel/sched/fair.c, Linux 6.12.
+    #[must_use]
+    pub fn is_kept_by(&self, found: &str) -> bool {
+        let wanted = self.value.as_str();
+        wanted == found
+            || self.file == CPU_MAX
+                && part(wanted).zip(part(found)).is_some_and(|(wanted, found)| {
+                    u128::from(wanted.0) * u128::from(found.1) == u128::from(found.0) * u128::from(wanted.1)
+                })
+    }
+}
+
+/// Quota and period that `cpu.max` says, in microseconds.
+fn part(text: &str) -> Option<(u64, u64)> {
+    let (quota, period) = text.split_once(' ')?;
+    Some((quota.parse().ok()?, period.parse().ok().filter(|us| *us > 0)?))
+}
+
+/// The file of the ceiling on processor time.
+const CPU_MAX: &str = "cpu.max";
+
 /// The period of `cpu.max`, in microseconds: the kernel's own default.
 const CPU_PERIOD_US: u32 = 100_000;
 
@@ -79,7 +106,7 @@ pub fn bounds(cpu: Cpu, memory: Memory) -> Vec<Setting, 4> {
         (plain("memory.min", format_args!("{}", bytes(memory.floor_mib))), Layer::MemoryMax),
         (high, Layer::MemoryMax),
         (plain("memory.max", format_args!("{}", bytes(memory.ceiling_mib))), Layer::MemoryMax),
-        (plain("cpu.max", format_args!("{quota_us} {CPU_PERIOD_US}")), Layer::Cpu),
+        (plain(CPU_MAX, format_args!("{quota_us} {CPU_PERIOD_US}")), Layer::Cpu),
     ]
     .into_iter()
     .map(|(setting, layer)| Setting { layer: Some(layer), ..setting })
@@ -255,5 +282,19 @@ mod tests {
         assert_eq!(number_of(stat, "usage"), None);
         let pressure = "some avg10=0.00 avg60=1.23 avg300=0.50 total=98765\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n";
         assert_eq!(waited_of(pressure), Some(98_765));
+    }
+
+    #[test]
+    fn a_ceiling_is_a_part_however_long_its_period_is() {
+        let settings = settings(&manifest());
+        let ceiling = settings.iter().find(|setting| setting.file == "cpu.max").unwrap();
+        for kept in ["50000 100000", "100000 200000", "400000 800000"] {
+            assert!(ceiling.is_kept_by(kept), "{kept}");
+        }
+        for other in ["max 100000", "50001 100000", "100000 100000", "50000 0", "0 0", "50000", ""] {
+            assert!(!ceiling.is_kept_by(other), "{other}");
+        }
+        // Elsewhere a number is what it is.
+        assert!(!super::weight(50).is_kept_by("50 100000"));
     }
 }

@@ -111,7 +111,7 @@ fn files(layer: Layer, seen: &Seen, plan: &Plan) -> Judged {
     let (mut wanted, mut found, mut holds) = (Vec::new(), Vec::new(), true);
     for (place, setting) in of_layer {
         let says = seen.cgroup_files.get(place).map(String::as_str).unwrap_or_default();
-        holds &= says == setting.value.as_str();
+        holds &= setting.is_kept_by(says);
         wanted.push(format!("{} {}", setting.file, setting.value));
         found.push(format!("{} {says}", setting.file));
     }
