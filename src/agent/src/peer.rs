@@ -422,6 +422,13 @@ impl Peer {
         if ours || record.to_id != self.endpoint || record.from_id != self.configured.endpoint {
             return Vec::new();
         }
+        if !self.is_whole(record) {
+            warn!("{}: a record whose signature is not its own: it is left", self.configured.endpoint);
+            if matches!(record.kind, Some(Kind::Session(_))) && said.session {
+                self.try_session(said, &self.usual(), self.heard_ms); // R-E2E.23
+            }
+            return Vec::new();
+        }
         self.heard = true;
         if let Some(known) = VERSIONS.iter().find(|version| **version == record.version) {
             self.version = known;

@@ -1,4 +1,4 @@
-//! What the certificate at the other end of a connection proves of the controller that speaks there.
+//! What the certificate at the other end of a connection, or in a record, proves of the controller that speaks there.
 //!
 //! In:  the certificates that were shown and that TLS has found good; the operator's word on whose signature is for what. Out: the role that
 //! the signature brings, or why nothing is said to this end.
@@ -12,13 +12,18 @@ use std::sync::Arc;
 
 use trust::anchors::{self, Anchors};
 use trust::clock::Clock;
+use trust::rustls::pki_types::pem::PemObject;
 use trust::rustls::pki_types::{CertificateDer, ServerName};
 use trust::signer::signer;
+use usp::Record;
 use x509::Certificate;
 
 use crate::configuration::credential::{self, Credential, Signs};
 use crate::roles::Held;
 use crate::stream::Gone;
+
+/// Certificates that come with a record: the sender's, and those of who has signed it.
+const CERTIFICATES_MAX: usize = 4;
 
 /// How the other end came to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +76,18 @@ impl Wanted {
         } else {
             Err(foreign())
         }
+    }
+
+    /// Has the controller signed what `record` says beside its payload (R-E2E.30)? The certificate comes with it.
+    #[must_use]
+    pub fn has_signed(&self, record: &Record<'_>) -> bool {
+        let shown = CertificateDer::pem_slice_iter(&record.sender_cert).take(CERTIFICATES_MAX);
+        let shown: Vec<CertificateDer<'_>> = shown.map_while(Result::ok).collect();
+        let is_believed = signer(&[self.anchors()], &shown, None, Clock::Believed).is_some();
+        let key = shown.first().and_then(|one| Certificate::read(one)).map(|one| one.public);
+        let is_its =
+            key.is_some_and(|key| x509::key::has_signed(&key, &record.signed(), &record.mac_signature));
+        is_believed && is_its && self.judge(&shown).is_ok()
     }
 
     /// The credential that the way up from what was shown comes to first.

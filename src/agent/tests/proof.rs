@@ -11,9 +11,16 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use stage::local::{self, Came, Local};
 use stage::{
     CONTROLLER, Desk, House, Program, broker, daemon, daemon_said, enter, folder, openssl, until, word,
 };
+use usp::message::RequestKind;
+use usp::message::read::Get;
+use usp::record::{Kind, NoSessionContext, SessionContext};
+use usp::{Msg, Record};
+use x509::issue::ALWAYS_S;
+use x509::{Authority, Key, Request, pem};
 
 /// Dates of a certificate.
 const NOW: (&str, &str) = ("20200101000000Z", "20991231000000Z");
@@ -133,7 +140,7 @@ fn a_certificate_makes_a_controller() {
     assert_eq!(get(&mut desk, "Controller.2.InheritedRole"), json!(""));
 }
 
-// Shows R-SEC.4a, R-E2E.28.
+// Shows R-SEC.4a, R-SEC.22a, R-SEC.26, R-E2E.28.
 #[test]
 fn a_broker_speaks_for_controllers_where_it_is_trusted_to() {
     if !enter("a_broker_speaks_for_controllers_where_it_is_trusted_to") {
@@ -208,4 +215,64 @@ fn who_calls_may_prove_it_by_certificate() {
     let mut desk = Desk::connect(&way("desk"));
     let role = "Device.LocalAgent.ControllerTrust.Role.2";
     assert_eq!(get(&mut desk, "Controller.1.InheritedRole"), json!(role));
+}
+
+/// A controller that signs what its records say beside the payload, and others who try to.
+///
+/// Shows R-E2E.23, R-E2E.30, R-E2E.31, R-SEC.22, R-SEC.26.
+#[test]
+fn what_is_signed_is_verified() {
+    let isp = Authority::make("isp", ALWAYS_S).unwrap();
+    let other = Authority::make("other", ALWAYS_S).unwrap();
+    let trusted = pem::write(pem::CERTIFICATE, isp.certificate());
+    let word = format!(
+        "[[credential]]\ncertificate = '''\n{trusted}'''\n[[controller]]\nendpoint = '{CONTROLLER}'\nlocal = 'root'\n"
+    );
+    let Some((_house, _daemon)) = local::begin("what_is_signed_is_verified", &word) else { return };
+    fs::write("/run/time/synchronized", "").unwrap();
+    let mut local = Local::connect(CONTROLLER);
+    let certify = |authority: &Authority, key: &Key, endpoint: &str, valid_s| {
+        let request = Request::read(&Request::write(key, endpoint).unwrap()).unwrap();
+        pem::write(pem::CERTIFICATE, &authority.sign(&request, valid_s).unwrap())
+    };
+    let (key, another) = (Key::make().unwrap(), Key::make().unwrap());
+    let good = certify(&isp, &key, CONTROLLER, ALWAYS_S);
+    let mut number = 0;
+    let mut say = |local: &mut Local, certificate: &str, key: &Key, bend: fn(&mut Record<'_>)| {
+        number += 1;
+        let get = Get { param_paths: vec!["Device.LocalAgent.EndpointID".into()], max_depth: 0 };
+        let payload = Msg::request(format!("m{number}"), RequestKind::Get(get)).encode().into();
+        let mut record = local.record(Kind::NoSession(NoSessionContext { payload }));
+        record.sender_cert = certificate.as_bytes().to_vec().into();
+        record.mac_signature = key.sign(&record.signed()).unwrap().into();
+        bend(&mut record);
+        local.send(&record);
+        format!("m{number}")
+    };
+    let answered = |local: &mut Local| local.message().header.unwrap().msg_id.to_string();
+    let mut expect = say(&mut local, &good, &key, |_| ());
+    assert_eq!(answered(&mut local), expect);
+    for (what, certificate, key, bend) in [
+        ("another key", good.clone(), &another, (|_| ()) as fn(&mut Record<'_>)),
+        ("bent", good.clone(), &key, |record| record.version = "1.3".into()),
+        ("no certificate", String::new(), &key, |_| ()),
+        ("no signature", good.clone(), &key, |record| record.mac_signature = b"x"[..].into()),
+        ("another authority", certify(&other, &key, CONTROLLER, ALWAYS_S), &key, |_| ()),
+        ("another endpoint", certify(&isp, &key, "self::desk-1", ALWAYS_S), &key, |_| ()),
+        ("expired", certify(&isp, &key, CONTROLLER, (0, 60)), &key, |_| ()),
+    ] {
+        say(&mut local, &certificate, key, bend);
+        expect = say(&mut local, &good, key, |record| {
+            record.mac_signature = Vec::new().into();
+            record.sender_cert = Vec::new().into();
+        });
+        assert_eq!(answered(&mut local), expect, "{what} is left, and what comes next is answered");
+    }
+    // In a session it is left, too, and the session begins anew.
+    let piece = SessionContext { session_id: 7, sequence_id: 1, expected_id: 1, ..SessionContext::default() };
+    let mut record = local.record(Kind::Session(piece));
+    record.mac_signature = b"x"[..].into();
+    local.send(&record);
+    let Came::Piece(begun) = local.came() else { unreachable!("no session was begun") };
+    assert!(begun.session_id != 7 && begun.sequence_id == 1, "{begun:?}");
 }

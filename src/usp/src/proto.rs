@@ -429,6 +429,17 @@ macro_rules! choice {
             $($(#[$about])* $variant = $number,)*
         }
 
+        impl $name {
+            /// Its number in the schema.
+            #[must_use]
+            pub fn number(self) -> u32 {
+                match self {
+                    Self::$first => 0,
+                    $(Self::$variant => $number,)*
+                }
+            }
+        }
+
         impl<'a> $crate::proto::Single<'a> for $name {
             fn read(
                 value: $crate::proto::Value<'a>,
@@ -443,11 +454,7 @@ macro_rules! choice {
             }
 
             fn write(&self, number: u32, out: &mut Vec<u8>) {
-                let value: u64 = match self {
-                    Self::$first => 0,
-                    $(Self::$variant => $number,)*
-                };
-                $crate::proto::Single::write(&value, number, out);
+                $crate::proto::Single::write(&u64::from((*self).number()), number, out);
             }
 
             fn is_default(&self) -> bool {

@@ -119,4 +119,55 @@ impl<'a> Record<'a> {
         self.write_fields(&mut out);
         out
     }
+
+    /// What `mac_signature` is the signature of: all but itself and the payload, one after another.
+    ///
+    /// Source: TR-369 §6.2.5 (R-E2E.32, R-E2E.32.1).
+    #[must_use]
+    pub fn signed(&self) -> Vec<u8> {
+        let mut out = [self.version.as_bytes(), self.to_id.as_bytes(), self.from_id.as_bytes()].concat();
+        out.extend(self.payload_security.number().to_be_bytes());
+        out.extend_from_slice(&self.sender_cert);
+        if let Some(Kind::Session(piece)) = &self.kind {
+            let numbers = [piece.session_id, piece.sequence_id, piece.expected_id, piece.retransmit_id];
+            numbers.iter().for_each(|number| out.extend(number.to_be_bytes()));
+            let states = [piece.payload_sar_state, piece.payloadrec_sar_state];
+            states.iter().for_each(|state| out.extend(state.number().to_be_bytes()));
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, NoSessionContext, PayloadSecurity, Record, Sar, SessionContext};
+
+    // Shows R-E2E.32.
+    #[test]
+    fn all_but_the_payload_is_signed_in_the_order_of_the_schema() {
+        let record = |kind| Record {
+            version: "1.4".into(),
+            to_id: "self::a".into(),
+            from_id: "self::b".into(),
+            payload_security: PayloadSecurity::Tls12,
+            mac_signature: b"signature"[..].into(),
+            sender_cert: b"certificate"[..].into(),
+            kind: Some(kind),
+        };
+        let head = b"1.4self::aself::b\0\0\0\x01certificate";
+        let payload = || b"payload"[..].into();
+        assert_eq!(record(Kind::NoSession(NoSessionContext { payload: payload() })).signed(), head);
+        let piece = SessionContext {
+            session_id: 2,
+            sequence_id: 3,
+            expected_id: 4,
+            retransmit_id: 5,
+            payload_sar_state: Sar::Begin,
+            payloadrec_sar_state: Sar::Complete,
+            payload: vec![payload()],
+        };
+        let numbers =
+            b"\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0\x05\0\0\0\x01\0\0\0\x03";
+        assert_eq!(record(Kind::Session(piece)).signed(), [&head[..], numbers].concat());
+    }
 }

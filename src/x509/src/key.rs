@@ -5,7 +5,9 @@
 //! Source: FIPS 186-5; RFC 5480 (public keys), RFC 5958 (private ones), RFC 3279 §2.2.3 (signatures).
 
 use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
+use ring::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey,
+};
 
 use crate::Error;
 use crate::der::{self, tag};
@@ -76,6 +78,13 @@ impl Key {
     }
 }
 
+/// Is this the signature (in DER) of `message` by the key whose public half is this?
+#[must_use]
+pub fn has_signed(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    let key = point(public).map(|point| UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point));
+    key.is_some_and(|key| key.verify(message, signature).is_ok())
+}
+
 /// The point of a public key in DER; `None`: it is not of this kind.
 #[must_use]
 pub fn point(public: &[u8]) -> Option<&[u8]> {
@@ -87,8 +96,7 @@ pub fn point(public: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Key, PUBLIC_BYTES, SECRET_BYTES_MAX, point};
-    use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
+    use super::{Key, PUBLIC_BYTES, SECRET_BYTES_MAX, has_signed};
 
     #[test]
     fn what_was_kept_signs_as_before() {
@@ -99,9 +107,9 @@ mod tests {
         assert_eq!(again.public(), key.public());
         let signature = again.sign(b"message").unwrap();
         let public = key.public();
-        let verifier = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point(&public).unwrap());
-        assert!(verifier.verify(b"message", &signature).is_ok());
-        assert!(verifier.verify(b"massage", &signature).is_err());
+        assert!(has_signed(&public, b"message", &signature));
+        assert!(!has_signed(&public, b"massage", &signature));
+        assert!(!has_signed(&public[1..], b"message", &signature), "no key of this kind");
         assert!(Key::open(b"nonsense").is_err());
         assert_eq!(format!("{key:?}"), "Key");
     }

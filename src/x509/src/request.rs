@@ -4,12 +4,10 @@
 //!
 //! Source: RFC 2986; RFC 2985 §5.4.2 (the extensions that are asked for); RFC 5758 §3.2 (the signature).
 
-use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
-
 use crate::certificate::uris;
 use crate::der::{self, element, tag, whole};
 use crate::issue::{algorithm, alternative_name, name};
-use crate::key::{Key, PUBLIC_BYTES, point};
+use crate::key::{Key, PUBLIC_BYTES, has_signed, point};
 use crate::{Error, URN};
 
 /// `extensionRequest`. Source: RFC 2985 §5.4.2.
@@ -50,8 +48,10 @@ impl Request {
         let short = Some(request).filter(|request| request.len() <= BYTES_MAX);
         let (body, signature) = short.and_then(split).ok_or(Error::Request)?;
         let (endpoint, public) = wanted(body).ok_or(Error::Request)?;
-        let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point(public).ok_or(Error::Request)?);
-        key.verify(body, signature).map_err(|_| Error::Signature)?;
+        point(public).ok_or(Error::Request)?;
+        if !has_signed(public, body, signature) {
+            return Err(Error::Signature);
+        }
         Ok(Self { endpoint, public: public.to_vec() })
     }
 }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use mqtt::client::Client;
 use mqtt::packet::{Hello, Version};
+use trust::rustls::pki_types::ServerName;
+use usp::Record;
 
 use super::{Peer, random};
 use crate::backoff;
@@ -94,8 +96,17 @@ impl Peer {
             return Ok(None);
         }
         let name = trust::server_name(host).map_err(|error| Gone::Trust(error.to_string()))?;
+        Ok(Some((self.wanted(kind, Some(name)), &self.own)))
+    }
+
+    fn wanted(&self, kind: Kind, host: Option<ServerName<'static>>) -> Wanted {
         let (endpoint, credentials) = (self.configured.endpoint.clone(), self.credentials.clone());
-        Ok(Some((Wanted { endpoint, kind, host: Some(name), credentials }, &self.own)))
+        Wanted { endpoint, kind, host, credentials }
+    }
+
+    /// Is what the record says its controller's, as far as it is signed (R-E2E.30)?
+    pub(super) fn is_whole(&self, record: &Record<'_>) -> bool {
+        record.mac_signature.is_empty() || self.wanted(Kind::Stranger, None).has_signed(record)
     }
 
     fn client(&self, broker: &Broker, now_ms: u64) -> Client {
