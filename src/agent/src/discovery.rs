@@ -51,6 +51,16 @@ fn named(rows: &[Answer]) -> Option<&leases::Controller> {
     four.or_else(|| six.next())
 }
 
+/// The domain that a DHCP server says, DHCPv4 first; empty: none does.
+fn domain(rows: &[Answer]) -> &str {
+    let four = rows
+        .iter()
+        .filter_map(|row| if let Answer::Client { domain, .. } = row { Some(domain) } else { None });
+    let six =
+        rows.iter().filter_map(|row| if let Answer::Ipv6 { domain, .. } = row { Some(domain) } else { None });
+    four.chain(six).find(|domain| !domain.is_empty()).map_or("", |domain| domain.as_str())
+}
+
 /// Who says where the controller is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pointed {
@@ -60,8 +70,8 @@ pub enum Pointed {
     Sought(Sought),
 }
 
-/// Who says where the controller is: a DHCP server; or DNS, below the name that it says in place of a URL (R-DIS.7), or in the domain of the
-/// operator's file. `None`: nobody.
+/// Who says where the controller is: a DHCP server; or DNS, below the name that it says in place of a URL (R-DIS.7), in the domain of the
+/// operator's file, or in the one that a DHCP server says for local names. `None`: nobody.
 #[must_use]
 pub fn pointed(rows: &[Answer], domain: &str) -> Option<Pointed> {
     let endpoint =
@@ -71,8 +81,12 @@ pub fn pointed(rows: &[Answer], domain: &str) -> Option<Pointed> {
         Some(named) => {
             Some(Pointed::Sought(Sought { domain: named.url.to_string(), endpoint: endpoint(named) }))
         }
-        None if domain.is_empty() => None,
-        None => Some(Pointed::Sought(Sought { domain: domain.to_owned(), endpoint: None })),
+        None => {
+            let of_lease = self::domain(rows);
+            let domain = if domain.is_empty() { of_lease } else { domain };
+            let sought = || Pointed::Sought(Sought { domain: domain.to_owned(), endpoint: None });
+            (!domain.is_empty()).then(sought)
+        }
     }
 }
 
@@ -102,8 +116,43 @@ pub fn controller(named: &leases::Controller, role: usize) -> Result<Controller,
 
 #[cfg(test)]
 mod tests {
-    use super::{Error, controller};
-    use contract::leases;
+    use super::service::Sought;
+    use super::{Error, Pointed, controller, pointed};
+    use contract::leases::{self, Answer};
+
+    #[test]
+    fn who_says_more_goes_before_who_says_less() {
+        let client = |domain: &str, url: &str| Answer::Client {
+            link: "wan".into(),
+            state: "BOUND".into(),
+            lease: None,
+            remaining_s: 0,
+            controller: (!url.is_empty())
+                .then(|| leases::Controller { url: url.into(), ..leases::Controller::default() }),
+            domain: domain.into(),
+        };
+        let sought =
+            |domain: &str| Some(Pointed::Sought(Sought { domain: domain.to_owned(), endpoint: None }));
+        let table = [
+            ("nobody", vec![client("", "")], "", None),
+            (
+                "a domain for local names",
+                vec![client("", ""), client("isp.example", "")],
+                "",
+                sought("isp.example"),
+            ),
+            ("the operator's file", vec![client("isp.example", "")], "file.example", sought("file.example")),
+            (
+                "a name of its own",
+                vec![client("isp.example", "usp.example")],
+                "file.example",
+                sought("usp.example"),
+            ),
+        ];
+        for (what, rows, file, want) in table {
+            assert_eq!(pointed(&rows, file), want, "{what}");
+        }
+    }
 
     #[test]
     fn a_name_leads_to_a_controller_or_to_none() {

@@ -49,6 +49,8 @@ pub enum Answer {
         remaining_s: u32,
         /// The USP controller that the server names.
         controller: Option<Controller>,
+        /// Where a controller is asked for: the server's domain (option 15); empty: none.
+        domain: Text<63>,
     },
     /// The PPPoE session that is wanted.
     Session {
@@ -105,6 +107,8 @@ pub enum Answer {
         known: Ipv6,
         /// The USP controller that a DHCPv6 server names.
         controller: Option<Controller>,
+        /// Where a controller is asked for: the first domain of the server's (option 24); empty: none.
+        domain: Text<63>,
     },
     /// A prefix that hosts of a link are told, and what is left of it, in seconds; 0 and 0: it is given up.
     Told {

@@ -136,7 +136,7 @@ pub struct Message {
     pub lease_s: Option<u32>,
     /// Option 54.
     pub server: Option<Ipv4Addr>,
-    /// Option 15; only written, never read.
+    /// Option 15, unchecked: at most [`HOST_BYTES`].
     pub domain: Vec<u8, HOST_BYTES>,
     /// The first of option 42; only read.
     pub time_servers: Vec<Ipv4Addr, NAME_SERVERS>,
@@ -234,6 +234,7 @@ impl Message {
             controller: usp::of_option(&options.all(code::VENDOR_SPECIFIC))
                 .or_else(|| usp::of_plain_option(&options.all(code::VENDOR))),
             host: options.all(code::HOST).iter().copied().take(HOST_BYTES).collect(),
+            domain: options.all(code::DOMAIN).iter().copied().take(HOST_BYTES).collect(),
             requested: options.fixed(code::REQUESTED)?.map(Ipv4Addr::from),
             lease_s: options.fixed(code::LEASE)?.map(u32::from_be_bytes),
             server: options.fixed(code::SERVER)?.map(Ipv4Addr::from),

@@ -18,8 +18,8 @@ use crate::message::{HOST_BYTES, Identifier, Kind, Mac, Message, PARAMETERS, VEN
 use crate::options::code;
 use crate::schedule::Try;
 
-/// What we would like to be told. Classless routes go before the router (RFC 3442, "Client Behavior").
-const WISHES: [u8; 12] = [
+/// What we would like to be told; who the server is it says in any case (RFC 2131 §4.3.1, table 3). Classless routes go before the router (RFC 3442, "Client Behavior").
+const WISHES: [u8; 11] = [
     code::MASK,
     code::ROUTES,
     code::ROUTER,
@@ -27,13 +27,12 @@ const WISHES: [u8; 12] = [
     code::TIME_SERVERS,
     code::VENDOR,
     code::LEASE,
-    code::SERVER,
     code::RENEW,
     code::REBIND,
     code::SIP_SERVERS,
     code::VENDOR_SPECIFIC,
 ];
-const _: () = assert!(WISHES.len() <= PARAMETERS);
+const _: () = assert!(WISHES.len() < PARAMETERS, "and the domain");
 /// The largest message that we take, in bytes with IP and UDP: an Ethernet frame, as nothing here puts fragments together.
 pub const SIZE_MAX: u16 = 1500;
 
@@ -129,7 +128,9 @@ pub fn message(say: Say, own: &Words) -> (Message, Way) {
 }
 
 fn question(kind: Kind, asked: Try, own: &Words) -> Message {
-    let parameters = Vec::from_slice(&WISHES).unwrap_or_default();
+    // Under its domain DNS may know a controller.
+    let domain = own.usp.then_some(code::DOMAIN);
+    let parameters = WISHES.into_iter().chain(domain).collect();
     let (vendor_class, vendor_specific) = (own.vendor_class.clone(), own.vendor_specific.clone());
     let size_max = Some(SIZE_MAX);
     let (host, asks_for_controller) = (own.host.clone(), own.usp);
@@ -145,7 +146,7 @@ fn plain(kind: Kind, asked: Try, own: &Words) -> Message {
 
 #[cfg(test)]
 mod tests {
-    use super::{Way, Words, message};
+    use super::{Way, Words, code, message};
     use crate::client::Say;
     use crate::message::Kind;
     use crate::schedule::{Moment, Try};
@@ -223,6 +224,10 @@ mod tests {
             assert_eq!((sent.vendor_class.as_slice(), sent.host.as_slice()), (&b"sagem"[..], &b"box"[..]));
             assert_eq!(sent.vendor_specific.as_slice(), [0, 0, 6, 52, 1, 170]);
             assert!(sent.write().windows(11).any(|bytes| bytes == b"\x7c\x09\0\0\x0d\xe9\x04\x03usp"));
+            assert!(sent.parameters.contains(&code::DOMAIN));
+            let silent = Words::new(&Dhcp { usp: false, ..dhcp.clone() }, "wan.20", own);
+            let (silent, _) = message(Say::Discover(asked), &silent);
+            assert!(!silent.parameters.contains(&code::DOMAIN), "what nobody asks for nobody is told");
             let declined = message(Say::Decline(asked, [10, 0, 0, 9].into(), [10, 0, 0, 1].into()), &words).0;
             assert!(declined.vendor_class.is_empty() && declined.parameters.is_empty());
             assert_eq!(declined.identifier.as_deref(), Some(want));

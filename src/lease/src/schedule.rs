@@ -180,6 +180,7 @@ mod tests {
             time_servers: heapless::Vec::new(),
             sip_servers: heapless::Vec::new(),
             controller: None,
+            domain: "".into(),
             server: Ipv4Addr::new(10, 0, 0, 1),
             lease_s,
             renew_s: times.map(|times| times.0),

@@ -11,12 +11,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use contract::learn::Lease;
 use contract::leases::Controller;
 use contract::limit::NAME_SERVERS;
+use contract::name::Text;
 use contract::prefix::Prefix;
 use contract::wanted::LinkName;
 use heapless::Vec;
 
 use crate::message::{Kind, Mac, Message};
 use crate::options::Routes;
+use crate::usp;
 
 /// The shortest lease that we take, in seconds: with less we would do nothing but renew. Cable modems give 20 s until they are online.
 pub const LEASE_S_MIN: u32 = 4;
@@ -42,6 +44,8 @@ pub struct Terms {
     pub sip_servers: Vec<Ipv4Addr, NAME_SERVERS>,
     /// The USP controller.
     pub controller: Option<Controller>,
+    /// The domain of local names; empty: none.
+    pub domain: Text<63>,
     /// Who says so.
     pub server: Ipv4Addr,
     /// How long, in seconds: at least [`LEASE_S_MIN`]; [`LEASE_S_INFINITE`] for ever.
@@ -119,6 +123,7 @@ fn terms(message: &Message) -> Option<Terms> {
         time_servers: hosts(&message.time_servers),
         sip_servers: hosts(&message.sip_servers),
         controller: message.controller.clone(),
+        domain: usp::domain(&message.domain),
         server: message.server.filter(|server| is_host(*server))?,
         lease_s,
         renew_s: times.map(|(renew_s, _)| renew_s),

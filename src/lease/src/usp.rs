@@ -110,6 +110,14 @@ fn controller(words: Words<'_>) -> Option<Controller> {
     (!found.url.is_empty()).then_some(found)
 }
 
+/// The domain in option 15, under which DNS may know a controller; empty: none.
+#[must_use]
+pub fn domain(value: &[u8]) -> Text<63> {
+    let mut found = Text::default();
+    take(&mut found, value);
+    found
+}
+
 /// Takes a word, without the zero at its end (R-DIS.1c).
 fn take<const N: usize>(word: &mut Text<N>, value: &[u8]) {
     let value = value.strip_suffix(&[0]).unwrap_or(value);

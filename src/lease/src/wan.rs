@@ -280,7 +280,8 @@ impl Side for Wan {
         let remaining_s = lease.as_ref().map_or(0, |lease| lease.lease_s);
         let (link, state) = (self.name().clone(), self.state.word().into());
         let held = self.state.held().filter(|_| self.dhcp.usp);
-        let controller = held.and_then(|held| held.terms.controller.clone());
-        (from == 0).then_some((0, Answer::Client { link, state, lease, remaining_s, controller }))
+        let (controller, domain) =
+            held.map(|held| (held.terms.controller.clone(), held.terms.domain.clone())).unwrap_or_default();
+        (from == 0).then_some((0, Answer::Client { link, state, lease, remaining_s, controller, domain }))
     }
 }

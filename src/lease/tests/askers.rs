@@ -41,7 +41,8 @@ impl Side for Client4 {
     fn turn(&mut self, _: u64) {}
     fn row(&self, from: u64, _: u64) -> Option<(u64, Answer)> {
         let (link, state) = ("wan".into(), "BOUND".into());
-        let row = Answer::Client { link, state, lease: None, remaining_s: 0, controller: None };
+        let row =
+            Answer::Client { link, state, lease: None, remaining_s: 0, controller: None, domain: "".into() };
         (from == 0).then_some((0, row))
     }
 }

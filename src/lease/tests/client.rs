@@ -26,6 +26,7 @@ fn terms(address: Ipv4Addr, server: Ipv4Addr) -> Terms {
         time_servers: heapless::Vec::new(),
         sip_servers: heapless::Vec::new(),
         controller: None,
+        domain: "".into(),
         server,
         lease_s: 1_000,
         renew_s,

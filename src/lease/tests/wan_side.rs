@@ -151,19 +151,21 @@ fn a_controller_is_asked_for_and_heard() {
         "--dhcp-option=tag:usp,vi-encap:3561,25,wss://usp.isp.example/usp",
         "--dhcp-option=tag:usp,vi-encap:3561,29,self::isp",
         "--dhcp-option=tag:usp,vi-encap:3561,26,customer-7",
+        "--dhcp-option=option:domain-name,isp.example",
     ]);
     until("dnsmasq listens", 5, || isp_log().contains("sockets bound").then_some(()));
     let _daemon = daemon();
     stage.greet();
     stage.lease(10);
     let named = || match stage::rows().into_iter().next() {
-        Some(Answer::Client { controller, .. }) => controller,
+        Some(Answer::Client { controller, domain, .. }) => controller.map(|one| (one, domain)),
         other => panic!("{other:?}"),
     };
     assert_eq!(named(), None, "nobody has asked");
     stage.wish.clients[0].dhcp.usp = true;
     stage.wish_anew();
-    let found = until("a controller", 10, named);
+    let (found, domain) = until("a controller", 10, named);
+    assert_eq!(domain.as_str(), "isp.example");
     assert_eq!((found.url.as_str(), found.endpoint.as_str()), ("wss://usp.isp.example/usp", "self::isp"));
     assert_eq!((found.provisioning_code.as_str(), found.retry_minimum_s.as_str()), ("customer-7", ""));
 }

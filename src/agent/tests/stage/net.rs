@@ -40,6 +40,8 @@ pub(crate) struct State {
     pub(crate) looks: usize,
     /// The controller that the DHCP server names.
     pub(crate) controller: Option<leases::Controller>,
+    /// The domain that its DHCP server says.
+    pub(crate) domain: String,
 }
 
 /// The rooms.
@@ -50,8 +52,16 @@ impl Net {
     /// Serves all three wires.
     pub(crate) fn begin() -> Self {
         let wanted = contract::wanted::parse(TEXT).unwrap();
-        let state =
-            State { wanted, trial: None, changes: 0, kept: 0, asked: false, looks: 0, controller: None };
+        let state = State {
+            wanted,
+            trial: None,
+            changes: 0,
+            kept: 0,
+            asked: false,
+            looks: 0,
+            controller: None,
+            domain: String::new(),
+        };
         let net = Self(Arc::new(Mutex::new(state)));
         let served = net.clone();
         let listeners = [SHOW, LEASES, CLOCK].map(listener);
@@ -156,6 +166,7 @@ impl Net {
             lease: Some(lease),
             remaining_s: 3000,
             controller: state.controller.clone(),
+            domain: state.domain.as_str().into(),
         };
         let given = leases::Answer::Given {
             link: "br-lan".into(),

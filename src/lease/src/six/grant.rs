@@ -10,6 +10,7 @@ use std::net::Ipv6Addr;
 
 use contract::leases::Controller;
 use contract::limit::{IPV6_PREFIXES, NAME_SERVERS};
+use contract::name::Text;
 use contract::prefix::Prefix;
 use heapless::Vec;
 
@@ -124,6 +125,8 @@ pub struct Words {
     pub time_servers: Vec<Ipv6Addr, NAME_SERVERS>,
     /// The USP controller.
     pub controller: Option<Controller>,
+    /// The domain of local names; empty: none.
+    pub domain: Text<63>,
 }
 
 impl Words {
@@ -134,6 +137,7 @@ impl Words {
             name_servers: message.name_servers.clone(),
             time_servers: message.time_servers.clone(),
             controller: message.controller.clone(),
+            domain: message.domain.clone().unwrap_or_default(),
         }
     }
 }

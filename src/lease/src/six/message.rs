@@ -187,7 +187,7 @@ pub struct Message {
     pub controller: Option<Controller>,
     /// Name servers.
     pub name_servers: Vec<Ipv6Addr, NAME_SERVERS>,
-    /// The domain of local names. We say it and take nobody's.
+    /// The domain of local names; of several that come the first.
     pub domain: Option<Text<63>>,
     /// When to ask for information again, in seconds.
     pub refresh_s: Option<u32>,
@@ -260,6 +260,7 @@ impl Message {
             code::STATUS => self.status = Some(status(value)?),
             code::RAPID => self.rapid = true,
             code::VENDOR => self.controller = self.controller.take().or_else(|| usp::of_option_6(value.0)),
+            code::DOMAINS => self.domain = domain::read(value.0),
             code::NAME_SERVERS => {
                 while let Some(address) = value.address() {
                     push(&mut self.name_servers, address);

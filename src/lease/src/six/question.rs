@@ -70,6 +70,7 @@ fn wanted(kind: Kind, usp: bool) -> Vec<u16, 16> {
         | Kind::Release
         | Kind::Decline => &[code::SOLICIT_MAX],
     };
-    let vendor = usp.then_some(code::VENDOR);
-    always.iter().chain(more).copied().chain(vendor).collect()
+    // Under its domain DNS may know a controller.
+    let of_usp: &[u16] = if usp { &[code::VENDOR, code::DOMAINS] } else { &[] };
+    always.iter().chain(more).chain(of_usp).copied().collect()
 }

@@ -454,7 +454,9 @@ impl Side for Wan {
     fn row(&self, from: u64, now_ms: u64) -> Option<(u64, Answer)> {
         let state = self.client.word().into();
         let (known, words) = (self.known(now_ms), self.client.words());
-        let controller = words.controller.clone().filter(|_| self.usp);
-        (from == 0).then_some((0, Answer::Ipv6 { state, known, controller }))
+        let told = Some(words).filter(|_| self.usp);
+        let (controller, domain) =
+            told.map(|words| (words.controller.clone(), words.domain.clone())).unwrap_or_default();
+        (from == 0).then_some((0, Answer::Ipv6 { state, known, controller, domain }))
     }
 }
