@@ -23,7 +23,7 @@ pub trait Mounts {
     /// # Errors
     /// What the kernel says of it; nothing is mounted then.
     fn mount(&self, device: &Device, read_only: bool) -> Result<(), Error>;
-    /// Makes what every data disk has, where it is not there.
+    /// Makes what every data disk has, where it is not there, and puts its queue in order.
     ///
     /// # Errors
     /// Something else stands in its place, or the kernel says no.

@@ -19,6 +19,7 @@ pub mod uevent;
 pub mod block;
 pub mod disk;
 pub mod folders;
+pub mod queue;
 pub mod seed;
 pub mod volume;
 

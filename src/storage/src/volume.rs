@@ -2,7 +2,7 @@
 //!
 //! In:  a device that `block.rs` found good. Out: its file system at [`crate::DATA`], with our folders.
 //!
-//! Not here: when to do so (`disk.rs`), what the folders are (`folders.rs`).
+//! Not here: when to do so (`disk.rs`), what the folders are (`folders.rs`), who is served next (`queue.rs`).
 //!
 //! Source: mount(2), umount(2); the kernel's Documentation/admin-guide/ext4.rst; proc_pid_mountinfo(5).
 
@@ -17,7 +17,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use crate::block::{Look, Places};
 use crate::disk::{Mounts, Space};
 use crate::uevent::{self, Device};
-use crate::{DATA, Error, folders, seed, services};
+use crate::{DATA, Error, folders, queue, seed, services};
 
 /// Nothing on it runs, is a device or gives rights.
 const PLAIN: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
@@ -55,6 +55,11 @@ impl Mounts for Volume {
             services::share(Path::new(DATA));
         }
         seed::take(Path::new(DATA), &seed::Kernel);
+        if let Some(device) = self.mounted()
+            && let Err(error) = queue::order(&Places::default().descriptions, &device)
+        {
+            warn!("{device}: {error}; floors of the disk are not kept on it");
+        }
         Ok(())
     }
 
