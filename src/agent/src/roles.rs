@@ -266,7 +266,7 @@ mod tests {
         let name = |text| Name::new(text).unwrap();
         assert!(!may_require(&world, None, "read"), "no slice has nothing");
         let gateway =
-            contract::control::Promised { slice: None, all: [0; 4], promised: [0; 4], rented: None };
+            contract::control::Promised { slice: None, all: [0; 5], promised: [0; 5], rented: None };
         let slice = |text| contract::control::Promised { slice: Some(name(text)), ..gateway.clone() };
         world.facts.promised = vec![gateway.clone(), slice("one"), slice("two")];
         world.settings.roles.put_slice(&name("one"), vec!["read".to_owned(), "gone".to_owned()]);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::layer::{Layer, Layers};
 use crate::limit::{LOG_CHUNK_BYTES, REASON_BYTES};
 use crate::name::{Name, Text};
-use crate::sla::{Compliance, Event};
+use crate::sla::{Amounts, Compliance, Event};
 use crate::slice::Slice;
 
 /// What may be asked of the supervisor.
@@ -121,15 +121,15 @@ pub struct Process {
     pub autostart: bool,
 }
 
-/// What there is to be promised, and what is: processor (thousandths of a hardware thread), memory (MiB), uplink, downlink (kbit/s).
+/// What there is to be promised, and what is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Promised {
     /// A slice; `None`: the gateway itself, whose parts are promised to slices.
     pub slice: Option<Name>,
     /// What there is.
-    pub all: [u32; 4],
+    pub all: Amounts,
     /// What of it is promised.
-    pub promised: [u32; 4],
+    pub promised: Amounts,
     /// The slice as it was rented, with its ceilings.
     pub rented: Option<Slice>,
 }

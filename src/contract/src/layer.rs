@@ -30,6 +30,8 @@ pub enum Layer {
     PidsMax,
     /// `cpu.max` and `cpu.weight` are what the manifest says.
     Cpu,
+    /// `io.bfq.weight` is what its floor of the disk needs; without a floor there is nothing to hold.
+    Disk,
     /// The root is read-only, `nosuid`, `nodev`.
     ReadOnlyRoot,
     /// `/proc` shows only its own processes, with `hidepid`.
@@ -58,7 +60,7 @@ pub enum Layer {
 
 impl Layer {
     /// Every layer, in the order in which they are checked.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::UserNamespace,
         Self::PidNamespace,
         Self::MountNamespace,
@@ -70,6 +72,7 @@ impl Layer {
         Self::MemoryMax,
         Self::PidsMax,
         Self::Cpu,
+        Self::Disk,
         Self::ReadOnlyRoot,
         Self::PrivateProc,
         Self::MinimalDev,
@@ -99,6 +102,7 @@ impl Layer {
             Self::MemoryMax => "memory.max",
             Self::PidsMax => "pids.max",
             Self::Cpu => "cpu",
+            Self::Disk => "disk",
             Self::ReadOnlyRoot => "read-only-root",
             Self::PrivateProc => "private-proc",
             Self::MinimalDev => "minimal-dev",

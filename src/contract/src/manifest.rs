@@ -21,8 +21,8 @@ mod volume;
 
 pub use device::Device;
 pub use life::{Health, Probe, Update};
-pub use needs::{Cpu, Limits, Memory, Rate};
-pub(crate) use needs::{cpu_rules, memory_rules, rate_rules};
+pub use needs::{Cpu, Disk, Limits, Memory, Rate};
+pub(crate) use needs::{cpu_rules, disk_rules, memory_rules, rate_rules};
 pub use reaches::{Port, Reaches};
 pub use volume::{FOLDERS, Volume};
 
@@ -91,6 +91,9 @@ pub struct Manifest {
     pub cpu: Cpu,
     /// Memory.
     pub memory: Memory,
+    /// Its part of the data disk.
+    #[serde(default)]
+    pub disk: Disk,
     /// What it keeps on the data disk; left out: nothing.
     #[serde(default)]
     pub volume: Option<Volume>,
@@ -232,6 +235,7 @@ fn check(manifest: &Manifest) -> Option<&'static str> {
     let needs = cpu_rules(manifest.cpu)
         .into_iter()
         .chain(memory_rules(manifest.memory))
+        .chain(disk_rules(manifest.disk))
         .chain(rate_rules(manifest.uplink, manifest.downlink))
         .chain(life::health_rules(manifest.health.as_ref(), manifest.reaps))
         .chain(volume::volume_rules(manifest.volume.as_ref()))

@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::control::State;
 use crate::name::Name;
 
+/// Kinds of what is promised.
+pub const RESOURCES: usize = 5;
+/// An amount of each: processor (thousandths of a hardware thread), memory (MiB), uplink, downlink (kbit/s), the data disk (thousandths of
+/// what it does).
+pub type Amounts = [u32; RESOURCES];
+
 /// What one service was promised and got.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compliance {
@@ -16,10 +22,10 @@ pub struct Compliance {
     pub service: Name,
     /// Its slice.
     pub slice: Name,
-    /// Its floors: thousandths of a hardware thread, MiB, kbit/s up, kbit/s down.
-    pub promised: [u32; 4],
+    /// Its floors.
+    pub promised: Amounts,
     /// Its ceilings, in the same units; 0: none.
-    pub ceilings: [u32; 4],
+    pub ceilings: Amounts,
     /// The last minute, hour and day.
     pub windows: [Window; 3],
     /// Breaches since it was first started.
@@ -31,7 +37,7 @@ pub struct Compliance {
 impl Compliance {
     /// What of it is told by itself: promises, ceilings, breaches. The rest moves all the time, and is asked for.
     #[must_use]
-    pub fn told(&self) -> ([u32; 4], [u32; 4], u32) {
+    pub fn told(&self) -> (Amounts, Amounts, u32) {
         (self.promised, self.ceilings, self.breaches)
     }
 }
@@ -59,6 +65,8 @@ pub struct Window {
     pub down_bytes: u64,
     /// Bytes below its floors that waited and were not carried.
     pub owed_bytes: u64,
+    /// What the data disk read and wrote for it, in bytes.
+    pub disk_bytes: u64,
 }
 
 /// A promise that was not kept.

@@ -12,7 +12,7 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::limit::SLICES;
-use crate::manifest::{Cpu, Memory, Rate, cpu_rules, memory_rules, rate_rules};
+use crate::manifest::{Cpu, Disk, Memory, Rate, cpu_rules, disk_rules, memory_rules, rate_rules};
 use crate::name::Name;
 
 /// The version of the file that this reads.
@@ -39,6 +39,9 @@ pub struct Slice {
     pub cpu: Cpu,
     /// Their memory.
     pub memory: Memory,
+    /// Their part of the data disk.
+    #[serde(default)]
+    pub disk: Disk,
     /// Their part of the line to the operator.
     #[serde(default)]
     pub uplink: Part,
@@ -62,7 +65,8 @@ impl Slice {
     pub fn fault(&self) -> Option<&'static str> {
         let rate = |part: Part| Rate { floor_kbit_s: part.floor_kbit_s, ceiling_kbit_s: 0 };
         let rates = rate_rules(rate(self.uplink), rate(self.downlink));
-        let mut rules = cpu_rules(self.cpu).into_iter().chain(memory_rules(self.memory)).chain(rates);
+        let needs = cpu_rules(self.cpu).into_iter().chain(memory_rules(self.memory));
+        let mut rules = needs.chain(disk_rules(self.disk)).chain(rates);
         rules.find_map(|(broken, why)| broken.then_some(why))
     }
 }
@@ -105,7 +109,7 @@ mod tests {
         let slices = parse(PLAIN).unwrap();
         let slice = &slices.slice[0];
         assert_eq!((slice.cpu.floor_permille, slice.memory.ceiling_mib), (100, 64));
-        assert_eq!(slice.uplink.floor_kbit_s, 0);
+        assert_eq!((slice.uplink.floor_kbit_s, slice.disk.floor_permille), (0, 0));
     }
 
     #[test]
@@ -113,6 +117,12 @@ mod tests {
         for (what, from, to, words) in [
             ("version", "version = 1", "version = 7", "line 1: version"),
             ("floor", "floor_mib = 32", "floor_mib = 65", "line 8: memory.floor_mib: it is above"),
+            (
+                "floor of the disk",
+                "[slice.memory]",
+                "[slice.disk]\nfloor_permille = 1001\n[slice.memory]",
+                "disk.floor_permille: at most 1000",
+            ),
             (
                 "ceiling of a link",
                 "[slice.memory]",

@@ -55,8 +55,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "rent",
-        arguments: "SLICE CPU_FLOOR CPU_CEILING MEMORY_FLOOR MEMORY_CEILING [UPLINK [DOWNLINK]]",
-        about: "Rent a slice, or give it another size: permille of a thread, MiB, kbit/s",
+        arguments: "SLICE CPU_FLOOR CPU_CEILING MEMORY_FLOOR MEMORY_CEILING [UPLINK [DOWNLINK [DISK]]]",
+        about: "Rent a slice, or give it another size: permille of a thread, MiB, kbit/s, permille of the disk",
         run: slices::rent,
     },
     Command {

@@ -27,8 +27,19 @@ pub(crate) fn sla(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
         let rows: Vec<String> = rows.iter().map(compliance_json).collect();
         return Ok(writeln!(out, "{}", json::array(&rows))?);
     }
-    let rows: Vec<[String; 9]> = rows.iter().flat_map(compliance_rows).collect();
-    let heads = ["SERVICE", "SPAN", "UP", "CPU", "WAITED", "OWED", "MEMORY", "UP/DOWN kbit/s", "BREACHES"];
+    let rows: Vec<[String; 10]> = rows.iter().flat_map(compliance_rows).collect();
+    let heads = [
+        "SERVICE",
+        "SPAN",
+        "UP",
+        "CPU",
+        "WAITED",
+        "OWED",
+        "MEMORY",
+        "UP/DOWN kbit/s",
+        "DISK kbyte/s",
+        "BREACHES",
+    ];
     table::print(heads, &rows, out)
 }
 
@@ -47,8 +58,8 @@ fn kbit_s(bytes: u64, span_ms: u32) -> u64 {
     (bytes * 8).checked_div(span_ms.into()).unwrap_or(0)
 }
 
-fn compliance_rows(row: &Compliance) -> impl Iterator<Item = [String; 9]> {
-    let [cpu, memory, up, down] = row.promised;
+fn compliance_rows(row: &Compliance) -> impl Iterator<Item = [String; 10]> {
+    let [cpu, memory, up, down, _] = row.promised;
     let breaches = match row.last {
         None => row.breaches.to_string(),
         Some(last) => format!("{}, last {}", row.breaches, breach_words(&last)),
@@ -69,6 +80,7 @@ fn compliance_rows(row: &Compliance) -> impl Iterator<Item = [String; 9]> {
                 kbit_s(window.up_bytes, window.span_ms),
                 kbit_s(window.down_bytes, window.span_ms)
             ),
+            window.disk_bytes.checked_div(window.span_ms.into()).unwrap_or(0).to_string(),
             breaches.clone(),
         ]
     })
@@ -91,6 +103,7 @@ fn window_json(window: &Window) -> String {
         .number("up_bytes", Some(window.up_bytes))
         .number("down_bytes", Some(window.down_bytes))
         .number("owed_bytes", Some(window.owed_bytes))
+        .number("disk_bytes", Some(window.disk_bytes))
         .end()
 }
 
@@ -103,7 +116,7 @@ fn breach_json(object: Object, breach: Option<&Breach>) -> Object {
 }
 
 fn compliance_json(row: &Compliance) -> String {
-    let [cpu, memory, up, down] = row.promised;
+    let [cpu, memory, up, down, disk] = row.promised;
     let windows: Vec<String> = row.windows.iter().map(window_json).collect();
     let object = Object::default()
         .text("service", &row.service)
@@ -112,6 +125,7 @@ fn compliance_json(row: &Compliance) -> String {
         .number("memory_mib", Some(memory.into()))
         .number("up_kbit_s", Some(up.into()))
         .number("down_kbit_s", Some(down.into()))
+        .number("disk_permille", Some(disk.into()))
         .list("windows", &windows)
         .number("breaches", Some(row.breaches.into()));
     breach_json(object, row.last.as_ref()).end()

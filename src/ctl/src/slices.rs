@@ -6,7 +6,8 @@
 
 use contract::Name;
 use contract::control::{Answer, Ask, Promised};
-use contract::manifest::{Cpu, Memory};
+use contract::manifest::{Cpu, Disk, Memory};
+use contract::sla::{Amounts, RESOURCES};
 use contract::slice::{Part, Slice};
 
 use crate::command::{Out, Words};
@@ -15,7 +16,8 @@ use crate::processes::ask;
 use crate::{Error, table};
 
 /// Columns: what each number is.
-const RESOURCES: [&str; 4] = ["cpu_permille", "memory_mib", "up_kbit_s", "down_kbit_s"];
+const AMOUNTS: [&str; RESOURCES] =
+    ["cpu_permille", "memory_mib", "up_kbit_s", "down_kbit_s", "disk_permille"];
 
 pub(crate) fn slices(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
     words.none()?;
@@ -29,21 +31,23 @@ pub(crate) fn slices(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
         let rows: Vec<String> = rows.iter().map(row_json).collect();
         return Ok(writeln!(out, "{}", json::array(&rows))?);
     }
-    let rows: Vec<[String; 5]> = rows.iter().map(row).collect();
-    table::print(["SLICE", "CPU permille", "MEMORY MiB", "UP kbit/s", "DOWN kbit/s"], &rows, out)
+    let rows: Vec<[String; 6]> = rows.iter().map(row).collect();
+    let heads = ["SLICE", "CPU permille", "MEMORY MiB", "UP kbit/s", "DOWN kbit/s", "DISK permille"];
+    table::print(heads, &rows, out)
 }
 
-fn row(row: &Promised) -> [String; 5] {
+fn row(row: &Promised) -> [String; 6] {
     let cell = |place: usize| {
-        let of = |amounts: &[u32; 4]| amounts.get(place).copied().unwrap_or_default();
+        let of = |amounts: &Amounts| amounts.get(place).copied().unwrap_or_default();
         format!("{} of {}", of(&row.promised), of(&row.all))
     };
-    [row.slice.as_ref().map_or_else(|| "-".to_owned(), Name::to_string), cell(0), cell(1), cell(2), cell(3)]
+    let slice = row.slice.as_ref().map_or_else(|| "-".to_owned(), Name::to_string);
+    [slice, cell(0), cell(1), cell(2), cell(3), cell(4)]
 }
 
 fn row_json(row: &Promised) -> String {
-    let amounts = |amounts: &[u32; 4]| {
-        let each = RESOURCES.into_iter().zip(amounts);
+    let amounts = |amounts: &Amounts| {
+        let each = AMOUNTS.into_iter().zip(amounts);
         each.fold(Object::default(), |object, (name, amount)| object.number(name, Some((*amount).into())))
             .end()
     };
@@ -59,12 +63,13 @@ pub(crate) fn rent(words: &Words<'_>, _: Out<'_>) -> Result<(), Error> {
     let name = Name::new(name).map_err(|_| words.wrong())?;
     let numbers: Result<Vec<u32>, _> = numbers.iter().map(|number| number.parse()).collect();
     let slice = match *numbers.map_err(|_| words.wrong())?.as_slice() {
-        [cpu, cpu_ceiling, memory, memory_ceiling, ref lines @ ..] if lines.len() <= 2 => Slice {
+        [cpu, cpu_ceiling, memory, memory_ceiling, ref more @ ..] if more.len() <= 3 => Slice {
             name,
             cpu: Cpu { floor_permille: cpu, ceiling_permille: cpu_ceiling },
             memory: Memory { floor_mib: memory, high_mib: 0, ceiling_mib: memory_ceiling },
-            uplink: Part { floor_kbit_s: lines.first().copied().unwrap_or_default() },
-            downlink: Part { floor_kbit_s: lines.get(1).copied().unwrap_or_default() },
+            uplink: Part { floor_kbit_s: more.first().copied().unwrap_or_default() },
+            downlink: Part { floor_kbit_s: more.get(1).copied().unwrap_or_default() },
+            disk: Disk { floor_permille: more.get(2).copied().unwrap_or_default() },
         },
         _ => return Err(words.wrong()),
     };

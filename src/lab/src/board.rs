@@ -77,6 +77,8 @@ pub struct Board {
     pub append: String,
     /// The stick's image.
     pub stick: Option<PathBuf>,
+    /// What the stick reads and writes in a second, together, in bytes; `None`: whatever the host can.
+    pub stick_bytes_s: Option<u32>,
     /// Where everything that is written to the stick is kept, in order (`writes.rs`).
     pub writes: Option<PathBuf>,
     /// Both ports.
@@ -116,7 +118,7 @@ impl Board {
         }
         words.add("-device usb-ehci,id=usb");
         if let Some(stick) = &self.stick {
-            words.stick(stick, self.writes.as_deref());
+            words.stick(stick, self.stick_bytes_s, self.writes.as_deref());
             words.add(&format!("-device {STICK}"));
         }
         match &self.console {
@@ -201,9 +203,10 @@ impl Words {
     }
 
     /// The block device `disk`.
-    fn stick(&mut self, image: &Path, writes: Option<&Path>) {
+    fn stick(&mut self, image: &Path, bytes_s: Option<u32>, writes: Option<&Path>) {
         let Some(writes) = writes else {
-            return self.pair("-drive", format!("if=none,id=disk,format=raw,file={}", path(image)));
+            let held = bytes_s.map(|bytes_s| format!(",throttling.bps-total={bytes_s}")).unwrap_or_default();
+            return self.pair("-drive", format!("if=none,id=disk,format=raw,file={}{held}", path(image)));
         };
         for (name, file) in [("image", image), ("writes", writes)] {
             self.pair("-blockdev", format!("driver=file,node-name={name},filename={}", path(file)));
@@ -251,6 +254,7 @@ mod tests {
             clock: None,
             append: "debug".to_owned(),
             stick: None,
+            stick_bytes_s: None,
             writes: None,
             nic: Nic::E1000,
             wan: Port::Unplugged,

@@ -78,6 +78,8 @@ pub struct Options {
     pub nic: Nic,
     /// With the USB stick?
     pub stick: bool,
+    /// What the stick reads and writes in a second, together, in bytes; `None`: whatever the host can. Not with `records`.
+    pub stick_bytes_s: Option<u32>,
     /// Keep all that is written to the stick, in order, in the guest's file [`WRITES`]?
     pub records: bool,
     /// With a serial adapter that [`Guest::plug_serial`] plugs in?
@@ -119,6 +121,7 @@ impl Options {
             page_at: 80,
             nic: Nic::E1000,
             stick: true,
+            stick_bytes_s: None,
             records: false,
             serial: false,
             clock: None,
@@ -234,6 +237,7 @@ impl Guest {
             clock: options.clock.clone(),
             append: options.append.clone(),
             stick: options.stick.then(|| scratch.file(STICK)),
+            stick_bytes_s: options.stick_bytes_s,
             writes: options.records.then(|| scratch.file(WRITES)),
             nic: options.nic,
             wan: provider.as_ref().map_or_else(|| port(Side::Isp, Port::Internet), Provider::port),

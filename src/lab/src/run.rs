@@ -76,6 +76,7 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
         clock: None,
         append: String::new(),
         stick: Some(stick),
+        stick_bytes_s: None,
         writes: None,
         nic: Nic::E1000,
         wan: Port::Internet,

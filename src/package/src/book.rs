@@ -169,6 +169,7 @@ mod tests {
             name: Name::new(name).unwrap(),
             cpu: Cpu { floor_permille: 1, ceiling_permille: 1000 },
             memory: Memory { floor_mib, high_mib: 0, ceiling_mib: 64 },
+            disk: Default::default(),
             uplink: Part::default(),
             downlink: Part::default(),
         }

@@ -91,6 +91,7 @@ fn what_was_ordered_outlives_the_daemon() {
         name: name("demo"),
         cpu: Cpu { floor_permille: 10, ceiling_permille: 500 },
         memory: Memory { floor_mib: 8, high_mib: 0, ceiling_mib: 32 },
+        disk: Default::default(),
         uplink: Part::default(),
         downlink: Part { floor_kbit_s: 987_654 },
     };

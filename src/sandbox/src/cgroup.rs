@@ -75,7 +75,7 @@ pub fn plain(file: &'static str, value: std::fmt::Arguments<'_>) -> Setting {
     Setting { file, value: text(value), layer: None }
 }
 
-/// What a service's cgroup says, but for its weight, which depends on its siblings.
+/// What a service's cgroup says, but for its weights, which depend on its siblings.
 #[must_use]
 pub fn settings(manifest: &Manifest) -> Vec<Setting, SETTINGS> {
     let pids = Setting {
@@ -117,6 +117,16 @@ pub fn bounds(cpu: Cpu, memory: Memory) -> Vec<Setting, 4> {
 #[must_use]
 pub fn weight(weight: u32) -> Setting {
     Setting { layer: Some(Layer::Cpu), ..plain("cpu.weight", format_args!("{weight}")) }
+}
+
+/// The weight of a cgroup among its siblings at the data disk, 1 to 1000, where the kernel has BFQ. It is a layer where a floor was
+/// `promised`.
+///
+/// Source: `bfq_io_show_weight` in block/bfq-cgroup.c, Linux 6.12.
+#[must_use]
+pub fn disk_weight(weight: u32, promised: bool) -> Setting {
+    let layer = promised.then_some(Layer::Disk);
+    Setting { layer, ..plain("io.bfq.weight", format_args!("default {weight}")) }
 }
 
 fn outside(what: &'static str) -> impl Fn(std::io::Error) -> Error {
@@ -237,6 +247,25 @@ fn waited_of(text: &str) -> Option<u64> {
     some.split(' ').find_map(|word| word.strip_prefix("total="))?.parse().ok()
 }
 
+/// Bytes that the data disk read and wrote for the cgroup `path`.
+///
+/// What comes of an image is counted for its loop device and for what verifies it, too: the disk below has no less than these. So the device
+/// that has most is the disk.
+///
+/// Source: Documentation/admin-guide/cgroup-v2.rst, `io.stat`.
+#[must_use]
+pub fn disk_bytes(path: &str) -> Option<u64> {
+    fs::read_to_string(format!("{ROOT}{path}/io.stat")).ok().map(|text| disk_bytes_of(&text))
+}
+
+fn disk_bytes_of(text: &str) -> u64 {
+    let bytes = |word: &str| {
+        let (key, value) = word.split_once('=')?;
+        ["rbytes", "wbytes"].contains(&key).then(|| value.parse::<u64>().ok())?
+    };
+    text.lines().map(|line| line.split(' ').filter_map(bytes).sum()).max().unwrap_or(0)
+}
+
 /// Memory that the cgroup `path` uses, in bytes.
 #[must_use]
 pub fn memory_bytes(path: &str) -> Option<u64> {
@@ -260,7 +289,7 @@ pub fn is_populated(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{number_of, settings, waited_of};
+    use super::{disk_bytes_of, number_of, settings, waited_of};
     use crate::plan::tests::manifest;
 
     #[test]
@@ -272,6 +301,7 @@ mod tests {
         assert!(files.contains(&("memory.min", "8388608".into())));
         assert!(files.contains(&("memory.high", "max".into())));
         assert_eq!(super::weight(50).value.as_str(), "50");
+        assert_eq!(super::disk_weight(50, true).value.as_str(), "default 50");
         assert!(files.contains(&("pids.max", "9".into())));
     }
 
@@ -282,6 +312,8 @@ mod tests {
         assert_eq!(number_of(stat, "usage"), None);
         let pressure = "some avg10=0.00 avg60=1.23 avg300=0.50 total=98765\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n";
         assert_eq!(waited_of(pressure), Some(98_765));
+        let io = "8:0 rbytes=4096 wbytes=1048576 rios=1 wios=9 dbytes=7 dios=1\n7:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n";
+        assert_eq!((disk_bytes_of(io), disk_bytes_of("8:0\n"), disk_bytes_of("")), (1_052_672, 0, 0));
     }
 
     #[test]

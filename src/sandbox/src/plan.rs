@@ -112,9 +112,8 @@ impl Plan {
         })
     }
 
-    /// Gives it its weight among its siblings, 1 to 10 000: its floor of processor time is what comes of it when all of them run.
-    pub fn weigh(&mut self, weight: u32) {
-        let setting = cgroup::weight(weight);
+    /// Gives it a weight among its siblings: its floor of processor time, or of the disk, is what comes of it when all of them want it.
+    pub fn weigh(&mut self, setting: cgroup::Setting) {
         match self.cgroup_files.iter_mut().find(|has| has.file == setting.file) {
             Some(has) => *has = setting,
             // There is room: `settings` leaves some.
@@ -149,6 +148,7 @@ fn tmp_size(kib: u32) -> Result<Option<Word>, Error> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::Plan;
+    use crate::cgroup;
     use contract::manifest::{Cpu, Limits, Manifest, Memory, Proc, Profile, Rate, Ready, Restart, VERSION};
     use contract::{Name, Text};
     use heapless::Vec;
@@ -177,6 +177,7 @@ pub(crate) mod tests {
             health: None,
             cpu: Cpu { floor_permille: 50, ceiling_permille: 500 },
             memory: Memory { floor_mib: 8, high_mib: 0, ceiling_mib: 16 },
+            disk: Default::default(),
             uplink: Rate::default(),
             downlink: Rate::default(),
             limits: Limits { pids: 9, descriptors: 64, tmp_kib: 64 },
@@ -219,8 +220,9 @@ pub(crate) mod tests {
     #[test]
     fn its_last_weight_counts() {
         let mut plan = Plan::new(&manifest(), 0).unwrap();
-        plan.weigh(7);
-        plan.weigh(70);
+        plan.weigh(cgroup::weight(7));
+        plan.weigh(cgroup::disk_weight(7, true));
+        plan.weigh(cgroup::weight(70));
         let weights: std::vec::Vec<_> =
             plan.cgroup_files.iter().filter(|setting| setting.file == "cpu.weight").collect();
         assert_eq!(weights.len(), 1);

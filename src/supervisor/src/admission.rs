@@ -13,6 +13,7 @@ use std::fmt;
 use contract::Name;
 use contract::limit::{SERVICES, SLICES};
 use contract::manifest::Manifest;
+use contract::sla::{Amounts, RESOURCES};
 use contract::slice::Slice;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
@@ -28,11 +29,13 @@ pub enum Resource {
     Uplink,
     /// kbit/s from him.
     Downlink,
+    /// Thousandths of what the data disk does.
+    Disk,
 }
 
 impl Resource {
     /// All of them, in the order of [`Floors`].
-    pub const ALL: [Self; 4] = [Self::Cpu, Self::Memory, Self::Uplink, Self::Downlink];
+    pub const ALL: [Self; RESOURCES] = [Self::Cpu, Self::Memory, Self::Uplink, Self::Downlink, Self::Disk];
 
     fn words(self) -> (&'static str, &'static str) {
         match self {
@@ -40,13 +43,14 @@ impl Resource {
             Self::Memory => ("memory", "MiB"),
             Self::Uplink => ("uplink", "kbit/s"),
             Self::Downlink => ("downlink", "kbit/s"),
+            Self::Disk => ("disk", "permille"),
         }
     }
 }
 
 /// An amount of each resource, in the order of [`Resource::ALL`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Floors(pub [u32; 4]);
+pub struct Floors(pub Amounts);
 
 impl Floors {
     fn add(self, other: Self) -> Self {
@@ -57,11 +61,12 @@ impl Floors {
         Self(sum)
     }
 
-    /// What two versions of one service need at once: each its processor time and memory, and of the one link the larger amount.
+    /// What two versions of one service need at once: each its processor time, memory and part of the disk, and of the one link the larger
+    /// amount.
     #[must_use]
     pub fn beside(self, other: Self) -> Self {
-        let ([cpu, memory, ..], [_, _, up, down]) = (self.add(other).0, self.or_more(other).0);
-        Self([cpu, memory, up, down])
+        let ([cpu, memory, .., disk], [_, _, up, down, _]) = (self.add(other).0, self.or_more(other).0);
+        Self([cpu, memory, up, down, disk])
     }
 
     /// Of each resource the larger amount.
@@ -75,7 +80,7 @@ impl Floors {
     }
 
     /// Where `self` is more than `other`, by how much.
-    fn beyond(self, other: Self) -> Vec<(Resource, u32), 4> {
+    fn beyond(self, other: Self) -> Short {
         let each = Resource::ALL.into_iter().zip(self.0).zip(other.0);
         each.filter(|((_, has), limit)| has > limit)
             .map(|((resource, has), limit)| (resource, has - limit))
@@ -93,21 +98,42 @@ impl Floors {
     pub fn memory_mib(self) -> u32 {
         self.0[1]
     }
+
+    /// What the data disk does, in thousandths of it.
+    #[must_use]
+    pub fn disk_permille(self) -> u32 {
+        self.0[4]
+    }
 }
 
 impl From<&Manifest> for Floors {
     fn from(manifest: &Manifest) -> Self {
-        let Manifest { cpu, memory, uplink, downlink, .. } = manifest;
-        Self([cpu.floor_permille, memory.floor_mib, uplink.floor_kbit_s, downlink.floor_kbit_s])
+        let Manifest { cpu, memory, uplink, downlink, disk, .. } = manifest;
+        Self([
+            cpu.floor_permille,
+            memory.floor_mib,
+            uplink.floor_kbit_s,
+            downlink.floor_kbit_s,
+            disk.floor_permille,
+        ])
     }
 }
 
 impl From<&Slice> for Floors {
     fn from(slice: &Slice) -> Self {
-        let Slice { cpu, memory, uplink, downlink, .. } = slice;
-        Self([cpu.floor_permille, memory.floor_mib, uplink.floor_kbit_s, downlink.floor_kbit_s])
+        let Slice { cpu, memory, uplink, downlink, disk, .. } = slice;
+        Self([
+            cpu.floor_permille,
+            memory.floor_mib,
+            uplink.floor_kbit_s,
+            downlink.floor_kbit_s,
+            disk.floor_permille,
+        ])
     }
 }
+
+/// What is missing of each resource that is short.
+type Short = Vec<(Resource, u32), RESOURCES>;
 
 /// What the box is, as it was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,9 +144,11 @@ pub struct Measured {
     pub memory_mib: u32,
     /// What the line has for services, in kbit/s: up, down.
     pub line_kbit_s: [u32; 2],
+    /// The kernel divides the data disk by weights.
+    pub divides_disk: bool,
 }
 
-/// Of five parts of the processor, how many are triple play's and the core daemons'.
+/// Of five parts of the processor, and of the data disk, how many are triple play's and the core daemons'.
 const PROTECTED_FIFTHS: u32 = 3;
 /// Memory that is promised to nobody, in MiB: [`GATEWAY_MIB`], and what the kernel and the root need: measured, they have 60 MiB with ten
 /// services, and network buffers and page tables of full ones grow.
@@ -132,12 +160,27 @@ pub const GATEWAY_MIB: u32 = 96;
 /// 200 busy threads of one service on one processor are the most. Source: `calc_group_shares` in kernel/sched/fair.c, Linux 6.12.
 pub const WEIGHT_MAX: u32 = 1_000;
 
+/// What can be promised of the data disk, in thousandths. By weight slices have 400 of them; the rest is for those who are promised nothing.
+pub const DISK_PERMILLE: u32 = 250;
+/// The least weight at the disk. A service that is promised nothing there has to be read from it all the same, in the time in which it has to be
+/// ready; with a weight of 1 it would wait for as long as another writes.
+pub const DISK_WEIGHT_MIN: u32 = 10;
+
+// Nobody's floor suffers from it: not where all slices and services that there can be are there, and have the least weight on top of what they need.
+const _: () = {
+    let slices = WEIGHT_MAX as usize + SLICES * DISK_WEIGHT_MIN as usize;
+    let services = WEIGHT_MAX as usize + SERVICES * DISK_WEIGHT_MIN as usize;
+    let all = 1_000 * (5 - PROTECTED_FIFTHS) / 5 * WEIGHT_MAX * WEIGHT_MAX;
+    assert!(DISK_PERMILLE as usize * slices * services <= all as usize);
+};
+
 /// What of the box can be promised to slices.
 #[must_use]
 pub fn capacity(measured: Measured) -> Floors {
     let [up, down] = measured.line_kbit_s;
     let cpu = measured.threads * 1_000 * (5 - PROTECTED_FIFTHS) / 5;
-    Floors([cpu, measured.memory_mib.saturating_sub(PROTECTED_MIB), up, down])
+    let disk = if measured.divides_disk { DISK_PERMILLE } else { 0 };
+    Floors([cpu, measured.memory_mib.saturating_sub(PROTECTED_MIB), up, down, disk])
 }
 
 /// The weight of all slices together beside `/gateway`, which has [`WEIGHT_MAX`]: what comes of it is [`capacity`]'s share.
@@ -154,6 +197,12 @@ pub fn weight(floor: u32, all: u32) -> u32 {
     u32::try_from(weight).unwrap_or(WEIGHT_MAX).clamp(1, WEIGHT_MAX)
 }
 
+/// As [`weight`], at the data disk.
+#[must_use]
+pub fn disk_weight(floor: u32, all: u32) -> u32 {
+    weight(floor, all).max(DISK_WEIGHT_MIN)
+}
+
 /// Why something is not promised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
@@ -162,21 +211,21 @@ pub enum Refusal {
         /// Whose floors do not fit.
         slice: Name,
         /// What is missing.
-        short: Vec<(Resource, u32), 4>,
+        short: Short,
     },
     /// The slice has not enough left.
     Slice {
         /// Which.
         slice: Name,
         /// What is missing.
-        short: Vec<(Resource, u32), 4>,
+        short: Short,
     },
     /// It cannot shrink so far: its services have more.
     InUse {
         /// Which.
         slice: Name,
         /// What is missing.
-        short: Vec<(Resource, u32), 4>,
+        short: Short,
     },
     /// The data disk has not enough left for its volume: so many MiB are missing.
     Disk(u64),
@@ -368,7 +417,7 @@ impl Books {
 }
 
 /// Of what is short, that which is more than it was.
-fn grown(short: Vec<(Resource, u32), 4>, new: Floors, old: Option<Floors>) -> Vec<(Resource, u32), 4> {
+fn grown(short: Short, new: Floors, old: Option<Floors>) -> Short {
     let old = old.unwrap_or_default();
     let grows = |resource: Resource| {
         let each = Resource::ALL.into_iter().zip(new.0).zip(old.0);

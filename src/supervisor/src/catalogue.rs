@@ -50,7 +50,7 @@ mod tests {
     #[cfg(not(feature = "rehearsal"))]
     fn all_that_starts_by_itself_is_admitted_on_the_smallest_box() {
         use crate::admission::{Books, Floors, Measured, capacity};
-        let small = Measured { threads: 2, memory_mib: 480, line_kbit_s: [0; 2] };
+        let small = Measured { threads: 2, memory_mib: 480, line_kbit_s: [0; 2], divides_disk: false };
         let mut books = Books::new(capacity(small));
         for slice in super::slices() {
             books.rent(&slice.name, Floors::from(&slice)).unwrap();

@@ -86,6 +86,7 @@ impl House {
                 cpu_us: or_last(cgroup::number(&group, "cpu.stat", "usage_usec"), last.cpu_us),
                 waited_us: or_last(cgroup::waited_us(&group), last.waited_us),
                 memory_kib: u32::try_from(memory_kib).unwrap_or(u32::MAX),
+                disk_bytes: or_last(cgroup::disk_bytes(&group), last.disk_bytes),
             };
             if let Some(breach) = tenant.ledger.take(now, tenant.manifest.cpu.floor_permille) {
                 events.breach(&process.name, breach);
@@ -127,6 +128,7 @@ fn row(tenant: &Tenant) -> Compliance {
             manifest.memory.ceiling_mib,
             manifest.uplink.ceiling_kbit_s,
             manifest.downlink.ceiling_kbit_s,
+            0, // The disk has none.
         ],
         windows: ledger.windows(),
         breaches: ledger.breaches,

@@ -118,6 +118,7 @@ impl House {
     /// PID 1 does not give everything back, a wire cannot be bound, a table of descriptors is full: PID 1 will try again.
     pub fn open(keep: Keep, init_ms: u64, life: u64) -> Result<Self, Error> {
         start::settle();
+        divide(capacity(measure([0; 2])));
         let mut store = Store::take_back(&keep)?;
         let wires = adopt::wires(&mut store, &keep)?;
         let mut house = Self::of(&mut store, keep, wires, Hands::REAL)?;
@@ -128,7 +129,6 @@ impl House {
             facts.loop_ms = clock::boot_ms();
         }
         record::write(&house.facts_file, &house.facts);
-        divide(house.books.capacity());
         house.attach_again();
         Ok(house)
     }

@@ -36,6 +36,8 @@ pub struct Sample {
     pub waited_us: u64,
     /// `memory.current`, in KiB.
     pub memory_kib: u32,
+    /// `io.stat`: bytes that the data disk read and wrote.
+    pub disk_bytes: u64,
 }
 
 /// What the line says of one direction of a service.
@@ -87,6 +89,7 @@ fn sum(all: &mut Window, more: &Window) {
     all.up_bytes += more.up_bytes;
     all.down_bytes += more.down_bytes;
     all.owed_bytes += more.owed_bytes;
+    all.disk_bytes += more.disk_bytes;
 }
 
 /// The ledger of one service.
@@ -142,6 +145,7 @@ impl Ledger {
             waited_us,
             owed_us,
             memory_kib: now.memory_kib,
+            disk_bytes: since(now.disk_bytes, last.disk_bytes),
             ..Window::default()
         });
         self.judge(now.at_ms, floor_permille)
@@ -216,6 +220,7 @@ mod tests {
                 cpu_us,
                 waited_us,
                 memory_kib: 77,
+                disk_bytes: second * 5_000,
             };
             causes.extend(ledger.take(now, 200).map(|breach| breach.cause));
         }

@@ -14,6 +14,7 @@ use contract::installed::Service;
 use contract::layer::Layers;
 use contract::limit::NAME_BYTES;
 use contract::manifest::{Manifest, Volume};
+use contract::sla::Amounts;
 use log::warn;
 use nix::unistd::pipe2;
 use sandbox::{Entered, Network, Plan, cgroup};
@@ -79,7 +80,7 @@ pub struct Tenant {
     /// How its promises were kept.
     pub ledger: Ledger,
     /// What was last told of that to who watches.
-    pub told: Option<([u32; 4], [u32; 4], u32)>,
+    pub told: Option<(Amounts, Amounts, u32)>,
     /// A start that waits for its layers, and then for its last word.
     pub entered: Option<Entered>,
     /// How often a start was prepared in this life.

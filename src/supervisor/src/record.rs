@@ -250,6 +250,7 @@ mod tests {
         words.memory = contract::manifest::Memory { floor_mib: all, high_mib: all, ceiling_mib: all };
         words.uplink = contract::manifest::Rate { floor_kbit_s: all, ceiling_kbit_s: all };
         words.downlink = words.uplink;
+        words.disk = contract::manifest::Disk { floor_permille: all };
         words.limits = contract::manifest::Limits { pids: all, descriptors: all, tmp_kib: all };
         words.health = Some(contract::manifest::Health {
             probe: contract::manifest::Probe::Http,
@@ -261,7 +262,7 @@ mod tests {
             fails: u8::MAX,
         });
         let service = Service { manifest, image: [u8::MAX; 32], version: u64::MAX };
-        let held = crate::admission::Floors([u32::MAX; 4]);
+        let held = crate::admission::Floors([u32::MAX; 5]);
         let trial = Some(Trial { until_ms: u64::MAX, held, failed: true });
         Kept { slot: 31, leaves: true, trial, part: Part::Past, service }
     }
@@ -285,6 +286,7 @@ mod tests {
         (slice.memory.floor_mib, slice.memory.high_mib, slice.memory.ceiling_mib) =
             (u32::MAX, u32::MAX, u32::MAX);
         (slice.uplink.floor_kbit_s, slice.downlink.floor_kbit_s) = (u32::MAX, u32::MAX);
+        slice.disk.floor_permille = u32::MAX;
         let mut rented = Rented::default();
         rented.slices.slice =
             (0..SLICES).map(|number| Slice { name: long(number), ..slice.clone() }).collect();

@@ -20,7 +20,7 @@ use sandbox::cgroup::{self, Setting};
 use sys::clock;
 
 use crate::admission::{
-    Floors, GATEWAY_MIB, Measured, Refusal, WEIGHT_MAX, capacity, weight, weight_of_slices,
+    Floors, GATEWAY_MIB, Measured, Refusal, WEIGHT_MAX, capacity, disk_weight, weight, weight_of_slices,
 };
 use crate::catalogue;
 use crate::compliance::carried;
@@ -33,7 +33,7 @@ const SLICES_GROUP: &str = "/slices";
 /// Where triple play and the core daemons are.
 const GATEWAY: &str = "/gateway";
 
-/// Measures the box.
+/// Measures the box; of the data disk, once [`divide`] was.
 #[must_use]
 pub fn measure(line_kbit_s: [u32; 2]) -> Measured {
     let threads = sched_getaffinity(Pid::from_raw(0)).map_or(1, |set| {
@@ -45,6 +45,7 @@ pub fn measure(line_kbit_s: [u32; 2]) -> Measured {
         threads: u32::try_from(threads).unwrap_or(1),
         memory_mib: u32::try_from(memory_mib).unwrap_or(u32::MAX),
         line_kbit_s,
+        divides_disk: !cgroup::says(SLICES_GROUP, &cgroup::disk_weight(WEIGHT_MAX, false)).is_empty(),
     }
 }
 
@@ -53,8 +54,13 @@ pub fn divide(capacity: Floors) {
     let mib = |mib: u32| u64::from(mib) << 20;
     write(
         GATEWAY,
-        &[cgroup::weight(WEIGHT_MAX), cgroup::plain("memory.min", format_args!("{}", mib(GATEWAY_MIB)))],
+        &[
+            cgroup::weight(WEIGHT_MAX),
+            cgroup::disk_weight(WEIGHT_MAX, false),
+            cgroup::plain("memory.min", format_args!("{}", mib(GATEWAY_MIB))),
+        ],
     );
+    let disk = cgroup::disk_weight(weight_of_slices(), false);
     write(
         SLICES_GROUP,
         &[
@@ -62,8 +68,21 @@ pub fn divide(capacity: Floors) {
             cgroup::plain("memory.min", format_args!("{}", mib(capacity.memory_mib()))),
             cgroup::plain("memory.max", format_args!("{}", mib(capacity.memory_mib()))),
             cgroup::plain("memory.swap.max", format_args!("0")),
+            disk.clone(),
         ],
     );
+    if !cgroup::holds(SLICES_GROUP, &disk) {
+        warn!("the data disk: this kernel does not divide it by weights (BFQ); no floor of it is promised");
+    }
+}
+
+/// The weights of whoever has `floors` of `all`, which his siblings and he share.
+fn weights(floors: Floors, all: Floors) -> [Setting; 2] {
+    let of_disk = disk_weight(floors.disk_permille(), all.disk_permille());
+    [
+        cgroup::weight(weight(floors.cpu_permille(), all.cpu_permille())),
+        cgroup::disk_weight(of_disk, floors.disk_permille() > 0),
+    ]
 }
 
 /// Writes and reads back; what the kernel does not hold is said, for then less is promised than it seems.
@@ -72,8 +91,8 @@ pub(crate) fn write(path: &str, settings: &[Setting]) {
         warn!("{path}: {error}");
     }
     for setting in settings.iter().filter(|setting| !cgroup::holds(path, setting)) {
-        // Where there is no swap there is no such file, and nothing to forbid.
-        if setting.file != "memory.swap.max" {
+        // Where there is no swap there is no such file, and nothing to forbid; of a disk that is not divided it is said once.
+        if setting.layer.is_some() || !["memory.swap.max", "io.bfq.weight"].contains(&setting.file) {
             warn!("{path}: this kernel does not hold {} = {}", setting.file, setting.value);
         }
     }
@@ -101,8 +120,10 @@ impl House {
         if lines.hear(now_ms, |way, row| carried(processes, events, now_ms, (way, row))) {
             let measured = measure(self.lines.known.unwrap_or_default());
             self.books.measure(capacity(measured));
-            let [cpu, memory, up, down] = self.books.capacity().0;
-            info!("for slices: {cpu} permille of a thread, {memory} MiB, {up} kbit/s up, {down} kbit/s down");
+            let [cpu, memory, up, down, disk] = self.books.capacity().0;
+            info!(
+                "for slices: {cpu} permille of a thread, {memory} MiB, {up} kbit/s up, {down} kbit/s down, {disk} permille of the disk"
+            );
             self.rent_all();
         }
     }
@@ -253,12 +274,11 @@ impl House {
         for process in processes.iter_mut().filter(|process| books.has(&process.name)) {
             let What::Tenant(tenant) = &mut process.what else { continue };
             if tenant.manifest.provider == slice.name {
-                let floor = tenant.manifest.cpu.floor_permille;
-                let weight = weight(floor, slice.cpu.floor_permille);
-                tenant.plan.weigh(weight);
+                let weights = weights(Floors::from(&tenant.manifest), Floors::from(slice));
                 if process.record.pid.is_some() {
-                    (hands.settle)(&tenant.plan.cgroup, &[cgroup::weight(weight)]);
+                    (hands.settle)(&tenant.plan.cgroup, &weights);
                 }
+                weights.into_iter().for_each(|weight| tenant.plan.weigh(weight));
             }
         }
     }
@@ -276,13 +296,12 @@ impl House {
     }
 
     fn settle_slice(&self, slice: &Slice) {
-        let all = self.books.capacity().cpu_permille();
         let mut settings: Vec<Setting> = cgroup::bounds(slice.cpu, slice.memory).into_iter().collect();
-        settings.push(cgroup::weight(weight(slice.cpu.floor_permille, all)));
+        settings.extend(weights(Floors::from(slice), self.books.capacity()));
         (self.hands.settle)(&format!("{SLICES_GROUP}/{}", slice.name), &settings);
     }
 
-    /// Admits the tenant at `place`, and gives it its weight; a daemon needs no admission.
+    /// Admits the tenant at `place`, and gives it its weights; a daemon needs no admission.
     ///
     /// # Errors
     /// What is short; or [`Refusal::NoSlice`].
@@ -293,8 +312,8 @@ impl House {
         let What::Tenant(tenant) = &mut process.what else { return Ok(()) };
         let (slice, floors) = (&tenant.manifest.provider, Floors::from(&tenant.manifest));
         books.admit(&process.name, slice, promised)?;
-        let all = books.slice(slice).unwrap_or_default().cpu_permille();
-        tenant.plan.weigh(weight(floors.cpu_permille(), all));
+        let all = books.slice(slice).unwrap_or_default();
+        weights(floors, all).into_iter().for_each(|weight| tenant.plan.weigh(weight));
         Ok(())
     }
 
@@ -322,8 +341,9 @@ impl House {
             else {
                 continue;
             };
-            books.take_over(&process.name, promised, (&slice.name, Floors::from(slice)));
-            tenant.plan.weigh(weight(floors.cpu_permille(), slice.cpu.floor_permille));
+            let all = Floors::from(slice);
+            books.take_over(&process.name, promised, (&slice.name, all));
+            weights(floors, all).into_iter().for_each(|weight| tenant.plan.weigh(weight));
         }
     }
 

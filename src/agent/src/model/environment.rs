@@ -6,7 +6,7 @@
 
 use contract::Name;
 use contract::control::Promised;
-use contract::manifest::{Cpu, Memory};
+use contract::manifest::{Cpu, Disk, Memory};
 use contract::slice::{Part, Slice};
 use usp::Code;
 use usp::message::read::CommandType;
@@ -18,7 +18,7 @@ use crate::roles;
 use crate::world::{World, date};
 
 /// What a controller may say about a slice's size, beside its name.
-const SIZES: [&str; 7] = [
+const SIZES: [&str; 8] = [
     "AllocatedMemory",
     "AllocatedCPUPercent",
     "X_SHG_CPUCeiling",
@@ -26,11 +26,12 @@ const SIZES: [&str; 7] = [
     "X_SHG_MemoryFloor",
     "X_SHG_UplinkFloor",
     "X_SHG_DownlinkFloor",
+    "X_SHG_DiskFloor",
 ];
 /// What is said of a new slice.
-const ADDED: [&str; 11] = with_sizes(["*Name", "ParentExecEnv", "AvailableRoles", "AvailableUserRoles"]);
+const ADDED: [&str; 12] = with_sizes(["*Name", "ParentExecEnv", "AvailableRoles", "AvailableUserRoles"]);
 /// And of one that gets another size.
-const MODIFIED: [&str; 8] = with_sizes(["Force"]);
+const MODIFIED: [&str; 9] = with_sizes(["Force"]);
 /// Letters of a reason.
 const REASON_MAX: usize = 128;
 
@@ -50,7 +51,7 @@ fn promised(world: &World, rows: &[u32], get: fn(&Slice) -> String) -> Option<St
     world.slice(*rows.first()?)?.rented.as_ref().map(get)
 }
 
-/// What the gateway has for all slices together: thousandths of a hardware thread, MiB, kbit/s up, kbit/s down.
+/// What the gateway has for all slices together.
 pub(super) fn capacity(world: &World) -> Option<&Promised> {
     world.facts.promised.iter().find(|one| one.slice.is_none())
 }
@@ -111,7 +112,7 @@ fn resize(world: &World, slice: &mut Slice, argument: Argument<'_>) -> Result<()
     if everything("AllocatedCPUPercent") {
         slice.cpu.ceiling_permille = all_permille;
     }
-    let [memory_kib, percent, permille, floor_permille, floor_kib, uplink, downlink] = SIZES.map(said);
+    let [memory_kib, percent, permille, floor_permille, floor_kib, uplink, downlink, disk] = SIZES.map(said);
     let set = |place: &mut u32, value: Option<u32>| {
         if let Some(value) = value {
             *place = value;
@@ -128,6 +129,7 @@ fn resize(world: &World, slice: &mut Slice, argument: Argument<'_>) -> Result<()
     set(&mut slice.memory.floor_mib, floor_kib?.map(|kib| kib.div_ceil(1024)));
     set(&mut slice.uplink.floor_kbit_s, uplink?);
     set(&mut slice.downlink.floor_kbit_s, downlink?);
+    set(&mut slice.disk.floor_permille, disk?);
     if slice.fault().is_some() { Err(Code::INVALID_COMMAND_ARGUMENTS) } else { Ok(()) }
 }
 
@@ -146,6 +148,7 @@ fn rent(world: &World, argument: Argument<'_>) -> Result<Order, Code> {
         name,
         cpu: Cpu { floor_permille: 10, ceiling_permille: permille },
         memory: Memory { floor_mib: 0, high_mib: 0, ceiling_mib: mib },
+        disk: Disk::default(),
         uplink: Part::default(),
         downlink: Part::default(),
     };

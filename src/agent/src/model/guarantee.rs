@@ -1,9 +1,9 @@
 //! What the standard has no word for: floors and ceilings of services and slices, and how promises were kept. Vendor's objects, `X_SHG_…`.
 //!
-//! Processor time is in thousandths of a hardware thread, memory in KiB, a direction of the line in kbit/s; times are in the unit of their
-//! names. How it is measured: docs/sla.md. Why the prefix: docs/decisions/0060-vendor-prefix.md.
+//! Processor time is in thousandths of a hardware thread, memory in KiB, a direction of the line in kbit/s, the data disk in thousandths of
+//! what it does; times are in the unit of their names. How it is measured: docs/sla.md. Why the prefix: docs/decisions/0060-vendor-prefix.md.
 
-use contract::sla::{Compliance, Window};
+use contract::sla::{Amounts, Compliance, Window};
 use usp::message::read::ValueType as T;
 
 use super::environment::capacity;
@@ -17,8 +17,8 @@ fn kib(mib: u32) -> u64 {
     u64::from(mib).saturating_mul(1024)
 }
 
-/// Numbers in the order of the contract: processor, memory, uplink, downlink.
-fn part(all: [u32; 4], place: usize) -> Option<String> {
+/// One of the amounts, in the order of the contract.
+fn part(all: Amounts, place: usize) -> Option<String> {
     let number = *all.get(place)?;
     Some(if place == 1 { kib(number) } else { u64::from(number) }.to_string())
 }
@@ -70,6 +70,8 @@ pub(super) const OBJECTS: &[Object] = &[
             read("UplinkPromised", T::UnsignedInt, |world, _| of_gateway(world, true, 2)),
             read("Downlink", T::UnsignedInt, |world, _| of_gateway(world, false, 3)),
             read("DownlinkPromised", T::UnsignedInt, |world, _| of_gateway(world, true, 3)),
+            read("Disk", T::UnsignedInt, |world, _| of_gateway(world, false, 4)),
+            read("DiskPromised", T::UnsignedInt, |world, _| of_gateway(world, true, 4)),
         ],
     ),
     // What a slice is promised, and what of it is promised to its services.
@@ -94,6 +96,8 @@ pub(super) const OBJECTS: &[Object] = &[
             read("UplinkPromised", T::UnsignedInt, |world, rows| of_its_services(world, rows, 2)),
             read("DownlinkFloor", T::UnsignedInt, |world, rows| of_slice(world, rows, 3)),
             read("DownlinkPromised", T::UnsignedInt, |world, rows| of_its_services(world, rows, 3)),
+            read("DiskFloor", T::UnsignedInt, |world, rows| of_slice(world, rows, 4)),
+            read("DiskPromised", T::UnsignedInt, |world, rows| of_its_services(world, rows, 4)),
         ],
     ),
     // A ceiling of 0 is none.
@@ -108,6 +112,7 @@ pub(super) const OBJECTS: &[Object] = &[
             read("UplinkCeiling", T::UnsignedInt, |world, rows| ceiling(world, rows, 2)),
             read("DownlinkFloor", T::UnsignedInt, |world, rows| floor(world, rows, 3)),
             read("DownlinkCeiling", T::UnsignedInt, |world, rows| ceiling(world, rows, 3)),
+            read("DiskFloor", T::UnsignedInt, |world, rows| floor(world, rows, 4)),
         ],
     ),
     Object {
@@ -153,6 +158,7 @@ pub(super) const OBJECTS: &[Object] = &[
             moving("BytesSent", T::UnsignedLong, |world, rows| window(world, rows, |one| one.up_bytes)),
             moving("BytesReceived", T::UnsignedLong, |world, rows| window(world, rows, |one| one.down_bytes)),
             moving("BytesOwed", T::UnsignedLong, |world, rows| window(world, rows, |one| one.owed_bytes)),
+            moving("BytesOfDisk", T::UnsignedLong, |world, rows| window(world, rows, |one| one.disk_bytes)),
         ],
     ),
 ];

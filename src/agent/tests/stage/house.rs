@@ -12,7 +12,7 @@ use contract::control::{Answer, Ask, Kind, Process, Promised, State};
 use contract::identify;
 use contract::layer::Layers;
 use contract::manifest::{Cpu, Memory};
-use contract::sla::{Breach, Compliance, Event, What, Window};
+use contract::sla::{Amounts, Breach, Compliance, Event, RESOURCES, What, Window};
 use contract::slice::{Part, Slice};
 use contract::wires::{CONTROL, IDENTIFY, TENANT_UID_BASE, Wire};
 use wire::{Connection, Listener, Received};
@@ -21,7 +21,7 @@ use super::ENDPOINT;
 use super::who::Who;
 
 /// What there is for slices.
-const CAPACITY: [u32; 4] = [1600, 512, 10_000, 50_000];
+const CAPACITY: Amounts = [1600, 512, 10_000, 50_000, 250];
 
 /// A wire that a test serves.
 pub(crate) fn listener(wire: Wire) -> Listener {
@@ -65,6 +65,7 @@ fn slice(slice: &str) -> Slice {
         name: name(slice),
         cpu: Cpu { floor_permille: 100, ceiling_permille: 800 },
         memory: Memory { floor_mib: 32, high_mib: 0, ceiling_mib: 128 },
+        disk: Default::default(),
         uplink: Part { floor_kbit_s: 1_000 },
         downlink: Part { floor_kbit_s: 2_000 },
     }
@@ -266,9 +267,15 @@ impl House {
     fn promised(&self) -> Vec<Promised> {
         let slices = self.slices.lock().unwrap();
         let floors = |one: &Slice| {
-            [one.cpu.floor_permille, one.memory.floor_mib, one.uplink.floor_kbit_s, one.downlink.floor_kbit_s]
+            [
+                one.cpu.floor_permille,
+                one.memory.floor_mib,
+                one.uplink.floor_kbit_s,
+                one.downlink.floor_kbit_s,
+                one.disk.floor_permille,
+            ]
         };
-        let mut sum = [0; 4];
+        let mut sum = [0; RESOURCES];
         for one in slices.iter() {
             sum.iter_mut().zip(floors(one)).for_each(|(sum, more)| *sum += more);
         }
@@ -276,7 +283,7 @@ impl House {
         let rows = slices.iter().map(|one| Promised {
             slice: Some(one.name.clone()),
             all: floors(one),
-            promised: [50, 8, 0, 0],
+            promised: [50, 8, 0, 0, 0],
             rented: Some(one.clone()),
         });
         std::iter::once(gateway).chain(rows).collect()
@@ -295,8 +302,8 @@ impl House {
             breaches: if process.name == name("hello") { u32::try_from(of_hello.len()).unwrap() } else { 0 },
             service: process.name,
             slice: name("demo"),
-            promised: [50, 8, 100, 200],
-            ceilings: [400, 16, 5_000, 0],
+            promised: [50, 8, 100, 200, 30],
+            ceilings: [400, 16, 5_000, 0, 0],
             windows: [window; 3],
             last: None,
         };

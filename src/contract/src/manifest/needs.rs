@@ -37,6 +37,15 @@ pub struct Memory {
     pub ceiling_mib: u32,
 }
 
+/// The data disk, in thousandths of what it does. 0: nothing is promised. There is no ceiling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disk {
+    /// What it gets of what the disk reads and writes, whatever others do.
+    #[serde(default)]
+    pub floor_permille: u32,
+}
+
 /// One direction of its link, in kbit/s (1000 bit/s) of frames with their Ethernet headers. 0: nothing is promised, nothing is forbidden.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,6 +95,11 @@ pub(crate) fn memory_rules(memory: Memory) -> [(bool, &'static str); 4] {
         (high > ceiling, "memory.high_mib: it is above the ceiling"),
         (high != 0 && high < floor, "memory.high_mib: it is below the floor"),
     ]
+}
+
+/// As [`cpu_rules`].
+pub(crate) fn disk_rules(disk: Disk) -> [(bool, &'static str); 1] {
+    [(disk.floor_permille > 1000, "disk.floor_permille: at most 1000")]
 }
 
 /// As [`cpu_rules`].

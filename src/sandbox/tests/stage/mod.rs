@@ -123,6 +123,7 @@ pub(crate) fn manifest(line: &str) -> Manifest {
         health: None,
         cpu: Cpu { floor_permille: 50, ceiling_permille: 900 },
         memory: Memory { floor_mib: 8, high_mib: 48, ceiling_mib: 64 },
+        disk: Default::default(),
         uplink: Rate::default(),
         downlink: Rate::default(),
         limits: Limits { pids: 16, descriptors: 40, tmp_kib: 64 },

@@ -5,8 +5,9 @@
 //! was lost; `worked` when work is done; `written` when its volume's disk has a record of so many bytes, or `refused`.
 //!
 //! With words it does something else: `spin N` keeps N threads busy, `hold N` touches N MiB and keeps them, `nap N` ends after N ms,
-//! `tree N` starts N naps and stays, `keep N` fills its volume (`volume.rs`) and stays, `film N` reads N bytes of its camera and stays,
-//! `line N` takes a line of at most N bytes from its serial port, answers it and stays, `exit N` ends at once with that code.
+//! `tree N` starts N naps and stays, `keep N` fills its volume (`volume.rs`) and stays, `pour N` writes there with N threads for ever,
+//! `film N` reads N bytes of its camera and stays, `line N` takes a line of at most N bytes from its serial port, answers it and stays,
+//! `exit N` ends at once with that code.
 //!
 //! Only the rehearsal root has it. Not here: anything that a service should be modelled on; for that there is `hello`.
 #![forbid(unsafe_code)]
@@ -74,6 +75,7 @@ pub fn other_work(words: &[String]) -> Option<fn(usize)> {
         Some("nap") => Some(nap),
         Some("tree") => Some(tree),
         Some("keep") => Some(keep),
+        Some("pour") => Some(pour),
         Some("film") => Some(film),
         Some("line") => Some(line),
         Some(_) | None => None,
@@ -115,6 +117,18 @@ fn keep(mib: usize) {
     say_ready();
     loop {
         thread::park();
+    }
+}
+
+/// Writes to its volume with so many threads for ever.
+fn pour(threads: usize) {
+    let more: Vec<_> = (0..threads).map(|number| thread::spawn(move || volume::pour(number))).collect();
+    say_ready();
+    for thread in more {
+        // It ends where the disk takes no more.
+        if let Ok(error) = thread.join() {
+            eprintln!("chatter: {error}");
+        }
     }
 }
 

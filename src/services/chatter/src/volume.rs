@@ -18,6 +18,8 @@ const DIARY_BYTES_MAX: u64 = 1 << 20;
 /// A storm's records: how many bytes each, and after how many its file begins anew.
 const RECORD: [u8; 512] = [7; 512];
 const RECORDS_MAX: usize = 2_048;
+/// What is poured before it is forced to the disk, in pieces: a megabyte.
+const POURED: usize = 16;
 /// How often a full disk is tried before the file is thrown away and written again.
 const TRIES_MAX: usize = 1_000;
 /// The file that is written over and over: eight fit on a small disk, and few kernels of small machines let as much be dirty.
@@ -80,6 +82,24 @@ pub(crate) fn record(bytes: usize) -> io::Result<()> {
     let mut file = File::options().create(true).write(true).append(!begins).truncate(begins).open(path)?;
     file.write_all(&vec![b'.'; bytes])?;
     file.sync_all()
+}
+
+/// Writes a megabyte over and over, and forces each to the disk before the next. Returns only where the disk takes no more.
+pub(crate) fn pour(number: usize) -> io::Error {
+    let path = place().join(format!("poured-{number}"));
+    let once = |file: &mut File| {
+        file.rewind()?;
+        (0..POURED).try_for_each(|_| file.write_all(&PIECE))?;
+        file.sync_all()
+    };
+    match File::create(path) {
+        Ok(mut file) => loop {
+            if let Err(error) = once(&mut file) {
+                return error;
+            }
+        },
+        Err(error) => error,
+    }
 }
 
 /// Makes one file anew, again and again, until `until`, and lets `go_on` write to it; what that counts, together.

@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use contract::Name;
+use contract::sla::RESOURCES;
+use contract::{Name, limit};
 use proptest::prelude::{ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use proptest::test_runner::TestCaseError;
 
-use super::{Books, Floors, Measured, PROTECTED_MIB, Refusal, Resource, capacity, weight, weight_of_slices};
+use super::{
+    Books, DISK_PERMILLE, Floors, Measured, PROTECTED_MIB, Refusal, Resource, capacity, disk_weight, weight,
+    weight_of_slices,
+};
 
 const SLICES: u8 = 4;
 const SERVICES: u8 = 9;
-const ALL: Floors = Floors([800, 734, 10_000, 50_000]);
+const ALL: Floors = Floors([800, 734, 10_000, 50_000, DISK_PERMILLE]);
 
 #[derive(Debug, Clone)]
 enum Ask {
@@ -26,7 +30,9 @@ enum Ask {
 }
 
 fn floors() -> impl Strategy<Value = Floors> {
-    (0..500_u32, 0..300_u32, 0..6_000_u32, 0..30_000_u32).prop_map(|(a, b, c, d)| Floors([a, b, c, d]))
+    let disk = prop_oneof![1 => 0..1_u32, 2 => 0..150_u32];
+    (0..500_u32, 0..300_u32, 0..6_000_u32, 0..30_000_u32, disk)
+        .prop_map(|(cpu, memory, up, down, disk)| Floors([cpu, memory, up, down, disk]))
 }
 
 fn ask() -> impl Strategy<Value = Ask> {
@@ -57,19 +63,19 @@ struct Shadow {
 }
 
 impl Shadow {
-    fn sum<'f>(floors: impl Iterator<Item = &'f Floors>) -> [u64; 4] {
-        let mut sum = [0; 4];
-        floors.for_each(|floors| (0..4).for_each(|place| sum[place] += u64::from(floors.0[place])));
+    fn sum<'f>(floors: impl Iterator<Item = &'f Floors>) -> [u64; RESOURCES] {
+        let mut sum = [0; RESOURCES];
+        floors.for_each(|floors| (0..RESOURCES).for_each(|place| sum[place] += u64::from(floors.0[place])));
         sum
     }
 
-    fn inside(&self, slice: u8) -> [u64; 4] {
+    fn inside(&self, slice: u8) -> [u64; RESOURCES] {
         let inside = self.services.values().filter(|(of, _)| *of == slice);
         Self::sum(inside.map(|(_, floors)| floors))
     }
 }
 
-fn fits(sum: [u64; 4], all: Floors) -> bool {
+fn fits(sum: [u64; RESOURCES], all: Floors) -> bool {
     sum.into_iter().zip(all.0).all(|(sum, all)| sum <= u64::from(all))
 }
 
@@ -92,7 +98,7 @@ fn grant(books: &mut Books, shadow: &mut Shadow, ask: &Ask) -> Result<(), Refusa
             books.release(&service(number));
             shadow.services.remove(&number);
         }
-        Ask::Lines(up) => books.measure(Floors([800, 734, up, up * 5])),
+        Ask::Lines(up) => books.measure(Floors([800, 734, up, up * 5, DISK_PERMILLE])),
     }
     Ok(())
 }
@@ -138,7 +144,7 @@ proptest! {
             let _ = grant(&mut books, &mut shadow, ask);
             is_as(&books, &shadow)?;
             let after = Shadow::sum(shadow.slices.values());
-            for place in 0..4 {
+            for place in 0..RESOURCES {
                 let fits = after[place] <= u64::from(books.capacity().0[place]);
                 prop_assert!(fits || after[place] <= before[place], "{ask:?}: it grew, and there is none");
             }
@@ -213,29 +219,66 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn weights_of_the_disk_yield_floors_beside_all_that_are_promised_nothing(
+        asks in proptest::collection::vec(ask(), 1..80),
+    ) {
+        let (mut books, mut shadow) = (Books::new(ALL), Shadow::default());
+        for ask in &asks {
+            let _ = grant(&mut books, &mut shadow, ask);
+        }
+        let part = f64::from(weight_of_slices());
+        let part = 1_000.0 * part / (part + f64::from(super::WEIGHT_MAX));
+        let nothing = |of: usize, but: u8| std::iter::repeat_n(0, of - usize::from(but));
+        for (number, slice) in &shadow.slices {
+            let all = slice.disk_permille();
+            let slices = shadow.slices.values().map(|slice| slice.disk_permille());
+            let has = of_disk(all, DISK_PERMILLE, slices.chain(nothing(limit::SLICES, SLICES)), part);
+            prop_assert!(has >= f64::from(all), "a slice: {has} of {all} permille");
+            let inside = shadow.services.values().filter(|(of, _)| of == number);
+            let services: Vec<u32> = inside.map(|(_, floors)| floors.disk_permille()).collect();
+            for floor in &services {
+                let siblings = services.iter().copied().chain(nothing(limit::SERVICES, SERVICES));
+                let yields = of_disk(*floor, all, siblings, has);
+                prop_assert!(yields >= f64::from(*floor), "a service: {yields} of {floor} permille");
+            }
+        }
+    }
+}
+
 fn of(floor: u32, all: u32) -> f64 {
     f64::from(weight(floor, all))
 }
 
+/// What `floor` of `all` yields of the `whole` when everybody wants it, beside siblings with these floors.
+fn of_disk(floor: u32, all: u32, siblings: impl Iterator<Item = u32>, whole: f64) -> f64 {
+    let weight = |floor: u32| f64::from(disk_weight(floor, all));
+    whole * weight(floor) / siblings.map(weight).sum::<f64>()
+}
+
 #[test]
 fn a_refusal_in_words() {
-    let mut books = Books::new(Floors([800, 64, 0, 0]));
+    let mut books = Books::new(Floors([800, 64, 0, 0, 90]));
     let (demo, camera) = (Name::new("demo").unwrap(), Name::new("camera").unwrap());
     let words = |refusal: Result<(), Refusal>| refusal.unwrap_err().to_string();
     assert_eq!(
-        words(books.admit(&camera, &demo, Floors([10, 1, 0, 0]))),
+        words(books.admit(&camera, &demo, Floors([10, 1, 0, 0, 0]))),
         "not admitted: demo rents no slice here"
     );
     assert_eq!(
-        words(books.rent(&demo, Floors([801, 64, 500, 0]))),
-        "slice demo does not fit: the gateway is short of 1 permille of a thread cpu, 500 kbit/s uplink"
+        words(books.rent(&demo, Floors([801, 64, 500, 0, 100]))),
+        "slice demo does not fit: the gateway is short of 1 permille of a thread cpu, 500 kbit/s uplink, \
+         10 permille disk"
     );
-    books.rent(&demo, Floors([100, 64, 0, 0])).unwrap();
+    books.rent(&demo, Floors([100, 64, 0, 0, 0])).unwrap();
     assert_eq!(
-        words(books.admit(&camera, &demo, Floors([10, 96, 0, 0]))),
+        words(books.admit(&camera, &demo, Floors([10, 96, 0, 0, 0]))),
         "not admitted: slice demo is short of 32 MiB memory"
     );
-    books.admit(&camera, &demo, Floors([10, 64, 0, 0])).unwrap();
+    books.admit(&camera, &demo, Floors([10, 64, 0, 0, 0])).unwrap();
     assert_eq!(
         words(books.give_back(&demo)),
         "slice demo: its services have more, by 10 permille of a thread cpu, 64 MiB memory"
@@ -244,8 +287,10 @@ fn a_refusal_in_words() {
 
 #[test]
 fn what_a_box_can_promise() {
-    let measured = Measured { threads: 2, memory_mib: 990, line_kbit_s: [5_000, 20_000] };
-    assert_eq!(capacity(measured), Floors([800, 990 - PROTECTED_MIB, 5_000, 20_000]));
+    let measured = Measured { threads: 2, memory_mib: 990, line_kbit_s: [5_000, 20_000], divides_disk: true };
+    assert_eq!(capacity(measured), Floors([800, 990 - PROTECTED_MIB, 5_000, 20_000, DISK_PERMILLE]));
+    let undivided = Measured { divides_disk: false, ..measured };
+    assert_eq!(capacity(undivided).disk_permille(), 0, "nothing is promised that nobody keeps");
     assert!(capacity(measured).memory_mib() / 48 >= 12, "so many services of 48 MiB");
     let small = Measured { memory_mib: 100, ..measured };
     assert_eq!(capacity(small).memory_mib(), 0, "a box that is too small hosts nothing");

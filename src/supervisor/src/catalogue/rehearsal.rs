@@ -4,14 +4,14 @@
 //!
 //! * Without a word: copies of the first service to fill the house, one that ends at once, a bush of processes, and a bad neighbour that
 //!   takes orders.
-//! * `floors`: services that want all the processor, and services that hold their memory.
+//! * `floors`: services that want all the processor, services that hold their memory, and services that want all of the disk.
 //! * `neighbours`: a mob of four that takes orders, whose ceilings together are more than there is; a worker with the floor that it needs, and a
 //!   writer. The mob and the writer have volumes.
 
 use contract::Name;
 use contract::Text;
 use contract::layer::Layers;
-use contract::manifest::{Audience, Cpu, Manifest, Memory, Ready, Restart, Serve, Volume};
+use contract::manifest::{Audience, Cpu, Disk, Manifest, Memory, Ready, Restart, Serve, Volume};
 
 use super::Entry;
 
@@ -43,6 +43,10 @@ const SPINNERS: [(&str, &str, u32, u32, &str); 4] = [
     ("spin-c", "south", 200, 2_000, "2"),
     ("spin-d", "south", 100, 150, "1"),
 ];
+/// Services that want all of the disk: name, provider, floor in thousandths of it; the threads of each, and its volume, in MiB.
+const POURERS: [(&str, &str, u32); 2] = [("pour-a", "north", 150), ("pour-b", "south", 50)];
+const POURER_THREADS: &str = "3";
+const POURER_MIB: u32 = 8;
 
 /// The services of the image, and those of the play.
 pub(super) fn entries(built_in: impl Iterator<Item = Entry>) -> impl Iterator<Item = Entry> {
@@ -150,7 +154,14 @@ fn floors(all: &[Entry]) -> Vec<Entry> {
         let command = words("hold", &HELD_MIB.to_string());
         Some(Manifest { cpu, memory, command, ..copy(of, &format!("hold-{number}"), "barn")? })
     };
+    let pourer = |(name, provider, floor): (&str, &str, u32)| {
+        let cpu = Cpu { floor_permille: 50, ceiling_permille: 2_000 };
+        let (disk, volume) = (Disk { floor_permille: floor }, volume(POURER_MIB));
+        let command = words("pour", POURER_THREADS);
+        Some(Manifest { cpu, disk, volume, command, ..copy(of, name, provider)? })
+    };
     let made = SPINNERS.into_iter().filter_map(spinner).chain((1..=HOLDERS).filter_map(holder));
+    let made = made.chain(POURERS.into_iter().filter_map(pourer));
     made.map(|manifest| Entry { manifest, without: Layers::NONE }).collect()
 }
 

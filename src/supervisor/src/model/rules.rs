@@ -304,6 +304,7 @@ fn slice(cpu: u32) -> Slice {
         name: name("barn"),
         cpu: Cpu { floor_permille: cpu, ceiling_permille: 1_000 },
         memory: Memory { floor_mib: 1, high_mib: 0, ceiling_mib: 2 },
+        disk: Default::default(),
         uplink: Part::default(),
         downlink: Part::default(),
     }
