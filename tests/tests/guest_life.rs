@@ -196,7 +196,7 @@ fn a_service_that_lacks_a_layer_does_not_start() {
     let up = |guest: &mut Guest| Ok((facts::process(guest, "copy-1")?.state == "up").then_some(()));
     guest.until("the same service with every layer", UP_LIMIT, up).unwrap();
 
-    // Of the disk it is promised nothing, so there is nothing to lack.
+    // Of the disk it is promised nothing, so there is nothing to lack: `guest_disk` has one that is.
     for layer in Layer::ALL.into_iter().filter(|layer| *layer != Layer::Disk) {
         let word = layer.word();
         guest.door(&format!("rehearse copy-2 judge {word}")).unwrap();
