@@ -55,22 +55,6 @@ fn the_shipped_root_serves_and_has_no_door() {
 }
 
 #[test]
-fn it_works_beyond_2038() {
-    // 32 bits of seconds end on 19 January 2038: docs/decisions/0005-musl.md.
-    let options = Options { clock: Some("2039-06-01T12:00:00".to_owned()), ..Options::usual().unwrap() };
-    let Some(mut guest) = Guest::boot(&options).unwrap() else { return };
-    facts::wait_all_up(&mut guest).unwrap();
-    guest.until("an address on the WAN", UP_LIMIT, facts::wan).unwrap();
-    guest.until("the page", UP_LIMIT, |guest| Ok(page(guest))).unwrap();
-    // A stick that is slow to write keeps `storage` busy for a while after it has come.
-    let mounted =
-        |guest: &mut Guest| Ok(guest.json("disk --json").ok().filter(|disk| disk["state"] == "mounted"));
-    guest.until("the disk", UP_LIMIT, mounted).unwrap();
-    guest.power_button().unwrap();
-    guest.wait_off(END_LIMIT).unwrap();
-}
-
-#[test]
 fn the_bare_init_tells_its_times() {
     let mut missing = Vec::new();
     for kernel in [Kernel::Quick, Kernel::Board] {
