@@ -191,6 +191,9 @@ impl Room {
         if let Some((name, None)) = self.act.as_ref().and_then(Under::put) {
             units.retain(|unit| unit.name != *name);
         }
+        if let Some(work) = &self.work {
+            units.retain(|unit| work.found(&unit.name));
+        }
         units
     }
 
