@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::keys;
 use crate::options::Options;
 use crate::source;
+use crate::transfer;
 
 fn architecture(options: &Options) -> Result<Option<Architecture>, Error> {
     match options.get("architecture") {
@@ -69,7 +70,7 @@ pub(crate) fn build(options: &Options) -> Result<Answer, Error> {
 pub(crate) fn sign(options: &Options) -> Result<Answer, Error> {
     let name = options.words.first().map(String::as_str).unwrap_or_default();
     let secret = keys::secret(options.need("key")?)?;
-    let (bundle, _) = layout::read(Path::new(name)).map_err(Error::refused(name))?;
+    let (bundle, _) = transfer::from_folder(name)?;
     // Nobody signs what a gateway would refuse.
     let (statement, _) = bundle.check().map_err(Error::refused(name))?;
     let signature = statement.seal(&secret).map_err(Error::refused(name))?;

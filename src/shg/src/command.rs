@@ -208,7 +208,7 @@ const TOPICS: [Topic; 5] = [
     Topic {
         name: "identity",
         head: "certifies gateways of the fleet",
-        tail: "Who has an authority already signs the requests there. `shg gateway enrol` asks and signs in one step, over USP.",
+        tail: "Who has an authority already signs the requests there. `shg gateway enrol` asks and signs in one step,\nover USP.",
         verbs: IDENTITY,
     },
     Topic {
@@ -222,8 +222,8 @@ const TOPICS: [Topic; 5] = [
 const STATUS: &str = "Exit status: 0 done, 1 failed or refused, 2 wrong usage.\n";
 
 fn help_of(topic: &Topic, verb: &Verb) -> String {
-    let mut text =
-        format!("usage: shg {} {} [OPTIONS] {}\n\n{}\n\n", topic.name, verb.name, verb.arguments, verb.about);
+    let usage = format!("usage: shg {} {} [OPTIONS] {}", topic.name, verb.name, verb.arguments);
+    let mut text = format!("{}\n\n{}\n\n", usage.trim_end(), verb.about);
     for option in verb.options {
         let left = format!("--{} {}", option.name, option.value);
         text.push_str(&format!("  {left:<22} {}\n", option.about));
@@ -255,13 +255,18 @@ fn help() -> String {
 /// What the verb says; [`Error::Usage`] for a line that makes no sense.
 pub fn run(words: &[String], out: &mut dyn Write) -> Result<(), Error> {
     let asks = |word: &String| ["--help", "-h", "help"].contains(&word.as_str());
-    let (name, rest) = words.split_first().ok_or_else(|| Error::Usage(help()))?;
+    let missing =
+        |what: &str, help: String| Error::Usage(format!("{what} is missing\n\n{}", help.trim_end()));
+    let (name, rest) = words.split_first().ok_or_else(|| missing("a topic", help()))?;
     if asks(name) {
         return Ok(out.write_all(help().as_bytes())?);
     }
+    if ["--version", "-V"].contains(&name.as_str()) {
+        return Ok(writeln!(out, "shg {}", env!("CARGO_PKG_VERSION"))?);
+    }
     let unknown = || Error::Usage(format!("{name}: not known; see shg --help"));
     let topic = TOPICS.iter().find(|topic| topic.name == *name).ok_or_else(unknown)?;
-    let (name, rest) = rest.split_first().ok_or_else(|| Error::Usage(help_about(topic)))?;
+    let (name, rest) = rest.split_first().ok_or_else(|| missing("a verb", help_about(topic)))?;
     if asks(name) {
         return Ok(out.write_all(help_about(topic).as_bytes())?);
     }
@@ -271,9 +276,14 @@ pub fn run(words: &[String], out: &mut dyn Write) -> Result<(), Error> {
     if rest.iter().any(asks) {
         return Ok(out.write_all(help_of(topic, verb).as_bytes())?);
     }
-    let options = Options::read(verb.options, rest)?;
+    carry_out(verb, rest, out).map_err(|error| error.with_help(&format!("shg {} {name}", topic.name)))
+}
+
+fn carry_out(verb: &Verb, words: &[String], out: &mut dyn Write) -> Result<(), Error> {
+    let options = Options::read(verb.options, words)?;
     if !verb.words.contains(&options.words.len()) {
-        return Err(Error::Usage(format!("{} {name}: it takes {}; see --help", topic.name, verb.arguments)));
+        let takes = if verb.arguments.is_empty() { "nothing but options" } else { verb.arguments };
+        return Err(Error::Usage(format!("it takes {takes}")));
     }
     let answer = match verb.run {
         Run::Once(run) => run(&options)?,
@@ -324,5 +334,24 @@ mod tests {
         ] {
             assert!(matches!(say(line), (Err(Error::Usage(_)), _)), "{line}");
         }
+    }
+
+    #[test]
+    fn who_is_wrong_is_told_where_help_is() {
+        for (line, words) in [
+            ("", "a topic is missing"),
+            ("bundle", "a verb is missing"),
+            ("bundle sign a --kye b", "--kye: no such option; see shg bundle sign --help"),
+            ("bundle sign a", "--key is missing; see shg bundle sign --help"),
+            ("bundle push a", "it takes FOLDER REFERENCE; see shg bundle push --help"),
+            ("gateway list a", "it takes nothing but options; see shg gateway list --help"),
+            ("gateway list --config /no/such", "docs/controller.md"),
+            ("bundle push /no/such h.example/name:1", "no bundle"),
+        ] {
+            let why = say(line).0.unwrap_err().to_string();
+            assert!(why.contains(words) && why == why.trim_end(), "{line}: {why}");
+        }
+        assert_eq!(say("--version").1, format!("shg {}\n", env!("CARGO_PKG_VERSION")));
+        assert!(say("gateway list --help").1.lines().all(|line| line == line.trim_end()));
     }
 }

@@ -150,6 +150,11 @@ impl Fleet {
                 usual().ok_or_else(|| Error::Usage("--config: there is no HOME to look in".to_owned()))?
             }
         };
+        if !path.exists() {
+            let what =
+                "it would say which gateways there are (docs/controller.md); --config FILE names another";
+            return Err(Error::Refused(format!("{}: not there; {what}", path.display())));
+        }
         let text = keys::read(&path, FILE_BYTES_MAX)?;
         let text = String::from_utf8(text).map_err(Error::refused(path.display()))?;
         Self::parse(&text).map_err(|why| Error::Refused(format!("{}: {why}", path.display())))

@@ -30,6 +30,16 @@ impl Error {
         move |cause| Self::File(path, cause)
     }
 
+    /// What makes no sense is explained by the help of `command`.
+    pub(crate) fn with_help(self, command: &str) -> Self {
+        match self {
+            Self::Usage(why) => Self::Usage(format!("{why}; see {command} --help")),
+            Self::File(..) | Self::Refused(_) | Self::Registry(..) | Self::Absent(_) | Self::Output(_) => {
+                self
+            }
+        }
+    }
+
     /// For `map_err`: what another room says is a text already; `what` names the thing.
     pub fn refused<E: fmt::Display>(what: impl fmt::Display) -> impl FnOnce(E) -> Self {
         move |why| Self::Refused(format!("{what}: {why}"))
@@ -52,13 +62,40 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(why) => write!(f, "{why}"),
-            Self::File(path, cause) => write!(f, "{path}: {cause}"),
+            Self::File(path, cause) => write!(f, "{path}: {}", reason(cause)),
             Self::Refused(why) => write!(f, "{why}"),
             Self::Registry(which, why) => write!(f, "registry {which}: {why}"),
             Self::Absent(what) => write!(f, "{what}: not there"),
-            Self::Output(cause) => write!(f, "output: {cause}"),
+            Self::Output(cause) => write!(f, "output: {}", reason(cause)),
         }
     }
 }
 
 impl std::error::Error for Error {}
+
+/// The system's words, without the number that they end with.
+pub(crate) fn reason(cause: &io::Error) -> String {
+    let text = cause.to_string();
+    match (cause.raw_os_error(), text.rsplit_once(" (os error ")) {
+        (Some(_), Some((words, _))) => words.to_owned(),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::Error;
+
+    #[test]
+    fn the_system_is_quoted_without_its_numbers() {
+        for (cause, text) in [
+            (io::Error::from_raw_os_error(2), "f: No such file or directory"),
+            (io::Error::other("odd (os error 2)"), "f: odd (os error 2)"),
+            (io::ErrorKind::UnexpectedEof.into(), "f: unexpected end of file"),
+        ] {
+            assert_eq!(Error::File("f".to_owned(), cause).to_string(), text);
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! `shg bundle keygen`, `shg bundle keyring`: keys, and lists of them.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -64,7 +64,13 @@ pub(crate) fn believed(options: &Options, provider: &Name) -> Result<Keyring, Er
 /// Writes a file that may not be there yet.
 pub(crate) fn put(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Error> {
     let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-    file.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all())).map_err(Error::file(path))
+    let written = file.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    written.map_err(|cause| {
+        if cause.kind() == ErrorKind::AlreadyExists {
+            return Error::Refused(format!("{}: it is there already, and stays as it is", path.display()));
+        }
+        Error::file(path)(cause)
+    })
 }
 
 /// Makes a key.

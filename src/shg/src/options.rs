@@ -44,7 +44,7 @@ impl Options {
                 Some((name, value)) => (name, Some(value.to_owned())),
                 None => (option, None),
             };
-            let usage = |why: &str| Error::Usage(format!("--{name}: {why}; see --help"));
+            let usage = |why: &str| Error::Usage(format!("--{name}: {why}"));
             let known =
                 known.iter().find(|known| known.name == name).ok_or_else(|| usage("no such option"))?;
             let value = match (known.value.is_empty(), value) {
@@ -78,7 +78,7 @@ impl Options {
     /// # Errors
     /// [`Error::Usage`].
     pub fn need(&self, name: &str) -> Result<&str, Error> {
-        self.get(name).ok_or_else(|| Error::Usage(format!("--{name} is missing; see --help")))
+        self.get(name).ok_or_else(|| Error::Usage(format!("--{name} is missing")))
     }
 
     /// Its value as a number from 1 on.

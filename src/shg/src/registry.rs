@@ -22,7 +22,7 @@ use ureq::http::{Response, StatusCode, header};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, SendBody};
 
-use crate::error::Error;
+use crate::error::{Error, reason};
 use crate::options::Options;
 use crate::progress::{Bar, Counted};
 
@@ -139,7 +139,8 @@ impl Registry {
                 self.scheme == "https" && matches!(error, ureq::Error::Rustls(_) | ureq::Error::Io(_));
             let hint =
                 if spoken_to_in_tls { " (for a registry that speaks HTTP, say --plain-http)" } else { "" };
-            self.fault(format!("{error}{hint}"))
+            let why = if let ureq::Error::Io(cause) = &error { reason(cause) } else { error.to_string() };
+            self.fault(format!("{why}{hint}"))
         })
     }
 
@@ -226,7 +227,7 @@ impl Registry {
         let mut bar = Bar::new("pulling", size);
         let mut bytes = Vec::new();
         let stream = Counted { from: answer.body_mut().as_reader(), bar: &mut bar };
-        stream.take(size + 1).read_to_end(&mut bytes).map_err(|error| fault(error.to_string()))?;
+        stream.take(size + 1).read_to_end(&mut bytes).map_err(|error| fault(reason(&error)))?;
         let had = Digest::of(&bytes);
         if u64::try_from(bytes.len()) != Ok(size) {
             return Err(fault(format!("it has another length than its {size} bytes")));
@@ -280,7 +281,7 @@ impl Registry {
 fn body(mut answer: Response<Body>, limit: u64) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let stream = answer.body_mut().as_reader();
-    stream.take(limit + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    stream.take(limit + 1).read_to_end(&mut bytes).map_err(|error| reason(&error))?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length <= limit) {
         Ok(bytes)
     } else {

@@ -22,12 +22,23 @@ type Both = (Bundle, Option<Vec<u8>>);
 /// [`Error`] says which part is missing or refused.
 pub(crate) fn fetch(name: &str, options: &Options) -> Result<Both, Error> {
     if Path::new(name).is_dir() {
-        return layout::read(Path::new(name)).map_err(Error::refused(name));
+        return from_folder(name);
     }
     if Path::new(name).exists() || !name.contains('/') {
         return Err(Error::Absent(format!("{name}: a bundle's folder, or a reference HOST/NAME:TAG")));
     }
     download(&Reference::parse(name)?, options)
+}
+
+/// Reads the bundle in `folder`.
+pub(crate) fn from_folder(folder: &str) -> Result<Both, Error> {
+    let place = Path::new(folder);
+    if !place.join("index.json").exists() {
+        return Err(Error::Refused(format!(
+            "{folder}: no bundle is there (index.json); shg bundle build makes one"
+        )));
+    }
+    layout::read(place).map_err(Error::refused(folder))
 }
 
 fn download(reference: &Reference, options: &Options) -> Result<Both, Error> {
@@ -54,7 +65,7 @@ fn download(reference: &Reference, options: &Options) -> Result<Both, Error> {
 fn words(options: &Options) -> Result<(&str, &str), Error> {
     match options.words.as_slice() {
         [one, two] => Ok((one, two)),
-        _ => Err(Error::Usage("two words are wanted; see --help".to_owned())),
+        _ => Err(Error::Usage("two words are wanted".to_owned())),
     }
 }
 
@@ -67,7 +78,7 @@ pub(crate) fn push(options: &Options) -> Result<Answer, Error> {
             "{name}: a bundle is pushed under a tag; its digest comes by itself"
         )));
     };
-    let (bundle, signature) = layout::read(Path::new(folder)).map_err(Error::refused(folder))?;
+    let (bundle, signature) = from_folder(folder)?;
     bundle.check().map_err(Error::refused(folder))?;
     let signature = signature.ok_or_else(|| {
         Error::Refused(format!(

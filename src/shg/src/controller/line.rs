@@ -17,7 +17,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use ureq::tls::{PemItem, parse_pem};
 
 use super::{Broker, Fleet, secret};
-use crate::error::Error;
+use crate::error::{Error, reason};
 use crate::keys;
 
 /// Whom the system believes. Source: Debian's package ca-certificates.
@@ -46,6 +46,11 @@ pub(super) struct Line {
     begun: Instant,
 }
 
+/// What is said of a broker names it so.
+fn called(broker: &Broker) -> String {
+    format!("{}:{}", broker.host, broker.port())
+}
+
 /// A broker says no, or nothing.
 fn broken(name: &str) -> impl Fn(String) -> Error + use<> {
     let name = name.to_owned();
@@ -68,23 +73,23 @@ fn roots(broker: &Broker) -> Result<RootCertStore, Error> {
 }
 
 fn tls(broker: &Broker) -> Result<ClientConnection, Error> {
-    let why = |error: rustls::Error| broken(&broker.host)(error.to_string());
+    let why = |error: rustls::Error| broken(&called(broker))(error.to_string());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let configuration = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let configuration = configuration.map_err(why)?.with_root_certificates(roots(broker)?);
     let name = ServerName::try_from(broker.host.clone());
-    let name = name.map_err(|error| broken(&broker.host)(error.to_string()))?;
+    let name = name.map_err(|error| broken(&called(broker))(error.to_string()))?;
     ClientConnection::new(Arc::new(configuration.with_no_client_auth()), name).map_err(why)
 }
 
 fn dial(broker: &Broker) -> Result<TcpStream, Error> {
-    let wrong = broken(&broker.host);
+    let wrong = broken(&called(broker));
     let found = (broker.host.as_str(), broker.port()).to_socket_addrs();
     let mut last = "no address".to_owned();
-    for address in found.map_err(|error| wrong(error.to_string()))? {
+    for address in found.map_err(|error| wrong(reason(&error)))? {
         match TcpStream::connect_timeout(&address, CONNECT) {
             Ok(socket) => return Ok(socket),
-            Err(error) => last = error.to_string(),
+            Err(error) => last = reason(&error),
         }
     }
     Err(wrong(last))
@@ -94,10 +99,9 @@ impl Line {
     /// Connects and waits until records can be sent.
     pub(super) fn open(fleet: &Fleet, broker: &Broker) -> Result<Self, Error> {
         let socket = dial(broker)?;
-        let wrong = broken(&broker.host);
+        let wrong = broken(&called(broker));
         let set = socket.set_nodelay(true).and_then(|()| socket.set_read_timeout(Some(WAIT)));
-        set.and_then(|()| socket.set_write_timeout(Some(CONNECT)))
-            .map_err(|error| wrong(error.to_string()))?;
+        set.and_then(|()| socket.set_write_timeout(Some(CONNECT))).map_err(|error| wrong(reason(&error)))?;
         let stream = if broker.tls {
             Stream::Tls(Box::new(StreamOwned::new(tls(broker)?, socket)))
         } else {
@@ -119,7 +123,7 @@ impl Line {
         let topics = [fleet.topic.clone(), format!("{}/+", fleet.topic)];
         let client = Client::begin(&hello, version, &topics, 0);
         let (heard, begun) = (VecDeque::new(), Instant::now());
-        let mut line = Self { name: broker.host.clone(), stream, client, heard, begun };
+        let mut line = Self { name: called(broker), stream, client, heard, begun };
         while !line.client.is_ready() {
             if line.begun.elapsed() > CONNECT {
                 return Err(wrong("it does not let us in, nor say why".to_owned()));
@@ -139,7 +143,7 @@ impl Line {
             Stream::Plain(stream) => stream.write_all(&bytes),
             Stream::Tls(stream) => stream.write_all(&bytes).and_then(|()| stream.flush()),
         };
-        written.map_err(|error| broken(&self.name)(error.to_string()))
+        written.map_err(|error| broken(&self.name)(reason(&error)))
     }
 
     /// One wait: what has come, or nothing.
@@ -160,7 +164,7 @@ impl Line {
             {
                 0
             }
-            Err(error) => return Err(wrong(error.to_string())),
+            Err(error) => return Err(wrong(reason(&error))),
         };
         let now_ms = self.now_ms();
         let heard = bytes.get(..size).unwrap_or_default();
@@ -200,7 +204,7 @@ impl Line {
                 Stream::Tls(stream) => &stream.sock,
             };
             let set = socket.set_read_timeout(Some(left.min(WAIT)));
-            set.map_err(|error| broken(&self.name)(error.to_string()))?;
+            set.map_err(|error| broken(&self.name)(reason(&error)))?;
             self.turn()?;
         }
     }
