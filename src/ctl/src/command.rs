@@ -279,7 +279,7 @@ pub fn run(words: &[String], out: Out<'_>) -> Result<(), Error> {
     }
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
         return Err(Error::Usage(format!(
-            "ctl COMMAND …: there is no command '{name}'; `ctl help` lists them"
+            "ctl COMMAND … (there is no command '{name}'; `ctl help` lists them)"
         )));
     };
     let usage = format!("ctl {} {}", command.name, command.arguments).trim_end().to_owned();
@@ -301,10 +301,17 @@ pub fn run(words: &[String], out: Out<'_>) -> Result<(), Error> {
     (command.run)(&Words { usage, words: plain, json, options }, out)
 }
 
+/// Where the text of the help begins.
+const COLUMN: usize = 24;
+
 fn help(out: Out<'_>) -> Result<(), Error> {
     writeln!(out, "The gateway's own command.\n")?;
     for Command { name, arguments, about, .. } in COMMANDS {
-        writeln!(out, "  {:24}{about}", format!("{name} {arguments}"))?;
+        let said = format!("{name} {arguments}");
+        // What would run into the text has a line of its own.
+        let gap = if said.len() < COLUMN { "" } else { "\n" };
+        let indent = if gap.is_empty() { COLUMN - said.len() } else { COLUMN + 2 };
+        writeln!(out, "  {said}{gap}{:indent$}{about}", "")?;
     }
     Ok(())
 }
@@ -326,7 +333,9 @@ mod tests {
         let (text, code) = said(&["help"]);
         assert_eq!(code, None);
         for command in COMMANDS {
-            assert!(text.contains(command.about), "{}", command.name);
+            let apart =
+                |line: &str| line.strip_suffix(command.about).is_some_and(|left| left.ends_with("  "));
+            assert!(text.lines().any(apart), "{}: {text}", command.name);
         }
         assert_eq!(said(&[]), said(&["--help"]));
     }
