@@ -16,8 +16,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("contract", &[]),
     ("sys", &[]),
     ("wire", &["contract", "sys"]),
-    ("trust", &["sys"]),     // the wall clock with 64 bits
     ("x509", &["contract"]), // base64
+    // The wall clock with 64 bits; which of two lists of revoked certificates is the newer one.
+    ("trust", &["sys", "x509"]),
     ("state", &[]),
     ("usp", &[]),
     ("mqtt", &["usp"]),

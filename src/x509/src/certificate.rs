@@ -110,7 +110,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// The common name of a name; empty: there is none.
-fn common_name(name: &[u8]) -> Option<String> {
+pub(crate) fn common_name(name: &[u8]) -> Option<String> {
     let (tag::SEQUENCE, mut names, _) = element(name)? else { return None };
     while !names.is_empty() {
         let (tag::SET, set, rest) = element(names)? else { return None };

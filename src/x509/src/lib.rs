@@ -17,6 +17,7 @@ pub mod time;
 
 pub mod certificate;
 pub mod issue;
+pub mod list;
 pub mod request;
 
 pub mod authority;
@@ -24,6 +25,7 @@ pub mod authority;
 pub use authority::Authority;
 pub use certificate::Certificate;
 pub use key::Key;
+pub use list::List;
 pub use request::Request;
 
 use std::fmt;
