@@ -12,6 +12,7 @@ use wire::{Connection, Listener, Received};
 
 use crate::configuration::transport::{Caller, Transport};
 use crate::peer::Peer;
+use crate::proof;
 use crate::roles;
 use crate::world::World;
 
@@ -109,7 +110,21 @@ fn findings(world: &World, peers: &[Peer]) -> Vec<Finding> {
             remedy: "write /data/state/agent.toml: docs/usp.md".into(),
         });
     }
+    findings.extend(lists());
     findings
+}
+
+/// Lists of revoked certificates that should have been replaced by now. One that cannot be used is each controller's finding.
+fn lists() -> impl Iterator<Item = Finding> {
+    let overdue = trust::lists::read().map(|lists| proof::overdue(&lists)).unwrap_or_default();
+    overdue.into_iter().map(|why| Finding {
+        endpoint: "".into(),
+        way: "revoked.pem".into(),
+        stage: Stage::Certificate,
+        side: Side::Operator,
+        why: why.as_str().into(),
+        remedy: "bring the authority's newer list to /data/state/revoked.pem".into(),
+    })
 }
 
 fn finding(world: &World, place: usize, peer: &Peer) -> Finding {

@@ -10,6 +10,8 @@
 //!
 //! Source: TR-369 §4.4 (R-WS), §4.6 (R-UDS.16 to R-UDS.21); unix(7).
 
+mod secure;
+
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
@@ -19,7 +21,6 @@ use contract::Name;
 use contract::control::Process;
 use contract::wires::TENANT_UID_COUNT;
 use log::warn;
-use trust::rustls::server::ServerConfig;
 use usp::frame::{self, Value};
 
 use crate::carrier::{Carrier, Frames};
@@ -31,6 +32,7 @@ use crate::roles;
 use crate::stream::{Gone, Socket, Stream};
 use crate::websocket::{self, handshake};
 use crate::world::World;
+use secure::Secure;
 
 /// How long somebody may take to say who he is, in milliseconds.
 const OPENING_MS: u64 = 5_000;
@@ -90,7 +92,7 @@ pub struct Doors {
     local: Option<UnixListener>,
     web: Option<TcpListener>,
     /// Who calls by WebSocket speaks TLS with us.
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Secure>,
     openings: Vec<Opening>,
 }
 
@@ -105,14 +107,8 @@ impl Doors {
         let by_tls = configuration.websocket.is_some_and(|(_, tls)| tls);
         let callers =
             credential::anchors(if has_callers(configuration) { &configuration.credentials } else { &[] });
-        let tls = by_tls.then(|| trust::server(own.clone(), &callers, &[b"http/1.1"]));
-        match tls.transpose() {
-            Ok(tls) => Self { local, web, tls, openings: Vec::new() },
-            Err(error) => {
-                warn!("WebSocket: {error}; nobody can call");
-                Self { local, web: None, tls: None, openings: Vec::new() }
-            }
-        }
+        let tls = by_tls.then(|| Secure::new(own.clone(), callers));
+        Self { local, web, tls, openings: Vec::new() }
     }
 
     /// What it waits for.
@@ -157,8 +153,9 @@ impl Doors {
         for _ in 0..ACCEPTS_A_TURN {
             let Some(Ok((socket, _))) = self.web.as_ref().map(TcpListener::accept) else { break };
             let socket = Socket::Tcp(socket);
-            let stream = match &self.tls {
-                Some(config) => Stream::called(socket, config),
+            let stream = match self.tls.as_mut().map(Secure::config) {
+                Some(Some(config)) => Stream::called(socket, &config),
+                Some(None) => continue, // the log says why
                 None => Stream::of(socket),
             };
             self.admit(stream, None, now_ms);
@@ -232,8 +229,8 @@ impl Opening {
                 None => {
                     let credentials = world.configuration.credentials.clone();
                     let endpoint = one.endpoint.clone();
-                    let wanted = Wanted { endpoint, kind: Kind::Stranger, host: None, credentials };
-                    stream.prove(&wanted).is_ok()
+                    let wanted = Wanted::new(endpoint, Kind::Stranger, None, credentials);
+                    wanted.and_then(|wanted| stream.prove(&wanted)).is_ok()
                 }
             };
             known && accepted.path == request.path && proves(&mut self.stream)

@@ -115,6 +115,14 @@ impl From<Gone> for Fault {
             Gone::Name(_) => Self::Name(words),
             Gone::Connect(_) => Self::Connection(words),
             Gone::Trust(_) => Self::Anchor(words),
+            Gone::List(_) => Self::Certificate(
+                words,
+                "bring the list of revoked certificates again, whole; without the file nobody counts as revoked",
+            ),
+            Gone::Tls(rustls::Error::InvalidCertRevocationList(_)) => Self::Certificate(
+                words.trim_start_matches("TLS: ").to_owned(),
+                "the authority has not signed its list in revoked.pem, or not so that it can be read: bring another",
+            ),
             Gone::Tls(rustls::Error::FailedToGetCurrentTime) => Self::Clock,
             Gone::Tls(rustls::Error::InvalidCertificate(error)) => {
                 Self::Certificate(words.trim_start_matches("TLS: ").to_owned(), certificate(&error))
@@ -142,6 +150,7 @@ fn certificate(error: &CertificateError) -> &'static str {
         E::NotValidYet | E::NotValidYetContext { .. } => {
             "it is not valid yet: is its date right, or the gateway's clock (ctl clock)?"
         }
+        E::Revoked => "its authority has revoked it (revoked.pem): the other end needs a new one",
         E::NotValidForName | E::NotValidForNameContext { .. } => {
             "it is another host's: agent.toml has to say the name that stands in it"
         }

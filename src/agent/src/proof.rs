@@ -1,22 +1,26 @@
 //! What the certificate at the other end of a connection, or in a record, proves of the controller that speaks there.
 //!
-//! In:  the certificates that were shown and that TLS has found good; the operator's word on whose signature is for what. Out: the role that
-//! the signature brings, or why nothing is said to this end.
+//! In:  the certificates that were shown and that TLS has found good; the operator's word on whose signature is for what; lists of revoked
+//! certificates. Out: the role that the signature brings, or why nothing is said to this end.
 //!
 //! A certificate has to bear the controller's endpoint id, unless it is of somebody who is trusted to say who speaks: a broker, where the file
 //! has no credentials; else whoever is signed by a credential for brokers. Whom DHCP or DNS names, and who calls us, has to bear it in any case.
 //!
-//! Source: TR-369 §5 (R-SEC.0a, R-SEC.3, R-SEC.4, R-SEC.25), §6.2.5 (R-E2E.28); docs/decisions/0125-whose-signature-makes-a-controller.md.
+//! Source: TR-369 §5 (R-SEC.0a, R-SEC.3, R-SEC.4, R-SEC.25), §6.2.5 (R-E2E.28); docs/decisions/0125-whose-signature-makes-a-controller.md,
+//! 0126-lists-of-revoked-certificates.md.
 
 use std::sync::Arc;
 
 use trust::anchors::{self, Anchors};
 use trust::clock::Clock;
+use trust::lists::{self, Lists};
 use trust::rustls::pki_types::pem::PemObject;
 use trust::rustls::pki_types::{CertificateDer, ServerName};
+use trust::rustls::time_provider::TimeProvider;
 use trust::signer::signer;
 use usp::Record;
-use x509::Certificate;
+use x509::time::Date;
+use x509::{Certificate, List};
 
 use crate::configuration::credential::{self, Credential, Signs};
 use crate::roles::Held;
@@ -47,13 +51,39 @@ pub struct Wanted {
     pub host: Option<ServerName<'static>>,
     /// Whose signature is for what.
     pub credentials: Arc<[Credential]>,
+    /// Who is no longer to be believed, as it was when this was made.
+    lists: Lists,
 }
 
 impl Wanted {
-    /// By whom a certificate has to be signed at all.
+    /// What these words say, and the lists of revoked certificates as they are now.
+    ///
+    /// # Errors
+    /// [`Gone::List`].
+    pub fn new(
+        endpoint: String,
+        kind: Kind,
+        host: Option<ServerName<'static>>,
+        credentials: Arc<[Credential]>,
+    ) -> Result<Self, Gone> {
+        let lists = lists::read().map_err(|error| Gone::List(error.to_string()))?;
+        Ok(Self { endpoint, kind, host, credentials, lists })
+    }
+
+    /// By whom a certificate has to be signed at all, and who is not to be believed even so.
     #[must_use]
     pub fn anchors(&self) -> Anchors {
-        if self.credentials.is_empty() { anchors::read() } else { credential::anchors(&self.credentials) }
+        let all = if self.credentials.is_empty() {
+            anchors::read()
+        } else {
+            credential::anchors(&self.credentials)
+        };
+        all.but(self.lists.clone())
+    }
+
+    /// Lists that should have been replaced by now, in words.
+    pub fn overdue(&self) -> impl Iterator<Item = String> {
+        overdue(&self.lists).into_iter()
     }
 
     /// Do these certificates prove it? The role that comes with that.
@@ -92,7 +122,21 @@ impl Wanted {
 
     /// The credential that the way up from what was shown comes to first.
     fn signed<'c>(&self, all: &'c [Credential], shown: &[CertificateDer<'_>]) -> Option<&'c Credential> {
-        let each: Vec<Anchors> = all.iter().map(Credential::anchor).collect();
+        let each: Vec<Anchors> = all.iter().map(|one| one.anchor().but(self.lists.clone())).collect();
         signer(&each, shown, self.host.as_ref(), Clock::Believed).and_then(|place| all.get(place))
     }
+}
+
+/// Those of these lists that should have been replaced by now, in words.
+#[must_use]
+pub fn overdue(lists: &Lists) -> Vec<String> {
+    let now_s = Clock::Believed.current_time().and_then(|time| i64::try_from(time.as_secs()).ok());
+    let words = |list: &List| {
+        let Date { day: (year, month, day), .. } = Date::of(list.next_update_s.unwrap_or(0));
+        let issuer = &list.issuer;
+        format!(
+            "the list of certificates that {issuer} has revoked was to be replaced by {year}-{month:02}-{day:02}; it goes on counting"
+        )
+    };
+    now_s.map(|now_s| lists.overdue(now_s).map(words).collect()).unwrap_or_default()
 }

@@ -53,6 +53,8 @@ pub enum Gone {
     Foreign(String),
     /// Nobody can be believed, or the clock is not.
     Trust(String),
+    /// Who is no longer to be believed is not known.
+    List(String),
     /// The other end takes nothing.
     Full,
 }
@@ -60,7 +62,7 @@ pub enum Gone {
 impl fmt::Display for Gone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Name(why) | Self::Connect(why) | Self::Trust(why) => write!(f, "{why}"),
+            Self::Name(why) | Self::Connect(why) | Self::Trust(why) | Self::List(why) => write!(f, "{why}"),
             Self::Handshake => write!(f, "TLS: closed by the other end before it came about"),
             Self::Foreign(endpoint) => write!(f, "the certificate does not bear {}{endpoint}", x509::URN),
             Self::Closed => write!(f, "closed by the other end"),
@@ -218,7 +220,12 @@ impl Stream {
         let Some((wanted, own)) = by_tls else { return Ok(stream) };
         let host = wanted.host.clone().ok_or_else(|| Gone::Foreign(wanted.endpoint.clone()))?;
         let config = trust::client_as(own.clone(), &wanted.anchors(), &[protocol]);
-        let config = config.map_err(|error| Gone::Trust(error.to_string()))?;
+        let config = config.map_err(|error| match error {
+            trust::Error::List(_) => Gone::List(error.to_string()),
+            trust::Error::NoAnchor | trust::Error::Name(_) | trust::Error::Tls(_) => {
+                Gone::Trust(error.to_string())
+            }
+        })?;
         let tls = ClientConnection::new(config, host).map_err(Gone::Tls)?;
         Ok(Self { tls: Some(Box::new(Connection::Client(tls))), wanted: Some(wanted), ..stream })
     }

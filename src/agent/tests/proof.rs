@@ -11,10 +11,9 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use stage::authority::{NOW, YESTERDAY, authorities, certificate, credential, listener};
 use stage::local::{self, Came, Local};
-use stage::{
-    CONTROLLER, Desk, House, Program, broker, daemon, daemon_said, enter, folder, openssl, until, word,
-};
+use stage::{CONTROLLER, Desk, House, Program, broker, daemon, daemon_said, enter, until, word};
 use usp::message::RequestKind;
 use usp::message::read::Get;
 use usp::record::{Kind, NoSessionContext, SessionContext};
@@ -22,45 +21,8 @@ use usp::{Msg, Record};
 use x509::issue::ALWAYS_S;
 use x509::{Authority, Key, Request, pem};
 
-/// Dates of a certificate.
-const NOW: (&str, &str) = ("20200101000000Z", "20991231000000Z");
-const YESTERDAY: (&str, &str) = ("20200101000000Z", "20200201000000Z");
 /// A role that grants nothing: what the certificate brings is all.
 const NOTHING: &str = "[[role]]\nname = 'nothing'\nrules = []\n";
-
-/// The operator's authority, and others.
-fn authorities() {
-    let sections = "[req]\ndistinguished_name=name\nx509_extensions=authority\n[name]\n[authority]\n\
-        basicConstraints=critical,CA:TRUE\n[ca]\ndefault_ca=it\n[it]\ndatabase=/run/index\nnew_certs_dir=/run\n\
-        rand_serial=yes\ndefault_md=default\npolicy=any\nunique_subject=no\n[any]\ncommonName=supplied\n";
-    fs::write("/etc/openssl.cnf", sections).unwrap();
-    fs::write("/run/index", "").unwrap();
-    for name in ["isp", "other", "third"] {
-        openssl(&format!(
-            "req -config /etc/openssl.cnf -newkey ed25519 -nodes -x509 -subj /CN={name} -days 30 \
-             -keyout /run/{name}.key -out /run/{name}.pem"
-        ));
-    }
-}
-
-/// A certificate `/run/<name>.pem` for broker.example, and its key.
-fn certificate(authority: &str, name: &str, endpoint: Option<&str>, (first, last): (&str, &str)) {
-    let uri = endpoint.map(|endpoint| format!(",URI:urn:bbf:usp:id:{endpoint}")).unwrap_or_default();
-    fs::write("/run/extension", format!("subjectAltName=DNS:broker.example{uri}")).unwrap();
-    let (request, key) = (format!("/run/{name}.csr"), format!("/run/{name}.key"));
-    let new = "req -config /etc/openssl.cnf -newkey ed25519 -nodes";
-    openssl(&format!("{new} -subj /CN={name} -keyout {key} -out {request}"));
-    openssl(&format!(
-        "ca -config /etc/openssl.cnf -batch -notext -cert /run/{authority}.pem -keyfile /run/{authority}.key \
-         -startdate {first} -enddate {last} -extfile /run/extension -in {request} -out /run/{name}.pem"
-    ));
-}
-
-/// The operator's word on an authority's signature.
-fn credential(authority: &str, signs: &str) -> String {
-    let certificate = fs::read_to_string(format!("/run/{authority}.pem")).unwrap();
-    format!("[[credential]]\ncertificate = '''\n{certificate}'''\nsigns = '{signs}'\nrole = 'operate'\n")
-}
 
 fn called(endpoint: &str, port: u16) -> String {
     format!(
@@ -104,11 +66,7 @@ fn a_certificate_makes_a_controller() {
     let mut servers: Vec<(Program, PathBuf)> = Vec::new();
     for (port, (name, authority, endpoint, dates, _)) in (9001..).zip(bad) {
         certificate(authority, name, endpoint, dates);
-        let line =
-            format!("openssl s_server -quiet -accept {port} -cert /run/{name}.pem -key /run/{name}.key");
-        let log = folder(name).join("log");
-        servers.push((Program::start("", &line.split(' ').collect::<Vec<_>>(), Some(&log)), log));
-        until("it listens", 5, || TcpStream::connect(("127.0.0.1", port)).ok());
+        servers.push(listener(port, name));
         file += &called(&format!("self::{name}"), port);
     }
     let way = json!({"protocol": "answer", "port": 8443, "cert": "/run/desk.pem", "key": "/run/desk.key"});

@@ -35,8 +35,11 @@ fn say(findings: &[Finding], json: bool, out: Out<'_>) -> Result<(), Error> {
             writeln!(out, "{}", object.end())?;
             continue;
         }
-        let who = if one.endpoint.is_empty() { "agent.toml" } else { &one.endpoint };
-        writeln!(out, "{who}  {}", one.way)?;
+        match (one.endpoint.is_empty(), one.way.is_empty()) {
+            (true, true) => writeln!(out, "agent.toml")?,
+            (true, false) => writeln!(out, "{}", one.way)?, // of a file that is no controller's
+            (false, _) => writeln!(out, "{}  {}", one.endpoint, one.way)?,
+        }
         if one.stage == Stage::Well {
             writeln!(out, "    well: connected, heard, and it may do something")?;
             continue;
@@ -71,6 +74,12 @@ mod tests {
         let text = said(finding(Stage::Admission, Side::Operator), false);
         assert!(text.contains("ends at: admission (operator side)") && text.contains("compare"), "{text}");
         assert!(said(finding(Stage::Well, Side::Nobody), false).contains("well"));
+        let of_file = Finding {
+            endpoint: "".into(),
+            way: "revoked.pem".into(),
+            ..finding(Stage::Certificate, Side::Operator)
+        };
+        assert!(said(of_file, false).starts_with("revoked.pem\n    ends at: certificate"));
         let json = said(finding(Stage::Name, Side::Line), true);
         assert!(json.contains("\"stage\":\"name\"") && json.contains("\"side\":\"line\""), "{json}");
     }

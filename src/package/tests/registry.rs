@@ -118,6 +118,10 @@ fn a_registry_that_we_did_not_write_is_spoken_with_by_tls() {
     fs::copy("/run/ca.pem", "/etc/shg/trust.pem").unwrap();
     let (fault, words) = stage.refuses(&install(&source("localhost", ":1")));
     assert!(fault == Fault::Unreachable && words.contains("invalid peer certificate"), "{words}");
+    fs::write("/etc/shg/revoked.pem", "words").unwrap();
+    let (fault, words) = stage.refuses(&install(&first));
+    assert!(fault == Fault::Unreachable && words.contains("revoked.pem: no list"), "{words}");
+    fs::remove_file("/etc/shg/revoked.pem").unwrap();
     // By HTTP, which nobody has allowed; by HTTPS, which nobody speaks there.
     assert_eq!(stage.refuses(&install(&first.replace("https", "http"))).0, Fault::Ask);
     let (fault, words) = stage.refuses(&install(&first.replace(&TLS.to_string(), &PLAIN.to_string())));

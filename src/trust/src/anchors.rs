@@ -9,10 +9,16 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustls::RootCertStore;
+use rustls::client::{ServerCertVerifierBuilder, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::server::{ClientCertVerifierBuilder, WebPkiClientVerifier};
+
+use crate::lists::Lists;
 
 /// The image's.
 pub const SHIPPED: &str = "/etc/shg/trust.pem";
@@ -29,11 +35,12 @@ const ANCHORS_MAX: usize = 256;
 pub struct Anchors {
     store: RootCertStore,
     refused: usize,
+    lists: Lists,
 }
 
 impl Default for Anchors {
     fn default() -> Self {
-        Self { store: RootCertStore::empty(), refused: 0 }
+        Self { store: RootCertStore::empty(), refused: 0, lists: Lists::default() }
     }
 }
 
@@ -74,6 +81,13 @@ impl Anchors {
         self.refused += usize::from(!taken);
     }
 
+    /// The same, but for who is in one of these lists.
+    #[must_use]
+    pub fn but(mut self, lists: Lists) -> Self {
+        self.lists = lists;
+        self
+    }
+
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -95,6 +109,19 @@ impl Anchors {
     /// As rustls wants them.
     pub(crate) fn store(&self) -> RootCertStore {
         self.store.clone()
+    }
+
+    /// What judges servers that we call. A list counts for each certificate on the way up; whoever's authority has none there is not looked for, and
+    /// one that should have been replaced goes on counting: docs/decisions/0126-lists-of-revoked-certificates.md.
+    pub(crate) fn of_servers(&self, provider: Arc<CryptoProvider>) -> ServerCertVerifierBuilder {
+        let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(self.store()), provider);
+        builder.with_crls(self.lists.ders()).allow_unknown_revocation_status()
+    }
+
+    /// What judges clients that call us, by the same rules.
+    pub(crate) fn of_clients(&self, provider: Arc<CryptoProvider>) -> ClientCertVerifierBuilder {
+        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(self.store()), provider);
+        builder.with_crls(self.lists.ders()).allow_unknown_revocation_status()
     }
 }
 

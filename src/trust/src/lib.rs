@@ -1,6 +1,7 @@
 //! TLS as the firmware's daemons speak it: whom they trust, since when a certificate's dates mean something, and nothing else.
 //!
-//! In:  anchors from [`SHIPPED`] and [`GIVEN`]; the word of `time` that the clock is believed. Out: a configuration for rustls.
+//! In:  anchors from [`SHIPPED`] and [`GIVEN`], lists of revoked certificates beside them; the word of `time` that the clock is believed. Out: a
+//! configuration for rustls.
 //!
 //! TLS 1.3 only, with ring. There is no way to switch the checks off. Before the clock is believed no certificate is, so no connection
 //! comes about: whoever wants one asks [`clock::is_believed`] first and waits.
@@ -13,6 +14,7 @@
 
 pub mod anchors;
 pub mod clock;
+pub mod lists;
 pub mod signer;
 
 pub use anchors::{GIVEN, SHIPPED};
@@ -25,7 +27,7 @@ use std::sync::Arc;
 use rustls::client::{ClientConfig, ResolvesClientCert, Resumption};
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
-use rustls::server::{ResolvesServerCert, ServerConfig, WebPkiClientVerifier};
+use rustls::server::{ResolvesServerCert, ServerConfig, VerifierBuilderError};
 use rustls::version::TLS13;
 
 /// Sessions that are remembered, so that a connection that is made again is cheap: a daemon speaks with a handful of servers.
@@ -38,6 +40,8 @@ pub enum Error {
     NoAnchor,
     /// It is no name that a certificate could bear.
     Name(String),
+    /// Who is no longer to be believed is not known: a list that is there cannot be used.
+    List(String),
     /// The library refuses.
     Tls(rustls::Error),
 }
@@ -49,6 +53,7 @@ impl fmt::Display for Error {
                 write!(f, "trust: no certificate in {SHIPPED} or {GIVEN}: nobody can be believed")
             }
             Self::Name(name) => write!(f, "trust: {name}: no name that a certificate could bear"),
+            Self::List(why) => write!(f, "trust: {why}"),
             Self::Tls(error) => write!(f, "trust: {error}"),
         }
     }
@@ -57,15 +62,15 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// A configuration for a client that speaks `protocols` (ALPN names; none: it says nothing about that) and judges certificates'
-/// dates by `clock`.
+/// dates by `clock`. Who is in a list of revoked certificates is not believed.
 ///
 /// # Errors
-/// [`Error::NoAnchor`]: wait until there is one.
+/// [`Error::NoAnchor`]: wait until there is one. [`Error::List`].
 pub fn client(protocols: &[&[u8]], clock: clock::Clock) -> Result<Arc<ClientConfig>, Error> {
-    client_with(&anchors::read(), protocols, clock)
+    client_with(&anchors::read().but(lists::read()?), protocols, clock)
 }
 
-/// The same with other anchors: for tests.
+/// The same with other anchors, and such lists as they have.
 ///
 /// # Errors
 /// As [`client`].
@@ -108,10 +113,8 @@ pub fn server(
     let builder = if callers.is_empty() {
         builder.with_no_client_auth()
     } else {
-        let asks = WebPkiClientVerifier::builder_with_provider(Arc::new(callers.store()), provider);
-        let asks = asks.allow_unauthenticated().build();
-        let asks = asks.map_err(|error| Error::Tls(rustls::Error::General(error.to_string())))?;
-        builder.with_client_cert_verifier(asks)
+        let asks = callers.of_clients(provider).allow_unauthenticated().build();
+        builder.with_client_cert_verifier(asks.map_err(refused)?)
     };
     let mut config = builder.with_cert_resolver(own);
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
@@ -129,12 +132,18 @@ fn configure(
         return Err(Error::NoAnchor);
     }
     let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_details(provider, Arc::new(clock));
+    let builder = ClientConfig::builder_with_details(provider.clone(), Arc::new(clock));
     let builder = builder.with_protocol_versions(&[&TLS13]).map_err(Error::Tls)?;
-    let mut config = builder.with_root_certificates(anchors.store()).with_no_client_auth();
+    let verifier = anchors.of_servers(provider).build().map_err(refused)?;
+    let mut config = builder.with_webpki_verifier(verifier).with_no_client_auth();
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     config.resumption = Resumption::in_memory_sessions(SESSIONS);
     Ok(config)
+}
+
+/// Why there is no verifier: we have anchors, so it is a list.
+fn refused(error: VerifierBuilderError) -> Error {
+    Error::List(format!("a list of revoked certificates cannot be used: {error}"))
 }
 
 /// The name that a server's certificate must bear: a host's name or an address.

@@ -9,11 +9,9 @@
 use std::sync::Arc;
 
 use rustls::RootCertStore;
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::WebPkiClientVerifier;
 use rustls::time_provider::TimeProvider;
 
 use crate::anchors::Anchors;
@@ -42,12 +40,14 @@ fn has_signed(
     name: Option<&ServerName<'_>>,
     now: UnixTime,
 ) -> bool {
-    let (store, provider) = (Arc::new(anchor.store()), Arc::new(ring::default_provider()));
+    let provider = Arc::new(ring::default_provider());
     match name {
-        Some(name) => WebPkiServerVerifier::builder_with_provider(store, provider)
+        Some(name) => anchor
+            .of_servers(provider)
             .build()
             .is_ok_and(|one| one.verify_server_cert(first, between, name, &[], now).is_ok()),
-        None => WebPkiClientVerifier::builder_with_provider(store, provider)
+        None => anchor
+            .of_clients(provider)
             .build()
             .is_ok_and(|one| one.verify_client_cert(first, between, now).is_ok()),
     }

@@ -6,6 +6,7 @@
 use std::net::TcpStream;
 use std::sync::Arc;
 
+use log::warn;
 use mqtt::client::Client;
 use mqtt::packet::{Hello, Version};
 use trust::rustls::pki_types::ServerName;
@@ -96,17 +97,21 @@ impl Peer {
             return Ok(None);
         }
         let name = trust::server_name(host).map_err(|error| Gone::Trust(error.to_string()))?;
-        Ok(Some((self.wanted(kind, Some(name)), &self.own)))
+        let wanted = self.wanted(kind, Some(name))?;
+        for list in wanted.overdue() {
+            warn!("{}: {list}", self.configured.endpoint);
+        }
+        Ok(Some((wanted, &self.own)))
     }
 
-    fn wanted(&self, kind: Kind, host: Option<ServerName<'static>>) -> Wanted {
-        let (endpoint, credentials) = (self.configured.endpoint.clone(), self.credentials.clone());
-        Wanted { endpoint, kind, host, credentials }
+    fn wanted(&self, kind: Kind, host: Option<ServerName<'static>>) -> Result<Wanted, Gone> {
+        Wanted::new(self.configured.endpoint.clone(), kind, host, self.credentials.clone())
     }
 
     /// Is what the record says its controller's, as far as it is signed (R-E2E.30)?
     pub(super) fn is_whole(&self, record: &Record<'_>) -> bool {
-        record.mac_signature.is_empty() || self.wanted(Kind::Stranger, None).has_signed(record)
+        record.mac_signature.is_empty()
+            || self.wanted(Kind::Stranger, None).is_ok_and(|wanted| wanted.has_signed(record))
     }
 
     fn client(&self, broker: &Broker, now_ms: u64) -> Client {

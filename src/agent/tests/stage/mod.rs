@@ -10,6 +10,7 @@
     reason = "each suite takes what it needs, and fails by panicking"
 )]
 
+pub(crate) mod authority;
 pub(crate) mod fleet;
 pub(crate) mod house;
 pub(crate) mod local;
