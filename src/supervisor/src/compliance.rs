@@ -1,67 +1,23 @@
-//! Compliance: the kernel's counters into ledgers, breaches and states into events, both to whoever asks.
+//! Compliance: the kernel's counters into ledgers, and breaches out of them, both to whoever asks.
 //!
 //! In:  cgroups' counters every five seconds, rows of the line. Out: `contract::sla`, on the wire `control`.
 //!
-//! What is remembered is bounded; who watches and does not read loses its connection, not our time.
-//!
-//! Not here: what counts as a breach (`ledger.rs`).
+//! Not here: what counts as a breach (`ledger.rs`), who is told of one (`events.rs`).
 
-use std::collections::VecDeque;
-
-use contract::Name;
 use contract::control::{Answer, State};
-use contract::limit::EVENTS;
 use contract::show::Traffic;
-use contract::sla::{Breach, Cause, Compliance, Event, What as Happened};
-use log::warn;
+use contract::sla::{Breach, Cause, Compliance};
 use sandbox::cgroup;
 use sys::clock;
-use wire::Connection;
 
 use crate::admission::Floors;
+use crate::events::Events;
 use crate::house::House;
 use crate::ledger::{Carried, Sample};
 use crate::process::{Process, Tenant, What};
 
 /// Between two samples, in milliseconds.
 pub const SAMPLE_EVERY_MS: u64 = 5_000;
-/// Who may watch at a time.
-pub const WATCHERS_MAX: usize = 4;
-
-/// The last events, and who is told of the next.
-#[derive(Debug, Default)]
-pub struct Events {
-    last: VecDeque<Event>,
-    number: u64,
-    /// Connections that are told of each event.
-    pub watchers: Vec<Connection>,
-}
-
-impl Events {
-    /// What happened last, the oldest first.
-    pub fn last(&self) -> impl Iterator<Item = &Event> {
-        self.last.iter()
-    }
-
-    /// Notes what happened, and tells whoever watches.
-    pub fn tell(&mut self, who: &Name, what: Happened) {
-        if self.last.len() >= EVENTS {
-            self.last.pop_front();
-        }
-        self.number += 1;
-        let event = Event { number: self.number, at_ms: clock::boot_ms(), who: who.clone(), what };
-        self.watchers.retain(|watcher| watcher.send(&Answer::Event(event.clone()), &[]).is_ok());
-        self.last.push_back(event);
-    }
-
-    /// Tells of a breach, aloud.
-    pub fn breach(&mut self, who: &Name, breach: Breach) {
-        let (word, unit) = breach.cause.words();
-        warn!("{who}: {word}: {} of {} {unit}", breach.got, breach.promised);
-        self.tell(who, Happened::Breach(breach));
-    }
-}
-
 impl House {
     /// Takes a sample of each tenant, where it is time to.
     pub fn sample(&mut self) {

@@ -12,7 +12,7 @@ use log::info;
 use wire::{Connection, Error, Received};
 
 use crate::admission::Refusal;
-use crate::compliance::WATCHERS_MAX;
+use crate::events::WATCHERS_MAX;
 use crate::house::House;
 use crate::life::Event;
 use crate::process::{Process, What};

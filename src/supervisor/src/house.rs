@@ -19,7 +19,7 @@ use wire::{Connection, Listener};
 
 use crate::admission::{Books, capacity};
 use crate::adopt::{self, Store};
-use crate::compliance::Events;
+use crate::events::Events;
 use crate::installed::Package;
 use crate::keep::Keep;
 use crate::life::Event;

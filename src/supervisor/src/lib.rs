@@ -22,6 +22,7 @@ pub mod ring;
 pub mod adopt;
 pub mod compliance;
 pub mod desk;
+pub mod events;
 pub mod health;
 pub mod hear;
 pub mod house;

@@ -23,6 +23,7 @@ use sys::descriptor;
 use crate::Error;
 use crate::catalogue::Entry;
 use crate::core::Daemon;
+use crate::events::Wait;
 use crate::health::{Pulse, Said};
 use crate::keep::Keep;
 use crate::leave::Leave;
@@ -138,6 +139,8 @@ pub struct Process {
     pub talks: bool,
     /// Preparations in a row, in this life of ours, that took too long.
     pub delays: u8,
+    /// What was told of it while it waits.
+    pub wait: Wait,
 }
 
 impl Process {
@@ -168,6 +171,7 @@ impl Process {
             ours: false,
             talks: false,
             delays: 0,
+            wait: Wait::default(),
         };
         for (kind, descriptor) in [
             (label::RECORD, &process.record_file),
@@ -203,6 +207,7 @@ impl Process {
             ours: false,
             talks: false,
             delays: 0,
+            wait: Wait::default(),
         }
     }
 

@@ -81,13 +81,20 @@ impl House {
             }
         }
         process.write_record();
-        if state != before && process.is_now() {
-            self.events.tell(&process.name, Happened::State(state));
+        // That one starts is told when there is a process.
+        if state != before && act != Act::Start {
+            self.tell_state(place, event);
         }
         match act {
             Act::Rest | Act::Delay => None,
             Act::Prepare => self.prepare(place),
-            Act::Start => self.start(place),
+            Act::Start => {
+                let refused = self.start(place);
+                if refused.is_none() {
+                    self.tell_state(place, event);
+                }
+                refused
+            }
             Act::Stop => {
                 self.stop(place);
                 None
@@ -96,6 +103,16 @@ impl House {
                 self.kill(place);
                 None
             }
+        }
+    }
+
+    /// `place` came into its state by `event`: whoever watches is told, if it is news.
+    fn tell_state(&mut self, place: usize, event: Event) {
+        let Self { processes, events, .. } = self;
+        let Some(process) = processes.get_mut(place).filter(|process| process.is_now()) else { return };
+        let record = &process.record;
+        if process.wait.is_news(record.state, event, &record.reason) {
+            events.tell(&process.name, Happened::State(record.state));
         }
     }
 

@@ -5,12 +5,17 @@ use contract::installed::{Answer, Ask, Service};
 use contract::limit::SERVICES;
 use contract::manifest::{Cpu, Manifest, Memory, Ready};
 use contract::packages::Fault;
+use contract::sla::What as Happened;
 use contract::slice::{Part, Slice};
 use contract::{Name, control, mount};
+use sys::Errno;
 use wire::Client;
 
 use super::{DAMAGED, H, World, manifest, service};
+use crate::Error;
+use crate::house::House;
 use crate::life::Event;
+use crate::process::What;
 
 fn name(name: &str) -> Name {
     Name::new(name).unwrap()
@@ -123,6 +128,31 @@ fn an_image_that_is_refused_again_and_again_fails_and_a_sound_one_takes_its_plac
     assert_eq!(world.state("a").0, State::Failed, "a next life does not try it again");
     world.talk(&[Ask::Service(service("a", DAMAGED)), Ask::All, Ask::Service(service("a", 1))]);
     assert_eq!(world.state("a"), (State::Up, String::new()));
+}
+
+#[test]
+fn who_waits_for_a_device_is_told_of_once_and_again_when_that_changes() {
+    type Start = fn(&mut House, usize) -> Result<(), Error>;
+    const NO_CAMERA: Start = |_, _| Err(Error::System("no camera", Errno::ENODEV));
+    const NO_PORT: Start = |_, _| Err(Error::System("no serial port", Errno::ENODEV));
+    let mut world = World::new();
+    let start = std::mem::replace(&mut world.house.hands.start, NO_CAMERA);
+    world.talk(&[Ask::All, Ask::Service(service("a", 1))]);
+    let tries = |world: &World| match &world.house.processes[world.place("a").unwrap()].what {
+        What::Tenant(tenant) => tenant.attempt,
+        What::Daemon(_) => 0,
+    };
+    assert!(tries(&world) > 10, "it was tried again and again");
+    for start in [NO_PORT, start] {
+        world.house.hands.start = start;
+        world.rest();
+    }
+    let a = name("a");
+    let told: Vec<_> =
+        world.house.events.last().filter(|event| event.who == a).map(|event| event.what).collect();
+    use State::{Preparing, Starting, Up, Waiting};
+    assert_eq!(told, [Preparing, Waiting, Waiting, Starting, Up].map(Happened::State));
+    assert!(world.house.events.last().any(|event| event.who != a), "others are not pushed out");
 }
 
 /// Version 2 of `a`, which never says that it is ready.
