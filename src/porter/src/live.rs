@@ -14,8 +14,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use wire::Client;
 
-/// How long one life may take to come to where it is waited for.
+/// How long one life may take to come to where it is waited for, and all of them to their end. It is looked at with each row, and after each silence.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Rows that are thrown away before a question, at most: a socket holds fewer.
+const QUEUED_MAX: usize = 10_000;
 /// Two times in milliseconds that may be told apart.
 const STEP: Duration = Duration::from_millis(1);
 /// Lives in one request: its answer has a limit of time.
@@ -32,6 +34,7 @@ struct Talk {
     client: Client,
     follow: Client,
     name: Name,
+    patience: Duration,
 }
 
 impl Talk {
@@ -43,7 +46,8 @@ impl Talk {
         if answer != Answer::Done {
             return Err(Error::Refused(format!("follow: {answer:?}")));
         }
-        Ok(Self { client, follow, name: Name::new(name).map_err(|_| usage("a service's name"))? })
+        let name = Name::new(name).map_err(|_| usage("a service's name"))?;
+        Ok(Self { client, follow, name, patience: PATIENCE })
     }
 
     fn say(&self, ask: &Ask, mut each: impl FnMut(Process)) -> Result<(), Error> {
@@ -76,29 +80,78 @@ impl Talk {
 
     /// Its row now, if that is as `wanted`, else the next one that is.
     fn until(&self, what: &str, wanted: impl Fn(&Process) -> bool) -> Result<Process, Error> {
+        self.forget()?;
         let row = self.row()?;
         if wanted(&row) { Ok(row) } else { self.next(what, wanted) }
     }
 
-    /// The next row that it is told and that is as `wanted`.
-    fn next(&self, what: &str, wanted: impl Fn(&Process) -> bool) -> Result<Process, Error> {
-        let begun = Instant::now();
-        loop {
-            let row = match self.follow.wait::<Answer>() {
-                Ok((Answer::Process(row), _)) if row.name == self.name => row,
-                Ok(_) => continue,
-                // A restart may take longer than an answer may.
-                Err(wire::Error::Silent) if begun.elapsed() < PATIENCE => continue,
-                Err(error) => return Err(failed(error)),
-            };
-            if wanted(&row) {
-                return Ok(row);
-            }
-            if row.state == State::Failed || begun.elapsed() > PATIENCE {
-                let state = row.state.word();
-                return Err(Error::Refused(format!("{}: not {what}: {state}, {}", self.name, row.reason)));
+    /// Throws away what was told and not read: it was so before, and need not be so now.
+    fn forget(&self) -> Result<(), Error> {
+        for _ in 0..QUEUED_MAX {
+            if self.follow.receive::<Answer>().map_err(failed)?.is_none() {
+                break;
             }
         }
+        Ok(())
+    }
+
+    /// The next row that it is told and that is as `wanted`.
+    fn next(&self, what: &str, wanted: impl Fn(&Process) -> bool) -> Result<Process, Error> {
+        let mut last = None;
+        self.told(|row| {
+            if row.name != self.name {
+                return false;
+            }
+            let ends = wanted(&row) || row.state == State::Failed;
+            last = Some(row);
+            ends
+        })?;
+        let why = match last {
+            Some(row) if wanted(&row) => return Ok(row),
+            Some(row) => format!("{}, {}", row.state.word(), row.reason),
+            None => "nothing is told of it".to_owned(),
+        };
+        Err(Error::Refused(format!("{}: not {what}: {why}", self.name)))
+    }
+
+    /// Stops every service that runs: how many they were, and how long it took until all were down.
+    fn end_all(&self) -> Result<(usize, Duration), Error> {
+        let mut names = Vec::new();
+        let runs = |row: &Process| row.kind == Kind::Tenant && row.pid.is_some();
+        self.say(&Ask::Status, |row| names.extend(runs(&row).then_some(row.name)))?;
+        self.forget()?;
+        let (all, begun) = (names.len(), Instant::now());
+        for name in &names {
+            self.say(&Ask::Stop(name.clone()), |_| ())?;
+        }
+        let down = names.is_empty()
+            || self.told(|row| {
+                names.retain(|name| *name != row.name || row.pid.is_some());
+                names.is_empty()
+            })?;
+        if !down {
+            let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+            return Err(Error::Refused(format!("not down in time: {}", names.join(", "))));
+        }
+        Ok((all, begun.elapsed()))
+    }
+
+    /// Is told rows until one is `enough`. False: none was, in time.
+    fn told(&self, mut enough: impl FnMut(Process) -> bool) -> Result<bool, Error> {
+        let begun = Instant::now();
+        while begun.elapsed() < self.patience {
+            match self.follow.wait::<Answer>() {
+                Ok((Answer::Process(row), _)) => {
+                    if enough(row) {
+                        return Ok(true);
+                    }
+                }
+                // A restart may take longer than an answer may.
+                Ok(_) | Err(wire::Error::Silent) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -195,20 +248,8 @@ fn send(pid: Pid, signal: Signal) -> Result<(), Error> {
 
 /// Stops every service that runs, all at once, and waits until all are down.
 pub(crate) fn ends(out: Out<'_>) -> Result<(), Error> {
-    let talk = Talk::new("all")?;
-    let mut names = Vec::new();
-    let runs = |row: &Process| row.kind == Kind::Tenant && row.pid.is_some();
-    talk.say(&Ask::Status, |row| names.extend(runs(&row).then_some(row.name)))?;
-    let (all, begun) = (names.len(), Instant::now());
-    for name in &names {
-        talk.say(&Ask::Stop(name.clone()), |_| ())?;
-    }
-    while !names.is_empty() {
-        if let Answer::Process(row) = talk.follow.wait::<Answer>().map_err(failed)?.0 {
-            names.retain(|name| *name != row.name || row.pid.is_some());
-        }
-    }
-    Ok(writeln!(out, "done {all}, {} us", begun.elapsed().as_micros())?)
+    let (all, took) = Talk::new("all")?.end_all()?;
+    Ok(writeln!(out, "done {all}, {} us", took.as_micros())?)
 }
 
 /// Stops a service that cannot hear it, with all that it has started: from the end of its grace until it is down.
@@ -234,4 +275,109 @@ pub(crate) fn crashes(name: &str, count: &str, out: Out<'_>) -> Result<(), Error
         talk.until("up again", |row| row.state == State::Up && row.pid.is_some() && row.pid != before)?;
         Ok(begun.elapsed())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+    use contract::Text;
+    use contract::layer::Layers;
+    use contract::wires::Wire;
+    use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
+    use wire::{Connection, Listener, Received};
+
+    use super::{
+        Answer, Ask, CONTROL, Client, Duration, Error, Instant, Kind, Name, PATIENCE, Process, State, Talk,
+        thread,
+    };
+
+    /// A talk about `a`, and the supervisor's ends of its two connections.
+    fn talk(patience: Duration) -> (Talk, Connection, Connection) {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("shg-porter-{}-{number}", std::process::id()));
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let bound = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).unwrap();
+        bind(bound.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
+        listen(&bound, Backlog::new(2).unwrap()).unwrap();
+        let clients: &'static [u32] = Box::leak(Box::new([nix::unistd::getuid().as_raw()]));
+        let listener = Listener::new(Wire { clients, ..CONTROL }, bound);
+        let dial = || Client::dial_at(CONTROL, &path).unwrap();
+        let (client, follow) = (dial(), dial());
+        let (asked, followed) = (listener.accept().unwrap(), listener.accept().unwrap());
+        std::fs::remove_file(&path).unwrap();
+        let talk = Talk { client, follow, name: Name::new("a").unwrap(), patience };
+        (talk, asked, followed)
+    }
+
+    fn row(name: &str, state: State, pid: Option<u32>) -> Answer {
+        Answer::Process(Process {
+            name: Name::new(name).unwrap(),
+            kind: Kind::Tenant,
+            state,
+            pid,
+            since_ms: 0,
+            ready_ms: None,
+            restarts: 0,
+            exit: None,
+            memory_bytes: None,
+            address: None,
+            uid_base: None,
+            layers: Layers::NONE,
+            reason: Text::default(),
+            autostart: false,
+        })
+    }
+
+    /// Answers as many questions as there are rows of answers.
+    fn answer(asked: &Connection, answers: &[Vec<Answer>]) {
+        for rows in answers {
+            let begun = Instant::now();
+            while !matches!(asked.receive::<Ask>(), Received::Message(..)) {
+                assert!(begun.elapsed() < PATIENCE, "it asks");
+                thread::yield_now();
+            }
+            asked.send_all(rows.iter().chain([&Answer::Done])).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_was_told_before_the_question_does_not_count() {
+        let (talk, asked, followed) = talk(PATIENCE);
+        // Of a round before: both waits were over at once, and nobody has read this.
+        for state in [State::Starting, State::Up, State::Ending, State::Down] {
+            followed.send(&row("a", state, Some(1)), &[]).unwrap();
+        }
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                answer(&asked, &[vec![row("a", State::Preparing, None)]]);
+                followed.send(&row("b", State::Up, Some(3)), &[]).unwrap();
+                followed.send(&row("a", State::Up, Some(2)), &[]).unwrap();
+            });
+            let up = talk.until("up", |row| row.state == State::Up).unwrap();
+            assert_eq!(up.pid, Some(2));
+        });
+    }
+
+    #[test]
+    fn all_ends_have_a_limit_of_time_whoever_else_is_told_of() {
+        let (talk, asked, followed) = talk(Duration::from_millis(200));
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                // It is told to stop, and does not.
+                answer(&asked, &[vec![row("a", State::Up, Some(1))], Vec::new()]);
+                while !done.load(Ordering::Relaxed) {
+                    // Another one is restless. Where the queue is full it is told later.
+                    let _ = followed.send(&row("b", State::Waiting, None), &[]);
+                    thread::yield_now();
+                }
+            });
+            let end = talk.end_all();
+            done.store(true, Ordering::Relaxed);
+            assert!(matches!(&end, Err(Error::Refused(why)) if why == "not down in time: a"), "{end:?}");
+        });
+    }
 }
