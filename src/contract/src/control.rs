@@ -103,7 +103,7 @@ pub struct Process {
     pub since_ms: u64,
     /// When it was last ready, in milliseconds after boot.
     pub ready_ms: Option<u64>,
-    /// How often it was started again.
+    /// How often it was started again without an order, since somebody last restarted it.
     pub restarts: u32,
     /// How it last ended.
     pub exit: Option<Exit>,

@@ -151,6 +151,7 @@ impl House {
                 house.want(place, true);
                 house.happen(place, Event::Unwant);
                 house.happen(place, Event::Want);
+                house.forget_restarts(place);
                 Ok(())
             }),
             Ask::Reboot => self.say(Word::Reboot),
@@ -227,6 +228,14 @@ impl House {
                 }
             }
             None => unknown(name),
+        }
+    }
+
+    /// Whoever restarts a service begins to count anew. Source: TR-181, `ExecutionUnit.{i}.AutoRestart.Restart()`.
+    fn forget_restarts(&mut self, place: usize) {
+        if let Some(process) = self.processes.get_mut(place) {
+            process.record.restarts = 0;
+            process.write_record();
         }
     }
 

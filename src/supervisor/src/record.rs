@@ -47,7 +47,7 @@ pub struct Record {
     pub ready_ms: Option<u64>,
     /// When the time of this state is over.
     pub timer_ms: Option<u64>,
-    /// How often it was started again.
+    /// How often it was started again, since it first was or somebody has restarted it: what was ordered does not count.
     pub restarts: u32,
     /// Deaths that came close upon each other, and when the last one was.
     pub deaths: (u32, u64),

@@ -315,6 +315,15 @@ impl House {
     }
 }
 
+/// Is it started again because it has ended by itself, or was not ready in time? What an order starts does not count. Source: TR-181,
+/// `ExecutionUnit.{i}.AutoRestart.RetryCount`.
+const fn is_new_attempt(before: State, after: State, event: Event) -> bool {
+    matches!(
+        (before, after, event),
+        (State::Waiting, State::Preparing, Event::Timeout) | (State::Starting, State::Returning, _)
+    )
+}
+
 /// What changes with the state, whatever the act.
 fn enter_state(process: &mut Process, state: State, event: Event, now_ms: u64) {
     let record = &mut process.record;
@@ -322,6 +331,9 @@ fn enter_state(process: &mut Process, state: State, event: Event, now_ms: u64) {
     let ends = |state| matches!(state, State::Ending | State::Returning);
     if !(ends(record.state) && ends(state)) {
         record.timer_ms = None;
+    }
+    if is_new_attempt(record.state, state, event) {
+        record.restarts = record.restarts.saturating_add(1);
     }
     record.state = state;
     record.since_ms = now_ms;
@@ -337,7 +349,6 @@ fn enter_state(process: &mut Process, state: State, event: Event, now_ms: u64) {
                 tenant.pulse.begin(health, now_ms);
             }
         }
-        State::Preparing if event != Event::Want => record.restarts += 1,
         State::Failed => warn!("{}: failed: {}", process.name, record.reason),
         State::Down
         | State::Preparing
@@ -408,7 +419,8 @@ pub fn exit_of(status: i32) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::{
-        Event, Exit, Layers, Record, Restart, State, enter_state, exit_of, is_to_return, prepare_ms,
+        Event, Exit, Layers, Record, Restart, State, enter_state, exit_of, is_new_attempt, is_to_return,
+        prepare_ms,
     };
     use crate::core::DAEMONS;
     use crate::keep::Keep;
@@ -428,6 +440,22 @@ mod tests {
         }
         enter_state(&mut process, State::Down, Event::Died, 3);
         assert_eq!(process.record.timer_ms, None);
+    }
+
+    #[test]
+    fn only_what_nobody_has_ordered_counts_as_a_restart() {
+        use {Event as E, State as S};
+        let table = [
+            ("it died", S::Waiting, S::Preparing, E::Timeout, true),
+            ("it was never ready", S::Starting, S::Returning, E::Timeout, true),
+            ("and is gone", S::Returning, S::Preparing, E::Died, false),
+            ("a start", S::Down, S::Preparing, E::Want, false),
+            ("a start of one that waits", S::Waiting, S::Preparing, E::Want, false),
+            ("a restart", S::Ending, S::Returning, E::Want, false),
+        ];
+        for (name, before, after, event, counts) in table {
+            assert_eq!(is_new_attempt(before, after, event), counts, "{name}");
+        }
     }
 
     #[test]

@@ -223,6 +223,24 @@ fn who_stops_what_is_tried_or_dies_meanwhile_has_the_one_before() {
 }
 
 #[test]
+fn who_restarts_a_service_counts_its_restarts_anew() {
+    let mut world = World::new();
+    world.talk(&[Ask::All, Ask::Service(service("a", 1))]);
+    let restarts = |world: &World| world.house.processes[world.place("a").unwrap()].record.restarts;
+    assert_eq!((world.state("a").0, restarts(&world)), (State::Up, 0));
+    for ended in 1..=2 {
+        world.happen(H::Dies("a"));
+        world.rest();
+        assert_eq!((world.state("a").0, restarts(&world)), (State::Up, ended), "it ended by itself");
+    }
+    let before = world.pid("a");
+    assert!(world.order(&control::Ask::Restart(name("a"))));
+    world.rest();
+    assert_eq!((world.state("a").0, restarts(&world)), (State::Up, 0), "an order is none");
+    assert_ne!(world.pid("a"), before);
+}
+
+#[test]
 fn what_the_one_before_was_promised_is_given_to_nobody_while_the_next_is_tried() {
     let mut world = World::new();
     let with_cpu = |of: Service, cpu: u32| {
