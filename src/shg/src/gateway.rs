@@ -109,15 +109,14 @@ pub(crate) fn list(options: &Options) -> Result<Answer, Error> {
                 };
                 let [version, up_s, services] = LISTED.map(value);
                 let up = span(up_s.parse().unwrap_or(0));
-                text.push_str(&format!(
-                    "{:<32} {version:<9} {up:>10} {services:>8}  {labels}\n",
-                    gateway.endpoint
-                ));
+                let line = format!("{:<32} {version:<9} {up:>10} {services:>8}  {labels}", gateway.endpoint);
+                text.push_str(&format!("{}\n", line.trim_end()));
                 rows.push(json!({ "gateway": gateway.endpoint, "labels": gateway.labels, "answers": true,
                     "version": version, "up_s": up_s.parse::<u64>().ok(), "services": services.parse::<u64>().ok() }));
             }
             Err(why) => {
-                text.push_str(&format!("{:<32} {why}  {labels}\n", gateway.endpoint));
+                let line = format!("{:<32} {why}  {labels}", gateway.endpoint);
+                text.push_str(&format!("{}\n", line.trim_end()));
                 rows.push(json!({ "gateway": gateway.endpoint, "labels": gateway.labels, "answers": false, "error": why }));
             }
         }

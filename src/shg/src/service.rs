@@ -70,7 +70,7 @@ fn table(units: &[(String, Row)], bundles: &BTreeMap<String, Row>) -> (String, V
     let head = ["SERVICE", "STATUS", "VERSION", "AUTOSTART", "MEMORY", "CPU", "BREACHES"];
     let line = |cells: [&str; 7]| {
         let [name, status, version, starts, memory, cpu, breaches] = cells;
-        format!("{name:<24} {status:<10} {version:>8} {starts:>9} {memory:>12} {cpu:>5} {breaches:>8}")
+        format!("{name:<24} {status:<10} {version:>10} {starts:>9} {memory:>12} {cpu:>5} {breaches:>8}")
     };
     let mut text = line(head) + "\n";
     let mut values = Vec::new();
@@ -147,7 +147,7 @@ pub(crate) fn operate(
         .collect();
     let &Task { what, unit, .. } = task;
     let subscriptions = subscribe(&mut desk, task, &mut waits)?;
-    begin(&mut desk, &orders, &mut waits)?;
+    begin(&mut desk, &orders, (what, &mut waits))?;
     let until = Instant::now() + Duration::from_secs(wait_s);
     let outcome = wait(&mut desk, (what, unit), &mut waits, until);
     unsubscribe(&mut desk, &subscriptions)?;
@@ -202,7 +202,11 @@ fn subscribe(desk: &mut Desk<'_>, task: &Task<'_>, waits: &mut [Wait]) -> Result
     Ok(rows)
 }
 
-fn begin(desk: &mut Desk<'_>, orders: &[Result<Order, String>], waits: &mut [Wait]) -> Result<(), Error> {
+fn begin(
+    desk: &mut Desk<'_>,
+    orders: &[Result<Order, String>],
+    (what, waits): (&str, &mut [Wait]),
+) -> Result<(), Error> {
     let key = desk.own("key");
     let answers = desk.ask(|place| {
         waits.get(place).filter(|wait| wait.outcome.is_none())?;
@@ -218,7 +222,7 @@ fn begin(desk: &mut Desk<'_>, orders: &[Result<Order, String>], waits: &mut [Wai
         }))
     })?;
     for (answer, wait) in answers.into_iter().zip(waits) {
-        match answer.map(|answer| begun(&answer)) {
+        match answer.map(|answer| begun(&answer, what)) {
             Some(Ok(request)) => wait.request = Some(request),
             Some(Err(why)) => wait.outcome = Some(Err(why)),
             None => {}
@@ -227,15 +231,15 @@ fn begin(desk: &mut Desk<'_>, orders: &[Result<Order, String>], waits: &mut [Wai
     Ok(())
 }
 
-/// The request that waits for a command's end.
-fn begun(answer: &Asked) -> Result<String, String> {
+/// The request that waits for the end of the command that was given to `what`.
+fn begun(answer: &Asked, what: &str) -> Result<String, String> {
     let bytes = answer.as_ref().map_err(Clone::clone)?;
     let Some(ResponseKind::Operate(operate)) = response(bytes) else {
         return Err("not an answer to Operate".to_owned());
     };
     // A search that finds nothing is no error to USP.
     let Some(one) = operate.operation_results.first() else {
-        return Err("there is no such thing".to_owned());
+        return Err(format!("{what}: not there"));
     };
     match &one.kind {
         Some(OperationKind::Request(request)) => Ok(request.to_string()),
@@ -411,4 +415,22 @@ pub(crate) fn remove(options: &Options) -> Result<Answer, Error> {
     operate(options, &Task::of_modules(word(options), true), |desk| {
         Ok(same(desk, &path, &[("RetainData", retain)]))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Row, table};
+
+    #[test]
+    fn columns_stand_below_their_heads() {
+        let cells =
+            [("Status", "Active"), ("Version", "1795730297"), ("AutoStart", "false"), ("MemoryInUse", "784")];
+        let unit: Row = cells.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let (text, _) = table(&[("hello".to_owned(), unit)], &BTreeMap::new());
+        let ends: Vec<_> =
+            text.lines().map(|line| line.find("AUTOSTART").or(line.find("    false"))).collect();
+        assert!(ends[0].is_some() && ends[0] == ends[1], "{text}");
+    }
 }

@@ -132,7 +132,7 @@ impl House {
             Ask::Release(name) => self.give_back(&name),
             Ask::Log { name, from } => self.log(client, &name, from)?,
             Ask::Verify(name) => self.verify(client, &name)?,
-            Ask::Start(name) => self.order(&name, |house, place| {
+            Ask::Start(name) => self.order(&name, "start", |house, place| {
                 if house.lines.known.is_some() {
                     house.admit(place)?; // Refused at once, if at all.
                 }
@@ -142,12 +142,12 @@ impl House {
                 }
                 Ok(())
             }),
-            Ask::Stop(name) => self.order(&name, |house, place| {
+            Ask::Stop(name) => self.order(&name, "stop", |house, place| {
                 house.want(place, false);
                 house.happen(place, Event::Unwant);
                 Ok(())
             }),
-            Ask::Restart(name) => self.order(&name, |house, place| {
+            Ask::Restart(name) => self.order(&name, "restart", |house, place| {
                 house.want(place, true);
                 house.happen(place, Event::Unwant);
                 house.happen(place, Event::Want);
@@ -212,7 +212,12 @@ impl House {
         Ok(Answer::Done)
     }
 
-    fn order(&mut self, name: &Name, give: impl FnOnce(&mut Self, usize) -> Result<(), Refusal>) -> Answer {
+    fn order(
+        &mut self,
+        name: &Name,
+        verb: &str,
+        give: impl FnOnce(&mut Self, usize) -> Result<(), Refusal>,
+    ) -> Answer {
         if self.ending.is_some() {
             return Answer::Refused("the machine is ending".into());
         }
@@ -221,7 +226,7 @@ impl House {
                 Answer::Refused(Text::format(format_args!("{name}: it is being taken away")))
             }
             Some(place) => {
-                info!("{name}: an order by ctl");
+                info!("{name}: an order: {verb}");
                 match give(self, place) {
                     Ok(()) => Answer::Done,
                     Err(refusal) => Answer::Refused(Text::format(format_args!("{name}: {refusal}"))),

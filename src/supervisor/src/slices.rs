@@ -149,7 +149,7 @@ impl House {
         if let Err(why) = self.rent_now(slice) {
             return Answer::Refused(why.as_str().into());
         }
-        info!("slice {}: an order by ctl", slice.name);
+        info!("slice {}: an order: rent", slice.name);
         self.note_order(&slice.name, true);
         self.package.tell(&installed::Answer::Rented(slice.clone()));
         Answer::Done
