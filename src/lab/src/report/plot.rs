@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 
 /// The ends of the scale, in ms: a wired packet, and what is lost for being late.
 const SCALE_MS: [f64; 2] = [0.1, 2_000.0];
-/// Sizes in pixels: the margin, a panel, the bars in it.
-const LEFT: usize = 110;
+/// Sizes in pixels: a letter of a name at most, the margin above, a panel, the bars in it.
+const LETTER: usize = 7;
 const TOP: usize = 70;
 const WIDTH: usize = 170;
 const HEIGHT: usize = 62;
@@ -100,7 +100,8 @@ pub(super) fn svg(table: &str) -> Option<String> {
     if rows.is_empty() {
         return None;
     }
-    let (width, height) = (LEFT + WIDTH * victims.len() + 10, TOP + HEIGHT * antagonists.len() + 30);
+    let left = 20 + LETTER * antagonists.iter().map(|name| name.len()).max().unwrap_or(0);
+    let (width, height) = (left + WIDTH * victims.len() + 10, TOP + HEIGHT * antagonists.len() + 30);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"11\">\n\
          <rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>\n"
@@ -122,14 +123,14 @@ pub(super) fn svg(table: &str) -> Option<String> {
         text(&mut svg, (x + 14, 18), "", verdict);
     }
     for (number, victim) in victims.iter().enumerate() {
-        text(&mut svg, (LEFT + WIDTH * number, TOP - 10), "font-weight=\"bold\"", victim);
+        text(&mut svg, (left + WIDTH * number, TOP - 10), "font-weight=\"bold\"", victim);
     }
     for (number, antagonist) in antagonists.iter().enumerate() {
         let y = TOP + HEIGHT * number;
         text(&mut svg, (10, y + HEIGHT / 2), "font-weight=\"bold\"", antagonist);
         for one in rows.iter().filter(|one| one.antagonist == *antagonist) {
             let place = victims.iter().position(|victim| *victim == one.victim).unwrap_or(0);
-            panel(&mut svg, (LEFT + WIDTH * place, y), one);
+            panel(&mut svg, (left + WIDTH * place, y), one);
         }
     }
     svg.push_str("</svg>\n");
@@ -137,6 +138,7 @@ pub(super) fn svg(table: &str) -> Option<String> {
 }
 
 fn panel(svg: &mut String, (x, y): (usize, usize), row: &Row<'_>) {
+    let rest = place(row.rest_ms);
     for (number, bar) in row.bars.iter().enumerate() {
         let top = y + 4 + number * (BAR + 4);
         let (long, fill) = (place(bar.p99_ms).max(1.0), colour(bar.verdict));
@@ -145,11 +147,13 @@ fn panel(svg: &mut String, (x, y): (usize, usize), row: &Row<'_>) {
             "<rect x=\"{x}\" y=\"{top}\" width=\"{long:.1}\" height=\"{BAR}\" fill=\"{fill}\"/>"
         );
         if bar.lost_permille > 0 {
-            let beside = x + WIDTH - BESIDE + 4;
-            text(svg, (beside, top + BAR - 2), "fill=\"#555555\"", &format!("{} ‰", bar.lost_permille));
+            let (beside, y) =
+                (f64::from(u32::try_from(x).unwrap_or(0)) + long.max(rest) + 4.0, top + BAR - 2);
+            let lost = bar.lost_permille;
+            let _ = writeln!(svg, "<text x=\"{beside:.1}\" y=\"{y}\" fill=\"#555555\">{lost} ‰</text>");
         }
     }
-    let at = place(row.rest_ms) + f64::from(u32::try_from(x).unwrap_or(0));
+    let at = rest + f64::from(u32::try_from(x).unwrap_or(0));
     let (from, to) = (y + 1, y + 3 * (BAR + 4) + 3);
     let _ =
         writeln!(svg, "<line x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{from}\" y2=\"{to}\" stroke=\"#000000\"/>");
@@ -179,6 +183,20 @@ mod tests {
         assert_eq!(drawn.matches("<line").count(), 2);
         assert!(drawn.contains(">120 ‰<") && drawn.ends_with("</svg>\n"));
         assert_eq!(svg("not run here\n"), None);
+    }
+
+    #[test]
+    fn words_stand_beside_what_they_are_about() {
+        let long = "a-neighbour-with-a-long-name";
+        let drawn = svg(&TABLE.replace("spin", long)).unwrap();
+        let x_of = |part: &str| {
+            let line = drawn.lines().find(|line| line.contains(part)).unwrap();
+            let (_, rest) = line.split_once("x=\"").unwrap();
+            rest.split_once('"').unwrap().0.parse::<f64>().unwrap()
+        };
+        let (bars, lost) = (x_of("height=\"12\""), x_of("120 ‰"));
+        assert!(x_of(long) + 6.6 * 28.0 < bars, "the name ends before the bars begin");
+        assert!((3.9..4.1).contains(&(lost - bars - place(900.5))), "what was lost stands at its bar's end");
     }
 
     #[test]
