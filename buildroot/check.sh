@@ -9,11 +9,7 @@ set -eu
 . "$(dirname -- "$0")/checkout.sh"
 
 take_checkout "${1-}" 'the check' check-buildroot
-need make gcc g++ perl bc cpio rsync unzip file wget python3
-for module in magic flake8; do
-    python3 -c "import $module" 2>/dev/null ||
-        fail "Buildroot's check-package needs Python's modules magic and flake8: python3 -m pip install python-magic flake8"
-done
+need make gcc g++ perl bc cpio rsync unzip file wget python3 python3-magic python3-flake8
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

@@ -41,13 +41,21 @@ take_checkout() {
     say "Buildroot $release in $BUILDROOT"
 }
 
-# need TOOL…: Buildroot's own needs, told all at once.
+# need PACKAGE…: Buildroot's own needs, told all at once. Debian calls its packages as their programs, and python3-NAME a module of Python's.
 need() {
-    missing=
-    for tool in "$@"; do
-        command -v "$tool" >/dev/null || missing="$missing $tool"
+    missing='' hint=''
+    for package in "$@"; do
+        case $package in
+        python3-*)
+            python3 -c "import ${package#python3-}" 2>/dev/null || {
+                missing="$missing $package"
+                hint=" (for Debian's own python3; another has it from PyPI: python-magic, flake8)"
+            }
+            ;;
+        *) command -v "$package" >/dev/null || missing="$missing $package" ;;
+        esac
     done
-    [ -z "$missing" ] || fail "missing:$missing. On Debian: sudo apt-get install make gcc g++ perl bc cpio rsync unzip file wget python3"
+    [ -z "$missing" ] || fail "missing:$missing. On Debian: sudo apt-get install$missing$hint"
 }
 
 # buildroot OUTPUT ARGUMENT…: Buildroot's make with our tree, out of tree.
