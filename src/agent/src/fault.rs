@@ -168,7 +168,7 @@ impl From<Mqtt> for Fault {
             Mqtt::Refused(_) => Self::Refused(words),
             Mqtt::NoTopic => Self::Topic(words),
             Mqtt::Silent => Self::Silent(words),
-            Mqtt::Goodbye(_) => Self::Gone(words),
+            Mqtt::Goodbye(_) | Mqtt::Unanswered => Self::Gone(words),
             Mqtt::Packet(_) => Self::Nonsense(words),
         }
     }

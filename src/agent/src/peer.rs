@@ -10,6 +10,7 @@
 mod begin;
 mod known;
 mod say;
+mod traffic;
 mod trial;
 
 use std::collections::VecDeque;
@@ -36,6 +37,7 @@ use crate::stream::{Dial, Stream};
 use crate::tenants::bucket::Bucket;
 use crate::world::World;
 use mqtt::packet::Version;
+pub use traffic::Traffic;
 use trial::Trial;
 
 /// Questions that are answered in one turn: the rest waits for the others' turns, and no more is read before.
@@ -121,6 +123,7 @@ pub struct Peer {
     heard_ms: u64,
     /// What a service may say; whoever is of the operator's file says what he likes.
     bucket: Option<Bucket>,
+    traffic: Traffic,
 }
 
 /// A random number.
@@ -157,6 +160,7 @@ impl Peer {
             version: VERSIONS.last().copied().unwrap_or("1.4"),
             heard_ms: 0,
             bucket: None,
+            traffic: Traffic::default(),
         };
         if let Transport::Local(Caller::Granted(_)) = peer.configured.transport {
             peer.bucket = Some(Bucket::full(MESSAGES.0, MESSAGES.1, 0));
@@ -271,6 +275,7 @@ impl Peer {
 
     fn fail(&mut self, fault: Fault, now_ms: u64) {
         let wait = self.wait_ms();
+        self.count_error();
         if self.fault.as_ref() != Some(&fault) {
             warn!("{}: {fault}", self.configured.endpoint);
         }
@@ -286,6 +291,7 @@ impl Peer {
     pub fn turn(&mut self, said: &Said, (bell, now_ms): (&UnixStream, u64)) -> (bool, Vec<Heard>) {
         let before = self.is_up();
         self.retry = said.web_retry.pair();
+        self.look_whether_enabled(said.enable);
         match self.step(said, (bell, now_ms)) {
             Ok(heard) => {
                 let up = !before && self.is_up();

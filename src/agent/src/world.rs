@@ -20,6 +20,7 @@ use crate::challenge::Challenges;
 use crate::configuration::Configuration;
 use crate::job::{Job, Phase};
 use crate::network::Network;
+use crate::peer::Traffic;
 use crate::roles::Held;
 use crate::rows::Rows;
 use crate::settings::{Said, Settings};
@@ -104,6 +105,8 @@ pub struct Link {
     pub tries: u32,
     /// The role that the certificate at its end has brought; it stays until another one is shown.
     pub inherited: Held,
+    /// What its broker and we have said to each other.
+    pub traffic: Traffic,
 }
 
 /// A command that takes its time.

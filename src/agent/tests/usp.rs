@@ -3,9 +3,11 @@
 
 mod stage;
 
+use std::fs;
+
 use contract::control::{Ask, State};
 use serde_json::json;
-use stage::{Desk, House, broker, connected, daemon_said, enter, until, word};
+use stage::{Desk, House, broker, broker_said, connected, daemon_said, enter, until, word};
 
 /// Reads, with all the ways that there are to say what is meant.
 /// Shows R-MSG.0, R-MSG.9, R-MSG.3, R-GET.0, R-GET.2, R-GET.3.
@@ -233,4 +235,46 @@ fn a_broker_may_go() {
     println!("figure broker-back {} ms", begin.elapsed().as_millis());
     let mut desk = Desk::connect(&json!({}));
     assert_eq!(desk.call("get", &json!([unit])), json!("Idle"));
+}
+
+/// What the client of a broker counts is what mosquitto has in its log.
+#[test]
+fn packets_are_counted_as_the_broker_counts_them() {
+    if !enter("packets_are_counted_as_the_broker_counts_them") {
+        return;
+    }
+    let (before, _house) = (broker(""), House::begin());
+    fs::write("/run/time/synchronized", "").unwrap();
+    let _daemon = connected(&word(""));
+    let mut desk = Desk::connect(&json!({}));
+    let stats = |desk: &mut Desk| desk.call("get", &json!(["Device.MQTT.Client.1.Stats."]));
+    let number =
+        |stats: &serde_json::Value, name: &str| stats[name].as_str().unwrap().parse::<u64>().unwrap();
+    let client = desk.call("get", &json!(["Device.MQTT.Client.1.ClientID"]));
+    let client = client.as_str().unwrap().to_owned();
+    let found = stats(&mut desk);
+    let logged = |which: &str| {
+        let said = broker_said();
+        let of_it = said.lines().filter(|line| line.contains(which) && line.contains(client.as_str()));
+        of_it.count() as u64
+    };
+    // The broker's log has the answer to the last question, too; and of CONNECT it says something else.
+    until("the broker counts the same", 5, || {
+        let publish = logged("Received PUBLISH from") == number(&found, "PublishSent") + 1;
+        let all = logged(": Received ") == number(&found, "MQTTMessagesSent");
+        (publish && all).then_some(())
+    });
+    assert_eq!(number(&found, "PublishReceived"), 2, "{found}");
+    assert_eq!((number(&found, "SubscribeSent"), number(&found, "ConnectionErrors")), (1, 0), "{found}");
+    for name in ["BrokerConnectionEstablished", "LastPublishMessageSent", "LastPublishMessageReceived"] {
+        assert!(found[name].as_str().unwrap() > "2020-01-01", "{found}");
+    }
+    // The broker goes and comes: it is counted on.
+    drop(before);
+    until("it is noticed", 10, || daemon_said().contains("closed by the other end").then_some(()));
+    let _broker = broker("");
+    until("it is connected again", 20, || (daemon_said().matches(": connected").count() == 2).then_some(()));
+    let again = stats(&mut Desk::connect(&json!({})));
+    assert!(number(&again, "ConnectionErrors") >= 1 && number(&again, "SubscribeSent") == 2, "{again}");
+    assert!(number(&again, "MQTTMessagesSent") > number(&found, "MQTTMessagesSent"), "{again}");
 }

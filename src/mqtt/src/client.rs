@@ -14,6 +14,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use crate::counts::Counts;
 use crate::packet::{self, Hello, Packet, Version};
 
 /// Messages under way at a time.
@@ -24,6 +25,9 @@ const WAITING_MAX: usize = 32;
 const WAITING_BYTES_MAX: usize = 1024 * 1024;
 /// How long CONNECT and SUBSCRIBE may take, in milliseconds.
 const GREETING_MS: u64 = 10_000;
+/// How long a message may be under way, in seconds. Sent twice on one connection it must not be (MQTT 5.0 §4.4); and a broker that takes no
+/// more would hold the window for ever, though it is not silent.
+pub const ANSWER_S: u32 = 60;
 /// Topics of one client.
 const TOPICS_MAX: usize = 8;
 
@@ -38,6 +42,8 @@ pub enum Gone {
     Goodbye(u8),
     /// It is silent.
     Silent,
+    /// It does not acknowledge what we publish.
+    Unanswered,
     /// It speaks nonsense.
     Packet(packet::Error),
 }
@@ -49,6 +55,7 @@ impl fmt::Display for Gone {
             Self::NoTopic => write!(f, "the broker grants no topic"),
             Self::Goodbye(reason) => write!(f, "the broker says goodbye ({reason})"),
             Self::Silent => write!(f, "the broker is silent"),
+            Self::Unanswered => write!(f, "the broker acknowledged nothing for {ANSWER_S} s"),
             Self::Packet(error) => write!(f, "{error}"),
         }
     }
@@ -106,8 +113,10 @@ pub struct Client {
     input: Vec<u8>,
     out: Vec<u8>,
     next_id: u16,
-    under_way: Vec<u16>,
+    /// Their numbers, and since when each is, in milliseconds after boot; `None`: it waits in `out`.
+    under_way: Vec<(u16, Option<u64>)>,
     waiting: VecDeque<Waiting>,
+    counts: Counts,
     keep_alive_ms: u64,
     begun_ms: u64,
     heard_ms: u64,
@@ -130,11 +139,36 @@ impl Client {
             next_id: 1,
             under_way: Vec::new(),
             waiting: VecDeque::new(),
+            counts: Counts { sent: 1, ..Counts::default() },
             keep_alive_ms: u64::from(hello.keep_alive_s) * 1000,
             begun_ms: now_ms,
             heard_ms: now_ms,
             said_ms: now_ms,
         }
+    }
+
+    /// The same, and it goes on counting after these.
+    #[must_use]
+    pub fn after(mut self, counts: Counts) -> Self {
+        self.counts = Counts { sent: counts.sent.saturating_add(1), ..counts };
+        self
+    }
+
+    /// What was said and heard.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Counts from nothing; since when it is connected is still known.
+    pub fn forget_counts(&mut self) {
+        self.counts = Counts { connected_ms: self.counts.connected_ms, ..Counts::default() };
+    }
+
+    /// A packet for the broker.
+    fn say(&mut self, packet: &[u8]) {
+        self.counts.sent = self.counts.sent.saturating_add(1);
+        self.out.extend_from_slice(packet);
     }
 
     /// Can records be sent?
@@ -174,6 +208,7 @@ impl Client {
     fn wait(&mut self, one: Waiting) -> bool {
         let bytes: usize = self.waiting.iter().map(|one| one.payload.len()).sum();
         if self.waiting.len() >= WAITING_MAX || bytes.saturating_add(one.payload.len()) > WAITING_BYTES_MAX {
+            self.count_error();
             return false;
         }
         self.waiting.push_back(one);
@@ -181,16 +216,21 @@ impl Client {
         true
     }
 
+    fn count_error(&mut self) {
+        self.counts.publish_errors = self.counts.publish_errors.saturating_add(1);
+    }
+
     fn push(&mut self) {
         while self.state == State::Ready && self.under_way.len() < WINDOW {
             let Some(one) = self.waiting.pop_front() else { return };
             let id = self.id();
-            self.under_way.push(id);
+            self.under_way.push((id, None));
             let bytes = match &one.kind {
                 None => packet::publish(id, &one.topic, &self.reply_to, &one.payload, self.version),
                 Some(kind) => packet::publish_plain(id, &one.topic, (kind, &one.payload), self.version),
             };
-            self.out.extend_from_slice(&bytes);
+            self.counts.publish_sent = self.counts.publish_sent.saturating_add(1);
+            self.say(&bytes);
         }
     }
 
@@ -199,7 +239,7 @@ impl Client {
         loop {
             let id = self.next_id;
             self.next_id = self.next_id.checked_add(1).unwrap_or(1);
-            if !self.under_way.contains(&id) {
+            if self.under_way.iter().all(|(one, _)| *one != id) {
                 return id;
             }
         }
@@ -209,6 +249,10 @@ impl Client {
     pub fn take_out(&mut self, now_ms: u64) -> Vec<u8> {
         if !self.out.is_empty() {
             self.said_ms = now_ms;
+        }
+        for (_, since_ms) in self.under_way.iter_mut().filter(|(_, since_ms)| since_ms.is_none()) {
+            *since_ms = Some(now_ms);
+            self.counts.publish_sent_ms = Some(now_ms);
         }
         std::mem::take(&mut self.out)
     }
@@ -220,7 +264,13 @@ impl Client {
             return self.begun_ms.saturating_add(GREETING_MS);
         }
         let ping = self.said_ms.max(self.heard_ms.min(self.said_ms)).saturating_add(self.keep_alive_ms / 2);
-        ping.min(self.silent_at())
+        ping.min(self.silent_at()).min(self.unanswered_at())
+    }
+
+    /// When the eldest message has been under way for too long, in milliseconds after boot.
+    fn unanswered_at(&self) -> u64 {
+        let eldest = self.under_way.iter().filter_map(|(_, since_ms)| *since_ms).min();
+        eldest.map_or(u64::MAX, |since_ms| since_ms.saturating_add(u64::from(ANSWER_S) * 1000))
     }
 
     fn silent_at(&self) -> u64 {
@@ -230,7 +280,7 @@ impl Client {
     /// Has the broker say that it is there.
     pub fn ping(&mut self) {
         if self.is_ready() {
-            self.out.extend_from_slice(&packet::ping());
+            self.say(&packet::ping());
         }
     }
 
@@ -246,8 +296,11 @@ impl Client {
         if now_ms >= self.silent_at() {
             return Err(Gone::Silent);
         }
+        if now_ms >= self.unanswered_at() {
+            return Err(Gone::Unanswered);
+        }
         if now_ms >= self.said_ms.saturating_add(self.keep_alive_ms / 2) {
-            self.out.extend_from_slice(&packet::ping());
+            self.say(&packet::ping());
         }
         Ok(())
     }
@@ -265,6 +318,7 @@ impl Client {
         {
             taken = taken.saturating_add(size);
             self.heard_ms = now_ms;
+            self.counts.received = self.counts.received.saturating_add(1);
             news.extend(self.take(packet)?);
         }
         self.input.drain(..taken);
@@ -287,16 +341,21 @@ impl Client {
                 Ok(Some(News::Ready))
             }
             (Packet::Publish { topic, id, properties, payload }, State::Subscribing | State::Ready) => {
+                self.counts.publish_received = self.counts.publish_received.saturating_add(1);
+                self.counts.publish_received_ms = Some(self.heard_ms);
                 if let Some(id) = id {
-                    self.out.extend_from_slice(&packet::puback(id));
+                    self.say(&packet::puback(id));
                 }
                 let reply = properties.response_topic.or_else(|| packet::reply_to(&topic));
                 // A topic with a wildcard is none to publish to: the broker would hang up.
                 let reply = reply.filter(|reply| !reply.is_empty() && !reply.contains(['+', '#']));
                 Ok(Some(News::Record(payload, reply)))
             }
-            (Packet::PubAck { id, .. }, _) => {
-                self.under_way.retain(|one| *one != id);
+            (Packet::PubAck { id, reason }, _) => {
+                if reason >= 128 {
+                    self.count_error();
+                }
+                self.under_way.retain(|(one, _)| *one != id);
                 self.push();
                 Ok(None)
             }
@@ -311,18 +370,19 @@ impl Client {
     /// We go: after what was sent, DISCONNECT (R-MQTT.35). What still waits for its turn is not sent any more.
     pub fn leave(&mut self) {
         if self.is_ready() {
-            self.out.extend_from_slice(&packet::disconnect());
+            self.say(&packet::disconnect());
         }
     }
 
     /// Without a topic there is no use in it (R-MQTT.16): the broker is told.
     fn goodbye(&mut self) -> Gone {
-        self.out.extend_from_slice(&packet::disconnect());
+        self.say(&packet::disconnect());
         Gone::NoTopic
     }
 
     /// What a broker says of itself when it lets us in (R-MQTT.9, .15, .21).
     fn welcome(&mut self, properties: packet::Properties) -> Result<(), Gone> {
+        self.counts.connected_ms = Some(self.heard_ms);
         self.assigned = properties.assigned_client;
         if let Some(seconds) = properties.keep_alive_s.filter(|seconds| *seconds > 0) {
             self.keep_alive_ms = u64::from(seconds) * 1000;
@@ -344,7 +404,9 @@ impl Client {
             self.reply_to = self.topics.first().cloned().unwrap_or_default();
         }
         let id = self.id();
-        self.out.extend_from_slice(&packet::subscribe(id, &self.topics, self.version));
+        self.counts.subscribe_sent = self.counts.subscribe_sent.saturating_add(1);
+        let packet = packet::subscribe(id, &self.topics, self.version);
+        self.say(&packet);
         self.state = State::Subscribing;
         Ok(())
     }
@@ -392,6 +454,22 @@ mod tests {
             assert_eq!(client().hear(bytes, 1), Err(gone.clone()), "{name}");
         }
         assert_eq!(client().tick(10_000), Err(Gone::Silent));
+    }
+
+    #[test]
+    fn who_acknowledges_nothing_is_gone() {
+        let mut client = client();
+        client.hear(&[0x20, 3, 0, 0, 0, 0x90, 4, 0, 1, 0, 1], 1).unwrap();
+        assert!(client.send("them", b"first".to_vec()) && client.send("them", b"second".to_vec()));
+        client.take_out(1_000);
+        // It says all the time that it is there, and acknowledges the first one.
+        client.hear(&[0xd0, 0, 0x40, 2, 0, 2], 50_000).unwrap();
+        client.ping();
+        client.take_out(50_000);
+        assert_eq!((client.due_ms(), client.tick(60_999)), (61_000, Ok(())));
+        assert_eq!(client.tick(61_000), Err(Gone::Unanswered));
+        client.hear(&[0x40, 2, 0, 3], 61_000).unwrap();
+        assert_eq!(client.tick(61_000), Ok(()), "both are acknowledged");
     }
 
     #[test]

@@ -10,4 +10,5 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod counts;
 pub mod packet;

@@ -9,8 +9,11 @@ use usp::message::read::ValueType as T;
 use super::{Object, Parameter, Set, count, moving, number, read};
 use crate::backoff;
 use crate::configuration::transport::{Accepted, Broker, Transport, Url};
+use crate::peer::Traffic;
 use crate::settings::{Retry, Settings};
-use crate::world::World;
+use crate::world::{World, date};
+use mqtt::client::ANSWER_S;
+use mqtt::counts::Counts;
 use mqtt::packet::Version;
 
 fn place(row: Option<&u32>) -> Option<usize> {
@@ -71,6 +74,20 @@ fn accepted(world: &World, rows: &[u32], get: fn(&Accepted, (u16, bool)) -> Stri
 /// A controller on the box.
 fn local(world: &World, rows: &[u32], text: &str) -> Option<String> {
     matches!(transport(world, rows)?, Transport::Local(_)).then(|| text.to_owned())
+}
+
+/// What the client of a broker has counted; where it is a time, in milliseconds after boot.
+fn counted(world: &World, rows: &[u32], get: fn(&Traffic) -> String) -> Option<String> {
+    broker(world, rows, |_| String::new())?;
+    world.links.get(place(rows.first())?).map(|link| get(&link.traffic))
+}
+
+fn when(world: &World, rows: &[u32], get: fn(&Counts) -> Option<u64>) -> Option<String> {
+    broker(world, rows, |_| String::new())?;
+    let at_ms = get(&world.links.get(place(rows.first())?)?.traffic.counts);
+    let ago_s = at_ms.map(|at_ms| world.facts.uptime_s.saturating_sub(at_ms / 1000));
+    let at_s = ago_s.and_then(|ago_s| world.facts.now_s?.checked_sub_unsigned(ago_s));
+    Some(date(at_s))
 }
 
 fn topics(world: &World, rows: &[u32]) -> Vec<u32> {
@@ -234,6 +251,8 @@ pub(super) const OBJECTS: &[Object] = &[
             read("KeepAliveTime", T::UnsignedInt, |world, rows| {
                 broker(world, rows, |one| one.keep_alive_s.to_string())
             }),
+            // With 3.1.1 and 5.0 nothing is sent twice on one connection: what is not acknowledged so long ends it.
+            read("MessageRetryTime", T::UnsignedInt, |_, _| Some(ANSWER_S.to_string())),
             read("ConnectRetryTime", T::UnsignedInt, |_, _| Some(backoff::FIRST_S.to_string())),
             read("ConnectRetryIntervalMultiplier", T::UnsignedInt, |_, _| Some("2000".to_owned())),
             read("ConnectRetryMaxInterval", T::UnsignedInt, |world, _| {
@@ -241,6 +260,46 @@ pub(super) const OBJECTS: &[Object] = &[
             }),
             read("SubscriptionNumberOfEntries", T::UnsignedInt, |world, rows| {
                 count(topics(world, rows).len())
+            }),
+        ],
+    ),
+    // Over connections, since the agent's start or since the controller was enabled.
+    Object::single(
+        "Device.MQTT.Client.{i}.Stats.",
+        &[
+            moving("BrokerConnectionEstablished", T::DateTime, |world, rows| {
+                when(world, rows, |counts| counts.connected_ms)
+            }),
+            moving("LastPublishMessageSent", T::DateTime, |world, rows| {
+                when(world, rows, |counts| counts.publish_sent_ms)
+            }),
+            moving("LastPublishMessageReceived", T::DateTime, |world, rows| {
+                when(world, rows, |counts| counts.publish_received_ms)
+            }),
+            moving("PublishSent", T::UnsignedLong, |world, rows| {
+                counted(world, rows, |one| one.counts.publish_sent.to_string())
+            }),
+            moving("PublishReceived", T::UnsignedLong, |world, rows| {
+                counted(world, rows, |one| one.counts.publish_received.to_string())
+            }),
+            moving("SubscribeSent", T::UnsignedLong, |world, rows| {
+                counted(world, rows, |one| one.counts.subscribe_sent.to_string())
+            }),
+            // A topic is never given back before the connection ends.
+            moving("UnSubscribeSent", T::UnsignedLong, |world, rows| {
+                counted(world, rows, |_| "0".to_owned())
+            }),
+            moving("MQTTMessagesSent", T::UnsignedLong, |world, rows| {
+                counted(world, rows, |one| one.counts.sent.to_string())
+            }),
+            moving("MQTTMessagesReceived", T::UnsignedLong, |world, rows| {
+                counted(world, rows, |one| one.counts.received.to_string())
+            }),
+            moving("ConnectionErrors", T::UnsignedInt, |world, rows| {
+                counted(world, rows, |one| one.connection_errors.to_string())
+            }),
+            moving("PublishErrors", T::UnsignedInt, |world, rows| {
+                counted(world, rows, |one| one.counts.publish_errors.to_string())
             }),
         ],
     ),

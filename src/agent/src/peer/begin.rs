@@ -127,6 +127,6 @@ impl Peer {
             // A topic may end with the way back (R-MQTT.24), in one step.
             topics.extend(broker.agent_topic.iter().map(|topic| format!("{topic}/+")));
         }
-        Client::begin(&hello, broker.version, &topics, now_ms)
+        Client::begin(&hello, broker.version, &topics, now_ms).after(self.traffic.counts)
     }
 }

@@ -25,6 +25,7 @@ impl Peer {
             session_tries: self.session_tries(),
             inherited: self.inherited,
             tries: self.failures,
+            traffic: self.traffic(),
         }
     }
 

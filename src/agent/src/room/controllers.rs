@@ -60,6 +60,7 @@ impl Room {
     fn look_at_link(&mut self, place: usize) {
         if let (Some(peer), Some(link)) = (self.peers.get(place), self.world.links.get_mut(place)) {
             let now = peer.link();
+            link.traffic = now.traffic; // it moves with every packet, and that is no news
             self.stale |= *link != now;
             *link = now;
         }
