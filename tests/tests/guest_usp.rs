@@ -11,7 +11,7 @@ use lab::guest::{Around, Guest, Options, UP_LIMIT};
 use lab::topology::{ISP_ADDRESS, Side};
 use lab::{facts, house, namespace};
 
-const WORD: &str = "[[controller]]\nendpoint = 'self::desk'\nbroker = '203.0.113.1'\nport = 1883\ntls = false\n\
+const WORD: &str = "[[controller]]\nendpoint = 'self::desk'\nbroker = '203.0.113.1'\nport = 1883\ntls = false\nin_the_clear = true\n\
     topic = '/usp/controller'\nagent_topic = '/usp/agent'\n";
 const BROKER: &str = "listener 1883\nallow_anonymous true\nuser root\nset_tcp_nodelay true\n";
 const STATUS: &str = "Device.SoftwareModules.ExecutionUnit.1.Status";

@@ -7,7 +7,7 @@
 //! endpoint = "os::00D09E-controller"
 //! broker = "mqtt.isp.example"      # a name or an address
 //! port = 8883
-//! tls = true                       # false only where the way to the broker is the operator's own
+//! tls = true                       # false only with in_the_clear = true: all is read, and may be changed, on the way
 //! mqtt = "5"                       # or "3.1.1"
 //! topic = "/usp/controller"        # where the controller listens
 //! agent_topic = "/usp/agent/1"     # where we listen; left out: the broker has to say
@@ -33,7 +33,7 @@
 //!
 //! [websocket]
 //! listen = "192.168.1.1:8088"
-//! tls = true                       # false only where the network that they call by is the operator's own
+//! tls = true                       # false only with in_the_clear = true
 //!
 //! [[role]]
 //! name = "support"
@@ -223,6 +223,7 @@ struct DiscoveryText {
 struct WebSocketText {
     listen: String,
     tls: Option<bool>,
+    in_the_clear: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -235,6 +236,7 @@ struct ControllerText {
     local: Option<String>,
     port: Option<u16>,
     tls: Option<bool>,
+    in_the_clear: Option<bool>,
     mqtt: Option<String>,
     topic: Option<String>,
     agent_topic: Option<String>,
@@ -328,12 +330,7 @@ pub fn parse(text: &str) -> Result<Configuration, Error> {
         controllers.push(controller);
     }
     let discovery = text.discovery.map(|one| discovery(one, &roles)).transpose()?;
-    let websocket = text.websocket.map(|one| {
-        let address = one.listen.parse();
-        let address = address.map_err(|_| Error::Value("listen (an address and a port)", one.listen))?;
-        Ok((address, one.tls.unwrap_or(true)))
-    });
-    let websocket = websocket.transpose()?;
+    let websocket = text.websocket.map(door).transpose()?;
     let challenges = challenge::challenges(text.challenge, &roles)?;
     let credentials: Arc<[Credential]> = credential::credentials(text.credential, &roles)?.into();
     if let Some(one) = controllers.iter().find(|one| !can_prove(one, websocket, &credentials)) {
@@ -350,6 +347,17 @@ pub fn parse(text: &str) -> Result<Configuration, Error> {
         challenges,
         credentials,
     })
+}
+
+/// Where controllers call, and whether by TLS.
+fn door(text: WebSocketText) -> Result<(SocketAddr, bool), Error> {
+    let address = text
+        .listen
+        .parse()
+        .map_err(|_| Error::Value("listen (an address and a port)", text.listen.clone()))?;
+    let tls = text.tls.unwrap_or(true);
+    transport::protected(tls, text.in_the_clear, &text.listen)?;
+    Ok((address, tls))
 }
 
 /// Who calls without a name and a password has a certificate: there is TLS to show it by, and somebody whose signature counts.

@@ -96,7 +96,7 @@ impl Fault {
                 "bring the operator's root certificate to /etc/shg/trust.pem or /data/state/trust.pem"
             }
             Self::Certificate(_, remedy) => remedy,
-            Self::Tls(_) => "the other end has to speak TLS 1.3 at this port; or tls = false",
+            Self::Tls(_) => "the other end has to speak TLS 1.3 at this port",
             Self::Refused(_) => {
                 "compare username and password in agent.toml with what the broker or controller knows"
             }

@@ -156,6 +156,9 @@ impl Room {
             std::thread::sleep(std::time::Duration::from_millis(IDENTITY_EVERY_MS));
         };
         info!("{endpoint}: {} controllers", configuration.controllers.len());
+        for one in configuration.controllers.iter().filter(|one| one.transport.is_in_the_clear()) {
+            warn!("{}: spoken with in the clear, as agent.toml says", one.endpoint);
+        }
         let kept = Kept::new(&places.state);
         let doors = Doors::new(listeners.local, &configuration, &own);
         let world = World { certificate, ..World::new(configuration, endpoint, Settings::default()) };

@@ -142,7 +142,7 @@ fn word() -> String {
     (1..=CONTROLLERS)
         .map(|number| {
             format!(
-                "[[controller]]\nendpoint = 'self::c{number}'\nbroker = '127.0.0.1'\nport = 1883\ntls = false\n\
+                "[[controller]]\nendpoint = 'self::c{number}'\nbroker = '127.0.0.1'\nport = 1883\ntls = false\nin_the_clear = true\n\
                  topic = '/c/{number}'\nagent_topic = '/a/{number}'\n"
             )
         })

@@ -304,7 +304,9 @@ fn after_a_connection_that_stood_the_first_wait_is_the_first_one() {
         return;
     }
     let (listener, _house) = (TcpListener::bind("127.0.0.1:8097").unwrap(), House::begin());
-    let way = format!("[[controller]]\nendpoint = '{CONTROLLER}'\nurl = 'ws://127.0.0.1:8097/usp'\n");
+    let way = format!(
+        "[[controller]]\nendpoint = '{CONTROLLER}'\nurl = 'ws://127.0.0.1:8097/usp'\nin_the_clear = true\n"
+    );
     let _daemon = daemon(&format!("{way}[[controller]]\nendpoint = 'self::root'\nlocal = 'root'\n"));
     let mut root = Local::connect("self::root");
     let object = "Device.LocalAgent.Controller.1.MTP.1.WebSocket.";

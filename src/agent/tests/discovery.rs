@@ -152,9 +152,13 @@ fn the_operators_file_goes_before_dhcp() {
     }
     let (_house, net) = (House::begin(), Net::begin());
     net.0.lock().unwrap().controller = named("broker.example", CONTROLLER);
-    let file = format!("[[controller]]\nendpoint = '{CONTROLLER}'\nurl = 'ws://broker.example:9/'\n");
+    let file = format!(
+        "[[controller]]\nendpoint = '{CONTROLLER}'\nurl = 'ws://broker.example:9/'\nin_the_clear = true\n"
+    );
     // Nobody has asked to be told.
-    let silent = daemon("[[controller]]\nendpoint = 'self::else'\nurl = 'ws://broker.example:9/'\n");
+    let silent = daemon(
+        "[[controller]]\nendpoint = 'self::else'\nurl = 'ws://broker.example:9/'\nin_the_clear = true\n",
+    );
     until("it calls", 10, || daemon_said().contains("self::else: ").then_some(()));
     assert!(!daemon_said().contains("discovered"), "{}", daemon_said());
     drop(silent);

@@ -68,7 +68,8 @@ fn a_line_that_is_broken_is_named() {
     says(1902, b"HTTP/1.1 400 Bad Request\r\n\r\n");
     let came = "[[controller]]\nendpoint = 'self::app'\nlocal = 'root'\n";
     ends(came, Stage::Configured, Side::Operator, &["has to come"]);
-    let calls = "[[controller]]\nendpoint = 'self::c'\nurl = 'ws://127.0.0.1:1902/usp'\n";
+    let calls =
+        "[[controller]]\nendpoint = 'self::c'\nurl = 'ws://127.0.0.1:1902/usp'\nin_the_clear = true\n";
     ends(calls, Stage::Admission, Side::Operator, &["it answers 400", "compare username"]);
 }
 
@@ -109,7 +110,9 @@ fn a_certificate_that_is_wrong_is_named() {
     let conf = "listener 8883 127.0.0.1\ncertfile /run/server.pem\nkeyfile /run/server.key\n";
     let (_broker, _house) = (broker(conf), House::begin());
     let by_tls = |name: &str| {
-        word("").replace("broker.example", name).replace("port = 1883\ntls = false\n", "port = 8883\n")
+        word("")
+            .replace("broker.example", name)
+            .replace("port = 1883\ntls = false\nin_the_clear = true\n", "port = 8883\n")
     };
     let side = Side::Gateway;
     ends(&by_tls("broker.example"), Stage::Certificate, side, &["no certificate in", "root certificate"]);

@@ -34,7 +34,7 @@ const RESIDENT_KIB_MAX: u64 = 24 * 1024;
 fn word() -> String {
     let one = |name: &str, port: u16| {
         format!(
-            "[[controller]]\nendpoint = 'self::{name}'\nbroker = '127.0.0.1'\nport = {port}\ntls = false\n\
+            "[[controller]]\nendpoint = 'self::{name}'\nbroker = '127.0.0.1'\nport = {port}\ntls = false\nin_the_clear = true\n\
              topic = '/c/{name}'\nagent_topic = '/a/{name}'\n"
         )
     };

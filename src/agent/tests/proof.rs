@@ -110,7 +110,9 @@ fn a_broker_speaks_for_controllers_where_it_is_trusted_to() {
     let _house = House::begin();
     fs::write("/run/time/synchronized", "").unwrap();
     fs::copy("/run/isp.pem", "/etc/shg/trust.pem").unwrap();
-    let by_tls = word("role = 'nothing'\n").replace("port = 1883\ntls = false\n", "port = 8883\n") + NOTHING;
+    let by_tls = word("role = 'nothing'\n")
+        .replace("port = 1883\ntls = false\nin_the_clear = true\n", "port = 8883\n")
+        + NOTHING;
     let refused = |credential: &str, why: &str| {
         let _daemon = daemon(&format!("{by_tls}{credential}"));
         said(why);

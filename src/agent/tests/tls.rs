@@ -7,7 +7,8 @@ mod stage;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use contract::identify::{Answer, Ask};
@@ -31,7 +32,9 @@ fn a_broker_is_believed_or_not() {
     certificates();
     let (_broker, _house) = (broker(CONF), House::begin());
     let by_tls = |name: &str| {
-        word("").replace("broker.example", name).replace("port = 1883\ntls = false\n", "port = 8883\n")
+        word("")
+            .replace("broker.example", name)
+            .replace("port = 1883\ntls = false\nin_the_clear = true\n", "port = 8883\n")
     };
     let refused = |name: &str, why: &str| {
         let _daemon = daemon(&by_tls(name));
@@ -50,6 +53,67 @@ fn a_broker_is_believed_or_not() {
     // Long things, too: the whole model in one message.
     let all = json!(["Device.", {"firstLevelOnly": false, "returnParams": true, "returnCommands": true}]);
     assert!(desk.call("supportedDM", &all).to_string().contains("SetRequestedState()"));
+}
+
+/// The first bytes of each connection to this port.
+fn heard_at(port: u16) -> Receiver<Vec<u8>> {
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        while let Ok((mut socket, _)) = listener.accept() {
+            let mut bytes = vec![0; 4096];
+            let size = socket.read(&mut bytes).unwrap_or(0);
+            if sender.send(bytes[..size].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Who listens at the port hears a handshake of TLS and no word of ours; and nothing at all where the file wants it otherwise, without
+/// the word for that.
+///
+/// Shows R-MTP.0, R-SEC.0, R-E2E.29.
+#[test]
+fn nothing_goes_in_the_clear_unless_a_word_says_so() {
+    if !enter("nothing_goes_in_the_clear_unless_a_word_says_so") {
+        return;
+    }
+    certificates();
+    let _house = House::begin();
+    fs::copy("/run/ca.pem", "/etc/shg/trust.pem").unwrap();
+    fs::write("/run/time/synchronized", "").unwrap();
+    let controller = |lines: &str| {
+        format!(
+            "[[controller]]\nendpoint = '{CONTROLLER}'\nusername = 'gateway'\npassword = 'sesame'\n{lines}"
+        )
+    };
+    let broker = "broker = 'broker.example'\nport = 1900\ntopic = '/c'\nagent_topic = '/us'\n";
+    let heard = heard_at(1900);
+    let first = || heard.recv_timeout(Duration::from_secs(10)).unwrap();
+    let has = |bytes: &[u8], word: &str| bytes.windows(word.len()).any(|part| part == word.as_bytes());
+    for lines in [broker, "url = 'wss://broker.example:1900/usp'\n"] {
+        let _daemon = daemon(&controller(lines));
+        let bytes = first();
+        assert!(bytes.starts_with(&[0x16, 3]), "{lines}: ClientHello (RFC 8446 §5.1): {bytes:?}");
+        assert!(
+            ![CONTROLLER, ENDPOINT, "sesame", "Basic"].into_iter().any(|word| has(&bytes, word)),
+            "{lines}"
+        );
+    }
+    while heard.try_recv().is_ok() {}
+    let plain = ["tls = false\n".to_owned() + broker, "url = 'ws://broker.example:1900/usp'\n".to_owned()];
+    for lines in &plain {
+        let _daemon = daemon(&controller(lines));
+        until("it is refused", 10, || daemon_said().contains("it needs in_the_clear = true").then_some(()));
+        until("and nobody is obeyed", 10, || daemon_said().contains("0 controllers").then_some(()));
+    }
+    assert!(heard.try_recv().is_err(), "nobody was called");
+    // With the word it is as somebody wants it, and the log says so.
+    let _daemon = daemon(&controller(&format!("in_the_clear = true\n{}", plain[0])));
+    let bytes = first();
+    assert!(has(&bytes, "sesame") && daemon_said().contains("in the clear"), "{bytes:?}; {}", daemon_said());
 }
 
 // Shows R-WS.22, R-WS.23.

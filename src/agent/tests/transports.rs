@@ -39,8 +39,9 @@ fn we_call_a_controller() {
         return;
     }
     let _house = House::begin();
-    let _daemon =
-        daemon(&word("url = 'ws://127.0.0.1:8097/usp?x=1'\nusername = 'gateway'\npassword = 'sesame'"));
+    let _daemon = daemon(&word(
+        "url = 'ws://127.0.0.1:8097/usp?x=1'\nin_the_clear = true\nusername = 'gateway'\npassword = 'sesame'",
+    ));
     // Nobody is there: it tries again; and again when the controller has gone and come; at once when the network is another.
     until("it says so", 10, || daemon_said().contains("refused").then_some(()));
     for number in 1..3 {
@@ -82,7 +83,7 @@ fn a_controller_calls_us() {
         return;
     }
     let _house = House::begin();
-    let accept = "accept = '/usp'\nusername = 'desk'\npassword = 'sesame'\n[websocket]\nlisten = '127.0.0.1:8088'\ntls = false";
+    let accept = "accept = '/usp'\nusername = 'desk'\npassword = 'sesame'\n[websocket]\nlisten = '127.0.0.1:8088'\ntls = false\nin_the_clear = true";
     let _daemon = daemon(&word(accept));
     until("the door is open", 10, || TcpStream::connect("127.0.0.1:8088").ok());
     let way = |password: &str| json!({"protocol": "call", "port": 8088, "path": "/usp", "username": "desk", "password": password});

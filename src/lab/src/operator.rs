@@ -118,7 +118,7 @@ impl Operator {
     pub fn texts(&self, address: &str) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
         let (broker, registry) = (self.broker_port, self.registry_port);
         let agent = format!(
-            "[[controller]]\nendpoint = '{CONTROLLER}'\nbroker = '{address}'\nport = {broker}\ntls = false\n\
+            "[[controller]]\nendpoint = '{CONTROLLER}'\nbroker = '{address}'\nport = {broker}\ntls = false\nin_the_clear = true\n\
              topic = '{}'\nagent_topic = '{}'\n",
             TOPICS.0, TOPICS.1
         );

@@ -33,6 +33,16 @@ impl Transport {
         }
     }
 
+    /// Do its messages go over a network without TLS, as the operator's file wants it?
+    #[must_use]
+    pub fn is_in_the_clear(&self) -> bool {
+        match self {
+            Self::Mqtt(one) => !one.tls,
+            Self::WebSocket(one) => !one.tls,
+            Self::Accepted(_) | Self::Local(_) => false,
+        }
+    }
+
     /// Is its controller in this service?
     #[must_use]
     pub fn is_in(&self, service: &str) -> bool {
@@ -126,6 +136,14 @@ pub enum Caller {
     Nobody,
 }
 
+/// Without TLS nothing is spoken, unless a word of its own says so (docs/decisions/0128-in-the-clear.md).
+pub(super) fn protected(tls: bool, in_the_clear: Option<bool>, whose: &str) -> Result<(), Error> {
+    if tls || in_the_clear == Some(true) {
+        return Ok(());
+    }
+    Err(Error::Value("without TLS (it needs in_the_clear = true)", whose.to_owned()))
+}
+
 /// One of the ways, and nothing that belongs to another.
 pub(super) fn transport(text: ControllerText) -> Result<Transport, Error> {
     let ways = [&text.broker, &text.url, &text.accept, &text.local].into_iter().flatten().count();
@@ -143,6 +161,9 @@ pub(super) fn transport(text: ControllerText) -> Result<Transport, Error> {
     if let Some((key, _)) = of_mqtt.into_iter().find(|(_, there)| *there && !is_mqtt) {
         return Err(Error::Value(key, "without broker it".to_owned()));
     }
+    if text.in_the_clear.is_some() && text.broker.is_none() && text.url.is_none() {
+        return Err(Error::Value("in_the_clear", "without broker or url it".to_owned()));
+    }
     let keep_alive_s = text.keep_alive_s.unwrap_or(60).clamp(10, 3600);
     let username = text.username.clone().map(|one| plain("username", one)).transpose()?;
     let password = text.password.clone().map(|one| plain("password", one)).transpose()?;
@@ -159,10 +180,12 @@ pub(super) fn transport(text: ControllerText) -> Result<Transport, Error> {
         let (path, credentials) = (way("accept", path)?, username.zip(password));
         return Ok(Transport::Accepted(Accepted { path, credentials, keep_alive_s }));
     }
-    if let Some(text) = text.url {
-        let credentials = username.zip(password);
-        return Ok(Transport::WebSocket(Url { credentials, keep_alive_s, ..of_url(&text)? }));
+    if let Some(url) = text.url {
+        let (credentials, url) = (username.zip(password), of_url(&url)?);
+        protected(url.tls, text.in_the_clear, &text.endpoint)?;
+        return Ok(Transport::WebSocket(Url { credentials, keep_alive_s, ..url }));
     }
+    protected(text.tls.unwrap_or(true), text.in_the_clear, &text.endpoint)?;
     broker(text, (username, password), keep_alive_s).map(Transport::Mqtt)
 }
 
@@ -238,6 +261,14 @@ mod tests {
             ("", "one of broker"),
             ("url = 'ws://h/'\nlocal = 'root'", "one of broker"),
             ("url = 'http://h/'", "ws://"),
+            ("local = 'root'\nin_the_clear = true", "in_the_clear"),
+            ("url = 'ws://h/'", "in_the_clear"),
+            ("broker = 'h'\ntls = false\ntopic = '/c'", "in_the_clear"),
+            ("broker = 'h'\ntls = false\nin_the_clear = false\ntopic = '/c'", "in_the_clear"),
+            (
+                "accept = '/u'\nusername = 'u'\npassword = 'p'\n[websocket]\nlisten = '[::1]:1'\ntls = false",
+                "in_the_clear",
+            ),
             ("url = 'wss://h:x/'", "ws://"),
             ("url = 'wss://u@h/'", "ws://"),
             ("url = 'wss://h/'\ntopic = '/c'", "topic"),
@@ -257,7 +288,9 @@ mod tests {
             unreachable!()
         };
         assert_eq!((url.host.as_str(), url.port, url.path.as_str()), ("2001:db8::1", 9, "/usp?x=1"));
-        let Transport::WebSocket(url) = transport("url = 'ws://h'") else { unreachable!() };
+        let Transport::WebSocket(url) = transport("url = 'ws://h'\nin_the_clear = true") else {
+            unreachable!()
+        };
         assert_eq!((url.port, url.tls, url.path.as_str()), (80, false, "/"));
         assert_eq!(transport("local = 'hello'"), Transport::Local(Caller::Service("hello".to_owned())));
     }

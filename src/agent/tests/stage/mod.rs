@@ -83,7 +83,7 @@ pub(crate) fn broker(more: &str) -> Program {
 /// The operator's word about one controller.
 pub(crate) fn word(more: &str) -> String {
     format!(
-        "[[controller]]\nendpoint = '{CONTROLLER}'\nbroker = 'broker.example'\nport = 1883\ntls = false\n\
+        "[[controller]]\nendpoint = '{CONTROLLER}'\nbroker = 'broker.example'\nport = 1883\ntls = false\nin_the_clear = true\n\
          topic = '/usp/controller'\nagent_topic = '/usp/agent'\n{more}"
     )
 }
