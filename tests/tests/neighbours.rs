@@ -29,7 +29,7 @@ mod matrix;
 #[path = "neighbours/street.rs"]
 mod street;
 
-use matrix::{Cell, Look, Row};
+use matrix::{Aim, Cell, Look, Row};
 use orders::Orders;
 use street::{AT_WORK, SCRIPT};
 
@@ -45,18 +45,18 @@ const WILD: usize = 8;
 const ANTAGONISTS: [&str; 12] = [
     "spin",
     "flood 203.0.113.1:9",
+    "fsync",
     "packets 10.64.0.1:9",
     "fork",
     "memory",
     "files",
     "cache",
-    "fsync",
     "fill",
     "ports 198.51.100.80:9",
     matrix::OUTSIDE[0],
     matrix::OUTSIDE[1],
 ];
-const SHORT: usize = 2;
+const SHORT: usize = 3;
 /// Those that are no services: small packets from the Internet at the gateway's own address, so many a second; 0: all that the line carries.
 const OUTSIDE_S: [&str; 2] = ["1000", "0"];
 /// How often a column by floors is looked at again, where the machine below may have been busy.
@@ -100,12 +100,12 @@ impl Stage {
             topology.command(Side::Lan, &words).stdout(Stdio::piped()).spawn().unwrap()
         };
         let victims = street::victims(self.seconds, self.turns);
-        let programs: Vec<Child> = victims.iter().map(|(_, words)| start(words)).collect();
-        let read = |program: Child| {
+        let programs: Vec<Child> = victims.iter().map(|(_, _, words)| start(words)).collect();
+        let read = |(program, (_, aim, _)): (Child, &(_, Aim, _))| {
             let output = program.wait_with_output().unwrap();
-            Cell::parse(&String::from_utf8_lossy(&output.stdout)).unwrap()
+            Cell::parse(&String::from_utf8_lossy(&output.stdout), *aim).unwrap()
         };
-        let cells = programs.into_iter().map(read).collect();
+        let cells = programs.into_iter().zip(&victims).map(read).collect();
         let others_permille = Ticks::now().unwrap().others_permille(&before);
         let came = street::came(&mut self.guest) - came;
         Look { cells, others_permille, came_s: came / begun.elapsed().as_secs().max(1) }
@@ -215,7 +215,7 @@ fn neighbours_do_not_hurt_the_home() {
     }
     let chosen = chosen();
     let Some(mut stage) = stage() else { return };
-    let names = street::victims(0, 0).map(|(name, _)| name);
+    let names = street::victims(0, 0).map(|(name, _, _)| name);
     // What was asked for alone takes its place among what there is.
     let mut table = match std::env::var_os("ANTAGONIST") {
         Some(_) => report::kept("neighbours", Kernel::Board).unwrap_or_default(),

@@ -4,8 +4,9 @@
 //! Pure.
 //!
 //! The aims are throughput within 5 %, and a p99 of at most 5 ms more, as the victim's own case at rest scales it: the emulated board is
-//! slower than the real one, by a factor that is read off the victim's median at rest, a millisecond at home. A cell of the first column that
-//! shows no damage proves nothing, and says so.
+//! slower than the real one, by a factor that is read off the victim's median at rest, a millisecond at home. Who waits for the disk waits for the
+//! stick, which is as slow in reality: what is added there is at most the median at rest, once. A cell of the first column that shows no damage
+//! proves nothing, and says so.
 //!
 //! What is late while others have the machine is void (docs/decisions/0114-what-a-busy-machine-makes-void.md); what holds, holds. Damage in the
 //! first columns stands on a busy machine, too, where floors spared the same victim on it.
@@ -17,6 +18,8 @@ use lab::others::BUSY_PERMILLE;
 /// What may be lost more than at rest, in thousandths, and what the p99 may be more, in microseconds for each millisecond of the median at rest.
 const LOST_PERMILLE: u64 = 50;
 const ADDED_US: u64 = 5_000;
+/// The same for who waits for the disk: as long again.
+const ADDED_DISK_US: u64 = 1_000;
 /// What is damage: so much more lost, or the p99 so many times above what may be added.
 const HURT_LOST_PERMILLE: u64 = 100;
 const HURT_TIMES: u64 = 2;
@@ -31,9 +34,29 @@ pub(crate) const OUTSIDE: [&str; 2] = ["from-outside", "line-full-from-outside"]
 /// Antagonists against whom nothing is promised, and why.
 const NOT_PROMISED: [(&str, &str); 1] = [(OUTSIDE[1], "what strangers send is before every control of ours")];
 
+/// How late a victim may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Aim {
+    /// Packets and processors: milliseconds, as the board's slowness scales them.
+    Home,
+    /// The stick, which is no slower than a real one.
+    Disk,
+}
+
+impl Aim {
+    /// What may be added, in microseconds for each millisecond of the median at rest.
+    fn added_us(self) -> u64 {
+        match self {
+            Self::Home => ADDED_US,
+            Self::Disk => ADDED_DISK_US,
+        }
+    }
+}
+
 /// What a victim noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cell {
+    pub(crate) aim: Aim,
     pub(crate) lost_permille: u64,
     pub(crate) median_us: u64,
     pub(crate) p99_us: u64,
@@ -65,11 +88,11 @@ impl Verdict {
 
 impl Cell {
     /// Reads what the victim's program said.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str, aim: Aim) -> Option<Self> {
         let numbers: Vec<u64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
         let [sent, lost, median_us, p99_us] = numbers[..] else { return None };
         let lost_permille = (lost * 1000).checked_div(sent)?;
-        Some(Self { lost_permille, median_us, p99_us })
+        Some(Self { aim, lost_permille, median_us, p99_us })
     }
 
     /// What of its p99 was added, in microseconds.
@@ -77,9 +100,9 @@ impl Cell {
         self.p99_us.saturating_sub(rest.p99_us)
     }
 
-    /// What may be added: five milliseconds, as the victim's own median scales them.
+    /// What may be added, as the victim's own median scales it.
     fn may_add_us(rest: &Self) -> u64 {
-        ADDED_US * rest.median_us.max(1_000) / 1_000
+        rest.aim.added_us() * rest.median_us.max(1_000) / 1_000
     }
 
     pub(crate) fn verdict(&self, rest: &Self) -> Verdict {
@@ -97,6 +120,7 @@ impl Cell {
     /// The worse of two looks, in each respect.
     pub(crate) fn worse(self, other: Self) -> Self {
         Self {
+            aim: self.aim,
             lost_permille: self.lost_permille.max(other.lost_permille),
             median_us: self.median_us.max(other.median_us),
             p99_us: self.p99_us.max(other.p99_us),
@@ -228,7 +252,7 @@ pub(crate) fn merged(kept: &str, row: &Row, victims: &[&str], antagonists: &[&st
 
 #[test]
 fn a_cell_is_judged_beside_itself_at_rest() {
-    let cell = |lost_permille, median_us, p99_us| Cell { lost_permille, median_us, p99_us };
+    let cell = |lost_permille, median_us, p99_us| Cell { aim: Aim::Home, lost_permille, median_us, p99_us };
     let rest = cell(0, 2_000, 4_000); // twice the time of a real home: ten milliseconds may be added
     let table = [
         ("alike", cell(0, 2_000, 4_000), Verdict::Spared),
@@ -243,13 +267,17 @@ fn a_cell_is_judged_beside_itself_at_rest() {
     }
     assert_eq!(cell(900, 1, 1).verdict(&cell(51, 2_000, 4_000)), Verdict::Void);
     assert_eq!(cell(0, 1, 9_000).better(cell(60, 1, 1), &rest), cell(0, 1, 9_000));
-    assert_eq!(Cell::parse("100 5 7 8\n"), Some(cell(50, 7, 8)));
-    assert_eq!(Cell::parse("0 0 7 8\n"), None);
+    assert_eq!(Cell::parse("100 5 7 8\n", Aim::Home), Some(cell(50, 7, 8)));
+    assert_eq!(Cell::parse("0 0 7 8\n", Aim::Home), None);
+    let disk = |p99_us| Cell { aim: Aim::Disk, ..cell(0, 150_000, p99_us) };
+    for (p99_us, verdict) in [(350_000, Verdict::Spared), (350_001, Verdict::Felt), (500_000, Verdict::Hurt)] {
+        assert_eq!(disk(p99_us).verdict(&disk(200_000)), verdict, "a record that waits for the disk {p99_us} us");
+    }
 }
 
 #[cfg(test)]
 fn look(p99_us: u64, others_permille: u64) -> Look {
-    Look { cells: vec![Cell { lost_permille: 0, median_us: 1_000, p99_us }], others_permille, came_s: 0 }
+    Look { cells: vec![Cell { aim: Aim::Home, lost_permille: 0, median_us: 1_000, p99_us }], others_permille, came_s: 0 }
 }
 
 #[cfg(test)]

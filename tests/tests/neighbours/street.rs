@@ -13,6 +13,8 @@ use lab::root::Variant;
 use lab::topology::{ISP_ADDRESS, Side, Topology};
 use lab::{facts, tool};
 
+use crate::matrix::Aim;
+
 pub(crate) const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/orders/victim.py");
 const SHIPPED: &str = include_str!("../../../rootfs/etc/shg/network.toml");
 /// TV beside the Internet. Source of addresses: RFC 6598.
@@ -35,9 +37,13 @@ const WORKER_PORT: &str = "7020";
 const WRITER_PORT: &str = "7021";
 /// A record of the diary, in bytes.
 const RECORD_BYTES: &str = "512";
+/// What the data disk carries, in bytes a second: a cheap USB stick's. The emulated one is as fast as the memory of this machine.
+const STICK_BYTES_S: u32 = 4_000_000;
+/// A slice for those who work: floors and ceilings of processor and memory, none of the line, a floor of the disk.
+const RENT: &str = "rent demo 350 2000 24 64 0 0 100";
 
-/// Victims: name, and the words that ask for it.
-pub(crate) type Victims = [(&'static str, Vec<String>); 6];
+/// Victims: name, how late they may be, and the words that ask for it.
+pub(crate) type Victims = [(&'static str, Aim, Vec<String>); 6];
 
 /// Each victim for so many seconds; the service works so many turns.
 pub(crate) fn victims(seconds: u64, turns: u64) -> Victims {
@@ -45,12 +51,12 @@ pub(crate) fn victims(seconds: u64, turns: u64) -> Victims {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     let [group, port] = CHANNEL;
     [
-        ("ping", words(&["flow", ISP_ADDRESS, "9000", &seconds, "0"])),
-        ("call", words(&["flow", ISP_ADDRESS, "9001", &seconds, "184"])),
-        ("tv", words(&["tv", "eth0", group, port, &seconds])),
-        ("dns", words(&["dns", "192.168.1.1", &seconds])),
-        ("work", words(&["work", "192.168.1.1", WORKER_PORT, &seconds, &turns])),
-        ("write", words(&["write", "192.168.1.1", WRITER_PORT, &seconds, RECORD_BYTES])),
+        ("ping", Aim::Home, words(&["flow", ISP_ADDRESS, "9000", &seconds, "0"])),
+        ("call", Aim::Home, words(&["flow", ISP_ADDRESS, "9001", &seconds, "184"])),
+        ("tv", Aim::Home, words(&["tv", "eth0", group, port, &seconds])),
+        ("dns", Aim::Home, words(&["dns", "192.168.1.1", &seconds])),
+        ("work", Aim::Home, words(&["work", "192.168.1.1", WORKER_PORT, &seconds, &turns])),
+        ("write", Aim::Disk, words(&["write", "192.168.1.1", WRITER_PORT, &seconds, RECORD_BYTES])),
     ]
 }
 
@@ -98,6 +104,7 @@ pub(crate) fn boot() -> Option<Guest> {
         around: Around::Tagged,
         nic: Nic::E1000E,
         network: Some(queues),
+        stick_bytes_s: Some(STICK_BYTES_S),
         files,
         ..Options::usual().unwrap()
     };
@@ -111,7 +118,7 @@ pub(crate) fn boot() -> Option<Guest> {
     let topology = guest.topology().unwrap();
     topology.lan_lease(UP_LIMIT).unwrap();
     provide(topology);
-    guest.door("rent demo 350 2000 24 64").unwrap();
+    guest.door(RENT).unwrap();
     Some(guest)
 }
 

@@ -23,7 +23,7 @@ CHANNEL_BYTES = 1316  # Seven packets of a transport stream: RFC 2250.
 CHANNEL_TOS = 128  # CS4: RFC 4594.
 ASK_S = 0.05
 WORK_S = 0.1
-WRITE_S = 1.0
+WRITE_S = 0.5
 FLOOD_BYTES = 18
 
 

@@ -27,6 +27,8 @@ const WORKER_PERMILLE: u32 = 250;
 const WORKER_PORT: u16 = 7020;
 /// Who keeps a diary for the home.
 const WRITER_PERMILLE: u32 = 50;
+/// Its floor of the disk: most of its slice's, which is rented by the test.
+const WRITER_DISK: Disk = Disk { floor_permille: 100 };
 const WRITER_PORT: u16 = 7021;
 /// The volumes of both kinds, in MiB.
 const MOB_MIB: u32 = 24;
@@ -123,7 +125,8 @@ fn neighbours(all: &[Entry]) -> Vec<Entry> {
     };
     let worker = at_work("worker", WORKER_PERMILLE).and_then(|worker| at_home(worker, of, WORKER_PORT));
     let writer = at_work("writer", WRITER_PERMILLE)
-        .and_then(|writer| at_home(Manifest { volume: volume(WRITER_MIB), ..writer }, of, WRITER_PORT));
+        .map(|writer| Manifest { volume: volume(WRITER_MIB), disk: WRITER_DISK, ..writer })
+        .and_then(|writer| at_home(writer, of, WRITER_PORT));
     let mob = |number: u16| {
         let mut mob = copy(of, &format!("mob-{number}"), "rehearsal")?;
         mob.cpu.ceiling_permille = 1_000;
