@@ -42,7 +42,7 @@ const WORK: usize = 4;
 /// Programs without a sandbox.
 const WILD: usize = 8;
 /// Antagonists, those of the short run first.
-const ANTAGONISTS: [&str; 12] = [
+const ANTAGONISTS: [&str; 14] = [
     "spin",
     "flood 203.0.113.1:9",
     "fsync",
@@ -53,12 +53,15 @@ const ANTAGONISTS: [&str; 12] = [
     "cache",
     "fill",
     "ports 198.51.100.80:9",
+    street::CONNECT,
     matrix::OUTSIDE[0],
     matrix::OUTSIDE[1],
+    matrix::OUTSIDE[2],
 ];
 const SHORT: usize = 3;
-/// Those that are no services: small packets from the Internet at the gateway's own address, so many a second; 0: all that the line carries.
-const OUTSIDE_S: [&str; 2] = ["1000", "0"];
+/// Those that are no services: small packets from the Internet at this port of the gateway's address, nobody's or that of the first of the mob, so
+/// many a second; 0: all that the line carries.
+const OUTSIDE: [[&str; 2]; 3] = [["9", "1000"], ["7011", "1000"], ["9", "0"]];
 /// How often a column by floors is looked at again, where the machine below may have been busy.
 const LOOKS_MAX: usize = 3;
 
@@ -126,7 +129,8 @@ impl Stage {
     fn rage(&mut self, how: &str, antagonist: &str, rage_s: u64) -> Vec<Orders> {
         let topology = self.guest.topology().unwrap();
         if let Some(place) = matrix::OUTSIDE.iter().position(|outside| *outside == antagonist) {
-            let words = ["python3", SCRIPT, "flood", WAN_ADDRESS, "9", &rage_s.to_string(), OUTSIDE_S[place]];
+            let [port, packets_s] = OUTSIDE[place];
+            let words = ["python3", SCRIPT, "flood", WAN_ADDRESS, port, &rage_s.to_string(), packets_s];
             topology.start(Side::Isp, &words).unwrap();
             return Vec::new();
         }

@@ -73,14 +73,16 @@ pub fn enter(name: &str) -> Result<Option<()>, Error> {
 
 /// As [`enter`], with more variables in the environment.
 ///
+/// `--quiet`: else what a test says first stands behind its name, on one line, and no reason would begin with `skipped`.
+///
 /// # Errors
 /// As [`enter`].
 pub fn enter_with(name: &str, variables: &[(&str, &str)]) -> Result<Option<()>, Error> {
     if inside() {
         return Ok(Some(()));
     }
-    let arguments =
-        ["--exact", name, "--nocapture", "--test-threads=1", "--include-ignored"].map(OsString::from);
+    let arguments = ["--exact", name, "--nocapture", "--test-threads=1", "--include-ignored", "--quiet"]
+        .map(OsString::from);
     let outcome = inside_command(&arguments).and_then(|mut command| {
         command.envs(variables.iter().copied());
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().map_err(not_started)
@@ -98,5 +100,32 @@ pub fn enter_with(name: &str, variables: &[(&str, &str)]) -> Result<Option<()>, 
             Ok(None)
         }
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reason that only the other test is to hear.
+    #[test]
+    #[ignore = "another test runs it"]
+    fn is_skipped_inside() {
+        if enter("namespace::tests::is_skipped_inside").unwrap().is_some() {
+            println!("skipped: for trial");
+        }
+    }
+
+    #[test]
+    fn a_reason_that_is_said_first_inside_is_a_line_outside() {
+        let mut command = Command::new(env::current_exe().unwrap());
+        let words = ["namespace::tests::is_skipped_inside", "--exact", "--ignored", "--nocapture", "--quiet"];
+        let output = command.args(words).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let is_reason = |line: &str| {
+            line.starts_with("skipped: for trial") || line.starts_with("skipped: namespaces of our own")
+        };
+        let here = said.lines().any(is_reason);
+        assert!(output.status.success() && here, "{said}");
     }
 }

@@ -287,6 +287,8 @@ fn begin(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+
     use super::{DESK, Operator};
     use crate::error::Error;
     use crate::house::Scratch;
@@ -296,9 +298,15 @@ mod tests {
     fn desks_that_start_at_once_have_each_their_own_ports() {
         let scratch = Scratch::new().unwrap();
         let folders = ["one", "two", "three"].map(|name| scratch.file(name));
+        // Programs end with the thread that has started them: all are there before one ends.
+        let all_there = Barrier::new(folders.len());
+        let start = |folder| {
+            let desk = Operator::start(folder);
+            all_there.wait();
+            desk
+        };
         let ports = std::thread::scope(|scope| {
-            let desks = folders.each_ref().map(|folder| scope.spawn(|| Operator::start(folder)));
-            // All are there before one ends.
+            let desks = folders.each_ref().map(|folder| scope.spawn(|| start(folder)));
             let desks = desks.map(|desk| desk.join().unwrap());
             desks.map(|desk| match desk {
                 Err(Error::Missing { .. }) => None,

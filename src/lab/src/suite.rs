@@ -4,7 +4,7 @@
 //! what was skipped; the last line is `N passed, N failed, N skipped`.
 //!
 //! A pattern is a room (`lease`), a file of tests (`guest_boot`, `network/daemon`), what files and tests of whatever room begin with
-//! (`clients`, `faults`), or else part of a test's name. Guests are few at a time by themselves (`slot.rs`).
+//! (`clients`, `faults`), a subject with files of other names ([`SUBJECTS`]), or else part of a test's name. Guests are few at a time by themselves (`slot.rs`).
 //!
 //! Reading Cargo's words is in `tally.rs`.
 
@@ -32,6 +32,35 @@ const SILENCE_MAX: Duration = Duration::from_secs(3600);
 /// In a suite that takes longer, single tests are shown as they end, on standard error.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What belongs to a subject that has other names: room, and file of tests; `lib` are those beside the code.
+const SUBJECTS: [(&str, &[(&str, &str)]); 3] = [
+    ("admission", &[("supervisor", LIB), ("tests", "guest_disk"), ("tests", "guest_lines")]),
+    (
+        "bundles",
+        &[
+            ("bundle", LIB),
+            ("package", "bent"),
+            ("package", "install"),
+            ("package", "liars"),
+            ("package", "registry"),
+            ("package", "resume"),
+            ("tests", "guest_bundles"),
+        ],
+    ),
+    (
+        "usp",
+        &[
+            ("agent", "broker"),
+            ("agent", "exchange"),
+            ("agent", "isolation"),
+            ("agent", "requests"),
+            ("agent", "transports"),
+            ("tests", "guest_usp"),
+        ],
+    ),
+];
+const LIB: &str = "lib";
+
 /// Which tests: arguments for Cargo, and for the tests' own programs.
 fn selection(pattern: Option<&str>) -> (Vec<String>, Vec<String>) {
     let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
@@ -43,25 +72,40 @@ fn selection(pattern: Option<&str>) -> (Vec<String>, Vec<String>) {
         // What tests it elsewhere belongs to it: `agent/usp` speaks what the library `usp` reads, `tests/voice_load` loads `voice`.
         let called =
             |name: &str| name.strip_prefix(room).is_some_and(|end| end.is_empty() || end.starts_with('_'));
-        let elsewhere: Vec<_> =
-            files_of(room).into_iter().filter(|(other, name)| other != room && called(name)).collect();
+        let subject = subject(room);
+        let elsewhere: Vec<_> = files_of(room)
+            .into_iter()
+            .filter(|found| found.0 != room && (called(&found.1) || subject.contains(found)))
+            .collect();
         let mut which = owned(&["-p", room]);
         if !elsewhere.is_empty() {
             which.extend(owned(&["--lib", "--bins"]));
             which.extend(suites_of(room).iter().flat_map(|file| owned(&["--test", file])));
         }
-        which.extend(elsewhere.iter().flat_map(|(other, file)| owned(&["-p", other, "--test", file])));
+        which.extend(elsewhere.iter().flat_map(file_words));
         (which, Vec::new())
     } else if !file.is_empty() && is_there(&format!("tests/{file}.rs")) {
         (owned(&["-p", room, "--test", file]), Vec::new())
     } else {
         let files = files_of(pattern);
-        let words = files.iter().flat_map(|(room, file)| owned(&["-p", room, "--test", file]));
+        let words = files.iter().flat_map(file_words);
         match files.is_empty() {
             true => (owned(&["--workspace"]), owned(&[pattern])),
             false => (words.collect(), Vec::new()),
         }
     }
+}
+
+/// What Cargo is told to run such a file.
+fn file_words((room, file): &(String, String)) -> Vec<String> {
+    let words: &[&str] = if file == LIB { &["-p", room, "--lib"] } else { &["-p", room, "--test", file] };
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// What belongs to a pattern though it is called otherwise.
+fn subject(pattern: &str) -> Vec<(String, String)> {
+    let all = SUBJECTS.iter().filter(|(name, _)| *name == pattern).flat_map(|(_, files)| *files);
+    all.map(|(room, file)| ((*room).to_owned(), (*file).to_owned())).collect()
 }
 
 /// The names of a room's files of tests.
@@ -85,7 +129,7 @@ fn files_of(pattern: &str) -> Vec<(String, String)> {
     };
     let rooms = fs::read_dir(house::top().join("src")).into_iter().flatten().flatten();
     let folders = rooms.map(|room| room.path()).chain([house::top().join("tests")]);
-    let mut found = Vec::new();
+    let mut found = subject(pattern);
     for folder in folders {
         let room = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         for file in fs::read_dir(folder.join("tests")).into_iter().flatten().flatten() {
@@ -219,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parts_of_triple_play_are_found() {
+    fn subjects_are_found() {
         let has = |pattern: &str, room: &str, file: &str| {
             let found = files_of(pattern);
             assert!(found.contains(&(room.to_owned(), file.to_owned())), "{pattern}: {found:?}");
@@ -233,9 +277,31 @@ mod tests {
             ("faults", "names", "faults"),
             ("faults", "network", "daemon"),
             ("iptv", "multicast", "iptv"),
+            ("admission", "supervisor", LIB),
+            ("admission", "tests", "guest_floors"),
+            ("attacks", "tests", "attacks"),
+            ("neighbours", "tests", "neighbours"),
+            ("churn", "tests", "churn"),
+            ("usp", "agent", "usp"),
+            ("usp", "agent", "requests"),
+            ("modules", "agent", "modules"),
+            ("bundles", "tests", "bundles"),
+            ("bundles", "package", "liars"),
+            ("cuts", "tests", "cuts_recorded"),
         ] {
             has(pattern, room, file);
         }
+    }
+
+    #[test]
+    fn what_belongs_to_a_subject_is_there() {
+        for (room, file) in SUBJECTS.iter().flat_map(|(_, files)| *files) {
+            let is_there = *file == LIB || files_of(file).contains(&((*room).to_owned(), (*file).to_owned()));
+            assert!(is_there, "{room}/{file}");
+        }
+        let usp = selection(Some("usp")).0.join(" ");
+        let begin = "-p usp --lib --bins --test oracle -p agent --test broker -p agent --test exchange";
+        assert!(usp.starts_with(begin) && usp.contains("-p agent --test usp"), "{usp}");
     }
 
     #[test]
@@ -243,7 +309,7 @@ mod tests {
         let table = [
             (None, "--workspace", ""),
             (Some("lease"), "-p lease", ""),
-            (Some("usp"), "-p usp --lib --bins --test oracle -p agent --test usp", ""),
+            (Some("modules"), "-p agent --test modules -p tests --test guest_modules", ""),
             (Some("voice"), "-p voice --lib --bins --test voice -p tests --test voice_load", ""),
             (Some("hello"), "-p hello", ""),
             (Some("tidy"), "-p tests --test tidy", ""),

@@ -29,10 +29,10 @@ const MUST_HURT: [(&str, &str); 4] =
     [("spin", "work"), ("spin", "dns"), ("flood", "ping"), ("flood", "call")];
 /// A victim that loses so much at rest says nothing: the machine below is busy.
 const VOID_PERMILLE: u64 = 50;
-/// Those who are no services: a steady trickle from the Internet, and all that the line carries.
-pub(crate) const OUTSIDE: [&str; 2] = ["from-outside", "line-full-from-outside"];
+/// Those who are no services: a steady trickle from the Internet at the gateway, at a service, and all that the line carries.
+pub(crate) const OUTSIDE: [&str; 3] = ["from-outside", "service-from-outside", "line-full-from-outside"];
 /// Antagonists against whom nothing is promised, and why.
-const NOT_PROMISED: [(&str, &str); 1] = [(OUTSIDE[1], "what strangers send is before every control of ours")];
+const NOT_PROMISED: [(&str, &str); 1] = [(OUTSIDE[2], "what strangers send is before every control of ours")];
 
 /// How late a victim may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -270,14 +270,23 @@ fn a_cell_is_judged_beside_itself_at_rest() {
     assert_eq!(Cell::parse("100 5 7 8\n", Aim::Home), Some(cell(50, 7, 8)));
     assert_eq!(Cell::parse("0 0 7 8\n", Aim::Home), None);
     let disk = |p99_us| Cell { aim: Aim::Disk, ..cell(0, 150_000, p99_us) };
-    for (p99_us, verdict) in [(350_000, Verdict::Spared), (350_001, Verdict::Felt), (500_000, Verdict::Hurt)] {
-        assert_eq!(disk(p99_us).verdict(&disk(200_000)), verdict, "a record that waits for the disk {p99_us} us");
+    for (p99_us, verdict) in [(350_000, Verdict::Spared), (350_001, Verdict::Felt), (500_000, Verdict::Hurt)]
+    {
+        assert_eq!(
+            disk(p99_us).verdict(&disk(200_000)),
+            verdict,
+            "a record that waits for the disk {p99_us} us"
+        );
     }
 }
 
 #[cfg(test)]
 fn look(p99_us: u64, others_permille: u64) -> Look {
-    Look { cells: vec![Cell { aim: Aim::Home, lost_permille: 0, median_us: 1_000, p99_us }], others_permille, came_s: 0 }
+    Look {
+        cells: vec![Cell { aim: Aim::Home, lost_permille: 0, median_us: 1_000, p99_us }],
+        others_permille,
+        came_s: 0,
+    }
 }
 
 #[cfg(test)]

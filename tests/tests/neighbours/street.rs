@@ -29,6 +29,9 @@ const LINE_KBIT_S: u32 = 10_000;
 const MODEM_BYTES: u32 = 250_000;
 /// The provider's servers, and their codepoints: none, EF. Source: RFC 4594.
 const SERVERS: [[&str; 3]; 2] = [["echo", "9000", "0"], ["echo", "9001", "184"]];
+/// Who takes every connection and holds it; and who opens them, the word for it and where to.
+const HOLD_PORT: &str = "7";
+pub(crate) const CONNECT: &str = "connect 203.0.113.1:7";
 /// A channel, and its port.
 const CHANNEL: [&str; 2] = ["239.1.1.1", "5004"];
 /// Who works for the home, and who writes; their ports.
@@ -89,6 +92,7 @@ fn provide(topology: &mut Topology) {
         topology.start(side, &[["python3", SCRIPT].as_slice(), words].concat()).unwrap();
     };
     SERVERS.iter().for_each(|server| start(Side::Isp, server));
+    start(Side::Isp, &["hold", HOLD_PORT]);
     start(Side::Isp, &["station", &tv, group, port]);
     start(Side::Lan, &["watch", "eth0", group, port]);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a home notices of its gateway: datagrams to the provider and back, a channel of his, its name server, services that work and write for it.
 
-In:  echo PORT TOS | station LINK GROUP PORT | watch LINK GROUP PORT                          (for ever)
+In:  echo PORT TOS | hold PORT | station LINK GROUP PORT | watch LINK GROUP PORT                          (for ever)
      flow ADDRESS PORT SECONDS TOS | tv LINK GROUP PORT SECONDS | dns ADDRESS SECONDS
      work ADDRESS PORT SECONDS TURNS | write ADDRESS PORT SECONDS BYTES                       (victims)
      flood ADDRESS PORT SECONDS PACKETS_S                                                     (0: as fast as it can)
@@ -10,6 +10,7 @@ Out: the victims `SENT LOST P50 P99`, times in microseconds; whatever is late by
 Both ends of a channel are on one machine, so its times are of one clock, and count from the fastest packet. Who watches for ever keeps the
 home in the channel's group, so that no victim's coming or going changes what the gateway listens to.
 """
+import selectors
 import socket
 import struct
 import sys
@@ -39,6 +40,19 @@ def echo(port, tos):
     while True:
         data, peer = one.recvfrom(2048)
         one.sendto(data, peer)
+
+
+def hold(port):
+    """Takes every connection, and holds it until its other end goes."""
+    with socket.create_server(("", port), backlog=1024) as one, selectors.DefaultSelector() as all:
+        all.register(one, selectors.EVENT_READ)
+        while True:
+            for key, _ in all.select():
+                if key.fileobj is one:
+                    all.register(one.accept()[0], selectors.EVENT_READ)
+                else:
+                    all.unregister(key.fileobj)
+                    key.fileobj.close()
 
 
 def there(name):
@@ -170,6 +184,8 @@ def flood(address, port, seconds, packets_s):
 what, *words = sys.argv[1:]
 if what == "echo":
     echo(int(words[0]), int(words[1]))
+elif what == "hold":
+    hold(int(words[0]))
 elif what == "station":
     station(words[0], words[1], int(words[2]))
 elif what == "watch":

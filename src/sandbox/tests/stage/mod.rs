@@ -62,7 +62,8 @@ pub(crate) fn enter_stage(name: &str) -> bool {
     let own = std::env::current_exe().unwrap();
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "--", "sh", "-c", SCRIPT, "sh"]);
-    command.arg(own).args([name, "--exact", "--nocapture", "--test-threads=1"]).env(INSIDE, "1");
+    // Quiet: else what it says first stands behind the test's name, on one line, and no reason would begin with `skipped`.
+    command.arg(own).args([name, "--exact", "--nocapture", "--test-threads=1", "--quiet"]).env(INSIDE, "1");
     let output = command.output().unwrap();
     for text in [&output.stdout, &output.stderr] {
         for line in String::from_utf8_lossy(text).lines().filter(|line| !line.is_empty()) {

@@ -11,7 +11,7 @@
 use contract::Name;
 use contract::Text;
 use contract::layer::Layers;
-use contract::manifest::{Audience, Cpu, Disk, Manifest, Memory, Ready, Restart, Serve, Volume};
+use contract::manifest::{Audience, Cpu, Disk, Manifest, Memory, Protocol, Ready, Restart, Serve, Volume};
 
 use super::Entry;
 
@@ -108,6 +108,18 @@ fn at_home(copy: Manifest, original: &Manifest, at: u16) -> Option<Manifest> {
     Some(Manifest { serves: [serve].into_iter().collect(), ..copy })
 }
 
+/// It is offered to the Internet as well, by UDP, at the same port as at home.
+fn in_public(mut manifest: Manifest) -> Option<Manifest> {
+    let serve = Serve {
+        protocol: Protocol::Udp,
+        to: Audience::Internet,
+        name: Name::new("public").ok()?,
+        ..manifest.serves.first()?.clone()
+    };
+    manifest.serves.push(serve).ok()?;
+    Some(manifest)
+}
+
 /// A volume of that many MiB.
 fn volume(size_mib: u32) -> Option<Volume> {
     Some(Volume { size_mib, inodes: 64, at: "/data".into(), kept: false })
@@ -135,7 +147,8 @@ fn neighbours(all: &[Entry]) -> Vec<Entry> {
         mob.limits.descriptors = 2_048;
         mob.limits.tmp_kib = 49_152;
         mob.volume = volume(MOB_MIB);
-        at_home(mob, of, MOB_PORT + number)
+        let mob = at_home(mob, of, MOB_PORT + number)?;
+        if number == 1 { in_public(mob) } else { Some(mob) }
     };
     let made = [worker, writer].into_iter().chain((1..=MOB).map(mob)).flatten();
     made.map(|manifest| Entry { manifest, without: Layers::NONE }).collect()
