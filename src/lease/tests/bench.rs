@@ -115,7 +115,7 @@ fn bench_dhcp() {
         let status = fs::read_to_string(format!("/proc/{}/status", daemon.0.id())).unwrap();
         let resident = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         let resident_kib = resident.split_whitespace().nth(1).unwrap();
-        println!("\nfigure lease_resident_kib {resident_kib} {RESIDENT_KIB_MAX} at_most 1000");
+        println!("figure lease_resident_kib {resident_kib} {RESIDENT_KIB_MAX} at_most 1000");
         rate
     };
     let [dnsmasq, kea] = peers();

@@ -298,7 +298,6 @@ fn a_whole_network_from_nothing() {
         times[0].push(ours(&fresh(), &place));
         times[1].push(theirs(&fresh(), &files));
     }
-    println!(); // The test harness leaves its line open.
     for (whose, times) in ["ours", "ip, nft, tc"].iter().zip(&mut times) {
         times.sort_unstable_by_key(|cost| cost.whole);
         // The kernel counts these in ticks: only what many rounds have in common says something.

@@ -180,7 +180,6 @@ fn bench_nat() {
             measure(&all, &mut rulesets[at]);
         }
     }
-    println!(); // The test harness leaves its line open.
     // What both do who have no other way. An emulated gateway moves a few hundred packets in this time.
     let long = rulesets[..2].iter().map(|ruleset| ruleset.long).min().unwrap();
     for pair in rulesets.chunks(2) {

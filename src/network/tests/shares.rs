@@ -173,7 +173,6 @@ fn a_floor_holds_beside_plays_in_vlans() {
     if !testbed::enter("a_floor_holds_beside_plays_in_vlans", &["ip", "nft", "tc"], TRIAL) {
         return;
     }
-    println!(); // What is told stands at the beginning of a line.
     let (all, mut gateway) = neighbourhood();
     let way = ("up", true);
     promise(&all, &mut gateway, FLOOR_KBIT_S, 0);
@@ -199,7 +198,6 @@ fn a_ceiling_holds_beside_plays_in_vlans() {
     if !testbed::enter("a_ceiling_holds_beside_plays_in_vlans", &["ip", "nft", "tc"], TRIAL) {
         return;
     }
-    println!(); // What is told stands at the beginning of a line.
     let (all, mut gateway) = neighbourhood();
     for (words, up) in WAYS {
         promise(&all, &mut gateway, 0, CEILING_KBIT_S);

@@ -32,6 +32,9 @@ pub fn inside() -> bool {
 /// is wanting the test says `skipped: ` and why.
 #[must_use]
 pub fn enter(name: &str, programs: &[&str], trial: &str) -> bool {
+    // The harness leaves its line open (`test NAME ... `) where it does not keep what is said. What a test says first stands on a line of its own, or
+    // nobody who looks at how lines begin would see it.
+    println!();
     if inside() {
         return true;
     }
