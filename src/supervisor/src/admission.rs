@@ -12,7 +12,7 @@ use std::fmt;
 
 use contract::Name;
 use contract::limit::{SERVICES, SLICES};
-use contract::manifest::Manifest;
+use contract::manifest::{Cpu, Disk, Manifest, Memory};
 use contract::sla::{Amounts, RESOURCES};
 use contract::slice::Slice;
 use heapless::Vec;
@@ -53,6 +53,11 @@ impl Resource {
 pub struct Floors(pub Amounts);
 
 impl Floors {
+    /// What is promised of these, and of the line in kbit/s: up, down.
+    fn of(cpu: Cpu, memory: Memory, [up, down]: [u32; 2], disk: Disk) -> Self {
+        Self([cpu.floor_permille, memory.floor_mib, up, down, disk.floor_permille])
+    }
+
     fn add(self, other: Self) -> Self {
         let mut sum = self.0;
         for (has, more) in sum.iter_mut().zip(other.0) {
@@ -109,26 +114,14 @@ impl Floors {
 impl From<&Manifest> for Floors {
     fn from(manifest: &Manifest) -> Self {
         let Manifest { cpu, memory, uplink, downlink, disk, .. } = manifest;
-        Self([
-            cpu.floor_permille,
-            memory.floor_mib,
-            uplink.floor_kbit_s,
-            downlink.floor_kbit_s,
-            disk.floor_permille,
-        ])
+        Self::of(*cpu, *memory, [uplink.floor_kbit_s, downlink.floor_kbit_s], *disk)
     }
 }
 
 impl From<&Slice> for Floors {
     fn from(slice: &Slice) -> Self {
         let Slice { cpu, memory, uplink, downlink, disk, .. } = slice;
-        Self([
-            cpu.floor_permille,
-            memory.floor_mib,
-            uplink.floor_kbit_s,
-            downlink.floor_kbit_s,
-            disk.floor_permille,
-        ])
+        Self::of(*cpu, *memory, [uplink.floor_kbit_s, downlink.floor_kbit_s], *disk)
     }
 }
 
