@@ -14,6 +14,7 @@ use heapless::{String, Vec};
 use sys::Errno;
 
 use crate::Error;
+use crate::folder::Folder;
 
 /// Where cgroups are mounted.
 pub const ROOT: &str = "/sys/fs/cgroup";
@@ -189,14 +190,19 @@ fn pass_on(folder: &str) {
 /// What the kernel says of the file of `setting` in the cgroup `path`; nothing where it has none.
 #[must_use]
 pub fn says(path: &str, setting: &Setting) -> std::string::String {
-    let says = fs::read_to_string(format!("{ROOT}{path}/{}", setting.file));
-    says.map(|says| says.trim_end().to_owned()).unwrap_or_default()
+    said(Folder::open(&format!("{ROOT}{path}")).as_ref(), setting)
+}
+
+/// As [`says`], in the open folder of a cgroup; nothing where there is no such folder.
+pub(crate) fn said(group: Option<&Folder>, setting: &Setting) -> std::string::String {
+    let says = group.and_then(|group| group.text(setting.file)).unwrap_or_default();
+    says.trim_end().to_owned()
 }
 
 /// Does the kernel say what `setting` wants of the cgroup `path`?
 #[must_use]
 pub fn holds(path: &str, setting: &Setting) -> bool {
-    says(path, setting) == setting.value.as_str()
+    setting.is_kept_by(&says(path, setting))
 }
 
 /// Kills every process in the cgroup `path`, however many there are and whatever they do (Linux 5.14).

@@ -20,6 +20,7 @@ pub mod cgroup;
 pub mod daemon;
 mod devices;
 mod enter;
+mod folder;
 mod host;
 mod limits;
 mod mountinfo;

@@ -6,16 +6,14 @@
 //! proc_pid_cgroup(5).
 
 use std::fs;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::OnceLock;
 
 use contract::layer::{Layer, Layers};
-use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat};
-use nix::sys::stat::Mode;
 use nix::sys::statvfs::statvfs;
-use nix::unistd::read;
 
 use crate::devices::Number;
+use crate::folder::Folder;
 use crate::read_back::OPEN_MAX;
 use crate::{Plan, Volume, cgroup, devices, host, namespace};
 
@@ -109,11 +107,7 @@ pub fn look<D: AsFd>(pid: i32, plan: &Plan, network: &D, told: Layers, moment: M
         mounts: read("mountinfo"),
         limits: read("limits"),
         cgroup: read("cgroup"),
-        cgroup_files: plan
-            .cgroup_files
-            .iter()
-            .map(|setting| text(group.as_ref(), setting.file).trim_end().to_owned())
-            .collect(),
+        cgroup_files: plan.cgroup_files.iter().map(|setting| cgroup::said(group.as_ref(), setting)).collect(),
         descriptors: process.as_ref().and_then(|process| descriptors(pid, process)),
         guarded: group.is_some_and(|group| devices::is_guarded(group.as_fd(), &numbers).unwrap_or(false)),
         host,
@@ -156,36 +150,6 @@ fn room(pid: i32, volume: &Volume) -> Option<(u64, u64)> {
     let now = statvfs(format!("/proc/{pid}/root{}", volume.at.to_str().ok()?).as_str()).ok()?;
     let unit = u64::from(now.fragment_size());
     Some((u64::from(now.blocks()).saturating_mul(unit), u64::from(now.files())))
-}
-
-/// A folder of the kernel's. A start waits until all is read, so the way to it is gone once.
-struct Folder(OwnedFd);
-
-impl Folder {
-    fn open(path: &str) -> Option<Self> {
-        openat(AT_FDCWD, path, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).ok().map(Self)
-    }
-
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-
-    /// What a file in it says, whole. In pieces of a page: the kernel makes the text anew for each read.
-    fn text(&self, file: &str) -> Option<String> {
-        let file = openat(&self.0, file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
-        let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
-        loop {
-            match read(&file, &mut piece).ok()? {
-                0 => return String::from_utf8(bytes).ok(),
-                length => bytes.extend_from_slice(piece.get(..length)?),
-            }
-        }
-    }
-
-    /// Where a link in it leads.
-    fn link(&self, name: &str) -> Option<String> {
-        Some(readlinkat(&self.0, name).ok()?.to_string_lossy().into_owned())
-    }
 }
 
 /// What a file says in a folder that may not be there.
