@@ -197,6 +197,27 @@ fn the_power_goes_at_any_step() {
 }
 
 #[test]
+fn what_was_put_where_nothing_was_is_none_before_it_is_settled() {
+    let mut store = open(tape());
+    let name = Name::new("hello").unwrap();
+    let put = |store: &mut Store<Tape>, version| {
+        let checked = fetched(store, &hello(version));
+        store.put(checked).unwrap()
+    };
+    // What had to be taken back, what was settled, and what takes its place.
+    let replaced = put(&mut store, 1);
+    assert!(store.is_first(&name));
+    store.take_back(replaced).unwrap();
+    let replaced = put(&mut store, 1);
+    assert!(store.is_first(&name));
+    store.settle(replaced).unwrap();
+    assert!(!store.is_first(&name));
+    let replaced = put(&mut store, 2);
+    assert!(!store.is_first(&name), "there was one before it");
+    store.settle(replaced).unwrap();
+}
+
+#[test]
 fn the_disk_fails_at_any_step() {
     let mut store = open(tape());
     install(&mut store, &hello(1)).unwrap();

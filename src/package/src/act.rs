@@ -137,7 +137,7 @@ impl Room {
             (Some(Act::Remove { .. } | Act::Drop(_)) | None, _) => {}
         }
         info!("{}: is fetched", install.source);
-        self.work = Some(Work::begin((install, word, installed), keep.store(), &self.bell.1, id)?);
+        self.work = Some(Work::begin((install, word), keep.store(), &self.bell.1, id)?);
         Ok(false)
     }
 

@@ -181,7 +181,7 @@ impl Keep {
         Ok(())
     }
 
-    /// A row for each bundle; `state` says what is being done with it.
+    /// A row for each bundle; `state` says what is being done with it. One that was put for the first time is none before it is settled.
     #[must_use]
     pub fn units(&self, state: impl Fn(&Name) -> State) -> Vec<Unit> {
         let unit = |one: &Installed| {
@@ -200,7 +200,9 @@ impl Keep {
                 installed_s: entry.map_or([0, 0], |entry| entry.installed_s),
             }
         };
-        let mut units: Vec<Unit> = lock(&self.store).installed().iter().map(unit).collect();
+        let store = lock(&self.store);
+        let told = store.installed().iter().filter(|one| !store.is_first(&one.statement.name));
+        let mut units: Vec<Unit> = told.map(unit).collect();
         units.sort_by(|one, other| one.name.as_str().cmp(other.name.as_str()));
         units
     }

@@ -184,17 +184,9 @@ impl Room {
         }
     }
 
-    /// The rows. A bundle that is being put for the first time is none yet.
+    /// The rows.
     fn units(&self) -> Vec<Unit> {
-        let Ok(keep) = &self.keep else { return Vec::new() };
-        let mut units = keep.units(|name| self.state(name));
-        if let Some((name, None)) = self.act.as_ref().and_then(Under::put) {
-            units.retain(|unit| unit.name != *name);
-        }
-        if let Some(work) = &self.work {
-            units.retain(|unit| work.found(&unit.name));
-        }
-        units
+        self.keep.as_ref().map(|keep| keep.units(|name| self.state(name))).unwrap_or_default()
     }
 
     fn tell_followers(&mut self) {

@@ -43,6 +43,8 @@ pub struct Store<D> {
     installed: Vec<Installed>,
     /// The image that is being fetched: nobody tidies it away.
     fetched: Option<Digest>,
+    /// What was put where nothing was, and is not settled.
+    first: Option<Name>,
 }
 
 /// The parts of a bundle that may be installed once its image is whole.
@@ -98,7 +100,7 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// [`Error::Disk`]: the folders cannot be read.
     pub fn open(disk: D, keyring: Keyring, architecture: Architecture) -> Result<Self, Error> {
-        let mut store = Self { disk, keyring, architecture, installed: Vec::new(), fetched: None };
+        let mut store = Self { disk, keyring, architecture, installed: Vec::new(), fetched: None, first: None };
         store.bring_back()?;
         let images = store.disk.list(Place::Images).map_err(disk_error("images", "cannot be listed"))?;
         let records = store.disk.list(Place::Records).map_err(disk_error("records", "cannot be listed"))?;
@@ -143,10 +145,16 @@ impl<D: Disk> Store<D> {
         if found.statement.name.as_str() == name { Ok(found) } else { Err(Error::Statement) }
     }
 
-    /// What is installed.
+    /// What is installed, settled or not.
     #[must_use]
     pub fn installed(&self) -> &[Installed] {
         &self.installed
+    }
+
+    /// Was `name` put where nothing was, and is it not settled? It may still be taken back, and then nobody should have heard of it.
+    #[must_use]
+    pub fn is_first(&self, name: &Name) -> bool {
+        self.first.as_ref() == Some(name)
     }
 
     /// The names of all records, also of those that are not believed now.
@@ -275,6 +283,7 @@ impl<D: Disk> Store<D> {
         let old = place.map(|place| self.installed.remove(place));
         self.installed.push(found);
         self.fetched = None;
+        self.first = Some(name.clone()).filter(|_| old.is_none());
         Ok(Replaced { name, old })
     }
 
@@ -283,6 +292,7 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// [`Error::Disk`].
     pub fn settle(&mut self, Replaced { name, old }: Replaced) -> Result<(), Error> {
+        self.first = None;
         if old.is_some() {
             let old = format!("{name}{OLD}");
             self.disk.remove(Place::Records, &old).map_err(disk_error(&old, "cannot be removed"))?;
@@ -297,6 +307,7 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// [`Error::Disk`].
     pub fn take_back(&mut self, Replaced { name, old }: Replaced) -> Result<(), Error> {
+        self.first = None;
         let Some(old) = old else { return self.remove(&name) };
         let beside = format!("{name}{OLD}");
         self.disk.rename(Place::Records, &beside, &name).map_err(disk_error(&beside, "cannot be renamed"))?;

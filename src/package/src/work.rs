@@ -41,8 +41,6 @@ pub(crate) struct Work {
     pub(crate) install: Install,
     /// Whom its end is said to.
     pub(crate) waiters: Vec<Id>,
-    /// What was installed when it began.
-    others: Vec<Name>,
     given_up: Arc<AtomicBool>,
     lines: Receiver<Line>,
     service: Option<Name>,
@@ -70,7 +68,7 @@ impl Work {
     /// # Errors
     /// [`Fault::Resources`]: no thread can be had.
     pub(crate) fn begin(
-        (install, word, others): (Install, Word, Vec<Name>),
+        (install, word): (Install, Word),
         store: &Shared,
         bell: &UnixStream,
         asker: Id,
@@ -92,7 +90,7 @@ impl Work {
         };
         thread::Builder::new().stack_size(STACK_BYTES).spawn(work).map_err(none)?;
         let waiters = vec![asker];
-        Ok(Self { install, waiters, others, given_up, lines, service: None, progress: (0, 0), put: None })
+        Ok(Self { install, waiters, given_up, lines, service: None, progress: (0, 0), put: None })
     }
 
     /// It is not wanted any more; its end comes in a moment.
@@ -108,11 +106,6 @@ impl Work {
     /// Of which service it is, once that is known.
     pub(crate) fn service(&self) -> Option<&Name> {
         self.service.as_ref()
-    }
-
-    /// Was `service` there when it began? What came since is this one's, and may be in its place before that was said.
-    pub(crate) fn found(&self, service: &Name) -> bool {
-        self.others.contains(service)
     }
 
     /// How far it is, and how far it has to go, in bytes.
