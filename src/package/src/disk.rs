@@ -7,9 +7,13 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use bundle::erofs::Source;
 use nix::sys::statvfs::statvfs;
+
+/// What a thread needs that only waits for the disk.
+const STACK_BYTES: usize = 64 * 1024;
 
 /// One of the two folders of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +53,13 @@ pub trait Disk {
     /// # Errors
     /// See [`Disk::list`].
     fn settle(&mut self, place: Place, name: &str) -> io::Result<()>;
+    /// As [`Disk::settle`], and reads meanwhile: what `read` returns, and how settling went. Both are over when this returns.
+    fn settle_beside<T>(
+        &mut self,
+        place: Place,
+        name: &str,
+        read: impl FnOnce(&Self) -> T,
+    ) -> (T, io::Result<()>);
     /// Gives a file another name; what had that name is gone.
     ///
     /// # Errors
@@ -135,6 +146,24 @@ impl Disk for Folder {
         File::open(self.path(place, name))?.sync_all()
     }
 
+    fn settle_beside<T>(
+        &mut self,
+        place: Place,
+        name: &str,
+        read: impl FnOnce(&Self) -> T,
+    ) -> (T, io::Result<()>) {
+        let file = File::open(self.path(place, name));
+        thread::scope(|scope| {
+            let waits = thread::Builder::new().stack_size(STACK_BYTES);
+            let waits = file.and_then(|file| waits.spawn_scoped(scope, move || file.sync_all()));
+            let done = read(self);
+            let settled = waits.and_then(|waits| {
+                waits.join().unwrap_or_else(|_| Err(io::Error::other("the thread that waited has ended")))
+            });
+            (done, settled)
+        })
+    }
+
     fn rename(&mut self, place: Place, from: &str, to: &str) -> io::Result<()> {
         fs::rename(self.path(place, from), self.path(place, to))
     }
@@ -165,5 +194,27 @@ impl Disk for Folder {
     fn free_bytes(&self) -> io::Result<u64> {
         let now = statvfs(&self.top)?;
         Ok(u64::from(now.blocks_available()).saturating_mul(u64::from(now.fragment_size())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Disk, Folder, Place};
+    use std::io::ErrorKind;
+
+    #[test]
+    fn what_was_read_meanwhile_comes_back_and_so_does_how_settling_went() {
+        let top = std::env::temp_dir().join(format!("shg-package-disk-{}", std::process::id()));
+        std::fs::create_dir_all(&top).unwrap();
+        let mut disk = Folder::new(&top).unwrap();
+        disk.append(Place::Images, "a", b"bytes").unwrap();
+        let read = |disk: &Folder| disk.read(Place::Images, "a", 9).unwrap();
+        let (bytes, settled) = disk.settle_beside(Place::Images, "a", read);
+        assert_eq!(bytes, b"bytes");
+        settled.unwrap();
+        let (bytes, settled) = disk.settle_beside(Place::Images, "none", read);
+        assert_eq!(bytes, b"bytes");
+        assert_eq!(settled.unwrap_err().kind(), ErrorKind::NotFound);
+        std::fs::remove_dir_all(&top).unwrap();
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! In:  small parts and images. Out: installed services; nothing else on the disk after [`Store::open`].
 //!
-//! The order on the disk is everything. An image is written under its digest with `.part` behind, brought to the disk, checked, renamed, and
-//! its folder brought to the disk; only then its record is written beside, brought to the disk, and takes the place of the one before. So
+//! The order on the disk is everything. An image is written under its digest with `.part` behind, brought to the disk and checked meanwhile,
+//! renamed, and its folder brought to the disk; only then its record is written beside, brought to the disk, and takes the place of the one before. So
 //! a record never names an image that is not whole, and at any instant a service is the old one or the new one. What no record names is
 //! taken away, but for one `.part`, whose download goes on where it was cut.
 //!
@@ -100,7 +100,8 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// [`Error::Disk`]: the folders cannot be read.
     pub fn open(disk: D, keyring: Keyring, architecture: Architecture) -> Result<Self, Error> {
-        let mut store = Self { disk, keyring, architecture, installed: Vec::new(), fetched: None, first: None };
+        let mut store =
+            Self { disk, keyring, architecture, installed: Vec::new(), fetched: None, first: None };
         store.bring_back()?;
         let images = store.disk.list(Place::Images).map_err(disk_error("images", "cannot be listed"))?;
         let records = store.disk.list(Place::Records).map_err(disk_error("records", "cannot be listed"))?;
@@ -422,7 +423,7 @@ impl Candidate {
         &self.found
     }
 
-    /// Brings the image to the disk and reads it. It takes as long as reading it does, and asks nothing of the store.
+    /// Reads the image while it is brought to the disk. It takes as long as the slower of the two does, and asks nothing of the store.
     ///
     /// # Errors
     /// [`Error::Digest`], [`Error::Image`]: it is not what was signed, and was thrown away. [`Error::Disk`].
@@ -433,12 +434,13 @@ impl Candidate {
         if images.contains(&(whole, found.image_bytes)) {
             return Ok(Checked { found });
         }
-        disk.settle(Place::Images, &part).map_err(disk_error(&part, "cannot be brought to the disk"))?;
-        if let Err(error) = check(disk, &part, &found) {
+        let (checked, settled) = disk.settle_beside(Place::Images, &part, |disk| check(disk, &part, &found));
+        if let Err(error) = checked {
             // Bytes that are wrong stay wrong: the next try begins at nothing.
             disk.remove(Place::Images, &part).map_err(disk_error(&part, "cannot be removed"))?;
             return Err(error);
         }
+        settled.map_err(disk_error(&part, "cannot be brought to the disk"))?;
         Ok(Checked { found })
     }
 }

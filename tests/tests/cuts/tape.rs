@@ -205,6 +205,17 @@ impl Disk for Tape {
         Ok(())
     }
 
+    /// What is not settled may be there at any time. So it is settled last.
+    fn settle_beside<T>(
+        &mut self,
+        place: Place,
+        name: &str,
+        read: impl FnOnce(&Self) -> T,
+    ) -> (T, io::Result<()>) {
+        let done = read(self);
+        (done, self.settle(place, name))
+    }
+
     fn rename(&mut self, place: Place, from: &str, to: &str) -> io::Result<()> {
         self.step()?;
         self.file(place, from)?;
