@@ -1,4 +1,4 @@
-//! The wire `identify`: ctl, agent → identity.
+//! The wire `identify`: ctl, agent → identity; lease → identity, which may ask who it is and nothing else.
 //!
 //! One [`Ask`] a frame, one [`Answer`] a frame, in order. The private key has no word: it never leaves its process.
 
@@ -20,6 +20,15 @@ pub const SIGNATURE_BYTES: usize = 72;
 pub const CERTIFICATES_BYTES: usize = 6144;
 /// A request for a certificate, in bytes: a key, an endpoint id twice, a signature.
 pub const REQUEST_BYTES: usize = 512;
+
+/// What kind of machine this is to an operator. Source: TR-181, `Device.DeviceInfo.ProductClass`.
+pub const PRODUCT_CLASS: &str = "SHG";
+
+/// The maker's OUI and the serial number in an endpoint id; `None`: it has none (TR-369, authority schemes: `os` has them).
+#[must_use]
+pub fn device(endpoint: &str) -> Option<(&str, &str)> {
+    endpoint.strip_prefix("os::")?.split_once('-')
+}
 
 /// What may be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -90,11 +90,11 @@ pub const CALLS: Wire =
 /// ctl, agent → time: what the clock says, and who says so.
 pub const CLOCK: Wire =
     Wire { name: "clock", server: "time", clients: &[uid::ROOT, uid::AGENT], path: "/run/wire/clock" };
-/// ctl, agent → identity: who this gateway is; its signature.
+/// ctl, agent → identity: who this gateway is; its signature. lease → identity: who it is, and no more.
 pub const IDENTIFY: Wire = Wire {
     name: "identify",
     server: "identity",
-    clients: &[uid::ROOT, uid::AGENT],
+    clients: &[uid::ROOT, uid::AGENT, uid::LEASE],
     path: "/run/wire/identify",
 };
 

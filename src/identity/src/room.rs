@@ -38,7 +38,7 @@ impl Room {
             // The disk is looked at before anybody is answered: who asks early gets the kept one, where it is there.
             self.keeper.attend()?;
             let keeper = &mut self.keeper;
-            self.askers.turn(|ask, client| client.send(&answer(keeper, &ask), &[]));
+            self.askers.turn(|ask, client| client.send(&answer(keeper, &ask, client.uid()), &[]));
             self.wait()?;
         }
     }

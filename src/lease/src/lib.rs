@@ -43,6 +43,8 @@ pub mod six;
 pub mod home;
 pub mod play;
 
+pub mod introduction;
+
 pub mod askers;
 pub mod room;
 

@@ -15,6 +15,7 @@ use sys::seqpacket::Descriptors;
 use crate::ppp::line::Line;
 use crate::side::Side;
 use crate::six;
+use crate::usp::Device;
 use crate::wan::Wan;
 
 /// Sides that one play can have: DHCPv4, IPv6, PPPoE.
@@ -29,13 +30,22 @@ pub struct Play {
     six: Option<six::wan::Wan>,
     /// Where IPv6 keeps what outlives a boot.
     folder: Folder,
+    /// Who we are, once it is known.
+    device: Option<Device>,
 }
 
 impl Play {
     /// A play of which nothing is wanted yet; `folder` is the daemon's on the data disk.
     #[must_use]
     pub fn new(link: LinkName, folder: &Folder) -> Self {
-        Self { wanted: Client::silent(link), wan: None, ppp: None, six: None, folder: folder.clone() }
+        Self {
+            wanted: Client::silent(link),
+            wan: None,
+            ppp: None,
+            six: None,
+            folder: folder.clone(),
+            device: None,
+        }
     }
 
     /// The link that carries its frames.
@@ -71,6 +81,25 @@ impl Play {
             self.six.get_or_insert_with(made).want(wanted.ipv6, wanted.dhcp.usp);
         }
         self.wanted = wanted.clone();
+        self.introduce_sides();
+    }
+
+    /// Are servers to be told who we are, and is it not known yet?
+    #[must_use]
+    pub fn asks_who_we_are(&self) -> bool {
+        self.wanted.dhcp.device && self.device.is_none()
+    }
+
+    /// This is who we are.
+    pub fn introduce(&mut self, device: &Device) {
+        self.device = Some(device.clone());
+        self.introduce_sides();
+    }
+
+    fn introduce_sides(&mut self) {
+        let device = self.device.clone().filter(|_| self.wanted.dhcp.device).unwrap_or_default();
+        self.wan.iter_mut().for_each(|wan| wan.introduce(&device));
+        self.six.iter_mut().for_each(|six| six.introduce(&device));
     }
 
     /// Its sides.

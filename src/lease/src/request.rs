@@ -17,6 +17,7 @@ use crate::duid;
 use crate::message::{HOST_BYTES, Identifier, Kind, Mac, Message, PARAMETERS, VENDOR_BYTES};
 use crate::options::code;
 use crate::schedule::Try;
+use crate::usp::Device;
 
 /// What we would like to be told; who the server is it says in any case (RFC 2131 §4.3.1, table 3). Classless routes go before the router (RFC 3442, "Client Behavior").
 const WISHES: [u8; 11] = [
@@ -87,6 +88,16 @@ impl Words {
     }
 }
 
+impl Words {
+    /// And who we are, behind what the operator has put there, as far as there is room.
+    #[must_use]
+    pub fn of(mut self, device: &Device) -> Self {
+        // What does not fit is left out whole.
+        let _ = self.vendor_specific.extend_from_slice(&device.narrow);
+        self
+    }
+}
+
 /// Bytes that are written as `0x0a0b…`. `None`: they are not.
 fn hex<const N: usize>(text: &str) -> Option<Vec<u8, N>> {
     let digits = text.strip_prefix("0x")?.as_bytes();
@@ -150,6 +161,7 @@ mod tests {
     use crate::client::Say;
     use crate::message::Kind;
     use crate::schedule::{Moment, Try};
+    use crate::usp::Device;
     use contract::wanted::access::Dhcp;
     use std::net::Ipv4Addr;
 
@@ -217,8 +229,19 @@ mod tests {
                 vendor_specific: "0x0000063401aa".into(),
                 host_name: "box".into(),
                 usp: true,
+                device: false,
             };
             let words = Words::new(&dhcp, "wan.20", own);
+            let device = Device::of("os::00D09E-4711").unwrap();
+            let (both, _) = message(Say::Discover(asked), &words.clone().of(&device));
+            assert_eq!(
+                both.vendor_specific.as_slice(),
+                [&[0, 0, 6, 52, 1, 170], device.narrow.as_slice()].concat()
+            );
+            let long =
+                Dhcp { vendor_specific: format!("0x{}", "0a".repeat(50)).as_str().into(), ..dhcp.clone() };
+            let (alone, _) = message(Say::Discover(asked), &Words::new(&long, "wan.20", own).of(&device));
+            assert_eq!(alone.vendor_specific.len(), 50, "no room for both");
             let (sent, _) = message(Say::Discover(asked), &words);
             assert_eq!(sent.identifier.as_deref(), Some(want), "{client_id}");
             assert_eq!((sent.vendor_class.as_slice(), sent.host.as_slice()), (&b"sagem"[..], &b"box"[..]));

@@ -27,18 +27,20 @@ use crate::Error;
 use crate::askers::{Askers, CLIENTS_MAX};
 use crate::book::{self, Entry};
 use crate::home::{HOME_SIDES, Home};
+use crate::introduction::Introduction;
 use crate::keep::{self, Keep};
 use crate::links::Links;
 use crate::locals::{self, Locals};
 use crate::play::{PLAY_SIDES, Play};
 use crate::side::{SIDE_DESCRIPTORS, Side};
+use crate::usp::Device;
 
 /// The wire `leases` and its clients.
 const ASKERS: usize = CLIENTS_MAX + 1;
 /// All sides that there can be.
 const SIDES: usize = PLAYS * PLAY_SIDES + HOMES * HOME_SIDES;
-/// All that is waited for: those, the wires `learn` and `resolve`, news of links and of mounts.
-const DESCRIPTORS: usize = ASKERS + 4 + SIDES * SIDE_DESCRIPTORS;
+/// All that is waited for: those, the wires `learn`, `resolve` and `identify`, news of links and of mounts.
+const DESCRIPTORS: usize = ASKERS + 5 + SIDES * SIDE_DESCRIPTORS;
 
 /// Everything that the daemon holds.
 #[derive(Debug)]
@@ -53,6 +55,9 @@ pub struct Room {
     links: Links,
     plays: Vec<Play, PLAYS>,
     homes: Vec<Home, HOMES>,
+    introduction: Introduction,
+    /// Who we are, once somebody has asked.
+    device: Option<Device>,
 }
 
 impl Room {
@@ -65,7 +70,20 @@ impl Room {
         let (plays, homes) = (Vec::new(), Vec::new());
         let (learn, locals, keep) = (Line::new(LEARN), Locals::default(), Keep::new(folder));
         let (remembered, folder) = (std::vec::Vec::new(), folder.clone());
-        Ok(Self { askers: Askers::new(leases), learn, locals, keep, remembered, folder, links, plays, homes })
+        let (askers, introduction, device) = (Askers::new(leases), Introduction::default(), None);
+        Ok(Self {
+            askers,
+            learn,
+            locals,
+            keep,
+            remembered,
+            folder,
+            links,
+            plays,
+            homes,
+            introduction,
+            device,
+        })
     }
 
     /// Works for ever.
@@ -77,6 +95,7 @@ impl Room {
             let ready = self.wait()?;
             let now_ms = clock::boot_ms();
             self.attend_network(now_ms);
+            self.attend_identity(now_ms);
             self.attend_links(now_ms);
             for play in &mut self.plays {
                 play.sides_mut().for_each(|side| side.turn(now_ms));
@@ -94,14 +113,20 @@ impl Room {
     /// Waits until there is something to do, and says which of the wire's clients are ready.
     fn wait(&self) -> Result<Vec<bool, ASKERS>, Error> {
         let now_ms = clock::boot_ms();
-        let own = [self.learn.due_ms(), self.locals.due_ms(), self.keep.due_ms(now_ms)];
+        let own = [
+            self.learn.due_ms(),
+            self.locals.due_ms(),
+            self.keep.due_ms(now_ms),
+            self.introduction.due_ms(self.asks_who_we_are()),
+        ];
         let dues = sides(&self.plays, &self.homes).map(Side::due_ms).chain(own);
         let left_ms = dues.flatten().min().map(|due_ms| due_ms.saturating_sub(now_ms));
         // Longer than a timeout can be: it wakes up once more, and waits again.
         let limit = left_ms
             .map_or(PollTimeout::NONE, |left_ms| PollTimeout::try_from(left_ms).unwrap_or(PollTimeout::MAX));
         let mounts = self.keep.descriptor().into_iter().map(|mounts| (mounts, PollFlags::POLLPRI));
-        let others = [self.learn.descriptor(), self.locals.descriptor()].into_iter().flatten();
+        let wires = [self.learn.descriptor(), self.locals.descriptor(), self.introduction.descriptor()];
+        let others = wires.into_iter().flatten();
         let others = others.chain([self.links.as_fd()]);
         let others = others.chain(sides(&self.plays, &self.homes).flat_map(Side::descriptors));
         let others = others.map(|descriptor| (descriptor, PollFlags::POLLIN));
@@ -132,6 +157,21 @@ impl Room {
                     self.learn.say(&learned, &side.gifts());
                 }
             }
+        }
+    }
+
+    fn asks_who_we_are(&self) -> bool {
+        self.plays.iter().any(Play::asks_who_we_are)
+    }
+
+    /// Servers that are to know who we are are told with the next message after `identity` has said it.
+    fn attend_identity(&mut self, now_ms: u64) {
+        let asks = self.asks_who_we_are();
+        if let Some(device) = self.introduction.turn(asks, now_ms) {
+            self.device = Some(device);
+        }
+        if let Some(device) = self.device.as_ref().filter(|_| asks) {
+            self.plays.iter_mut().for_each(|play| play.introduce(device));
         }
     }
 

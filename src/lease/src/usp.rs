@@ -1,4 +1,4 @@
-//! The USP controller that a DHCP server names, and how it is asked for one.
+//! The USP controller that a DHCP server names, and how it is asked for one; who we are, for a server that is to know.
 //!
 //! In:  what came in DHCPv4's options 125 and 43, or DHCPv6's 17. Out: a [`Controller`], its words as they came; what is said in options 124 and 16.
 //!
@@ -10,9 +10,12 @@
 //! Source: TR-369 1.4, "Use of DHCP for Acquiring Controller Information" (R-DIS.1 to R-DIS.1c); RFC 3925 §3, §4; RFC 2132
 //! §8.4 (43); RFC 8415 §21.16, §21.17.
 
+use contract::identify::{PRODUCT_CLASS, device};
 use contract::leases::Controller;
 use contract::name::Text;
+use heapless::Vec;
 
+use crate::message::VENDOR_BYTES;
 use crate::options::code;
 
 /// The Broadband Forum's number.
@@ -23,6 +26,42 @@ const PROVISIONING_CODE: u16 = 26;
 const RETRY_MINIMUM_S: u16 = 27;
 const RETRY_MULTIPLIER: u16 = 28;
 const ENDPOINT: u16 = 29;
+
+/// Who we are. Source: TR-369, "DHCP Encapsulated Vendor-Specific Option-Data fields for DHCP requests"; with DHCPv6 ten more each.
+const OUI: u8 = 1;
+const SERIAL: u8 = 2;
+const PRODUCT: u8 = 3;
+const OF_DHCPV6: u8 = 10;
+
+/// Who we are, as it stands in options: the maker's OUI, the serial number, the product class.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Device {
+    /// Of DHCPv4's option 125, behind the number of the enterprise and a length; empty: nobody is told.
+    pub narrow: Vec<u8, VENDOR_BYTES>,
+    /// Of DHCPv6's 17.
+    pub wide: Vec<u8, VENDOR_BYTES>,
+}
+
+impl Device {
+    /// The one of this endpoint id. `None`: it has no serial number, or one that is too long.
+    #[must_use]
+    pub fn of(endpoint: &str) -> Option<Self> {
+        let (oui, serial) = device(endpoint)?;
+        let (mut words, mut wide) = (Vec::<u8, VENDOR_BYTES>::new(), Vec::<u8, VENDOR_BYTES>::new());
+        wide.extend_from_slice(&ENTERPRISE).ok()?;
+        for (code, word) in [(OUI, oui), (SERIAL, serial), (PRODUCT, PRODUCT_CLASS)] {
+            let length = u8::try_from(word.len()).ok()?;
+            words.extend_from_slice(&[code, length]).ok()?;
+            words.extend_from_slice(word.as_bytes()).ok()?;
+            wide.extend_from_slice(&[0, code.saturating_add(OF_DHCPV6), 0, length]).ok()?;
+            wide.extend_from_slice(word.as_bytes()).ok()?;
+        }
+        let mut narrow: Vec<u8, VENDOR_BYTES> = Vec::from_slice(&ENTERPRISE).ok()?;
+        narrow.push(u8::try_from(words.len()).ok()?).ok()?;
+        narrow.extend_from_slice(&words).ok()?;
+        Some(Self { narrow, wide })
+    }
+}
 
 /// What option 124 holds: the number, the length of what is behind it, `usp` after its own length.
 pub const CLASS: [u8; 9] = *b"\0\0\x0d\xe9\x04\x03usp";
@@ -130,13 +169,22 @@ fn take<const N: usize>(word: &mut Text<N>, value: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{of_option, of_option_6, of_plain_option};
+    use super::{Device, of_option, of_option_6, of_plain_option};
+
+    #[test]
+    fn who_we_are_is_words_of_the_same_enterprise() {
+        let one = Device::of("os::00D09E-4711").unwrap();
+        assert_eq!(one.narrow, b"\0\0\x0d\xe9\x13\x01\x0600D09E\x02\x044711\x03\x03SHG"[..]);
+        assert_eq!(one.wide, b"\0\0\x0d\xe9\0\x0b\0\x0600D09E\0\x0c\0\x044711\0\x0d\0\x03SHG"[..]);
+        assert_eq!(Device::of("self::4711"), None, "nobody has made it");
+        assert_eq!(Device::of(&format!("os::00D09E-{}", "7".repeat(80))), None, "too long");
+    }
 
     // Shows R-DIS.1a, R-DIS.1b, R-DIS.1c.
     #[test]
     fn words_are_texts() {
         let narrow = |words: &[(u8, &[u8])]| {
-            let data: Vec<u8> = words
+            let data: std::vec::Vec<u8> = words
                 .iter()
                 .flat_map(|(code, value)| [&[*code, u8::try_from(value.len()).unwrap()], *value].concat())
                 .collect();
@@ -145,7 +193,7 @@ mod tests {
         let url: &[u8] = b"wss://usp.isp.example/usp";
         // what, bytes, the URL and how long a notification waits
         type Found<'f> = Option<(&'f str, &'f str)>;
-        let table: [(&str, Vec<u8>, Found<'_>); 9] = [
+        let table: [(&str, std::vec::Vec<u8>, Found<'_>); 9] = [
             ("a URL", narrow(&[(25, url)]), Some(("wss://usp.isp.example/usp", ""))),
             ("a name", narrow(&[(25, b"isp.example")]), Some(("isp.example", ""))),
             ("a zero at the end", narrow(&[(25, b"isp.example\0")]), Some(("isp.example", ""))),

@@ -27,6 +27,7 @@ use crate::request::{self, Way, Words};
 use crate::schedule::is_due;
 use crate::side::{Side, Waits, waits};
 use crate::socket::{self, CLIENT_PORT, EVERYBODY, PACKET_BYTES, SERVER_PORT};
+use crate::usp::Device;
 use crate::{PACKETS_A_TURN, arp, datagram, terms};
 
 /// The client of one link.
@@ -35,6 +36,8 @@ pub struct Wan {
     link: Watched,
     /// What the operator wants to be told.
     dhcp: Dhcp,
+    /// Who we are, where it is to be told.
+    device: Device,
     /// The address of the link when it was last there: what our lease was given to.
     mac: Option<Mac>,
     state: State,
@@ -60,6 +63,7 @@ impl Wan {
         Self {
             link: Watched::new(name),
             dhcp,
+            device: Device::default(),
             mac: None,
             state: State::Down { held: None },
             dice: Dice::default(),
@@ -70,6 +74,11 @@ impl Wan {
             news: false,
             logged: None,
         }
+    }
+
+    /// Servers are told from now on who we are.
+    pub fn introduce(&mut self, device: &Device) {
+        self.device = device.clone();
     }
 
     /// Its link's name.
@@ -161,7 +170,7 @@ impl Wan {
 
     fn say(&mut self, say: Say) {
         let Some(link) = self.link.link().cloned() else { return };
-        let words = Words::new(&self.dhcp, self.name(), link.mac);
+        let words = Words::new(&self.dhcp, self.name(), link.mac).of(&self.device);
         let (message, way) = request::message(say, &words);
         let payload = message.write();
         let sent = match way {

@@ -29,6 +29,7 @@ impl Story {
     fn new(want: Want) -> Self {
         let mut client = Client::default();
         client.duid = duid(1);
+        client.device.extend_from_slice(b"who").unwrap();
         let mut story = Self { client, ms: 1_000, said: Vec::new(), changes: 0 };
         story.tell(Event::Want(want));
         story.tell(Event::Up);
@@ -200,6 +201,24 @@ fn what_is_wanted_no_more_is_given_back() {
     assert_eq!((release.kind, release.server.clone()), (Kind::Release, Some(duid(99))));
     assert_eq!(release.associations[1].items[0].prefix, ONE.parse::<Prefix>().unwrap());
     assert_eq!((story.client.word(), story.client.due_ms()), ("IDLE", None));
+}
+
+// Shows R-DIS.2a.
+#[test]
+fn a_server_is_told_who_we_are() {
+    let mut story = Story::bound(ONE, 200);
+    let _ = story.wait();
+    let kinds: Vec<Kind> = story.said.iter().map(|one| one.kind).collect();
+    assert_eq!(kinds, [Kind::Solicit, Kind::Request, Kind::Renew]);
+    for one in &story.said {
+        assert!(
+            one.write().unwrap().windows(7).any(|bytes| bytes == b"\0\x11\0\x03who"),
+            "{:?}: option 17",
+            one.kind
+        );
+    }
+    story.tell(Event::Want(Want { id: 7, ..Want::default() }));
+    assert!(story.said.last().unwrap().device.is_empty(), "who goes says no more than that");
 }
 
 #[test]

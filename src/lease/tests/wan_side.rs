@@ -4,11 +4,16 @@
 
 mod stage;
 
+use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use contract::identify::{self, Ask, Who};
 use contract::learn::{Learned, Lease};
 use contract::leases::Answer;
+use contract::wires::{IDENTIFY, Wire};
 use stage::{Program, Stage, at, daemon, dnsmasq, enter, ip, isp_log, run, until, wait_state};
+use wire::{Listener, Received};
 
 const POOL: &str = "--dhcp-range=10.9.0.50,10.9.0.59,255.255.255.0,120";
 
@@ -190,4 +195,56 @@ fn a_controller_may_stand_in_option_43() {
         other => panic!("{other:?}"),
     });
     assert_eq!((found.url.as_str(), found.endpoint.as_str()), ("wss://usp.isp.example/usp", "self::isp"));
+}
+
+/// Who we are, as dnsmasq understands it and hands it on to a script.
+///
+/// Shows R-DIS.2a.
+#[test]
+fn a_server_is_told_who_we_are() {
+    if !enter("a_server_is_told_who_we_are") {
+        return;
+    }
+    let mut stage = Stage::new();
+    ip("isp", "address add 10.9.0.1/24 dev eth0");
+    let script = "#!/bin/sh\nenv | grep CPEWAN >>/run/told\n";
+    fs::write("/run/script", script).unwrap();
+    run(&["chmod", "755", "/run/script"]);
+    let _server = dnsmasq(&[POOL, "--dhcp-script=/run/script", "--user=root"]);
+    until("dnsmasq listens", 5, || isp_log().contains("sockets bound").then_some(()));
+    let identify = Wire { clients: &[0], ..IDENTIFY };
+    let identity = Listener::new(identify, sys::seqpacket::listen(Path::new(IDENTIFY.path)).unwrap());
+    let _daemon = daemon();
+    stage.greet();
+    stage.lease(10);
+    assert!(identity.accept().is_none(), "nobody wants to be told");
+    stage.wish.clients[0].dhcp.device = true;
+    stage.wish_anew();
+    let asker = until("lease asks", 5, || identity.accept());
+    let answer = |said: &identify::Answer| {
+        until("who we are", 5, || match asker.receive::<Ask>() {
+            Received::Message(ask, _) => (ask == Ask::Who).then_some(()),
+            Received::Nothing => None,
+            Received::Gone => panic!("lease is gone"),
+        });
+        asker.send(said, &[]).unwrap();
+    };
+    // It does not know yet, and is asked again.
+    answer(&identify::Answer::Refused("no disk".into()));
+    answer(&identify::Answer::Who(Who {
+        endpoint: "os::00D09E-4711".into(),
+        kept: true,
+        reason: "".into(),
+        public_key: heapless::Vec::new(),
+        certificates: heapless::Vec::new(),
+    }));
+    // It tells with the next message: the link has been away.
+    until("nothing more is asked", 5, || matches!(asker.receive::<Ask>(), Received::Gone).then_some(()));
+    run(&["ip", "link", "set", "wan", "down"]);
+    run(&["ip", "link", "set", "wan", "up"]);
+    let told = || fs::read_to_string("/run/told").unwrap_or_default();
+    let has = |name: &str, value: &str| told().contains(&format!("DNSMASQ_CPEWAN_{name}={value}"));
+    until("dnsmasq is told", 20, || {
+        (has("OUI", "00D09E") && has("SERIAL", "4711") && has("CLASS", "SHG")).then_some(())
+    });
 }

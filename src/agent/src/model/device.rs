@@ -72,13 +72,11 @@ pub(super) const OBJECTS: &[Object] = &[
 ];
 
 /// What it is among its maker's products.
-pub(crate) const PRODUCT_CLASS: &str = "SHG";
+pub(crate) use contract::identify::PRODUCT_CLASS;
 
 /// OUI and serial number, of the endpoint id (TR-369 §2.2: `os::OUI-serial`).
 pub(crate) fn identity(world: &World) -> (String, String) {
     let instance = world.endpoint.split_once("::").map_or("", |(_, instance)| instance);
-    match instance.split_once('-') {
-        Some((oui, serial)) if world.endpoint.starts_with("os::") => (oui.to_owned(), serial.to_owned()),
-        _ => (String::new(), instance.to_owned()),
-    }
+    let (oui, serial) = contract::identify::device(&world.endpoint).unwrap_or(("", instance));
+    (oui.to_owned(), serial.to_owned())
 }

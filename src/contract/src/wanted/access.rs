@@ -90,6 +90,9 @@ pub struct Dhcp {
     /// A USP controller is asked for: `usp` in the vendor-identifying vendor class (option 124; DHCPv6: 16).
     #[serde(default)]
     pub usp: bool,
+    /// The server is told the maker's OUI, the serial number and the product class (option 125; DHCPv6: 17).
+    #[serde(default)]
+    pub device: bool,
 }
 
 /// A PPPoE session.

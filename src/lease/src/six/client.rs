@@ -17,6 +17,7 @@ use heapless::Vec;
 use super::chance::{Pauses, Try, delay_ms};
 use super::grant::{Held, Want, Words};
 use super::message::{Association, Duid, Item, Kind, Message, Of};
+use crate::message::VENDOR_BYTES;
 use crate::schedule::{Moment, is_due};
 
 /// Pauses, from the first to the longest. Source: RFC 8415 §7.6. Those of `Solicit` and of `Information` may be made longer by a server.
@@ -138,6 +139,8 @@ pub type Actions = Vec<Action, 4>;
 pub struct Client {
     /// Who we are.
     pub duid: Duid,
+    /// More of that, in option 17; empty: nobody is told.
+    pub device: Vec<u8, VENDOR_BYTES>,
     /// What we want.
     pub(super) want: Want,
     pub(super) step: Step,

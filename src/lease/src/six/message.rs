@@ -22,6 +22,7 @@ use heapless::Vec;
 use super::advert::first;
 use super::bytes::{Reader, Writer};
 use super::domain;
+use crate::message::VENDOR_BYTES;
 use crate::usp;
 
 /// What we write fits in what every link carries, with 48 bytes of IPv6 and UDP in front. Source: RFC 8200 §5.
@@ -183,6 +184,8 @@ pub struct Message {
     pub wanted: Vec<u16, WANTED>,
     /// It asks for a USP controller; only written.
     pub asks_for_controller: bool,
+    /// Who we are, in option 17; only written.
+    pub device: Vec<u8, VENDOR_BYTES>,
     /// The USP controller that a server names; only read.
     pub controller: Option<Controller>,
     /// Name servers.
@@ -215,6 +218,7 @@ impl Message {
             elapsed: None,
             wanted: Vec::new(),
             asks_for_controller: false,
+            device: Vec::new(),
             controller: None,
             name_servers: Vec::new(),
             domain: None,
@@ -314,6 +318,9 @@ impl Message {
         }
         if self.asks_for_controller {
             option(&mut out, code::VENDOR_CLASS, &usp::CLASS_6);
+        }
+        if !self.device.is_empty() {
+            option(&mut out, code::VENDOR, &self.device);
         }
         self.write_words(&mut out);
         out.end()

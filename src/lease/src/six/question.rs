@@ -33,6 +33,7 @@ impl Client {
         if kind != Kind::Release {
             message.wanted = wanted(kind, self.want.usp);
             message.asks_for_controller = self.want.usp;
+            message.device.clone_from(&self.device);
         }
         add(actions, Action::Send(message));
     }
@@ -44,6 +45,7 @@ impl Client {
         message.elapsed = Some(asked.elapsed(now.ms));
         message.wanted = wanted(Kind::Request, self.want.usp);
         message.asks_for_controller = self.want.usp;
+        message.device.clone_from(&self.device);
         message.associations = Held::associations(None, &self.want, None);
         for association in &mut message.associations {
             let offered = offer.associations.iter().filter(|offered| self.want.holds(offered));

@@ -38,6 +38,7 @@ use crate::link::{News, Watched};
 use crate::schedule::is_due;
 use crate::side::{Side, Waits, waits};
 use crate::socket::PACKET_BYTES;
+use crate::usp::Device;
 
 /// How often the link is asked for its link-local address, in milliseconds: at first, and where that takes long.
 const LOOK_MS: u64 = 100;
@@ -135,6 +136,11 @@ impl Wan {
     /// Wants this of it; with `usp` a controller among the words.
     pub fn want(&mut self, wish: Ipv6Wish, usp: bool) {
         (self.wish, self.usp) = (wish, usp);
+    }
+
+    /// Servers are told from now on who we are.
+    pub fn introduce(&mut self, device: &Device) {
+        self.client.device.clone_from(&device.wide);
     }
 
     /// The session over its link is this now. Source: RFC 5072 §4 (its identifier is ours).
