@@ -5,11 +5,14 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "guest_modules/renting.rs"]
+mod renting;
+
 use lab::controller::Controller;
 use lab::error::Error;
 use lab::guest::{BOOT_LIMIT, Guest, Options, UP_LIMIT};
 use lab::house::Scratch;
-use lab::operator::{DESK, Operator, Release};
+use lab::operator::{DESK, Operator, PROVIDER, Release};
 use lab::{facts, house, tool, wait};
 use serde_json::{Value, json};
 
@@ -30,12 +33,14 @@ fn manifest() -> String {
 
 /// The row of a table below `path` where `key` is `value`.
 fn row(controller: &mut Controller, path: &str, key: &str, value: &str) -> Option<String> {
-    let found =
-        controller.call("get", &json!([format!("{path}[{key}==\"{value}\"].{key}")])).unwrap().ok()?;
-    let rows = controller.call("instances", &json!([path, true])).unwrap().ok()?;
-    let text = format!("{found} {rows}");
-    let number = text.split(path).filter_map(|rest| rest.split('.').next()?.parse::<u32>().ok()).next()?;
-    Some(format!("{path}{number}."))
+    let rows = controller.call("instances", &json!([path, true])).unwrap().ok()?.to_string();
+    let numbers = rows.split(path).filter_map(|rest| rest.split(['.', '"']).next()?.parse::<u32>().ok());
+    let paths = numbers.map(|number| format!("{path}{number}."));
+    let mut is = |path: &String| {
+        let has = controller.call("get", &json!([format!("{path}{key}")])).unwrap();
+        has.is_ok_and(|has| has == value)
+    };
+    paths.into_iter().find(|path| is(path))
 }
 
 /// The ends of commands, and the changes of units.
@@ -120,6 +125,17 @@ fn here<T>(made: Result<T, Error>) -> Option<T> {
     }
 }
 
+/// A gateway of this operator's that is at his broker, and its endpoint id.
+fn boot(operator: &Operator) -> Option<(Guest, String)> {
+    let files = operator.texts(DESK).unwrap();
+    let files = files.into_iter().map(|(path, bytes)| (path.to_owned(), bytes)).collect();
+    let mut guest = Guest::boot(&Options { files, ..Options::usual().unwrap() }).unwrap()?;
+    facts::wait_all_up(&mut guest).unwrap();
+    connected(&mut guest);
+    let endpoint = guest.json("identity --json").unwrap()["endpoint"].as_str().unwrap().to_owned();
+    Some((guest, endpoint))
+}
+
 /// Shows R-SMM.0.
 #[test]
 fn modules_come_run_and_go() {
@@ -127,17 +143,11 @@ fn modules_come_run_and_go() {
     let Some(operator) = here(Operator::start(&scratch.file("operator"))) else { return };
     let (manifest, program) = (manifest(), house::firmware().join("hello"));
     let [first, second] = [1, 2].map(|version| {
-        let release = Release { name: NAME, version, manifest: &manifest, program: &program };
+        let release =
+            Release { provider: PROVIDER, name: NAME, version, manifest: &manifest, program: &program };
         operator.publish(release, DESK).unwrap()
     });
-    let files = operator.texts(DESK).unwrap();
-    let files = files.into_iter().map(|(path, bytes)| (path.to_owned(), bytes)).collect();
-    let Some(mut guest) = Guest::boot(&Options { files, ..Options::usual().unwrap() }).unwrap() else {
-        return;
-    };
-    facts::wait_all_up(&mut guest).unwrap();
-    connected(&mut guest);
-    let endpoint = guest.json("identity --json").unwrap()["endpoint"].as_str().unwrap().to_owned();
+    let Some((mut guest, endpoint)) = boot(&operator) else { return };
     let Some(mut controller) = here(Controller::start(operator.broker_port(), &endpoint)) else { return };
     hear(&mut controller);
     let slice = row(&mut controller, ENVIRONMENT, "Name", "demo").expect("the slice of the provider");

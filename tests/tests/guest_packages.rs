@@ -15,7 +15,7 @@ use std::time::Duration;
 use lab::error::Error;
 use lab::guest::{Around, Guest, Options, UP_LIMIT};
 use lab::house::Scratch;
-use lab::operator::{DESK, Operator, Release};
+use lab::operator::{DESK, Operator, PROVIDER, Release};
 use lab::root::Variant;
 use lab::{facts, house::firmware};
 use visits::{Visitor, Visits, fetch};
@@ -40,7 +40,9 @@ fn manifest() -> String {
 }
 
 fn publish(operator: &Operator, version: u64, manifest: &str, program: &str) -> Result<String, Error> {
-    operator.publish(Release { name: "greeter", version, manifest, program: &firmware().join(program) }, DESK)
+    let program = firmware().join(program);
+    operator
+        .publish(Release { provider: PROVIDER, name: "greeter", version, manifest, program: &program }, DESK)
 }
 
 /// What is installed: name and version of each.

@@ -13,6 +13,7 @@ use contract::packages;
 use contract::sla::{Breach, Compliance, Event, What};
 use contract::wires::{CONTROL, Wire};
 use log::warn;
+use usp::Code;
 use wire::Client;
 
 use crate::model::Order;
@@ -38,6 +39,9 @@ pub enum Change {
     /// A service is promised something else, or had a breach.
     Compliance(Compliance),
 }
+
+/// An order was taken; or why not, in words, and as USP says it.
+pub type Given = Result<(), (Code, String)>;
 
 /// The wires.
 #[derive(Debug)]
@@ -181,8 +185,9 @@ impl Rooms {
     /// Gives an order to the supervisor.
     ///
     /// # Errors
-    /// Why it was not taken, in words.
-    pub fn give(&mut self, order: &Order, now_ms: u64) -> Result<(), String> {
+    /// Why it was not taken.
+    pub fn give(&mut self, order: &Order, now_ms: u64) -> Given {
+        let failed = |why: String| (Code::COMMAND_FAILURE, why);
         let ask = match order {
             Order::Reboot => Ask::Reboot,
             Order::Start(name) => Ask::Start(name.clone()),
@@ -192,7 +197,7 @@ impl Rooms {
             Order::Release(name) => Ask::Release(name.clone()),
             Order::Autostart(service, starts) => {
                 let ask = packages::Ask::Autostart { service: service.clone(), starts: *starts };
-                return self.packages.at_once(&ask);
+                return self.packages.at_once(&ask).map_err(failed);
             }
             Order::Cancel(_)
             | Order::RunLevel(..)
@@ -210,8 +215,9 @@ impl Rooms {
             | Order::RestartSlice(..)
             | Order::Empty(..) => return Ok(()),
         };
-        match self.ask(&ask, now_ms, |_| ())? {
-            Answer::Refused(reason) => Err(reason.to_string()),
+        match self.ask(&ask, now_ms, |_| ()).map_err(failed)? {
+            Answer::Refused(reason) => Err(failed(reason.to_string())),
+            Answer::Short(reason) => Err((Code::SYSTEM_RESOURCES_EXCEEDED, reason.to_string())),
             Answer::Done
             | Answer::Process(_)
             | Answer::Gone(_)
@@ -236,7 +242,7 @@ impl Rooms {
             client.send(ask, &[])?;
             for _ in 0..FRAMES_MAX {
                 match next::<Answer>(&client)? {
-                    end @ (Answer::Done | Answer::Refused(_)) => return Ok(end),
+                    end @ (Answer::Done | Answer::Refused(_) | Answer::Short(_)) => return Ok(end),
                     answer @ (Answer::Process(_)
                     | Answer::Gone(_)
                     | Answer::Facts(_)

@@ -322,7 +322,7 @@ fn a_slice_is_an_environment() {
     );
     operate(&mut desk, modify, "much", &json!({"X_SHG_CPUCeiling": "1800", "X_SHG_CPUFloor": "1700"}));
     let end = desk.notice();
-    assert!(end.to_string().contains("short of cpu"), "{end}");
+    assert!(end.to_string().contains("short of cpu") && end.to_string().contains("7227"), "{end}");
     // Less than is in use.
     let demo = "Device.SoftwareModules.ExecEnv.1.ModifyConstraints()";
     let less = json!({"AllocatedMemory": "0", "X_SHG_MemoryFloor": "0"});

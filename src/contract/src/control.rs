@@ -86,6 +86,8 @@ pub enum Answer {
     Done,
     /// It was not done, and why.
     Refused(Text<REASON_BYTES>),
+    /// It was not done, for there is not enough left: of what, and how much is missing.
+    Short(Text<REASON_BYTES>),
 }
 
 /// One process that the supervisor keeps.

@@ -19,7 +19,7 @@ pub(crate) fn ask(ask: &Ask, mut each: impl FnMut(Answer)) -> Result<(), Error> 
     loop {
         match client.wait::<Answer>().map_err(failed)?.0 {
             Answer::Done => return Ok(()),
-            Answer::Refused(why) => return Err(Error::Refused(why.to_string())),
+            Answer::Refused(why) | Answer::Short(why) => return Err(Error::Refused(why.to_string())),
             answer @ (Answer::Process(_)
             | Answer::Gone(_)
             | Answer::Facts(_)

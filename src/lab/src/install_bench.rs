@@ -13,7 +13,7 @@ use crate::facts;
 use crate::guest::{Guest, Options, UP_LIMIT};
 use crate::house::{self, Scratch};
 use crate::kernel::Kernel;
-use crate::operator::{DESK, Operator, Release};
+use crate::operator::{DESK, Operator, PROVIDER, Release};
 
 /// What the image has, in bytes: the program, and behind it what no packer makes smaller.
 const SIZE: usize = 20_000_000;
@@ -42,7 +42,8 @@ pub fn measure(kernel: Kernel) -> Result<Vec<Figure>, Error> {
     guest.until("a WAN", UP_LIMIT, |guest| Ok(facts::wan(guest)?.map(drop)))?;
     let mut best = Duration::MAX;
     for version in 1..=ROUNDS {
-        let release = Release { name: "large", version, manifest: &manifest, program: &program };
+        let release =
+            Release { provider: PROVIDER, name: "large", version, manifest: &manifest, program: &program };
         let source = operator.publish(release, DESK)?;
         let begun = Instant::now();
         guest.door(&format!("install {source}"))?;

@@ -37,7 +37,9 @@ pub(crate) const TOPICS: (&str, &str) = ("/usp/controller", "/usp/agent");
 /// What `shg` has to know to speak with the gateway: a file of the operator's folder.
 pub const CONFIGURATION: &str = "controller.toml";
 /// Whose keys: the operator's, and the provider's of the first service.
-const KEYS: [&str; 2] = ["root", "demo"];
+const KEYS: [&str; 2] = ["root", PROVIDER];
+/// The provider of the first service.
+pub const PROVIDER: &str = "demo";
 
 /// Broker, registry and keys.
 #[derive(Debug)]
@@ -51,6 +53,8 @@ pub struct Operator {
 /// A release of a service: one program at the top of its root.
 #[derive(Debug, Clone, Copy)]
 pub struct Release<'r> {
+    /// Whose it is: the slice that it goes to, and who signs it.
+    pub provider: &'r str,
     /// The service's name, and the repository's.
     pub name: &'r str,
     /// Its number, and its tag.
@@ -150,7 +154,13 @@ impl Operator {
         // A release is what its bytes are; its number is the time at which they were first seen.
         let number = self.file("release");
         let last = fs::read_to_string(&number).ok().and_then(|said| said.trim().parse::<u64>().ok());
-        let release = |version| Release { name: "hello", version, manifest: &manifest, program: &program };
+        let release = |version| Release {
+            provider: PROVIDER,
+            name: "hello",
+            version,
+            manifest: &manifest,
+            program: &program,
+        };
         let known = last.filter(|version| self.is_made(release(*version)));
         let version = known.unwrap_or_else(|| {
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -161,13 +171,26 @@ impl Operator {
         Ok(source)
     }
 
-    /// Makes a bundle with one program at its top, signed by `demo`, unless it is there, and puts it into the registry: where it is, for a
-    /// gateway that sees this desk at `address`.
+    /// Makes keys for another provider: his bundles count, too, for gateways that are made from now on ([`Operator::texts`]).
+    ///
+    /// # Errors
+    /// [`Error::Tool`]: `shg`'s words.
+    pub fn admit(&self, provider: &str) -> Result<(), Error> {
+        let path = |name: &str| self.file(name).display().to_string();
+        shg(&["bundle", "keygen", &path(provider)])?;
+        let [first, other] =
+            [PROVIDER, provider].map(|one| format!("{one}={}", path(&format!("{one}.public"))));
+        let words = ["bundle", "keyring", &path("keyring"), &first, &other, "--root", &path("root.secret")];
+        shg(&[&words[..], &["--serial", "2"]].concat()).map(drop)
+    }
+
+    /// Makes a bundle with one program at its top, signed by its provider, unless it is there, and puts it into the registry: where it is, for
+    /// a gateway that sees this desk at `address`.
     ///
     /// # Errors
     /// [`Error::Missing`]: the program is not built. [`Error::Tool`]: `shg`'s words.
     pub fn publish(&self, release: Release<'_>, address: &str) -> Result<String, Error> {
-        let Release { name, version, manifest, program } = release;
+        let Release { provider, name, version, manifest, program } = release;
         let path = |what: &str| self.release_file(release, what).display().to_string();
         if !self.is_made(release) {
             let files = self.release_file(release, "files");
@@ -182,9 +205,10 @@ impl Operator {
             let (manifest, number, bundle) = (path("service.toml"), version.to_string(), path("bundle"));
             let words = ["bundle", "build", &path("files"), "--manifest", &manifest, "--version", &number];
             shg(&[&words[..], &["--output", &bundle]].concat())?;
-            shg(&["bundle", "sign", &bundle, "--key", &self.file("demo.secret").display().to_string()])?;
+            let secret = self.file(&format!("{provider}.secret")).display().to_string();
+            shg(&["bundle", "sign", &bundle, "--key", &secret])?;
         }
-        let (port, place) = (self.registry_port, format!("demo/{name}:{version}"));
+        let (port, place) = (self.registry_port, format!("{provider}/{name}:{version}"));
         shg(&["bundle", "push", &path("bundle"), &format!("127.0.0.1:{port}/{place}"), "--plain-http"])?;
         Ok(format!("http://{address}:{port}/{place}"))
     }
@@ -223,8 +247,10 @@ fn shg(words: &[&str]) -> Result<String, Error> {
     let failed = |why: String| Error::Tool { program: format!("shg {}", words.join(" ")), why };
     shg::progress::hush();
     let mut out = Vec::new();
-    shg::command::run(&words, &mut out).map_err(|error| failed(error.to_string()))?;
-    Ok(String::from_utf8_lossy(&out).into_owned())
+    let ran = shg::command::run(&words, &mut out);
+    let said = String::from_utf8_lossy(&out).into_owned();
+    ran.map_err(|error| failed(format!("{error}\n{said}").trim_end().to_owned()))?;
+    Ok(said)
 }
 
 /// The desk's controller, for whoever has no hold of the operator's programs.

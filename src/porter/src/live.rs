@@ -55,7 +55,7 @@ impl Talk {
         loop {
             match self.client.wait::<Answer>().map_err(failed)?.0 {
                 Answer::Done => return Ok(()),
-                Answer::Refused(why) => return Err(Error::Refused(why.to_string())),
+                Answer::Refused(why) | Answer::Short(why) => return Err(Error::Refused(why.to_string())),
                 Answer::Process(row) => each(row),
                 Answer::Gone(_)
                 | Answer::Facts(_)

@@ -226,6 +226,8 @@ pub enum Refusal {
     NoSlice(Name),
     /// A table is full.
     Full,
+    /// A slice that is none: the rule that it breaks.
+    Rule(&'static str),
 }
 
 impl Refusal {
@@ -234,7 +236,16 @@ impl Refusal {
     pub fn short(&self) -> &[(Resource, u32)] {
         match self {
             Self::Box { short, .. } | Self::Slice { short, .. } | Self::InUse { short, .. } => short,
-            Self::Disk(_) | Self::NoSlice(_) | Self::Full => &[],
+            Self::Disk(_) | Self::NoSlice(_) | Self::Full | Self::Rule(_) => &[],
+        }
+    }
+
+    /// Is it for lack of room? Then it may be let in once somebody else has left.
+    #[must_use]
+    pub fn is_for_room(&self) -> bool {
+        match self {
+            Self::Box { .. } | Self::Slice { .. } | Self::Disk(_) | Self::Full => true,
+            Self::InUse { .. } | Self::NoSlice(_) | Self::Rule(_) => false,
         }
     }
 }
@@ -250,6 +261,7 @@ impl fmt::Display for Refusal {
             }
             Self::NoSlice(name) => return write!(f, "not admitted: {name} rents no slice here"),
             Self::Full => return write!(f, "not admitted: the table is full"),
+            Self::Rule(why) => return f.write_str(why),
         }
         for (index, (resource, by)) in self.short().iter().enumerate() {
             let (name, unit) = resource.words();

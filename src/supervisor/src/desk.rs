@@ -16,6 +16,7 @@ use crate::events::WATCHERS_MAX;
 use crate::house::House;
 use crate::life::Event;
 use crate::process::{Process, What};
+use crate::slices::refused;
 
 /// Clients at a time; one more is turned away.
 pub const CLIENTS_MAX: usize = 8;
@@ -229,7 +230,7 @@ impl House {
                 info!("{name}: an order: {verb}");
                 match give(self, place) {
                     Ok(()) => Answer::Done,
-                    Err(refusal) => Answer::Refused(Text::format(format_args!("{name}: {refusal}"))),
+                    Err(refusal) => refused(&refusal, Text::format(format_args!("{name}: {refusal}"))),
                 }
             }
             None => unknown(name),

@@ -207,7 +207,7 @@ impl House {
 
     pub(crate) fn take(&mut self, ask: Ask) {
         let outcome = match ask {
-            Ask::Slice(slice) => Some(self.rent_again(&slice).map_err(|why| (Fault::Slice, why))),
+            Ask::Slice(slice) => Some(self.rent_again(&slice).map_err(|why| (Fault::Slice, why.to_string()))),
             Ask::Service(service) => self.install(service),
             Ask::Before(service) => self.install_before(service),
             Ask::All => {
@@ -287,7 +287,7 @@ impl House {
         }
         let name = &service.manifest.name;
         let fault = |refusal: &Refusal| match refusal {
-            Refusal::NoSlice(_) => Fault::Slice,
+            Refusal::NoSlice(_) | Refusal::Rule(_) => Fault::Slice,
             Refusal::Box { .. }
             | Refusal::Slice { .. }
             | Refusal::InUse { .. }

@@ -337,7 +337,7 @@ impl World {
         self.keep();
         match client.receive::<control::Answer>() {
             Ok(Some((control::Answer::Done, _))) => true,
-            Ok(Some((control::Answer::Refused(_), _))) => false,
+            Ok(Some((control::Answer::Refused(_) | control::Answer::Short(_), _))) => false,
             other => panic!("{ask:?}: {other:?}"),
         }
     }

@@ -8,7 +8,7 @@
 
 use contract::control::{Answer, Promised, State};
 use contract::installed;
-use contract::limit::SLICES;
+use contract::limit::{REASON_BYTES, SLICES};
 use contract::manifest::{Manifest, Volume};
 use contract::slice::Slice;
 use contract::{Name, Text};
@@ -108,6 +108,11 @@ fn promised_to(tenant: &Tenant, beside: Option<&Process>) -> Floors {
     own.or_more(trial.map_or_else(Floors::default, |trial| trial.held))
 }
 
+/// What whoever gave an order is told in these words.
+pub(crate) fn refused(refusal: &Refusal, words: Text<REASON_BYTES>) -> Answer {
+    if refusal.is_for_room() { Answer::Short(words) } else { Answer::Refused(words) }
+}
+
 impl House {
     /// Asks `network` for the line, and hears it.
     pub fn measure_lines(&mut self) {
@@ -146,8 +151,8 @@ impl House {
 
     /// An order: rents a slice, or gives it another size; refused with what is short, or the rule that it breaks.
     pub fn rent(&mut self, slice: &Slice) -> Answer {
-        if let Err(why) = self.rent_now(slice) {
-            return Answer::Refused(why.as_str().into());
+        if let Err(refusal) = self.rent_now(slice) {
+            return refused(&refusal, Text::format(format_args!("{refusal}")));
         }
         info!("slice {}: an order: rent", slice.name);
         self.note_order(&slice.name, true);
@@ -158,10 +163,10 @@ impl House {
     /// A slice that package has kept from an earlier boot: rented once it is known what fits, unless an order of this boot says otherwise.
     ///
     /// # Errors
-    /// Why it is not rented, in words.
-    pub fn rent_again(&mut self, slice: &Slice) -> Result<(), String> {
+    /// Why it is not rented.
+    pub fn rent_again(&mut self, slice: &Slice) -> Result<(), Refusal> {
         if let Some(why) = slice.fault() {
-            return Err(why.into());
+            return Err(Refusal::Rule(why));
         }
         if self.rented.orders.iter().any(|order| order.slice == slice.name) {
             return Ok(());
@@ -171,18 +176,17 @@ impl House {
         }
         self.held.retain(|held| held.name != slice.name);
         if self.held.len() >= SLICES {
-            return Err(Refusal::Full.to_string());
+            return Err(Refusal::Full);
         }
         self.held.push(slice.clone());
         Ok(())
     }
 
-    fn rent_now(&mut self, slice: &Slice) -> Result<(), String> {
+    fn rent_now(&mut self, slice: &Slice) -> Result<(), Refusal> {
         if let Some(why) = slice.fault() {
-            return Err(why.into());
+            return Err(Refusal::Rule(why));
         }
-        let rented = self.books.rent(&slice.name, Floors::from(slice));
-        rented.map_err(|refusal| refusal.to_string())?;
+        self.books.rent(&slice.name, Floors::from(slice))?;
         let all = &mut self.rented.slices.slice;
         match all.iter_mut().find(|other| other.name == slice.name) {
             Some(other) => *other = slice.clone(),

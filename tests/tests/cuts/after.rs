@@ -12,7 +12,7 @@ use std::process::Command;
 use lab::error::Error;
 use lab::guest::{Around, Guest, Options, UP_LIMIT};
 use lab::house::{Scratch, firmware};
-use lab::operator::{DESK, Operator, Release};
+use lab::operator::{DESK, Operator, PROVIDER, Release};
 use lab::root::Variant;
 use lab::{facts, tool};
 use package::keep::{Keep, Places};
@@ -36,7 +36,10 @@ pub(crate) fn operator(scratch: &Scratch) -> Option<(Operator, [String; 2])> {
     }
     let publish = |operator: &Operator, version| {
         let (manifest, program) = (service(version), firmware().join("hello"));
-        operator.publish(Release { name: "greeter", version, manifest: &manifest, program: &program }, DESK)
+        operator.publish(
+            Release { provider: PROVIDER, name: "greeter", version, manifest: &manifest, program: &program },
+            DESK,
+        )
     };
     let started = Operator::start(&scratch.file("operator"));
     match started.and_then(|operator| Ok(([publish(&operator, 1)?, publish(&operator, 2)?], operator))) {

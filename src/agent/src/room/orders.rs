@@ -43,7 +43,7 @@ impl Room {
                 | Order::Timer(_)
                 | Order::Challenge(_)
                 | Order::RestartSlice(..)
-                | Order::Empty(..) => self.rooms.give(order, now_ms),
+                | Order::Empty(..) => self.rooms.give(order, now_ms).map_err(|(_, why)| why),
             };
             if given.is_err() {
                 first.undo(&mut self.world);
@@ -81,13 +81,13 @@ impl Room {
             self.rooms.give(&order, now_ms)
         };
         let Some(row) = request else {
-            if let Err(reason) = outcome {
+            if let Err((_, reason)) = outcome {
                 warn!("an order was not taken: {reason}");
             }
             return;
         };
         if let Err(reason) = outcome {
-            self.end(row, Err((Code::COMMAND_FAILURE, reason)), now_ms);
+            self.end(row, Err(reason), now_ms);
             return;
         }
         if let Some(request) = self.world.request_mut(row) {

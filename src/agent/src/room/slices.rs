@@ -13,12 +13,13 @@ use usp::Code;
 use super::Room;
 use crate::job::{End, Job, LONGEST_S, Phase, What};
 use crate::model::{Order, settle, uninstall, uuid_of, welcome};
+use crate::rooms::Given;
 use crate::settings::levels::OfSlice;
 use crate::world::{Request, date};
 
 impl Room {
     /// Restarts what runs in a slice.
-    pub(super) fn restart_slice(&mut self, slice: &Name, why: &str, now_ms: u64) -> Result<(), String> {
+    pub(super) fn restart_slice(&mut self, slice: &Name, why: &str, now_ms: u64) -> Given {
         self.world.settings.levels.begin(Some(slice));
         self.kept.dirty = true;
         for order in settle(&self.world, slice) {
@@ -75,7 +76,7 @@ impl Room {
     fn follow_level(&mut self, orders: Vec<Order>, now_ms: u64) {
         self.kept.dirty |= !orders.is_empty();
         for order in orders {
-            if let Err(why) = self.rooms.give(&order, now_ms) {
+            if let Err((_, why)) = self.rooms.give(&order, now_ms) {
                 warn!("run level: {why}");
             }
         }
@@ -104,7 +105,7 @@ impl Room {
                 }
                 self.asked_ms = 0;
                 self.refresh(now_ms);
-                self.end(row, given.map(|()| Vec::new()).map_err(|why| (Code::COMMAND_FAILURE, why)), now_ms);
+                self.end(row, given.map(|()| Vec::new()), now_ms);
             } else {
                 left.iter().for_each(|unit| self.uninstall_too(unit, now_ms));
             }

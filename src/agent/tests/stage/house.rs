@@ -228,7 +228,7 @@ impl House {
             }
             Ask::Rent(slice) if slice.cpu.floor_permille > CAPACITY[0] => {
                 let words = format!("slice {} does not fit: the gateway is short of cpu", slice.name);
-                refused = Some(Answer::Refused(words.as_str().into()));
+                refused = Some(Answer::Short(words.as_str().into()));
                 Vec::new()
             }
             Ask::Rent(slice) => {

@@ -193,7 +193,7 @@ proptest! {
             }
             Refusal::NoSlice(name) => prop_assert_eq!(books.slice(name), None),
             Refusal::InUse { .. } => prop_assert!(box_or_slice),
-            Refusal::Disk(_) | Refusal::Full => prop_assert!(false, "there is room for all of them"),
+            Refusal::Disk(_) | Refusal::Full | Refusal::Rule(_) => prop_assert!(false, "there is room for all of them"),
         }
     }
 
