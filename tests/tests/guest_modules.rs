@@ -22,6 +22,8 @@ const EU: &str = "Device.SoftwareModules.ExecutionUnit.";
 const ENVIRONMENT: &str = "Device.SoftwareModules.ExecEnv.";
 /// RFC 4122, version 5, as an operator makes it of a name.
 const UUID: &str = "7d2f5c0e-8a3b-5d41-9f6a-2b7c1e4d9a80";
+/// Rules of `shg conform modules`.
+const RULES: usize = 25;
 /// The service: what the image has under another name, at a port of its own.
 const NAME: &str = "greeter";
 
@@ -136,6 +138,16 @@ fn boot(operator: &Operator) -> Option<(Guest, String)> {
     Some((guest, endpoint))
 }
 
+/// The suite that any agent can be held against, on the gateway itself; it leaves nothing behind.
+fn conforms(operator: &Operator, guest: &mut Guest, [first, second]: [&str; 2]) {
+    let rules = operator.desk().conforms(first, second).unwrap();
+    println!("{rules}");
+    let kept = rules.lines().filter(|line| line.starts_with("kept ")).count();
+    assert!(kept >= RULES && kept == rules.lines().count(), "{rules}");
+    let packages = guest.json("packages --json").unwrap();
+    assert!(!packages.to_string().contains(NAME), "{packages}");
+}
+
 /// Shows R-SMM.0.
 #[test]
 fn modules_come_run_and_go() {
@@ -201,4 +213,6 @@ fn modules_come_run_and_go() {
     assert_eq!(state(&mut guest), None, "nobody knows it any more");
     let packages = guest.json("packages --json").unwrap();
     assert!(!packages.to_string().contains(NAME), "{packages}");
+    drop(controller);
+    conforms(&operator, &mut guest, [&first, &second]);
 }

@@ -286,6 +286,14 @@ impl Desk {
         Ok(format!("{name} was {verb} version {version}"))
     }
 
+    /// Holds the gateway against the rules of Software Modules, with two releases of a bundle that is not installed: a row for each rule.
+    ///
+    /// # Errors
+    /// [`Error::Tool`]: rules were broken; the table says which.
+    pub fn conforms(&self, first: &str, second: &str) -> Result<String, Error> {
+        self.say(&["conform", "modules", "--gateway", GATEWAY, "--url", first, "--next", second])
+    }
+
     fn say(&self, words: &[&str]) -> Result<String, Error> {
         shg(&[words, &["--config", &self.configuration]].concat())
     }
