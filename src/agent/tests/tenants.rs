@@ -3,11 +3,15 @@
 
 mod stage;
 
-use std::io::{BufRead, BufReader, Write};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, IoSlice, IoSliceMut, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use contract::wires::{TENANT, TENANT_UID_BASE};
+use nix::cmsg_space;
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use serde_json::{Value, json};
 use stage::{Desk, House, broker, connected, daemon_said, disk, enter, until, word};
 
@@ -144,6 +148,53 @@ fn a_service_is_seen_and_told() {
         let _ = stranger.socket.write_all(b"{\"health\":\"good\"}\n");
         (stranger.hears() == Value::Null).then_some(())
     });
+}
+
+/// Descriptors that go along with one line: nearly as many as the kernel lets (SCM_MAX_FD, 253).
+const ALONG: usize = 250;
+
+/// Sends a line, and many descriptors with it.
+fn send_along(socket: &UnixStream, line: &str) {
+    let file = File::open("/dev/null").unwrap();
+    let all = [file.as_raw_fd(); ALONG];
+    let rights = [ControlMessage::ScmRights(&all)];
+    let bytes = [IoSlice::new(line.as_bytes())];
+    let sent = sendmsg::<()>(socket.as_raw_fd(), &bytes, &rights, MsgFlags::empty(), None).unwrap();
+    assert_eq!(sent, line.len());
+}
+
+/// How many come out at the other end of a socket whose owner takes them.
+fn taken(socket: &UnixStream) -> usize {
+    let (mut bytes, mut space) = ([0; 256], cmsg_space!([i32; ALONG]));
+    let mut bytes = [IoSliceMut::new(&mut bytes)];
+    let came = recvmsg::<()>(socket.as_raw_fd(), &mut bytes, Some(&mut space), MsgFlags::empty()).unwrap();
+    let rights = came.cmsgs().unwrap().map(|message| {
+        let ControlMessageOwned::ScmRights(all) = message else { return 0 };
+        all.len()
+    });
+    rights.sum()
+}
+
+#[test]
+fn descriptors_that_are_sent_along_reach_nobody() {
+    if !enter("descriptors_that_are_sent_along_reach_nobody") {
+        return;
+    }
+    // The control: whoever takes them has them.
+    let (one, other) = UnixStream::pair().unwrap();
+    send_along(&one, "take these\n");
+    assert_eq!(taken(&other), ALONG);
+
+    let (_broker, _house, daemon) = (broker(""), our_house(), connected(&word("")));
+    let mut service = Service::connect();
+    assert_eq!((service.hears()["service"].clone(), service.hears()), (json!("hello"), json!({"all": true})));
+    let held = || fs::read_dir(format!("/proc/{}/fd", daemon.0.id())).unwrap().count();
+    let before = held();
+    for number in 1..=20 {
+        send_along(&service.socket, &format!("{{\"id\":{number},\"metric\":\"m\",\"value\":1}}\n"));
+        assert_eq!(service.hears(), json!({"done": number}));
+    }
+    assert_eq!(held(), before, "the agent's descriptors");
 }
 
 #[test]

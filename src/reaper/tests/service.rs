@@ -37,6 +37,26 @@ fn a_signal_is_passed_on() {
     drop(input);
 }
 
+/// Fifty programs whose parents are gone at once; then a look at whether a zombie is left: 42, or 1 where one stays.
+const ORPHANS: &str = "i=0; while [ $i -lt 50 ]; do (true &); i=$((i+1)); done; \
+    n=0; while grep -ls '^State:.Z' /proc/[0-9]*/status; do n=$((n+1)); [ $n -gt 300 ] && exit 1; done >/dev/null; exit 42";
+
+#[test]
+fn whoever_is_left_alone_is_reaped() {
+    let inside = |words: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+        command.args(words).status().unwrap().code()
+    };
+    if inside(&["true"]) != Some(0) {
+        return println!("skipped: this machine lets us make no namespaces");
+    }
+    // The control: a first process that waits for nobody but its own child.
+    let careless = "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))";
+    assert_eq!(inside(&["python3", "-c", careless, "sh", "-c", ORPHANS]), Some(1), "zombies stay");
+    assert_eq!(inside(&[env!("CARGO_BIN_EXE_reaper"), "/bin/sh", "-c", ORPHANS]), Some(42));
+}
+
 #[test]
 fn a_probe_is_run_each_time_that_it_is_asked_for() {
     const ACK: u8 = 0x06;
