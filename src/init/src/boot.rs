@@ -31,12 +31,14 @@ const PSEUDO_FILE_SYSTEMS: [PseudoFileSystem; 5] = [
 ];
 
 /// Kernel settings that nobody changes later: file, value, why it is so.
-const SETTINGS: [(&str, &str); 7] = [
+const SETTINGS: [(&str, &str); 8] = [
     // Our own lines are not to be cut by the rate limit for strangers. (This one wants its line whole.)
     ("/proc/sys/kernel/printk_devkmsg", "on\n"),
     // A kernel that lost its mind starts anew.
     ("/proc/sys/kernel/panic", "5"),
     ("/proc/sys/kernel/sysrq", "0"),
+    // No want of memory ends us; the supervisor gives each of its children a score of its own.
+    ("/proc/self/oom_score_adj", "-1000"),
     // Kernel messages and addresses are nobody's business (attacks 12 and 36).
     ("/proc/sys/kernel/dmesg_restrict", "1"),
     ("/proc/sys/kernel/kptr_restrict", "2"),

@@ -29,6 +29,14 @@ const KEPT: &str = "/run/divided";
 /// Groups within groups: more than there are.
 const DEPTH: usize = 8;
 
+/// Writes a file of a group: `gateway/names/memory.max`.
+pub(crate) fn write(file: &str, value: &str) -> Result<(), Error> {
+    if file.split('/').any(|part| part == "..") {
+        return Err(usage("cgroup FILE VALUE, below the root of all cgroups"));
+    }
+    fs::write(format!("{ROOT}/{file}"), value).map_err(|error| Error::Refused(format!("{file}: {error}")))
+}
+
 /// What a file says when nobody has floors.
 fn levelled(file: &str) -> Option<&'static str> {
     match file {

@@ -14,6 +14,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use wire::Client;
 
+use crate::divide::{ROOT, write};
+
 /// How long one life may take to come to where it is waited for, and all of them to their end. It is looked at with each row, and after each silence.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Rows that are thrown away before a question, at most: a socket holds fewer.
@@ -221,9 +223,28 @@ pub(crate) fn cycles(name: &str, count: &str, out: Out<'_>) -> Result<(), Error>
     })
 }
 
-/// Shows a file of the folder that the process behind a row has in `/proc`.
+/// Waits until a process has ended for want of memory: its state then, and why. With a `limit` it gets no more than so many bytes first, which is
+/// what a leak comes to.
+pub(crate) fn starves(name: &str, limit: Option<&str>, out: Out<'_>) -> Result<(), Error> {
+    let talk = Talk::new(name)?;
+    if let Some(bytes) = limit {
+        write(&format!("gateway/{name}/memory.max"), bytes)?;
+    }
+    let row =
+        talk.next("short of memory", |row| row.pid.is_none() && row.reason.starts_with("out of memory"))?;
+    Ok(writeln!(out, "{}: {}", row.state.word(), row.reason)?)
+}
+
+/// Shows a file of the folder that the process behind a row has in `/proc`, or PID 1, or the supervisor.
 pub(crate) fn look(name: &str, file: &str, out: Out<'_>) -> Result<(), Error> {
-    let pid = pid(&Talk::new(name)?.row()?)?;
+    let pid = match name {
+        "init" => "1".to_owned(),
+        "supervisor" => {
+            let all = std::fs::read_to_string(format!("{ROOT}/gateway/supervisor/cgroup.procs"))?;
+            all.lines().next().unwrap_or_default().to_owned()
+        }
+        _ => pid(&Talk::new(name)?.row()?)?.to_string(),
+    };
     Ok(write!(out, "{}", std::fs::read_to_string(format!("/proc/{pid}/{file}"))?)?)
 }
 

@@ -11,7 +11,7 @@ use log::{info, warn};
 use std::os::fd::AsFd;
 use sys::{clock, pidfd, wait};
 
-use crate::compliance::autopsy;
+use crate::compliance::{autopsy, autopsy_of_daemon};
 use crate::house::House;
 use crate::life::{self, Act, CROWD_MS, Event};
 use crate::overlap::Part;
@@ -224,23 +224,22 @@ impl House {
         process.pidfd = None;
         process.ours = false;
         let group = process.cgroup();
-        let restart = match &mut process.what {
-            What::Daemon(_) => Restart::Always,
+        let ((why, breach), restart) = match &mut process.what {
+            What::Daemon(daemon) => ((autopsy_of_daemon(daemon, &group), None), Restart::Always),
             What::Tenant(tenant) => {
                 tenant.entered = None;
-                let (why, breach) = autopsy(tenant, &group, clock::boot_ms());
-                if let Some(why) = why {
-                    warn!("{}: {why}", process.name);
-                    process.record.reason = why.as_str().into();
-                }
-                if let Some(breach) = breach {
-                    events.breach(&process.name, breach);
-                }
-                tenant.manifest.restart
+                let found = autopsy(tenant, &group, clock::boot_ms());
+                let restart = tenant.manifest.restart;
+                tenant.renew();
+                (found, restart)
             }
         };
-        if let What::Tenant(tenant) = &mut process.what {
-            tenant.renew();
+        if let Some(why) = why {
+            warn!("{}: {why}", process.name);
+            process.record.reason = why.as_str().into();
+        }
+        if let Some(breach) = breach {
+            events.breach(&process.name, breach);
         }
         // Whose place was taken does not come back.
         let again = is_to_return(restart, exit, &process.record) && process.part() != Part::Past;

@@ -182,7 +182,12 @@ fn fork(until: Instant, nap_ms: &str, held_max: usize) -> u64 {
 
 /// This program again, asleep.
 fn nap(nap_ms: &str) -> std::io::Result<Child> {
-    Command::new(std::env::current_exe()?).args(["nap", nap_ms]).spawn()
+    again("nap", nap_ms)
+}
+
+/// This program again, with other words.
+pub(crate) fn again(what: &str, amount: &str) -> std::io::Result<Child> {
+    Command::new(std::env::current_exe()?).args([what, amount]).spawn()
 }
 
 fn end(mut child: Child) {

@@ -5,7 +5,7 @@
 //! was lost; `worked` when work is done; `written` when its volume's disk has a record of so many bytes, or `refused`.
 //!
 //! With words it does something else: `spin N` keeps N threads busy, `hold N` touches N MiB and keeps them, `nap N` ends after N ms,
-//! `tree N` starts N naps and stays, `keep N` fills its volume (`volume.rs`) and stays, `pour N` writes there with N threads for ever,
+//! `tree N` starts N naps and stays, `pair N` starts one that eats without an end (`eat N`, after N ms) and stays, `keep N` fills its volume (`volume.rs`) and stays, `pour N` writes there with N threads for ever,
 //! `film N` reads N bytes of its camera and stays, `line N` takes a line of at most N bytes from its serial port, answers it and stays,
 //! `exit N` ends at once with that code.
 //!
@@ -74,6 +74,8 @@ pub fn other_work(words: &[String]) -> Option<fn(usize)> {
         Some("hold") => Some(hold),
         Some("nap") => Some(nap),
         Some("tree") => Some(tree),
+        Some("pair") => Some(pair),
+        Some("eat") => Some(eat),
         Some("keep") => Some(keep),
         Some("pour") => Some(pour),
         Some("film") => Some(film),
@@ -108,6 +110,26 @@ fn tree(children: usize) {
     println!("did Tree {made} times");
     loop {
         thread::park();
+    }
+}
+
+/// Starts one that eats after so many milliseconds, and stays whatever becomes of it.
+fn pair(ms: usize) {
+    if let Err(error) = antagonist::again("eat", &ms.to_string()) {
+        return eprintln!("chatter: {error}");
+    }
+    say_ready();
+    loop {
+        thread::park();
+    }
+}
+
+/// After so many milliseconds it takes all the memory that there is.
+fn eat(ms: usize) {
+    nap(ms);
+    let mut all = Vec::new();
+    loop {
+        all.push(std::hint::black_box(vec![1_u8; 1 << 20]));
     }
 }
 

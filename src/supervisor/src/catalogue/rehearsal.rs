@@ -2,8 +2,8 @@
 //!
 //! In:  the word in [`PLAY`], which only roots for tests have. Out: what that play needs.
 //!
-//! * Without a word: copies of the first service to fill the house, one that ends at once, a bush of processes, and a bad neighbour that
-//!   takes orders.
+//! * Without a word: copies of the first service to fill the house, one that ends at once, a bush of processes, a pair of which one eats, and a
+//!   bad neighbour that takes orders.
 //! * `floors`: services that want all the processor, services that hold their memory, and services that want all of the disk.
 //! * `neighbours`: a mob of four that takes orders, whose ceilings together are more than there is; a worker with the floor that it needs, and a
 //!   writer. The mob and the writer have volumes.
@@ -33,6 +33,8 @@ const WRITER_PORT: u16 = 7021;
 /// The volumes of both kinds, in MiB.
 const MOB_MIB: u32 = 24;
 const WRITER_MIB: u32 = 4;
+/// When the one of a pair begins to eat, in milliseconds after both are there.
+const PAIR_MS: &str = "10000";
 /// Services that hold their memory: more than fit.
 const HOLDERS: usize = 20;
 /// What each holds; its floor is a little more: its program, its page tables.
@@ -73,8 +75,10 @@ fn copies(all: &[Entry]) -> Vec<Entry> {
     let Some(first) = all.first() else { return Vec::new() };
     let copies = (1..=COPIES).map(|number| copy(&first.manifest, &format!("copy-{number}"), "rehearsal"));
     let chatter = all.iter().find(|entry| entry.manifest.name.as_str() == "chatter");
-    let more =
-        chatter.map(|chatter| [quitter(&chatter.manifest), bush(&chatter.manifest), tame(&chatter.manifest)]);
+    let more = chatter.map(|entry| {
+        let of = &entry.manifest;
+        [quitter(of), bush(of), pair(of), tame(of)]
+    });
     let all = copies.chain(more.into_iter().flatten()).flatten();
     all.map(|manifest| Entry { manifest, without: Layers::NONE }).collect()
 }
@@ -91,6 +95,12 @@ fn bush(chatter: &Manifest) -> Option<Manifest> {
     copy.limits.pids = 1_100;
     copy.memory.ceiling_mib = 200;
     Some(Manifest { command: words("tree", "1000"), ready: Ready::Running, ..copy })
+}
+
+/// Two programs: one does nothing, and one eats more than both may have, after a while.
+fn pair(chatter: &Manifest) -> Option<Manifest> {
+    let copy = copy(chatter, "pair", "rehearsal")?;
+    Some(Manifest { command: words("pair", PAIR_MS), ..copy })
 }
 
 /// A bad neighbour with ceilings that a service usually gets; it takes orders at this port of the home's.
