@@ -190,7 +190,7 @@ impl Operator {
     /// # Errors
     /// [`Error::Missing`]: the program is not built. [`Error::Tool`]: `shg`'s words.
     pub fn publish(&self, release: Release<'_>, address: &str) -> Result<String, Error> {
-        let Release { provider, name, version, manifest, program } = release;
+        let program = release.program;
         let path = |what: &str| self.release_file(release, what).display().to_string();
         if !self.is_made(release) {
             let files = self.release_file(release, "files");
@@ -200,16 +200,38 @@ impl Operator {
                 what: program.display().to_string(),
                 remedy: "make firmware rehearsal builds it".to_owned(),
             })?;
-            let text = self.release_file(release, "service.toml");
-            fs::write(&text, manifest).map_err(Error::path(&text))?;
-            let (manifest, number, bundle) = (path("service.toml"), version.to_string(), path("bundle"));
-            let words = ["bundle", "build", &path("files"), "--manifest", &manifest, "--version", &number];
-            shg(&[&words[..], &["--output", &bundle]].concat())?;
-            let secret = self.file(&format!("{provider}.secret")).display().to_string();
-            shg(&["bundle", "sign", &bundle, "--key", &secret])?;
+            self.seal(release, &path("files"))?;
         }
-        let (port, place) = (self.registry_port, format!("{provider}/{name}:{version}"));
-        shg(&["bundle", "push", &path("bundle"), &format!("127.0.0.1:{port}/{place}"), "--plain-http"])?;
+        self.push(release, address)
+    }
+
+    /// As [`Operator::publish`], of an image that another maker has made: the release's program is where it is, as `FOLDER:TAG`.
+    ///
+    /// # Errors
+    /// [`Error::Tool`]: `shg`'s words.
+    pub fn publish_image(&self, release: Release<'_>, address: &str) -> Result<String, Error> {
+        house::make_folder(&self.release_file(release, ""))?;
+        self.seal(release, &release.program.display().to_string())?;
+        self.push(release, address)
+    }
+
+    /// Makes a signed bundle of `source`.
+    fn seal(&self, release: Release<'_>, source: &str) -> Result<(), Error> {
+        let path = |what: &str| self.release_file(release, what).display().to_string();
+        let text = self.release_file(release, "service.toml");
+        fs::write(&text, release.manifest).map_err(Error::path(&text))?;
+        let (manifest, number, bundle) = (path("service.toml"), release.version.to_string(), path("bundle"));
+        let words = ["bundle", "build", source, "--manifest", &manifest, "--version", &number];
+        shg(&[&words[..], &["--output", &bundle]].concat())?;
+        let secret = self.file(&format!("{}.secret", release.provider)).display().to_string();
+        shg(&["bundle", "sign", &bundle, "--key", &secret]).map(drop)
+    }
+
+    fn push(&self, release: Release<'_>, address: &str) -> Result<String, Error> {
+        let bundle = self.release_file(release, "bundle").display().to_string();
+        let (port, place) =
+            (self.registry_port, format!("{}/{}:{}", release.provider, release.name, release.version));
+        shg(&["bundle", "push", &bundle, &format!("127.0.0.1:{port}/{place}"), "--plain-http"])?;
         Ok(format!("http://{address}:{port}/{place}"))
     }
 
