@@ -25,6 +25,8 @@ use usp::{DESK, Msg, Record};
 /// Controllers, and subscriptions of all of them.
 const CONTROLLERS: usize = 3;
 const SUBSCRIPTIONS: usize = 100;
+/// Requests that are sent before the first is answered: what a client may have on its way unacknowledged.
+const AT_ONCE: usize = 8;
 /// What the agent may take of memory with them, in KiB. Source: the table of budgets.
 const RESIDENT_KIB_MAX: u64 = 6 * 1024;
 /// What the whole model may take, and news, in microseconds.
@@ -118,10 +120,16 @@ impl Controller {
         self.bare.message()
     }
 
-    fn get(&mut self) {
-        let get = Get { param_paths: vec!["Device.LocalAgent.EndpointID".into()], max_depth: 0 };
-        let answer = self.ask(RequestKind::Get(get));
-        assert!(String::from_utf8_lossy(&answer).contains(ENDPOINT));
+    /// So many Gets, the next before the one before is answered.
+    fn get(&mut self, count: usize) {
+        for number in 0..count {
+            let id = number.to_string(); // the same one again would be the same message
+            let get = Get { param_paths: vec!["Device.LocalAgent.EndpointID".into()], max_depth: 0 };
+            self.bare.send(&self.topic, record(&self.endpoint, &Msg::request(&id, RequestKind::Get(get))));
+        }
+        for _ in 0..count {
+            assert!(String::from_utf8_lossy(&self.bare.message()).contains(ENDPOINT));
+        }
     }
 }
 
@@ -136,6 +144,11 @@ fn quartile_us(rounds: usize, mut round: impl FnMut()) -> u64 {
         .collect();
     all.sort_unstable();
     u64::try_from(all[rounds / 4]).unwrap()
+}
+
+/// How many a second, where `AT_ONCE` of them take so long.
+fn per_second(us: u64) -> u64 {
+    AT_ONCE as u64 * 1_000_000 / us.max(1)
 }
 
 fn word() -> String {
@@ -157,14 +170,15 @@ fn subscribe(controllers: &mut [Controller]) {
             required: true,
         };
         let row = number % CONTROLLERS + 1;
+        // All are looked at with each change; only the first has news when a change is timed.
+        let watched = if number == 0 { "PeriodicNotifInterval" } else { "ProvisioningCode" };
         let create = CreateObject {
             obj_path: "Device.LocalAgent.Subscription.".into(),
             param_settings: vec![
                 setting("ID", format!("s{number}")),
                 setting("NotifType", "ValueChange".to_owned()),
-                setting("ReferenceList", format!("Device.LocalAgent.Controller.{row}.PeriodicNotifInterval")),
-                // Only the first is looked at when a change is timed: the others are there and wait.
-                setting("Enable", (number == 0).to_string()),
+                setting("ReferenceList", format!("Device.LocalAgent.Controller.{row}.{watched}")),
+                setting("Enable", "true".to_owned()),
             ],
         };
         let add = Add { allow_partial: false, create_objs: vec![create] };
@@ -225,13 +239,17 @@ fn the_agent_is_quick_and_small() {
         .collect();
     subscribe(&mut controllers);
     let get = record("self::c1", &Msg::request("1", RequestKind::Get(Get::default())));
-    let echo_us = quartile_us(rounds, || {
-        back.send("/echo", get.clone());
-        back.next();
-    });
-    let get_us = quartile_us(rounds, || controllers[0].get());
+    let mut echo = |count: usize| {
+        (0..count).for_each(|_| back.send("/echo", get.clone()));
+        (0..count).for_each(|_| drop(back.next()));
+    };
+    let echo_us = quartile_us(rounds, || echo(1));
+    let get_us = quartile_us(rounds, || controllers[0].get(1));
+    let echoes_us = quartile_us(rounds / 8, || echo(AT_ONCE));
+    let gets_us = quartile_us(rounds / 8, || controllers[0].get(AT_ONCE));
     println!(); // libtest has begun a line
     println!("figure get_us {get_us} {echo_us} at_most 1500");
+    println!("figure gets_at_once_us {gets_us} {echoes_us} at_most 1500");
     let mut value = 1_000;
     let news_us = quartile_us(rounds / 10, || {
         value += 1;
@@ -257,6 +275,9 @@ fn the_agent_is_quick_and_small() {
     let resident: u64 = line.split_whitespace().next().unwrap().parse().unwrap();
     println!("figure agent_kib {resident} {RESIDENT_KIB_MAX} at_most 1000");
     println!(
-        "row a Get {get_us} µs, an echo {echo_us} µs, news {news_us} µs, the whole model {model_us} µs, {resident} KiB resident"
+        "row a Get {get_us} µs, an echo {echo_us} µs; of {AT_ONCE} at once {} Gets/s, {} echoes/s; news {news_us} µs, the whole model {model_us} µs, \
+         {resident} KiB resident",
+        per_second(gets_us),
+        per_second(echoes_us)
     );
 }

@@ -160,12 +160,13 @@ impl Ledger {
         let starved = is_whole && minute.owed_us > limit_us;
         let begins = starved && !self.starved;
         self.starved = starved;
-        let got = minute.cpu_us / u64::from(minute.span_ms.max(1));
+        // Of its floor, what was not owed: what it had above it at other times makes up for nothing.
+        let owed = u32::try_from(minute.owed_us / u64::from(minute.span_ms.max(1))).unwrap_or(u32::MAX);
         let breach = Breach {
             at_ms,
             cause: Cause::Starved,
             promised: floor_permille,
-            got: u32::try_from(got).unwrap_or(u32::MAX),
+            got: floor_permille.saturating_sub(owed),
         };
         begins.then(|| self.note(breach))
     }
@@ -246,6 +247,18 @@ mod tests {
                 "{name}: once, or never"
             );
         }
+    }
+
+    #[test]
+    fn what_it_got_is_its_floor_without_what_is_owed() {
+        let mut ledger = Ledger::default();
+        // It waits with a quarter of its floor, and has more than twice of it, in turns: on the whole more than it was promised.
+        for second in 1..60 {
+            let (cpu, waited) = if second % 2 == 0 { (500, 0) } else { (50, 900) };
+            live(&mut ledger, second..second + 1, cpu, waited);
+        }
+        let breach = ledger.breach.unwrap();
+        assert!(breach.promised == 200 && (115..135).contains(&breach.got), "{breach:?}");
     }
 
     #[test]
