@@ -225,7 +225,7 @@ fn keys_are_for_one_provider_and_can_be_withdrawn() {
     let said = desk.shg("verify @bundle --key @demo.secret").unwrap_err().to_string();
     assert!(said.contains("a public key was wanted"), "{said}");
     let said = desk.shg("keygen @demo").unwrap_err().to_string();
-    assert!(said.contains("exists"), "a key is not written over: {said}");
+    assert!(said.contains("it is there already"), "a key is not written over: {said}");
 }
 
 /// What a registry answers to one path.
