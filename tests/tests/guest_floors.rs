@@ -181,3 +181,81 @@ fn admission_fills_the_box_with_floors_of_memory_and_refuses_the_next() {
     guest.until("hold-1 down", UP_LIMIT, down).unwrap();
     start(&mut guest, &next);
 }
+
+/// Longer than it takes until somebody is known to be starved, or to be starved no longer: a minute, and samples (docs/sla.md).
+const SEEN_LIMIT: Duration = Duration::from_secs(400);
+/// What may be owed over a minute, in thousandths of a thread (docs/sla.md).
+const OWED_PERMILLE: u64 = 20;
+/// How long the gateway works at a time, in seconds: the most that its door takes.
+const BURN_S: u64 = 120;
+
+/// What `ctl sla` says of a service.
+fn compliance(guest: &mut Guest, service: &str) -> serde_json::Value {
+    let rows = guest.json("sla --json").unwrap();
+    rows.as_array().unwrap().iter().find(|row| row["service"] == service).unwrap().clone()
+}
+
+/// What it is owed over the last minute, in thousandths of a thread.
+fn owed_permille(row: &serde_json::Value) -> u64 {
+    let number = |key: &str| row["windows"][0][key].as_u64().unwrap();
+    number("owed_us") / number("span_ms").max(1)
+}
+
+/// Waits until the row of a service is like that, while the gateway wants all the processor, too.
+fn until(
+    guest: &mut Guest,
+    what: &str,
+    service: &str,
+    is: impl Fn(&serde_json::Value) -> bool,
+) -> serde_json::Value {
+    let mut burns_until_ms = 0;
+    let seen = guest.until(what, SEEN_LIMIT, |guest| {
+        let now_ms = usage(guest, "gateway").0;
+        if now_ms >= burns_until_ms {
+            guest.door(&format!("burn 2 {BURN_S}"))?;
+            burns_until_ms = now_ms + BURN_S * 1_000;
+        }
+        let row = compliance(guest, service);
+        Ok(is(&row).then_some(row))
+    });
+    assert!(seen.is_ok(), "{seen:?}: {}", compliance(guest, service));
+    seen.unwrap()
+}
+
+#[test]
+fn admission_that_is_not_kept_is_a_breach_and_told() {
+    const SERVICE: &str = "spin-a";
+    let Some(mut guest) = boot() else { return };
+    make_room(&mut guest);
+    guest.door("rent north 400 2000 8 32").unwrap();
+    guest.door("rent south 200 2000 8 32").unwrap();
+    for (name, ..) in SPINNERS.iter().filter(|(_, _, _, ceiling)| *ceiling == 2_000) {
+        start(&mut guest, name);
+    }
+    // A machine that was busy with their starts may owe something for a while: floors pay it back.
+    let is_well = |row: &serde_json::Value| {
+        row["windows"][0]["span_ms"].as_u64() >= Some(30_000) && owed_permille(row) <= OWED_PERMILLE / 2
+    };
+    let kept = until(&mut guest, "it has its floor", SERVICE, is_well);
+    println!("with floors: {kept}");
+
+    // The same groups, as a runtime has them that knows no floors: everybody wants all, and each counts alike.
+    guest.door("divide ceilings").unwrap();
+    let more = |row: &serde_json::Value| row["breaches"].as_u64() > kept["breaches"].as_u64();
+    let broken = until(&mut guest, "the breach", SERVICE, more);
+    println!("without floors: {broken}");
+    assert_eq!((&broken["cause"], &broken["promised"]), (&"starved".into(), &300.into()), "{broken}");
+    assert!(broken["got"].as_u64().unwrap() <= 300 - OWED_PERMILLE, "{broken}");
+    let events = guest.json("events --json").unwrap();
+    let mut events = events.as_array().unwrap().iter().rev();
+    let event = events.find(|event| event["cause"] == "starved" && event["who"] == SERVICE);
+    let told = event.map(|event| (&event["promised"], &event["got"]));
+    assert_eq!(told, Some((&300.into(), &broken["got"])), "the last one is that one: {event:?}");
+
+    // With floors it is well again, under the same load, and what was stays said.
+    guest.door("divide floors").unwrap();
+    let well = until(&mut guest, "it is well again", SERVICE, is_well);
+    println!("with floors again: {well}");
+    assert_eq!((&well["breaches"], &well["cause"]), (&broken["breaches"], &"starved".into()), "{well}");
+    assert_eq!(facts::process(&mut guest, SERVICE).unwrap().restarts, 0);
+}

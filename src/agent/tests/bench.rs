@@ -210,6 +210,20 @@ fn news(controller: &mut Controller, value: usize) {
     panic!("no news");
 }
 
+/// The whole SupportedDM, once.
+fn whole_model(controller: &mut Controller) {
+    let all = GetSupportedDm {
+        obj_paths: vec!["Device.".into()],
+        return_commands: true,
+        return_events: true,
+        return_params: true,
+        return_unique_key_sets: true,
+        ..GetSupportedDm::default()
+    };
+    let model = controller.ask(RequestKind::GetSupportedDm(all));
+    assert!(model.len() > 3_000, "{}", String::from_utf8_lossy(&model));
+}
+
 #[test]
 fn the_agent_is_quick_and_small() {
     if !enter("the_agent_is_quick_and_small") {
@@ -256,18 +270,7 @@ fn the_agent_is_quick_and_small() {
         news(&mut controllers[0], value);
     });
     println!("figure set_to_notify_us {news_us} {NEWS_US_MAX} at_most 1000");
-    let model_us = quartile_us(rounds / 10, || {
-        let all = GetSupportedDm {
-            obj_paths: vec!["Device.".into()],
-            return_commands: true,
-            return_events: true,
-            return_params: true,
-            return_unique_key_sets: true,
-            ..GetSupportedDm::default()
-        };
-        let model = controllers[1].ask(RequestKind::GetSupportedDm(all));
-        assert!(model.len() > 3_000, "{}", String::from_utf8_lossy(&model));
-    });
+    let model_us = quartile_us(rounds / 10, || whole_model(&mut controllers[1]));
     println!("figure supported_dm_us {model_us} {MODEL_US_MAX} at_most 1000");
     // Program::start runs setpriv, which becomes the daemon.
     let status = fs::read_to_string(format!("/proc/{}/status", daemon.0.id())).unwrap();
