@@ -4,7 +4,7 @@
 //!
 //! Here: the file system and its tree of hashes. In the folder: images of other makers, a registry in a namespace of our own, attacks.
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "bundles/attacks.rs"]
 mod attacks;
@@ -14,6 +14,8 @@ mod desk;
 mod makers;
 #[path = "bundles/registry.rs"]
 mod registry;
+#[path = "bundles/verbs.rs"]
+mod verbs;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -21,7 +21,8 @@ type Both = (Bundle, Option<Vec<u8>>);
 /// # Errors
 /// [`Error`] says which part is missing or refused.
 pub(crate) fn fetch(name: &str, options: &Options) -> Result<Both, Error> {
-    if Path::new(name).is_dir() {
+    // No host begins like a path.
+    if Path::new(name).is_dir() || ["/", "./", "../"].iter().any(|begin| name.starts_with(begin)) {
         return from_folder(name);
     }
     if Path::new(name).exists() || !name.contains('/') {
