@@ -1,7 +1,7 @@
 //! `lab test`: every test of the workspace, counted; what was skipped is said aloud.
 //!
 //! In:  a pattern or none, `LONG=1`, a kernel for the guests. Out: one line a suite, the whole output of what failed, the reasons of
-//! what was skipped; the last line is `N passed, N failed, N skipped`.
+//! what was skipped; at the end what failed, once more, and as the last line `N passed, N failed, N skipped`.
 //!
 //! A pattern is a room (`lease`), a file of tests (`guest_boot`, `network/daemon`), what files and tests of whatever room begin with
 //! (`clients`, `faults`), a subject with files of other names ([`SUBJECTS`]), or else part of a test's name. Guests are few at a time by themselves (`slot.rs`).
@@ -227,7 +227,9 @@ pub fn run(words: &Words, out: &mut dyn Write) -> Result<(), Error> {
         }
     }
     let status = child.wait().map_err(Error::io("cargo"))?;
-    for text in tally.end() {
+    let last = tally.end();
+    let again = if tally.why().is_empty() { &[] } else { &["what failed, once more:".to_owned()][..] };
+    for text in last.iter().chain(again).chain(tally.why()) {
         writeln!(out, "{text}").map_err(lost())?;
     }
     writeln!(out, "{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped)

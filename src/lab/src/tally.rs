@@ -5,12 +5,20 @@
 //! This module is pure. A test that passed and printed a line that begins with `skipped: ` counts as skipped: it proved nothing. So does
 //! an ignored one. A line that begins with `skipped in part: ` is shown, and its test counts: it proved the rest.
 //!
+//! What failed is shown whole where it happened and, shortened to its panics, once more at the end ([`Tally::why`]): of a long run often only
+//! the last lines are kept.
+//!
 //! Source: the lines of rustc's libtest, `library/test/src/formatters/pretty.rs`; Cargo's `Running`, `Doc-tests`.
 
 /// The first word of a test that could not run.
 const SKIPPED: &str = "skipped: ";
 /// The first words of a test that could not look at everything.
 const IN_PART: &str = "skipped in part: ";
+
+/// How many lines of a panic are said again: the place, and what was wrong.
+const PANIC_LINES: usize = 8;
+/// How many lines of all of them.
+const WHY_LINES_MAX: usize = 64;
 
 /// What a part of a suite's output is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,6 +32,8 @@ enum Part {
     Successes,
     /// What tests that failed printed.
     Failures,
+    /// The closing list of their names, which were said.
+    Names,
 }
 
 /// What was counted until now.
@@ -47,6 +57,10 @@ pub struct Tally {
     reason_seen: bool,
     /// The suite was announced and has not ended.
     open: bool,
+    /// Why tests failed, shortened.
+    why: Vec<String>,
+    /// Lines of the panic being read that still belong there.
+    of_panic: usize,
 }
 
 impl Tally {
@@ -71,8 +85,14 @@ impl Tally {
         }
         match self.part {
             Part::Building => self.building(line),
-            Part::Running | Part::Successes | Part::Failures => self.inside(line),
+            Part::Running | Part::Successes | Part::Failures | Part::Names => self.inside(line),
         }
+    }
+
+    /// What failed, and its panics: for the end of a long run.
+    #[must_use]
+    pub fn why(&self) -> &[String] {
+        &self.why
     }
 
     /// The stream has ended.
@@ -86,7 +106,9 @@ impl Tally {
             return Vec::new();
         }
         self.failed += 1;
-        vec![format!("{}: broke off", self.suite)]
+        let said = format!("{}: broke off", self.suite);
+        self.why.push(said.clone());
+        vec![said]
     }
 
     fn building(&self, line: &str) -> Vec<String> {
@@ -111,27 +133,38 @@ impl Tally {
             return Vec::new();
         }
         if line == "failures:" {
-            self.part = Part::Failures;
+            self.part = if self.part == Part::Failures { Part::Names } else { Part::Failures };
             return Vec::new();
         }
         if let Some(name) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----")) {
             name.clone_into(&mut self.test);
             self.reason_seen = false;
-            return if self.part == Part::Failures {
-                vec![format!("FAILED {}: {name}", self.suite)]
-            } else {
-                Vec::new()
-            };
+            self.of_panic = 0;
+            if self.part != Part::Failures {
+                return Vec::new();
+            }
+            let said = format!("FAILED {}: {name}", self.suite);
+            self.why.push(said.clone());
+            return vec![said];
         }
         match self.part {
-            Part::Building => Vec::new(),
+            Part::Building | Part::Names => Vec::new(),
             Part::Running => self.running(line),
             Part::Successes => self.success(line),
-            // A name in the closing list of failures is indented; it was said before.
-            Part::Failures if line.is_empty() || line.starts_with("    ") && !line.contains(' ') => {
-                Vec::new()
+            Part::Failures if line.is_empty() => Vec::new(),
+            Part::Failures => {
+                if line.contains("panicked at ") {
+                    self.of_panic = PANIC_LINES;
+                } else if line.ends_with("stack backtrace:") {
+                    self.of_panic = 0;
+                }
+                let said = format!("    {line}");
+                if self.of_panic > 0 && self.why.len() < WHY_LINES_MAX {
+                    self.of_panic -= 1;
+                    self.why.push(said.clone());
+                }
+                vec![said]
             }
-            Part::Failures => vec![format!("    {line}")],
         }
     }
 
@@ -262,6 +295,13 @@ test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out; fini
         assert!(said.contains(&"skipped: lab: one: no emulator".to_owned()), "{said:#?}");
         assert!(said.contains(&"skipped: lab: four: ignored, needs a board".to_owned()), "{said:#?}");
         assert!(said.iter().any(|line| line.contains("boom")), "{said:#?}");
+        let mut tally = Tally::default();
+        MIXED.lines().for_each(|line| drop(tally.line(line)));
+        assert_eq!(
+            tally.why(),
+            ["FAILED lab: three", "    thread 'three' panicked at x.rs:1:1:", "    boom"],
+            "why, once more at the end"
+        );
         assert!(!said.iter().any(|line| line.contains("talk")), "{said:#?}");
         assert!(!said.iter().any(|line| line.contains("tidy")), "an empty suite says nothing: {said:#?}");
     }
@@ -299,6 +339,10 @@ test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out; fini
         let (said, count) = read(text);
         assert_eq!(count, (0, 1, 0));
         assert_eq!(said, ["tests/guest_boot: broke off"]);
+        let mut tally = Tally::default();
+        text.lines().for_each(|line| drop(tally.line(line)));
+        tally.end();
+        assert_eq!(tally.why(), said);
     }
 
     #[test]
