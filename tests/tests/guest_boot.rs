@@ -36,6 +36,10 @@ fn everything_comes_up_and_ends_in_order() {
     let wrong = guest.ask("no-such-command").unwrap();
     assert_eq!(wrong.exit, 2, "wrong usage says so: {}", wrong.text);
 
+    // What is said of a gateway that no longer answers.
+    let seen = guest.processors();
+    assert!(seen.contains("CPU#0") && seen.contains("CPU#1") && seen.contains("HLT="), "{seen}");
+
     guest.reset().unwrap();
     guest.wait_ready(BOOT_LIMIT).unwrap();
     guest.until("the page after a reset", UP_LIMIT, |guest| Ok(page(guest))).unwrap();

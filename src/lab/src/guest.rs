@@ -9,6 +9,7 @@
 
 mod buttons;
 mod saved;
+mod silence;
 
 use std::fs;
 use std::net::TcpListener;
@@ -273,19 +274,19 @@ impl Guest {
     /// Waits until the door opens (again: after a reboot). Without a door it returns at once.
     ///
     /// # Errors
-    /// [`Error::Late`] with the console's last lines.
+    /// [`Error::Answer`]: it does not, with what it was seen to do.
     pub fn wait_ready(&mut self, limit: Duration) -> Result<(), Error> {
         let Some(door) = &mut self.door else { return Ok(()) };
-        let outcome = door.wait_ready(limit);
-        outcome.map_err(|error| Error::Answer { who: error.to_string(), why: self.last_lines() })
+        door.wait_ready(limit).map_err(|error| self.seen(error))
     }
 
     /// Carries out `ctl <request>` and returns what it printed and its exit code.
     ///
     /// # Errors
-    /// [`Error::Missing`]: the shipped root has no door. Others as [`Door::ask`].
+    /// [`Error::Missing`]: the shipped root has no door. [`Error::Answer`] in place of `Late`: with what a silent guest was seen to do.
+    /// Others as [`Door::ask`].
     pub fn ask(&mut self, request: &str) -> Result<Answer, Error> {
-        self.its_door()?.ask(request)
+        self.its_door()?.ask(request).map_err(|error| self.seen(error))
     }
 
     fn its_door(&mut self) -> Result<&mut Door, Error> {
@@ -320,14 +321,18 @@ impl Guest {
     /// Asks `question` until it has an answer.
     ///
     /// # Errors
-    /// [`Error::Late`] with `what`; whatever `question` fails with.
+    /// [`Error::Answer`]: it is late, with the console's last lines; whatever `question` fails with.
     pub fn until<T>(
         &mut self,
         what: &str,
         limit: Duration,
         mut question: impl FnMut(&mut Self) -> Result<Option<T>, Error>,
     ) -> Result<T, Error> {
-        wait::until(what, limit, || question(self))
+        let outcome = wait::until(what, limit, || question(self));
+        outcome.map_err(|error| {
+            let Error::Late { .. } = error else { return error };
+            Error::Answer { who: error.to_string(), why: self.last_lines() }
+        })
     }
 
     /// The neighbours; with [`Around::Topology`] they are there.
