@@ -132,6 +132,24 @@ impl Carrier {
         }
     }
 
+    /// How many bytes of a record the other end takes, with MQTT to `topic`.
+    #[must_use]
+    pub fn room(&self, topic: &str) -> usize {
+        match self {
+            Self::Mqtt(client) => client.room(topic),
+            Self::Web(_) | Self::Frames(_) => usize::MAX, // neither says
+        }
+    }
+
+    /// Why the last message that a broker did not take on this connection was not.
+    #[must_use]
+    pub fn refused(&self) -> Option<u8> {
+        match self {
+            Self::Mqtt(client) => client.refused(),
+            Self::Web(_) | Self::Frames(_) => None,
+        }
+    }
+
     /// Has the other end say that it is there; on the box the kernel says it.
     pub fn ping(&mut self) {
         match self {

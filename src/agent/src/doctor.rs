@@ -159,6 +159,11 @@ fn finding(world: &World, place: usize, peer: &Peer) -> Finding {
             "give it another role, or the role a rule, in agent.toml",
         );
     }
+    if let Some(refusal) = peer.refused() {
+        let why = format!("connected, but the broker did not take a message of ours: {refusal}");
+        let remedy = "let this user publish to the controller's topic; the broker's limits have to be as large as what is asked for";
+        return made((Stage::Topic, Side::Operator), &why, remedy);
+    }
     if !peer.has_heard() {
         let remedy =
             "it may have nothing to say; else: does it publish to our agent_topic, as this endpoint id?";

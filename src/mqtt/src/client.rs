@@ -6,28 +6,19 @@
 //! connected ── CONNECT ──▶ greeting ── CONNACK 0 ── SUBSCRIBE ──▶ subscribing ── SUBACK ──▶ ready
 //! ```
 //! Nothing is published before a topic was granted (R-MQTT.17). A broker that is silent for one and a half keep-alive times is gone.
-//! Messages go with QoS 1; as many as [`WINDOW`] are under way, and [`WAITING_MAX`] wait, so that a broker that takes nothing holds no
-//! memory of ours.
+//! Messages go with QoS 1, as many at a time as the broker takes (`outbox.rs`).
 //!
 //! Source: TR-369 §4.6 (MQTT binding).
 
-use std::collections::VecDeque;
 use std::fmt;
 
 use crate::counts::Counts;
+pub use crate::outbox::ANSWER_S;
+use crate::outbox::{Outbox, Waiting};
 use crate::packet::{self, Hello, Packet, Version};
 
-/// Messages under way at a time.
-const WINDOW: usize = 8;
-/// Messages that wait.
-const WAITING_MAX: usize = 32;
-/// Their bytes.
-const WAITING_BYTES_MAX: usize = 1024 * 1024;
 /// How long CONNECT and SUBSCRIBE may take, in milliseconds.
 const GREETING_MS: u64 = 10_000;
-/// How long a message may be under way, in seconds. Sent twice on one connection it must not be (MQTT 5.0 §4.4); and a broker that takes no
-/// more would hold the window for ever, though it is not silent.
-pub const ANSWER_S: u32 = 60;
 /// Topics of one client.
 const TOPICS_MAX: usize = 8;
 
@@ -61,16 +52,19 @@ impl fmt::Display for Gone {
     }
 }
 
-/// Source: MQTT 3.1.1 §3.2.2.3, MQTT 5.0 §3.2.2.2.
-fn refusal(reason: u8) -> &'static str {
+/// A reason of the broker's in words. Source: MQTT 3.1.1 §3.2.2.3, MQTT 5.0 §2.4.
+#[must_use]
+pub fn refusal(reason: u8) -> &'static str {
     match reason {
         1 | 132 => "another version of MQTT",
         2 | 133 => "the client's name",
         3 | 136 => "not available now",
         4 | 134 => "user or password",
         5 | 135 => "not authorised",
+        144 => "the topic's name",
         149 => "the packet is too large",
-        151 | 159 => "too many connections",
+        151 => "its quota is used up",
+        159 => "too many connections",
         _ => "for a reason of its own",
     }
 }
@@ -91,15 +85,6 @@ enum State {
     Ready,
 }
 
-/// What waits to be published.
-#[derive(Debug)]
-struct Waiting {
-    topic: String,
-    payload: Vec<u8>,
-    /// Its media type; `None`: it is a record, and has a way back.
-    kind: Option<String>,
-}
-
 /// One life of a connection to a broker.
 #[derive(Debug)]
 pub struct Client {
@@ -112,10 +97,7 @@ pub struct Client {
     response_information: String,
     input: Vec<u8>,
     out: Vec<u8>,
-    next_id: u16,
-    /// Their numbers, and since when each is, in milliseconds after boot; `None`: it waits in `out`.
-    under_way: Vec<(u16, Option<u64>)>,
-    waiting: VecDeque<Waiting>,
+    outbox: Outbox,
     counts: Counts,
     keep_alive_ms: u64,
     begun_ms: u64,
@@ -136,9 +118,7 @@ impl Client {
             response_information: String::new(),
             input: Vec::new(),
             out: packet::connect(hello, version),
-            next_id: 1,
-            under_way: Vec::new(),
-            waiting: VecDeque::new(),
+            outbox: Outbox::default(),
             counts: Counts { sent: 1, ..Counts::default() },
             keep_alive_ms: u64::from(hello.keep_alive_s) * 1000,
             begun_ms: now_ms,
@@ -205,15 +185,26 @@ impl Client {
         self.wait(Waiting { topic: topic.to_owned(), payload, kind: Some(kind.to_owned()) })
     }
 
+    /// How many bytes of a message to `topic` the broker takes, as it has said.
+    #[must_use]
+    pub fn room(&self, topic: &str) -> usize {
+        self.outbox.room(topic, &self.reply_to)
+    }
+
+    /// Why the last message that the broker did not take on this connection was not: a reason as [`refusal`] knows them.
+    #[must_use]
+    pub fn refused(&self) -> Option<u8> {
+        self.outbox.refused()
+    }
+
     fn wait(&mut self, one: Waiting) -> bool {
-        let bytes: usize = self.waiting.iter().map(|one| one.payload.len()).sum();
-        if self.waiting.len() >= WAITING_MAX || bytes.saturating_add(one.payload.len()) > WAITING_BYTES_MAX {
-            self.count_error();
-            return false;
+        let waits = self.outbox.wait(one);
+        if waits {
+            self.push()
+        } else {
+            self.count_error()
         }
-        self.waiting.push_back(one);
-        self.push();
-        true
+        waits
     }
 
     fn count_error(&mut self) {
@@ -221,26 +212,15 @@ impl Client {
     }
 
     fn push(&mut self) {
-        while self.state == State::Ready && self.under_way.len() < WINDOW {
-            let Some(one) = self.waiting.pop_front() else { return };
-            let id = self.id();
-            self.under_way.push((id, None));
-            let bytes = match &one.kind {
-                None => packet::publish(id, &one.topic, &self.reply_to, &one.payload, self.version),
-                Some(kind) => packet::publish_plain(id, &one.topic, (kind, &one.payload), self.version),
-            };
-            self.counts.publish_sent = self.counts.publish_sent.saturating_add(1);
-            self.say(&bytes);
-        }
-    }
-
-    /// A number that is not under way, and not 0.
-    fn id(&mut self) -> u16 {
-        loop {
-            let id = self.next_id;
-            self.next_id = self.next_id.checked_add(1).unwrap_or(1);
-            if self.under_way.iter().all(|(one, _)| *one != id) {
-                return id;
+        while self.state == State::Ready
+            && let Some(packet) = self.outbox.next(&self.reply_to, self.version)
+        {
+            match packet {
+                Ok(packet) => {
+                    self.counts.publish_sent = self.counts.publish_sent.saturating_add(1);
+                    self.say(&packet);
+                }
+                Err(()) => self.count_error(),
             }
         }
     }
@@ -250,8 +230,7 @@ impl Client {
         if !self.out.is_empty() {
             self.said_ms = now_ms;
         }
-        for (_, since_ms) in self.under_way.iter_mut().filter(|(_, since_ms)| since_ms.is_none()) {
-            *since_ms = Some(now_ms);
+        if self.outbox.written(now_ms) {
             self.counts.publish_sent_ms = Some(now_ms);
         }
         std::mem::take(&mut self.out)
@@ -264,13 +243,7 @@ impl Client {
             return self.begun_ms.saturating_add(GREETING_MS);
         }
         let ping = self.said_ms.max(self.heard_ms.min(self.said_ms)).saturating_add(self.keep_alive_ms / 2);
-        ping.min(self.silent_at()).min(self.unanswered_at())
-    }
-
-    /// When the eldest message has been under way for too long, in milliseconds after boot.
-    fn unanswered_at(&self) -> u64 {
-        let eldest = self.under_way.iter().filter_map(|(_, since_ms)| *since_ms).min();
-        eldest.map_or(u64::MAX, |since_ms| since_ms.saturating_add(u64::from(ANSWER_S) * 1000))
+        ping.min(self.silent_at()).min(self.outbox.unanswered_at())
     }
 
     fn silent_at(&self) -> u64 {
@@ -296,7 +269,7 @@ impl Client {
         if now_ms >= self.silent_at() {
             return Err(Gone::Silent);
         }
-        if now_ms >= self.unanswered_at() {
+        if now_ms >= self.outbox.unanswered_at() {
             return Err(Gone::Unanswered);
         }
         if now_ms >= self.said_ms.saturating_add(self.keep_alive_ms / 2) {
@@ -355,7 +328,7 @@ impl Client {
                 if reason >= 128 {
                     self.count_error();
                 }
-                self.under_way.retain(|(one, _)| *one != id);
+                self.outbox.acknowledged(id, reason);
                 self.push();
                 Ok(None)
             }
@@ -383,6 +356,7 @@ impl Client {
     /// What a broker says of itself when it lets us in (R-MQTT.9, .15, .21).
     fn welcome(&mut self, properties: packet::Properties) -> Result<(), Gone> {
         self.counts.connected_ms = Some(self.heard_ms);
+        self.outbox.limit(&properties);
         self.assigned = properties.assigned_client;
         if let Some(seconds) = properties.keep_alive_s.filter(|seconds| *seconds > 0) {
             self.keep_alive_ms = u64::from(seconds) * 1000;
@@ -403,7 +377,7 @@ impl Client {
         if self.reply_to.is_empty() {
             self.reply_to = self.topics.first().cloned().unwrap_or_default();
         }
-        let id = self.id();
+        let id = self.outbox.id();
         self.counts.subscribe_sent = self.counts.subscribe_sent.saturating_add(1);
         let packet = packet::subscribe(id, &self.topics, self.version);
         self.say(&packet);
@@ -414,7 +388,8 @@ impl Client {
 
 #[cfg(test)]
 mod tests {
-    use super::{Client, Gone, News, WAITING_MAX, WINDOW};
+    use super::{Client, Gone, News};
+    use crate::outbox::{WAITING_MAX, WINDOW};
     use crate::packet::{self, Hello, Version};
 
     fn client() -> Client {

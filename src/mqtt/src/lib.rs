@@ -11,4 +11,5 @@
 
 pub mod client;
 pub mod counts;
+mod outbox;
 pub mod packet;

@@ -59,6 +59,10 @@ pub struct Properties {
     pub keep_alive_s: Option<u16>,
     /// 26: where answers to this client go.
     pub response_information: Option<String>,
+    /// 33: how many messages of ours the broker takes at a time.
+    pub receive_max: Option<u16>,
+    /// 39: the largest packet that it takes, in bytes.
+    pub packet_bytes_max: Option<u32>,
     /// 38: what anybody likes.
     pub user: Vec<(String, String)>,
 }
@@ -222,8 +226,10 @@ impl<'a> Cursor<'a> {
                 // What has one byte, two, four, a number of its own length, a text, bytes.
                 0x01 | 0x17 | 0x19 | 0x24 | 0x25 | 0x28 | 0x29 | 0x2a => drop(inner.split(1)?),
                 0x13 => properties.keep_alive_s = Some(inner.number()?),
-                0x21..=0x23 => drop(inner.split(2)?),
-                0x02 | 0x11 | 0x18 | 0x27 => drop(inner.split(4)?),
+                0x21 => properties.receive_max = Some(inner.number()?),
+                0x22 | 0x23 => drop(inner.split(2)?),
+                0x27 => properties.packet_bytes_max = Some(u32::from_be_bytes(inner.array()?)),
+                0x02 | 0x11 | 0x18 => drop(inner.split(4)?),
                 0x0b => drop(inner.varint()?),
                 0x03 => properties.content_type = Some(inner.text()?),
                 0x08 => properties.response_topic = Some(inner.text()?),

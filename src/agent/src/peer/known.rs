@@ -53,6 +53,13 @@ impl Peer {
         self.heard
     }
 
+    /// Why the last message was not taken that its broker did not take on this connection.
+    #[must_use]
+    pub fn refused(&self) -> Option<String> {
+        let Line::Up(_, carrier) = &self.line else { return None };
+        carrier.refused().map(|reason| format!("{} ({reason})", mqtt::client::refusal(reason)))
+    }
+
     /// Whose it is.
     #[must_use]
     pub fn endpoint(&self) -> &str {

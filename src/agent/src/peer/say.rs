@@ -4,8 +4,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use log::warn;
 use mqtt::packet::Version;
+use usp::message::ErrorBody;
 use usp::record::{Disconnect, Empty, Kind, MqttConnect, MqttVersion, NoSessionContext};
-use usp::{Code, Record, session};
+use usp::{Code, GATEWAY, Msg, Record, outline, session};
 
 use super::{Line, Peer, Way};
 use crate::carrier::Carrier;
@@ -83,7 +84,9 @@ impl Peer {
 
     /// Sends an answer the way that its question came.
     pub fn answer(&mut self, message: Vec<u8>, way: &Way, said: &Said) {
+        let room = self.room(way);
         let Some(session) = self.session.as_mut().filter(|_| way.in_session) else {
+            let message = if message.len() > room { too_long(&message).unwrap_or(message) } else { message };
             self.put(Kind::NoSession(NoSessionContext { payload: message.into() }), way);
             return;
         };
@@ -91,9 +94,25 @@ impl Peer {
             Ok(0) | Err(_) => session::WHOLE_BYTES_MAX,
             Ok(bytes) => bytes,
         };
-        for piece in session.send(&message, piece_bytes) {
+        for piece in session.send(&message, piece_bytes.min(room)) {
             self.put(Kind::Session(piece), way);
         }
+    }
+
+    /// How many bytes of a message the other end takes in one record.
+    fn room(&self, way: &Way) -> usize {
+        // Numbers and lengths of a record, those of its session, too.
+        const AROUND: usize = 96;
+        let Line::Up(_, carrier) = &self.line else { return usize::MAX };
+        let names = self.endpoint.len().saturating_add(self.configured.endpoint.len());
+        carrier.room(self.topic(way)).saturating_sub(names.saturating_add(AROUND))
+    }
+
+    fn topic<'a>(&'a self, way: &'a Way) -> &'a str {
+        way.topic.as_deref().unwrap_or(match &self.configured.transport {
+            Transport::Mqtt(broker) => broker.topic.as_str(),
+            Transport::WebSocket(_) | Transport::Accepted(_) | Transport::Local(_) => "",
+        })
     }
 
     /// Publishes bytes of the media type `kind` that are no record, where a broker is between us.
@@ -122,13 +141,21 @@ impl Peer {
             ..Record::default()
         };
         let bytes = record.encode();
-        let usual = match &self.configured.transport {
-            Transport::Mqtt(broker) => broker.topic.as_str(),
-            Transport::WebSocket(_) | Transport::Accepted(_) | Transport::Local(_) => "",
-        };
+        let topic = self.topic(way).to_owned();
         let Line::Up(_, carrier) = &mut self.line else { return };
-        if !carrier.send(way.topic.as_deref().unwrap_or(usual), bytes) {
+        if !carrier.send(&topic, bytes) {
             warn!("{}: the other end takes nothing; a message is forgotten", self.configured.endpoint);
         }
     }
+}
+
+/// In place of an answer that the other end's broker would not take: that there is one. `None`: `message` is no answer.
+fn too_long(message: &[u8]) -> Option<Vec<u8>> {
+    let (id, is_request) = outline::message(message, &GATEWAY)?;
+    if is_request {
+        return None;
+    }
+    let words = format!("the answer has {} bytes, more than the broker takes", message.len());
+    let err_code = Code::RESOURCES_EXCEEDED.number();
+    Some(Msg::error(id, ErrorBody { err_code, err_msg: words.into(), ..ErrorBody::default() }).encode())
 }
