@@ -113,13 +113,13 @@ fn dhcp(_: Kernel) -> Result<Vec<Figure>, Error> {
 
 /// A whole network from nothing, against `ip`, `nft` and `tc` in batches, in one guest.
 fn apply(kernel: Kernel) -> Result<Vec<Figure>, Error> {
-    crate::room_bench::run_in_guest(kernel, ("network", "bench"), "SHG_NETWORK")
+    crate::room_bench::run_in_guest(kernel, ("network", "bench"), "network", "SHG_NETWORK")
 }
 
 /// A stream through our firewall and through the least that translates: on this machine, and in one guest.
 fn nat(kernel: Kernel) -> Result<Vec<Figure>, Error> {
     let here = crate::room_bench::run("network", "bench_nat", "SHG_NETWORK")?;
-    let there = crate::room_bench::run_in_guest(kernel, ("network", "bench_nat"), "SHG_NETWORK")?;
+    let there = crate::room_bench::run_in_guest(kernel, ("network", "bench_nat"), "network", "SHG_NETWORK")?;
     Ok(here.into_iter().chain(there).collect())
 }
 
@@ -140,9 +140,11 @@ fn sandbox(_: Kernel) -> Result<Vec<Figure>, Error> {
     crate::room_bench::run_library("sandbox")
 }
 
-/// What a sandbox costs a service that works.
-fn cost(_: Kernel) -> Result<Vec<Figure>, Error> {
-    crate::room_bench::run_cost()
+/// What a sandbox costs a service that works: on this machine, and in one guest.
+fn cost(kernel: Kernel) -> Result<Vec<Figure>, Error> {
+    let here = crate::room_bench::run_cost()?;
+    let there = crate::room_bench::run_in_guest(kernel, ("sandbox", "cost"), "hello", "SHG_HELLO")?;
+    Ok(here.into_iter().chain(there).collect())
 }
 
 /// From the kernel's begin to the first service being ready, against a bare init that only loads the same modules. The goal is the

@@ -60,24 +60,24 @@ fn measure(
     figures(&String::from_utf8_lossy(&output.stdout), "")
 }
 
-/// As [`run`], in a guest: the suite is built for the gateway, and runs on its kernel, beside Debian's programs. Figures' names end with
-/// `_guest`.
+/// As [`run`], in a guest: the suite is built for the gateway, and runs on its kernel, beside Debian's programs and this one of the firmware's.
+/// Figures' names end with `_guest`.
 ///
 /// # Errors
 /// As [`run`].
 pub fn run_in_guest(
     kernel: Kernel,
-    (room, file): (&str, &str),
+    suite: (&str, &str),
+    program: &str,
     variable: &str,
 ) -> Result<Vec<Figure>, Error> {
-    let suite = (room, file);
-    let mut guest = RoomGuest::boot(kernel, &[suite], &[room])?;
-    let variables = format!("SHG_BENCH=1 {variable}=/sbin/{room}");
+    let mut guest = RoomGuest::boot(kernel, &[suite], &[program])?;
+    let variables = format!("SHG_BENCH=1 {variable}=/sbin/{program}");
     let outcome = guest.run(suite, "", &variables, GUEST_LIMIT)?;
     if outcome.passed {
         return figures(&outcome.said, "_guest");
     }
-    Err(Error::Tool { program: format!("{file} in the guest"), why: outcome.said })
+    Err(Error::Tool { program: format!("{} in the guest", suite.1), why: outcome.said })
 }
 
 /// Reads what a suite said; figures' names get this end.

@@ -64,6 +64,33 @@ fn wait_for(server: &str) {
     }
 }
 
+/// Bytes of one stream, a second.
+fn stream(server: &str) -> u64 {
+    let mut stream = TcpStream::connect((server, 80)).unwrap();
+    stream.write_all(b"GET /stream HTTP/1.0\r\n\r\n").unwrap();
+    let mut piece = vec![0; 256 * 1024];
+    let (mut bytes, clock) = (0, Instant::now());
+    loop {
+        match stream.read(&mut piece).unwrap() {
+            0 => return per_s(bytes, clock.elapsed()),
+            more => bytes += u64::try_from(more).unwrap(),
+        }
+    }
+}
+
+/// Packets that have passed our end of the link, both ways. Source: proc_net(5), `/proc/net/dev`: fields 2 and 10.
+fn packets(number: usize) -> u64 {
+    let text = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+    let name = format!("near{number}:");
+    let row = text.lines().find_map(|line| line.trim_start().strip_prefix(&name)).unwrap();
+    let fields: Vec<u64> = row.split_whitespace().map(|field| field.parse().unwrap()).collect();
+    fields[1] + fields[9]
+}
+
+fn per_s(count: u64, time: Duration) -> u64 {
+    count * 1_000_000 / u64::try_from(time.as_micros()).unwrap().max(1)
+}
+
 /// CPU time of a process that has one thread, in nanoseconds. Source: Documentation/scheduler/sched-stats.rst.
 fn cpu_ns(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
@@ -115,24 +142,36 @@ fn a_service_works_as_fast_in_a_sandbox() {
     SERVERS.into_iter().for_each(wait_for);
 
     let pids = [u32::try_from(entered.pid).unwrap(), other.0.id()];
-    let (mut rates, mut bytes, begun) = ([Vec::new(), Vec::new()], [0, 0], pids.map(cpu_ns));
+    let (mut rates, mut packet_rates, mut streams) =
+        <([Vec<u64>; 2], [Vec<u64>; 2], [Vec<u64>; 2])>::default();
+    let (mut bytes, begun) = ([0, 0], pids.map(cpu_ns));
     for _ in 0..rounds {
         for (place, server) in SERVERS.into_iter().enumerate() {
-            let clock = Instant::now();
+            let (clock, before) = (Instant::now(), packets(place));
             bytes[place] += (0..requests).map(|_| fetch(server).unwrap()).sum::<usize>();
-            rates[place]
-                .push(requests * 1_000_000 / u64::try_from(clock.elapsed().as_micros()).unwrap().max(1));
+            let time = clock.elapsed();
+            rates[place].push(per_s(requests, time));
+            packet_rates[place].push(per_s(packets(place) - before, time));
         }
     }
     let cpu = [0, 1].map(|place| cpu_ns(pids[place]) - begun[place]);
-    let [ours, peer] = rates.map(best);
+    for _ in 0..rounds {
+        for (place, server) in SERVERS.into_iter().enumerate() {
+            streams[place].push(stream(server));
+        }
+    }
     let all = rounds * requests;
     assert_eq!(bytes[0], bytes[1], "both answer the same");
     println!(
         "row {all} answers of {} bytes each; ns of CPU: {cpu:?}",
         u64::try_from(bytes[0]).unwrap() / all
     );
-    println!("figure requests_per_s {ours} {peer} at_least 950");
+    for (name, values) in
+        [("requests_per_s", rates), ("packets_per_s", packet_rates), ("stream_bytes_per_s", streams)]
+    {
+        let [ours, peer] = values.map(best);
+        println!("figure {name} {ours} {peer} at_least 950");
+    }
     println!("figure cpu_ns_per_request {} {} at_most 1050", cpu[0] / all, cpu[1] / all);
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(entered.pid), nix::sys::signal::Signal::SIGKILL)
         .unwrap();

@@ -1,4 +1,4 @@
-//! A request: bytes from a stranger become one of three wishes, or a refusal.
+//! A request: bytes from a stranger become one of a few wishes, or a refusal.
 //!
 //! In:  what has arrived so far, at most [`BYTES`]. Out: a wish, a refusal, or that more must come. Pure.
 //!
@@ -21,10 +21,19 @@ pub struct Request {
 /// The things that can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish {
+    /// What the service sees of itself.
+    Facts(Form),
+    /// As many bytes as go in a moment, to see how fast the line is.
+    Stream,
+}
+
+/// What the facts look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
     /// The page.
     Page,
-    /// The facts as JSON.
-    Facts,
+    /// JSON.
+    Json,
 }
 
 /// Why a request is not answered with what it asks for.
@@ -93,8 +102,9 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Request>, Refusal> {
         _ => return Err(Refusal::Bad),
     };
     match target.split('?').next() {
-        Some("/") => Ok(Some(Request { wish: Wish::Page, head_only })),
-        Some("/facts.json") => Ok(Some(Request { wish: Wish::Facts, head_only })),
+        Some("/") => Ok(Some(Request { wish: Wish::Facts(Form::Page), head_only })),
+        Some("/facts.json") => Ok(Some(Request { wish: Wish::Facts(Form::Json), head_only })),
+        Some("/stream") => Ok(Some(Request { wish: Wish::Stream, head_only })),
         Some(path) if path.starts_with('/') => Err(Refusal::NotFound),
         Some(_) | None => Err(Refusal::Bad),
     }
@@ -119,16 +129,16 @@ fn has_name(line: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{BYTES, Refusal, Request, Wish, parse};
+    use super::{BYTES, Form, Refusal, Request, Wish, parse};
     use proptest::prelude::{any, proptest};
 
     type Answer = Result<Option<Request>, Refusal>;
 
-    const PAGE: Answer = Ok(Some(Request { wish: Wish::Page, head_only: false }));
+    const PAGE: Answer = Ok(Some(Request { wish: Wish::Facts(Form::Page), head_only: false }));
 
     #[test]
     fn what_comes_is_understood_or_refused() {
-        let facts = Ok(Some(Request { wish: Wish::Facts, head_only: true }));
+        let facts = Ok(Some(Request { wish: Wish::Facts(Form::Json), head_only: true }));
         let table: &[(&str, &str, Answer)] = &[
             ("browser", "GET / HTTP/1.1\r\nHost: gateway\r\nAccept: */*\r\n\r\n", PAGE),
             ("old", "GET / HTTP/1.0\r\n\r\n", PAGE),
@@ -136,6 +146,11 @@ mod tests {
             ("query", "GET /?a=b HTTP/1.0\r\n\r\n", PAGE),
             ("body", "GET / HTTP/1.0\r\n\r\nbody", PAGE),
             ("head", "HEAD /facts.json HTTP/1.0\r\n\r\n", facts),
+            (
+                "stream",
+                "GET /stream HTTP/1.0\r\n\r\n",
+                Ok(Some(Request { wish: Wish::Stream, head_only: false })),
+            ),
             ("nothing yet", "", Ok(None)),
             ("half", "GET / HTTP/1.1\r\nHost: gate", Ok(None)),
             ("empty line first", "\r\nGET / HTTP/1.0\r\n\r\n", Err(Refusal::Bad)),

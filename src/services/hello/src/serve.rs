@@ -2,7 +2,7 @@
 //!
 //! In:  a port. Out: answers. A visitor who is slow loses his turn; nothing else is kept of anybody.
 //!
-//! Source: RFC 9112 §9.6 (the connection closes after each answer).
+//! Source: RFC 9112 §9.6 (the connection closes after each answer), §6.3 rule 8 (a body may end with it).
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -11,13 +11,17 @@ use std::time::{Duration, Instant};
 
 use crate::facts::Facts;
 use crate::gateway::{Gateway, PLACE, Told};
-use crate::request::{self, Refusal, Request, Wish};
+use crate::request::{self, Form, Refusal, Request, Wish};
 use crate::{Error, json, page};
 
 /// From a visitor's arrival to the end of his answer, at most: with one visitor at a time this is how long the next one may wait.
 const VISIT: Duration = Duration::from_secs(3);
 /// How much of that a request may take: the rest is for the answer, be it only that this one came too late.
 const HEARING: Duration = Duration::from_secs(2);
+/// How long a stream goes on.
+const STREAM: Duration = Duration::from_millis(500);
+/// A piece of it.
+static PIECE: [u8; 64 * 1024] = [0; 64 * 1024];
 /// What is still read after an answer, so that closing does not cut it off.
 const REST_BYTES: u64 = 64 * 1024;
 
@@ -65,29 +69,33 @@ pub fn forever(listener: &TcpListener) -> ! {
     }
 }
 
-fn visit(mut stream: &TcpStream, started: Instant, visits: u64, told: &Told) -> io::Result<()> {
+fn visit(stream: &TcpStream, started: Instant, visits: u64, told: &Told) -> io::Result<()> {
     let arrived = Instant::now();
     let deadline = arrived + VISIT;
     stream.set_nodelay(true)?;
-    let answer = match hear(stream, arrived + HEARING) {
-        Ok(request) => {
+    match hear(stream, arrived + HEARING) {
+        Ok(Request { wish: Wish::Stream, head_only }) => run_full(stream, head_only, deadline)?,
+        Ok(Request { wish: Wish::Facts(form), head_only }) => {
             let (local, peer) = (stream.local_addr()?, stream.peer_addr()?);
             let facts = Facts::look(canonical(local), canonical(peer), started.elapsed(), visits);
             let facts = Facts { told: told.clone(), ..facts };
-            answer(request, &facts)
+            write(stream, &answer(form, head_only, &facts), deadline)?;
         }
-        Err(refusal) => refuse(refusal),
-    };
-    let mut rest = answer.as_slice();
-    while !rest.is_empty() {
-        stream.set_write_timeout(Some(left(deadline)?))?;
-        let written = stream.write(rest)?;
-        rest = rest.get(written..).unwrap_or_default();
+        Err(refusal) => write(stream, &refuse(refusal), deadline)?,
     }
     stream.shutdown(Shutdown::Write)?;
     // Bytes that nobody reads would turn the close into a reset, which may overtake the answer: RFC 9112 §9.6.
     stream.set_read_timeout(Some(left(deadline)?))?;
     io::copy(&mut stream.take(REST_BYTES), &mut io::sink()).map(drop)
+}
+
+fn write(mut stream: &TcpStream, mut rest: &[u8], deadline: Instant) -> io::Result<()> {
+    while !rest.is_empty() {
+        stream.set_write_timeout(Some(left(deadline)?))?;
+        let written = stream.write(rest)?;
+        rest = rest.get(written..).unwrap_or_default();
+    }
+    Ok(())
 }
 
 /// How much of the visit is left.
@@ -119,12 +127,22 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-fn answer(request: Request, facts: &Facts) -> Vec<u8> {
-    let (kind, body) = match request.wish {
-        Wish::Page => ("text/html; charset=utf-8", page::of(facts)),
-        Wish::Facts => ("application/json", json::of(facts)),
+/// Sends as much as goes.
+fn run_full(stream: &TcpStream, head_only: bool, deadline: Instant) -> io::Result<()> {
+    write(stream, head("200 OK", "application/octet-stream", None).as_bytes(), deadline)?;
+    let end = Instant::now() + STREAM;
+    while !head_only && Instant::now() < end {
+        write(stream, &PIECE, deadline)?;
+    }
+    Ok(())
+}
+
+fn answer(form: Form, head_only: bool, facts: &Facts) -> Vec<u8> {
+    let (kind, body) = match form {
+        Form::Page => ("text/html; charset=utf-8", page::of(facts)),
+        Form::Json => ("application/json", json::of(facts)),
     };
-    message("200 OK", kind, &body, request.head_only)
+    message("200 OK", kind, &body, head_only)
 }
 
 fn refuse(refusal: Refusal) -> Vec<u8> {
@@ -140,8 +158,13 @@ const RULES: &str = "Allow: GET, HEAD\r\n\
     Connection: close\r\n";
 
 fn message(status: &str, kind: &str, body: &str, head_only: bool) -> Vec<u8> {
-    let length = body.len();
+    let head = head(status, kind, Some(body.len()));
     let body = if head_only { "" } else { body };
-    format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n{RULES}\r\n{body}")
-        .into_bytes()
+    format!("{head}{body}").into_bytes()
+}
+
+/// The head of an answer; without a length, its body ends with the connection.
+fn head(status: &str, kind: &str, length: Option<usize>) -> String {
+    let length = length.map(|length| format!("Content-Length: {length}\r\n")).unwrap_or_default();
+    format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n{length}{RULES}\r\n")
 }

@@ -87,6 +87,25 @@ fn page_and_facts_are_of_this_very_visit() {
 }
 
 #[test]
+fn a_stream_ends_by_itself_and_the_next_one_is_heard() {
+    let service = Service::start();
+    let (head, body) = service.say(b"GET /stream HTTP/1.0\r\n\r\n");
+    assert!(
+        head.contains("200 OK") && !head.contains("Content-Length"),
+        "it ends with the connection: {head}"
+    );
+    assert!(body.len() >= 64 * 1024 && body.bytes().all(|byte| byte == 0), "{} bytes", body.len());
+    let (head, body) = service.say(b"HEAD /stream HTTP/1.0\r\n\r\n");
+    assert!(head.contains("200 OK") && body.is_empty());
+
+    // Who asks for one and does not read is cut off like anybody who is slow.
+    let mut deaf = service.dial();
+    deaf.write_all(b"GET /stream HTTP/1.0\r\n\r\n").unwrap();
+    let (head, _) = service.say(b"GET / HTTP/1.0\r\n\r\n");
+    assert!(head.contains("200 OK"), "{head}");
+}
+
+#[test]
 fn other_requests_are_refused_and_nobody_suffers() {
     let service = Service::start();
     for (what, words, want) in [
