@@ -12,8 +12,8 @@ mod stage;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use contract::doctor::{Answer, Ask, Finding, Side, Stage};
@@ -78,7 +78,7 @@ fn connections() -> usize {
 
 /// Passes bytes on between the agent and a broker, to the broker only `bytes` of them each tenth of a second, until it is told to hurry.
 struct Line {
-    hurry: Arc<AtomicBool>,
+    hurry: Arc<(Mutex<bool>, Condvar)>,
     /// What has gone to the broker.
     passed: Arc<AtomicUsize>,
 }
@@ -100,16 +100,17 @@ impl Line {
                 std::thread::spawn(move || {
                     let mut some = [0; 64 * 1024];
                     loop {
-                        let quick = hurry.load(Ordering::Relaxed);
+                        // So long each little piece takes, unless it is told to hurry meanwhile.
+                        let (told, bell) = &*hurry;
+                        let slow = |told: &mut bool| !*told;
+                        let turn = Duration::from_millis(100);
+                        let quick = *bell.wait_timeout_while(told.lock().unwrap(), turn, slow).unwrap().0;
                         let most = if quick { some.len() } else { bytes };
                         let Ok(size @ 1..) = agent.read(&mut some[..most]) else { return };
                         if broker.write_all(&some[..size]).is_err() {
                             return;
                         }
                         passed.fetch_add(size, Ordering::Relaxed);
-                        if !quick {
-                            std::thread::sleep(Duration::from_millis(100)); // this is what a slow line is
-                        }
                     }
                 });
             }
@@ -146,7 +147,8 @@ fn a_broker_that_takes_little_at_a_time() {
     let passed = line.passed.load(Ordering::Relaxed);
     let found = examined();
     assert_eq!((found.stage, found.side), (Stage::Well, Side::Nobody), "slow is not broken: {found:?}");
-    line.hurry.store(true, Ordering::Relaxed);
+    *line.hurry.0.lock().unwrap() = true;
+    line.hurry.1.notify_all();
     let begin = Instant::now();
     for _ in 0..6 {
         let all = desk.end();
