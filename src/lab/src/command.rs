@@ -104,6 +104,10 @@ pub fn run(words: &[String], out: &mut dyn Write) -> Result<(), Error> {
     };
     let asks_help = |word: &String| word == "--help" || word == "-h";
     let verb = VERBS.iter().find(|verb| verb.name == name);
+    if name == "help" {
+        let verb = rest.first().and_then(|name| VERBS.iter().find(|verb| verb.name == name));
+        return help(verb, out).map_err(Error::io("help"));
+    }
     if asks_help(name) || (verb.is_some() && rest.iter().any(asks_help)) {
         return help(verb, out).map_err(Error::io("help"));
     }
@@ -189,9 +193,12 @@ mod tests {
     #[test]
     fn every_verb_has_its_help() {
         let all = say(&["--help"]).unwrap();
+        assert_eq!(say(&["help"]).unwrap(), all);
         for verb in &VERBS {
             assert!(all.contains(verb.about), "{}", verb.name);
-            assert!(say(&[verb.name, "--help"]).unwrap().contains(verb.about), "{}", verb.name);
+            let help = say(&[verb.name, "--help"]).unwrap();
+            assert!(help.contains(verb.about), "{}", verb.name);
+            assert_eq!(say(&["help", verb.name]).unwrap(), help);
         }
     }
 

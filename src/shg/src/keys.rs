@@ -81,7 +81,9 @@ pub(crate) fn generate(options: &Options) -> Result<Answer, Error> {
     let secret = Secret::generate().map_err(Error::refused("key"))?;
     let public = secret.public().map_err(Error::refused("key"))?;
     put(&secret_path, 0o600, secret.text().as_bytes())?;
-    put(&public_path, 0o644, public.text().as_bytes())?;
+    // Half a key is none: nobody is to find a secret that no public key belongs to.
+    put(&public_path, 0o644, public.text().as_bytes())
+        .inspect_err(|_| drop(fs::remove_file(&secret_path)))?;
     let id = public.id().to_string();
     let (secret_path, public_path) = (secret_path.display().to_string(), public_path.display().to_string());
     Ok(Answer {
@@ -118,4 +120,35 @@ pub(crate) fn ring(options: &Options) -> Result<Answer, Error> {
         text: format!("{file}: list {serial} with {} keys\n", keys.len()),
         value: json!({ "file": file, "serial": serial, "keys": keys }),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::generate;
+    use crate::options::Options;
+    use std::fs;
+
+    #[test]
+    fn a_key_is_made_whole_or_not_at_all() {
+        let folder = std::env::temp_dir().join(format!("shg-keys-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let name = folder.join("key").display().to_string();
+        let (secret, public) = (format!("{name}.secret"), format!("{name}.public"));
+        let options = Options::read(&[], &[name]).unwrap();
+        fs::write(&public, "another's").unwrap();
+        let why = generate(&options).err().unwrap().to_string();
+        assert!(why.contains(&public) && why.contains("stays as it is"), "{why}");
+        assert!(fs::metadata(&secret).is_err(), "no secret is left");
+        assert_eq!(fs::read_to_string(&public).unwrap(), "another's");
+        // And where the secret is there it stays.
+        fs::remove_file(&public).unwrap();
+        fs::write(&secret, "mine").unwrap();
+        assert!(generate(&options).err().unwrap().to_string().contains(&secret));
+        assert_eq!(fs::read_to_string(&secret).unwrap(), "mine");
+        assert!(fs::metadata(&public).is_err());
+        fs::remove_file(&secret).unwrap();
+        generate(&options).unwrap();
+        assert!(fs::metadata(&secret).is_ok() && fs::metadata(&public).is_ok());
+        fs::remove_dir_all(folder).unwrap();
+    }
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use usp::message::act::{CompleteKind, NotifyKind, Operate, OperationKind};
 use usp::message::write::Add;
 use usp::message::{Entry, RequestKind, ResponseKind};
@@ -66,6 +66,16 @@ pub(crate) fn status(options: &Options) -> Result<Answer, Error> {
     Ok(gather(outcomes.collect()))
 }
 
+/// A time that the gateway does not know: its clock was not set then. Source: TR-106, "Unknown Time".
+const UNKNOWN_TIME: &str = "0001-01-01T00:00:00Z";
+
+/// What a program is told of a row: a time that is not known is `null`, and no time.
+fn known(row: &Row) -> Map<String, Value> {
+    let value =
+        |value: &String| if value == UNKNOWN_TIME { Value::Null } else { Value::from(value.as_str()) };
+    row.iter().map(|(name, text)| (name.clone(), value(text))).collect()
+}
+
 fn table(units: &[(String, Row)], bundles: &BTreeMap<String, Row>) -> (String, Value) {
     let head = ["SERVICE", "STATUS", "VERSION", "AUTOSTART", "MEMORY", "CPU", "BREACHES"];
     let line = |cells: [&str; 7]| {
@@ -90,7 +100,7 @@ fn table(units: &[(String, Row)], bundles: &BTreeMap<String, Row>) -> (String, V
         text.push_str(&line(cells));
         let fault = of("ExecutionFaultMessage");
         text.push_str(&if fault.is_empty() { "\n".to_owned() } else { format!("  {fault}\n") });
-        values.push(json!({ "service": name, "unit": unit, "bundle": bundles.get(name) }));
+        values.push(json!({ "service": name, "unit": known(unit), "bundle": bundles.get(name).map(known) }));
     }
     (text, Value::Array(values))
 }
@@ -424,13 +434,19 @@ mod tests {
     use super::{Row, table};
 
     #[test]
-    fn columns_stand_below_their_heads() {
+    fn columns_stand_below_their_heads_and_times_are_times() {
         let cells =
             [("Status", "Active"), ("Version", "1795730297"), ("AutoStart", "false"), ("MemoryInUse", "784")];
         let unit: Row = cells.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let (text, _) = table(&[("hello".to_owned(), unit)], &BTreeMap::new());
+        let bundle: Row = [("Installed", "0001-01-01T00:00:00Z"), ("LastUpdate", "2026-11-26T12:00:00Z")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+        let (text, values) =
+            table(&[("hello".to_owned(), unit)], &BTreeMap::from([("hello".to_owned(), bundle)]));
         let ends: Vec<_> =
             text.lines().map(|line| line.find("AUTOSTART").or(line.find("    false"))).collect();
         assert!(ends[0].is_some() && ends[0] == ends[1], "{text}");
+        let wants = serde_json::json!({ "Installed": null, "LastUpdate": "2026-11-26T12:00:00Z" });
+        assert_eq!(values[0]["bundle"], wants, "a time that is not known is none");
     }
 }
