@@ -101,11 +101,14 @@ mod tests {
         ("kexec_load", [0; 3], EPERM),
         ("init_module", [0; 3], EPERM),
         ("finit_module", [0; 3], EPERM),
+        ("delete_module", [0; 3], EPERM),
         ("swapon", [0; 3], EPERM),
+        ("swapoff", [0; 3], EPERM),
         ("reboot", [0; 3], EPERM),
         ("clock_settime", [0; 3], EPERM),
         ("settimeofday", [0; 3], EPERM),
         ("quotactl", [0; 3], EPERM),
+        ("quotactl_fd", [0; 3], EPERM),
         ("ptrace", [0; 3], EPERM),
         ("process_vm_readv", [0; 3], EPERM),
         ("process_vm_writev", [0; 3], EPERM),
@@ -163,6 +166,11 @@ mod tests {
         ] {
             assert_eq!(answer(Profile::Strict, false, Abi::I386, (call, [0; 3])), want, "{call}");
         }
+    }
+
+    #[test]
+    fn what_only_x86_64_has_is_closed_too() {
+        assert_eq!(answer(Profile::Strict, false, Abi::X86_64, ("kexec_file_load", [0; 3])), EPERM);
     }
 
     #[test]
