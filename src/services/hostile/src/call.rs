@@ -100,3 +100,52 @@ pub(crate) fn set_time(time: &mut [u32; 2]) -> Result<(), Errno> {
     // SAFETY: a `struct timeval` of the kernel's: two longs, which live until the call returns; no time zone.
     Errno::result(unsafe { libc::syscall(libc::SYS_settimeofday, pointer, std::ptr::null::<u8>()) }).map(drop)
 }
+
+/// One byte of ours to an address of another's where nothing is. Source: process_vm_writev(2).
+pub(crate) fn write_at_nothing(pid: libc::pid_t) -> Result<(), Errno> {
+    let mut byte = 0_u8;
+    let ours = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+    let theirs = libc::iovec { iov_base: std::ptr::without_provenance_mut(1), iov_len: 1 };
+    // SAFETY: both lists have one entry and live until the call returns; only our byte is read, and nothing is at the other address.
+    Errno::result(unsafe { libc::process_vm_writev(pid, &raw const ours, 1, &raw const theirs, 1, 0) })
+        .map(drop)
+}
+
+/// Shared memory of System V, which is there for as long as this process is: its bytes. Source: shmget(2), shmat(2).
+pub(crate) fn shared(bytes: usize) -> Result<&'static mut [u8], Errno> {
+    // SAFETY: it takes numbers.
+    let id = Errno::result(unsafe { libc::shmget(libc::IPC_PRIVATE, bytes, 0o600) })?;
+    // SAFETY: at an address of the kernel's choice.
+    let place = unsafe { libc::shmat(id, std::ptr::null(), 0) };
+    // SAFETY: no pointer is read: it goes when nobody has it any more.
+    unsafe { libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()) };
+    if place.addr() == usize::MAX {
+        return Err(Errno::last());
+    }
+    // SAFETY: shmat gave so many bytes, all zero, to nobody else; they are never detached.
+    Ok(unsafe { std::slice::from_raw_parts_mut(place.cast(), bytes) })
+}
+
+/// Pins memory. Source: mlock(2).
+pub(crate) fn pin(bytes: &[u8]) -> Result<(), Errno> {
+    // SAFETY: an address and a length of ours; nothing is written.
+    Errno::result(unsafe { libc::mlock(bytes.as_ptr().cast(), bytes.len()) }).map(drop)
+}
+
+/// An `ioctl` of a socket with words that it reads. Source: ioctl(2).
+pub(crate) fn ask_socket<const N: usize>(
+    socket: std::os::fd::RawFd,
+    request: libc::c_long,
+    words: &mut [u32; N],
+) -> Result<(), Errno> {
+    // SAFETY: the words live until the call returns, and each caller gives as many as the request reads.
+    Errno::result(unsafe { libc::syscall(libc::SYS_ioctl, socket, request, words.as_mut_ptr()) }).map(drop)
+}
+
+/// Does nothing until it is ended. Source: pause(2).
+pub(crate) fn waits_for_ever() -> ! {
+    loop {
+        // SAFETY: it takes nothing.
+        unsafe { libc::pause() };
+    }
+}

@@ -16,6 +16,8 @@ mod report;
 use std::fmt;
 
 use nix::errno::Errno;
+use nix::sys::signal::SigSet;
+use nix::unistd::Pid;
 
 pub use report::report;
 
@@ -37,19 +39,35 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Tries the attack of this name; `None`: there is none.
+/// Tries the attack of this name, at the process with this number if it is one at somebody; `None`: there is none.
 #[must_use]
-pub fn attack(name: &str) -> Option<Outcome> {
-    let (_, run) = attacks::ALL.iter().find(|(known, _)| *known == name)?;
-    Some(match run() {
+pub fn attack(name: &str, at: Option<i32>) -> Option<Outcome> {
+    let tried = match at {
+        None => attacks::ALL.iter().find(|(known, _)| *known == name)?.1(),
+        Some(pid) => attacks::AIMED.iter().find(|(known, _)| *known == name)?.1(Pid::from_raw(pid)),
+    };
+    Some(match tried {
         Ok(()) => Outcome::Through,
         Err(errno) => Outcome::Denied(errno),
     })
 }
 
+/// Hears no signal any more that can be blocked.
+///
+/// # Errors
+/// What the kernel says.
+pub fn be_deaf() -> Result<(), Errno> {
+    SigSet::all().thread_block()
+}
+
+/// Does nothing until it is ended.
+pub fn wait() -> ! {
+    call::waits_for_ever()
+}
+
 /// The names of all attacks.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    attacks::ALL.iter().map(|(name, _)| *name)
+    attacks::ALL.iter().map(|(name, _)| *name).chain(attacks::AIMED.iter().map(|(name, _)| *name))
 }
 
 #[cfg(test)]
@@ -58,6 +76,7 @@ mod tests {
     fn every_attack_has_a_name_of_its_own() {
         let names: std::collections::BTreeSet<_> = super::names().collect();
         assert_eq!(names.len(), super::names().count());
-        assert_eq!(super::attack("no-such-attack"), None);
+        assert_eq!(super::attack("no-such-attack", None), None);
+        assert_eq!(super::attack("no-such-attack", Some(1)), None);
     }
 }

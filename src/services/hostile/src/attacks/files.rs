@@ -66,18 +66,74 @@ pub(super) fn remount() -> Result<(), Errno> {
     mount(NONE, c"/", NONE, MsFlags::MS_REMOUNT | MsFlags::MS_BIND, NONE)
 }
 
-/// What the kernel runs by itself. Opened for writing, and nothing is written.
+/// What the kernel runs by itself when a program crashes. Opened for writing, as those below, and nothing is written.
 pub(super) fn core_pattern() -> Result<(), Errno> {
-    any(
-        &["/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sysrq-trigger"],
-        OFlag::O_WRONLY,
-    )
+    any(&["/proc/sys/kernel/core_pattern"], OFlag::O_WRONLY)
+}
+
+/// What the kernel runs by itself when it lacks a module.
+pub(super) fn modprobe() -> Result<(), Errno> {
+    any(&["/proc/sys/kernel/modprobe"], OFlag::O_WRONLY)
+}
+
+/// Orders to the kernel, as from its keyboard.
+pub(super) fn sysrq() -> Result<(), Errno> {
+    any(&["/proc/sysrq-trigger"], OFlag::O_WRONLY)
+}
+
+/// A file system of the kernel's, at the only place that is ours.
+fn mounted(kind: &CStr) -> Result<(), Errno> {
+    mount(Some(kind), c"/tmp", Some(kind), MsFlags::empty(), NONE)
+}
+
+/// What the kernel runs by itself when a device comes.
+pub(super) fn uevent_helper() -> Result<(), Errno> {
+    mounted(c"sysfs")?;
+    any(&["/tmp/kernel/uevent_helper"], OFlag::O_WRONLY)
+}
+
+/// What the kernel runs for files of a kind.
+pub(super) fn binfmt_misc() -> Result<(), Errno> {
+    mounted(c"binfmt_misc")?;
+    any(&["/tmp/register"], OFlag::O_WRONLY)
+}
+
+/// What the firmware left in memory: its tables, its map.
+pub(super) fn firmware() -> Result<(), Errno> {
+    mounted(c"sysfs")?;
+    match any(&["/tmp/firmware"], OFlag::O_RDONLY) {
+        Err(Errno::EISDIR) => Ok(()), // It opens, and is not read like a file.
+        other => other,
+    }
+}
+
+/// What the kernel tells those who look for its faults.
+pub(super) fn debug() -> Result<(), Errno> {
+    mounted(c"debugfs")?;
+    match any(&["/tmp"], OFlag::O_RDONLY) {
+        Err(Errno::EISDIR) => Ok(()),
+        other => other,
+    }
+}
+
+/// All of the kernel's memory.
+pub(super) fn kcore() -> Result<(), Errno> {
+    any(&["/proc/kcore"], OFlag::O_RDONLY)
+}
+
+/// Which keys there are.
+pub(super) fn keys() -> Result<(), Errno> {
+    any(&["/proc/keys"], OFlag::O_RDONLY)
+}
+
+/// What the kernel will do, and where that lies.
+pub(super) fn timers() -> Result<(), Errno> {
+    any(&["/proc/timer_list"], OFlag::O_RDONLY)
 }
 
 /// What only the machine's own root may read.
 pub(super) fn secrets() -> Result<(), Errno> {
-    let files =
-        ["/proc/timer_list", "/proc/vmallocinfo", "/proc/slabinfo", "/proc/pagetypeinfo", "/proc/kpagecount"];
+    let files = ["/proc/vmallocinfo", "/proc/slabinfo", "/proc/pagetypeinfo", "/proc/kpagecount"];
     any(&files, OFlag::O_RDONLY)
 }
 

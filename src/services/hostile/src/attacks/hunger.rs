@@ -3,6 +3,8 @@
 use std::fs::File;
 
 use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::sys::eventfd::EventFd;
 use nix::sys::inotify::{InitFlags, Inotify};
 
 use crate::call;
@@ -11,6 +13,9 @@ use crate::call;
 const FILES: usize = 900;
 /// Watchers: a service may have 64.
 const WATCHERS: usize = 100;
+/// Descriptors of each kind, and rounds, of which each watches all of the second kind with all of the first.
+const WATCHES: usize = 320;
+const ROUNDS: usize = 3;
 /// Processes: the manifest grants 16.
 const PROCESSES: usize = 100;
 /// Memory, in MiB: the manifest grants 24.
@@ -25,6 +30,24 @@ pub(super) fn files() -> Result<(), Errno> {
 pub(super) fn inotify() -> Result<(), Errno> {
     let all: Result<Vec<Inotify>, _> = (0..WATCHERS).map(|_| Inotify::init(InitFlags::IN_CLOEXEC)).collect();
     all.map(drop)
+}
+
+/// Watches: each is memory of the kernel's. A child keeps those of a round while its parent goes on.
+pub(super) fn epoll() -> Result<(), Errno> {
+    for _ in 0..ROUNDS {
+        let watched: Result<Vec<EventFd>, _> = (0..WATCHES).map(|_| EventFd::new()).collect();
+        let watched = watched?;
+        let mut all = Vec::new();
+        for _ in 0..WATCHES {
+            let watcher = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+            for file in &watched {
+                watcher.add(file, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+            }
+            all.push(watcher);
+        }
+        call::fork_a_sleeper()?;
+    }
+    Ok(())
 }
 
 /// They end with this process: the reaper is the first of its namespace, and goes when we go.

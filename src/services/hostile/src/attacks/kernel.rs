@@ -3,7 +3,6 @@
 use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 
 use crate::call;
 
@@ -20,12 +19,55 @@ pub(super) fn bpf() -> Result<(), Errno> {
     call::with_words(libc::SYS_bpf, 0, &mut [2, 4, 4, 1, 0, 0, 0, 0], [32, 0, 0]).map(drop)
 }
 
-/// The machine's clock, to an address that is none. Source: clock_settime(2).
-pub(super) fn clock() -> Result<(), Errno> {
-    // settimeofday checks rights before it has looked at anything but the time: that of now.
+/// The seconds of now: a time that is none is refused before the rights are looked at.
+fn now_s() -> u32 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let mut time = [u32::try_from(now.as_secs()).unwrap_or(0), 0];
-    call::set_time(&mut time)
+    u32::try_from(now.as_secs()).unwrap_or(0)
+}
+
+/// The machine's clock. Source: settimeofday(2).
+pub(super) fn clock() -> Result<(), Errno> {
+    call::set_time(&mut [now_s(), 0])
+}
+
+/// The machine's clock by its number, CLOCK_REALTIME (0). Source: clock_settime(2).
+pub(super) fn clock_settime() -> Result<(), Errno> {
+    // Whichever width: the words behind the seconds are nothing.
+    call::with_words(libc::SYS_clock_settime, 0, &mut [now_s(), 0, 0, 0], [0, 0, 0]).map(drop)
+}
+
+/// The same by the call of 32-bit machines that knows the years after 2038. Its number is another call elsewhere.
+pub(super) fn clock_settime64() -> Result<(), Errno> {
+    const NUMBER: libc::c_long = 404;
+    if cfg!(not(target_arch = "x86")) {
+        return Err(Errno::ENOSYS);
+    }
+    call::with_words(NUMBER, 0, &mut [now_s(), 0, 0, 0], [0, 0, 0]).map(drop)
+}
+
+/// Another kernel, in more pieces than there may be: EINVAL comes after the rights. Source: kexec_load(2), KEXEC_SEGMENT_MAX (16).
+pub(super) fn kexec() -> Result<(), Errno> {
+    reaches(libc::SYS_kexec_load, [0, 17, 0, 0, 0], &[Errno::EINVAL])
+}
+
+/// The same from a file, which i386 does not have. Source: kexec_file_load(2).
+pub(super) fn kexec_file() -> Result<(), Errno> {
+    const NUMBER: libc::c_long = 320; // x86_64
+    const NO_SUCH_FLAG: libc::c_long = 1 << 15;
+    if cfg!(not(target_arch = "x86_64")) {
+        return Err(Errno::ENOSYS);
+    }
+    reaches(NUMBER, [-1, -1, 0, 0, NO_SUCH_FLAG], &[Errno::EINVAL])
+}
+
+/// A key of no kind: a null pointer. Source: add_key(2).
+pub(super) fn key_add() -> Result<(), Errno> {
+    reaches(libc::SYS_add_key, [0, 0, 0, 0, 0], &[Errno::EFAULT])
+}
+
+/// Source: request_key(2): a null pointer.
+pub(super) fn key_request() -> Result<(), Errno> {
+    reaches(libc::SYS_request_key, [0, 0, 0, 0, 0], &[Errno::EFAULT])
 }
 
 /// Source: io_uring_setup(2): a null pointer is seen after the rights.
@@ -41,6 +83,27 @@ pub(super) fn keys() -> Result<(), Errno> {
 /// An empty module. Source: init_module(2).
 pub(super) fn module() -> Result<(), Errno> {
     reaches(libc::SYS_init_module, [0, 0, 0, 0, 0], &[Errno::EFAULT, Errno::ENOEXEC])
+}
+
+/// A module from a file that is not open. Source: finit_module(2).
+pub(super) fn module_file() -> Result<(), Errno> {
+    reaches(libc::SYS_finit_module, [-1, 0, 0, 0, 0], &[Errno::EBADF, Errno::EFAULT])
+}
+
+/// A module without a name. Source: delete_module(2).
+pub(super) fn module_delete() -> Result<(), Errno> {
+    reaches(libc::SYS_delete_module, [0, 0, 0, 0, 0], &[Errno::EFAULT])
+}
+
+/// Quotas of every disk are written down: Q_SYNC of users, without a device. Source: quotactl(2), linux/quota.h.
+pub(super) fn quota() -> Result<(), Errno> {
+    const SYNC: i32 = (0x80_0001_u32 << 8).cast_signed(); // SUBCMDSHIFT
+    call::numbers(libc::SYS_quotactl, [SYNC.into(), 0, 0, 0, 0]).map(drop)
+}
+
+/// The same by a file, which is not open. Source: quotactl_fd(2).
+pub(super) fn quota_file() -> Result<(), Errno> {
+    reaches(libc::SYS_quotactl_fd, [-1, 0, 0, 0, 0], &[Errno::EBADF])
 }
 
 /// Source: perf_event_open(2): a null pointer.
@@ -63,6 +126,11 @@ pub(super) fn swap() -> Result<(), Errno> {
     reaches(libc::SYS_swapon, [0, 0, 0, 0, 0], &[Errno::EFAULT])
 }
 
+/// No more swap, at no place. Source: swapoff(2).
+pub(super) fn swap_off() -> Result<(), Errno> {
+    reaches(libc::SYS_swapoff, [0, 0, 0, 0, 0], &[Errno::EFAULT])
+}
+
 /// Source: userfaultfd(2); UFFD_USER_MODE_ONLY (1) asks for no right.
 pub(super) fn userfaultfd() -> Result<(), Errno> {
     call::numbers(libc::SYS_userfaultfd, [1, 0, 0, 0, 0]).map(drop)
@@ -77,15 +145,4 @@ pub(super) fn terminal() -> Result<(), Errno> {
 /// What the kernel says of the machine and of others. Source: syslog(2), SYSLOG_ACTION_SIZE_BUFFER (10).
 pub(super) fn log() -> Result<(), Errno> {
     call::numbers(libc::SYS_syslog, [10, 0, 0, 0, 0]).map(drop)
-}
-
-/// Everybody's packets.
-pub(super) fn packets() -> Result<(), Errno> {
-    socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None).map(drop)
-}
-
-/// The way to the firewall.
-pub(super) fn firewall() -> Result<(), Errno> {
-    let protocol = SockProtocol::NetlinkNetFilter;
-    socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol).map(drop)
 }

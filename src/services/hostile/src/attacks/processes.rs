@@ -33,18 +33,34 @@ fn any_other(mut ask: impl FnMut(Pid) -> Result<(), Errno>) -> Result<(), Errno>
 }
 
 /// A copy of what another has open, by way of a descriptor on it. Source: pidfd_open(2), pidfd_getfd(2).
+pub(super) fn descriptors_of(pid: Pid) -> Result<(), Errno> {
+    let descriptor = call::numbers(libc::SYS_pidfd_open, [pid.as_raw().into(), 0, 0, 0, 0])?;
+    let copy = call::numbers(libc::SYS_pidfd_getfd, [descriptor, 0, 0, 0, 0]);
+    let _ = call::numbers(libc::SYS_close, [descriptor, 0, 0, 0, 0]);
+    match copy {
+        Ok(_) => Ok(()),
+        // It has nothing open there: a thread of the kernel's, which is nobody.
+        Err(Errno::EBADF) => Err(Errno::ESRCH),
+        Err(errno) => Err(errno),
+    }
+}
+
 pub(super) fn descriptors_of_others() -> Result<(), Errno> {
-    any_other(|pid| {
-        let descriptor = call::numbers(libc::SYS_pidfd_open, [pid.as_raw().into(), 0, 0, 0, 0])?;
-        let copy = call::numbers(libc::SYS_pidfd_getfd, [descriptor, 0, 0, 0, 0]);
-        let _ = call::numbers(libc::SYS_close, [descriptor, 0, 0, 0, 0]);
-        match copy {
-            Ok(_) => Ok(()),
-            // It has nothing open there: a thread of the kernel's, which is nobody.
-            Err(Errno::EBADF) => Err(Errno::ESRCH),
-            Err(errno) => Err(errno),
-        }
-    })
+    any_other(descriptors_of)
+}
+
+/// Another's life in our hands. It is not stopped by that, and is free again with our end. Source: ptrace(2), PTRACE_SEIZE.
+pub(super) fn trace(pid: Pid) -> Result<(), Errno> {
+    const SEIZE: libc::c_long = 0x4206;
+    call::numbers(libc::SYS_ptrace, [SEIZE, pid.as_raw().into(), 0, 0, 0]).map(drop)
+}
+
+/// A word into another's memory, at an address where nothing is. Source: process_vm_writev(2): EFAULT comes after the rights.
+pub(super) fn write(pid: Pid) -> Result<(), Errno> {
+    match call::write_at_nothing(pid.as_raw()) {
+        Err(Errno::EFAULT) => Ok(()),
+        other => other,
+    }
 }
 
 /// Signal 0: may it send one, and is somebody there?
