@@ -103,6 +103,12 @@ impl Local {
         }
     }
 
+    /// The next record, as bytes.
+    pub(crate) fn bytes(&mut self) -> Vec<u8> {
+        let Value::Record(bytes) = self.value() else { panic!("not a record") };
+        bytes
+    }
+
     /// A record around `kind`, to the agent.
     pub(crate) fn record<'k>(&self, kind: Kind<'k>) -> Record<'k> {
         Record {
@@ -134,8 +140,7 @@ impl Local {
 
     /// The next record.
     pub(crate) fn came(&mut self) -> Came {
-        let Value::Record(bytes) = self.value() else { panic!("not a record") };
-        let record = Record::decode(bytes.leak(), &DESK).unwrap();
+        let record = Record::decode(self.bytes().leak(), &DESK).unwrap();
         assert_eq!((record.version.as_ref(), record.payload_security), ("1.4", PayloadSecurity::Plaintext));
         assert_eq!((record.to_id.as_ref(), record.from_id.as_ref()), (self.endpoint.as_str(), ENDPOINT));
         match record.kind.unwrap() {
