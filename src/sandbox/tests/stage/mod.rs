@@ -10,6 +10,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use contract::layer::{Layer, Layers};
@@ -17,12 +18,15 @@ use contract::manifest::{Cpu, Limits, Manifest, Memory, Proc, Profile, Rate, Rea
 use contract::{Name, Text};
 use heapless::Vec as Bounded;
 use nix::mount::MsFlags;
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use sandbox::{Entered, Given, LANDLOCK_MAX, Moment, Network, Plan, Report, cgroup, enter, layers, look};
 
-/// Set in the process that runs inside.
+/// Set in the process that runs inside: first that it is in its cgroup, then that it has its namespaces, too.
 const INSIDE: &str = "SANDBOX_STAGE";
+const GROUPED: &str = "grouped";
+const MOVED: &str = "moved";
 /// What the shell below says where there is no cgroup2 to be mounted.
 const NO_CGROUPS: i32 = 77;
 /// How long a child may take for a step, in milliseconds: two busy hardware threads are slow.
@@ -32,12 +36,12 @@ pub(crate) const LIMIT_MS: u16 = 20_000;
 const CONTROLLERS: [(&str, Layer); 3] =
     [("memory", Layer::MemoryMax), ("pids", Layer::PidsMax), ("cpu", Layer::Cpu)];
 
-/// Makes a cgroup of its own in a private mount, runs the rest of its words in it, and takes it away.
+/// Makes a cgroup of its own, runs the rest of its words in it, and takes it away.
 const SCRIPT: &str = r#"
 mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit 77
 group=/sys/fs/cgroup/sandbox-test-$$
 mkdir "$group" || exit 77
-sh -c 'echo 0 >"$0/cgroup.procs" && exec unshare --cgroup --mount --propagation private -- "$@"' "$group" "$@"
+sh -c 'echo 0 >"$0/cgroup.procs" && exec "$@"' "$group" "$@"
 status=$?
 find "$group" -depth -type d -exec rmdir {} +
 exit $status
@@ -45,15 +49,27 @@ exit $status
 
 /// Is this the process inside? Else runs the test `name` there, and fails where that fails.
 pub(crate) fn enter_stage(name: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        // The mount of the shell's shows the whole tree; one that is made here begins at our own cgroup.
-        let nothing = None::<&str>;
-        nix::mount::umount(cgroup::ROOT).unwrap();
-        nix::mount::mount(Some("cgroup2"), cgroup::ROOT, Some("cgroup2"), MsFlags::empty(), nothing).unwrap();
-        // A cgroup that passes controllers on holds no process itself.
-        drop(cgroup::prepare("/supervisor", &[]).unwrap());
-        std::fs::write(format!("{}/supervisor/cgroup.procs", cgroup::ROOT), "0").unwrap();
-        return true;
+    match std::env::var(INSIDE).as_deref() {
+        Ok(MOVED) => {
+            // The mount of the shell's shows the whole tree; one that is made here begins at our own cgroup.
+            let nothing = None::<&str>;
+            nix::mount::umount(cgroup::ROOT).unwrap();
+            nix::mount::mount(Some("cgroup2"), cgroup::ROOT, Some("cgroup2"), MsFlags::empty(), nothing)
+                .unwrap();
+            // A cgroup that passes controllers on holds no process itself.
+            drop(cgroup::prepare("/supervisor", &[]).unwrap());
+            std::fs::write(format!("{}/supervisor/cgroup.procs", cgroup::ROOT), "0").unwrap();
+            return true;
+        }
+        Ok(_) => {
+            // Of this thread only, until it becomes the whole process. The small `unshare` that some machines have knows no cgroups.
+            unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWCGROUP).unwrap();
+            let nothing = None::<&str>;
+            nix::mount::mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing).unwrap();
+            let mut again = Command::new(std::env::current_exe().unwrap());
+            panic!("{}", again.args(std::env::args_os().skip(1)).env(INSIDE, MOVED).exec());
+        }
+        Err(_) => {}
     }
     if !nix::unistd::geteuid().is_root() {
         println!("skipped: {name}: mapping a range of uids needs root");
@@ -63,7 +79,10 @@ pub(crate) fn enter_stage(name: &str) -> bool {
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "--", "sh", "-c", SCRIPT, "sh"]);
     // Quiet: else what it says first stands behind the test's name, on one line, and no reason would begin with `skipped`.
-    command.arg(own).args([name, "--exact", "--nocapture", "--test-threads=1", "--quiet"]).env(INSIDE, "1");
+    command
+        .arg(own)
+        .args([name, "--exact", "--nocapture", "--test-threads=1", "--quiet"])
+        .env(INSIDE, GROUPED);
     let output = command.output().unwrap();
     for text in [&output.stdout, &output.stderr] {
         for line in String::from_utf8_lossy(text).lines().filter(|line| !line.is_empty()) {
