@@ -66,6 +66,7 @@ pub(crate) fn enter_stage(name: &str) -> bool {
             unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWCGROUP).unwrap();
             let nothing = None::<&str>;
             nix::mount::mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing).unwrap();
+            leave_rootfs();
             let mut again = Command::new(std::env::current_exe().unwrap());
             panic!("{}", again.args(std::env::args_os().skip(1)).env(INSIDE, MOVED).exec());
         }
@@ -96,6 +97,24 @@ pub(crate) fn enter_stage(name: &str) -> bool {
         other => panic!("{name}: inside: {other:?}"),
     }
     false
+}
+
+/// The kernel's first root can be the old root of nobody: pivot_root(2). A machine that runs from it gets one above it, with all that is mounted.
+fn leave_rootfs() {
+    const ABOVE: &str = "/tmp/above";
+    let text = std::fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+    // Its own parent: proc(5), mountinfo's fields 1, 2 and 5.
+    let fields = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let is_first = |line: &str| fields(line)[4] == "/" && fields(line)[0] == fields(line)[1];
+    if !text.lines().any(is_first) || text.lines().filter(|line| fields(line)[4] == "/").count() > 1 {
+        return;
+    }
+    let nothing = None::<&str>;
+    std::fs::create_dir_all(ABOVE).unwrap();
+    nix::mount::mount(Some("/"), ABOVE, nothing, MsFlags::MS_BIND | MsFlags::MS_REC, nothing).unwrap();
+    nix::unistd::chdir(ABOVE).unwrap();
+    nix::mount::mount(Some("."), "/", nothing, MsFlags::MS_MOVE, nothing).unwrap();
+    nix::unistd::chroot(".").unwrap();
 }
 
 /// Which layers cannot be seen here because the kernel keeps their controllers elsewhere (cgroup v1) or has none.
@@ -174,8 +193,8 @@ impl Stage {
             network: Network::create().unwrap(),
             root: sys::mount::copy(c"/").unwrap(),
             cgroup: cgroup::fresh(&plan.cgroup, &plan.cgroup_files).unwrap(),
-            // It runs the rest of its words, as the reaper does.
-            reaper: File::open("/usr/bin/env").unwrap(),
+            // It runs the rest of its words, as the reaper does. A small machine has none: there only what reaps itself can be tried.
+            reaper: File::open("/usr/bin/env").or_else(|_| File::open("/proc/self/exe")).unwrap(),
             output: nix::unistd::pipe().unwrap(),
             notify: nix::unistd::pipe().unwrap(),
             unseen: Layers::NONE,
