@@ -19,6 +19,8 @@ use contract::packages::{Fault, State as Doing, Unit};
 use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
+mod two;
+#[cfg(test)]
 mod world;
 
 /// How long one may take, in seconds. Source: R-SMM.1.
