@@ -109,6 +109,7 @@ test-packages:
 	@$(SETUP)/packages.sh test
 	@$(SETUP)/provider.sh
 	@$(SETUP)/controller.sh
+	@$(SETUP)/oras.sh
 
 # cargo-deny is in no Debian release; it is built once. It looks at what other systems would need, too.
 deny: host

@@ -1,6 +1,6 @@
 //! Bundles against programs that we did not write, and against strangers' bytes: `make test T=bundles`.
 //!
-//! In:  Debian's erofs-utils, cryptsetup, umoci, buildah, skopeo, docker-registry. Out: passed, failed, or `skipped: ` and why.
+//! In:  Debian's erofs-utils, cryptsetup, umoci, buildah, skopeo, docker-registry, and oras-py. Out: passed, failed, or `skipped: ` and why.
 //!
 //! Here: the file system and its tree of hashes. In the folder: images of other makers, a registry in a namespace of our own, attacks.
 #![forbid(unsafe_code)]
@@ -12,6 +12,8 @@ mod attacks;
 mod desk;
 #[path = "bundles/makers.rs"]
 mod makers;
+#[path = "bundles/oras.rs"]
+mod oras;
 #[path = "bundles/registry.rs"]
 mod registry;
 #[path = "bundles/verbs.rs"]

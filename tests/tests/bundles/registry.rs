@@ -9,14 +9,14 @@ use lab::{namespace, tool, wait};
 use crate::desk::{Desk, contents, placed};
 use crate::has;
 
-const PORT: u16 = 5000;
+pub(crate) const PORT: u16 = 5000;
 
 /// `user`, and a password whose hash is in Wikipedia's article on bcrypt.
 const HTPASSWD: &str = "user:$2a$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW\n";
 const PASSWORD: &str = "abc123xyz";
 
 /// docker-registry on the loopback of this namespace, with more words for `http`, and more lines.
-fn registry(desk: &Desk, http: &str, more: &str) -> Bound {
+pub(crate) fn registry(desk: &Desk, http: &str, more: &str) -> Bound {
     tool::run("ip", &["link", "set", "lo", "up"]).unwrap();
     let configuration = format!(
         "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:{PORT}'{http}}}\n{more}",
