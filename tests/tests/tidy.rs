@@ -39,7 +39,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("package", &["contract", "sys", "wire", "trust", "state", "bundle", "testbed"]),
     ("ctl", &["contract", "sys", "wire", "x509"]),
     // In roots for tests only: the door of `ctl` with more verbs, and what a tenant does without its sandbox.
-    ("porter", &["contract", "ctl", "wire", "chatter"]),
+    // What is left in the kernel is listed by the sockets of the room that puts it there.
+    ("porter", &["contract", "ctl", "wire", "chatter", "network"]),
     ("reaper", &[]),
     ("services/hello", &[]),
     ("services/chatter", &[]),

@@ -2,6 +2,7 @@
 //!
 //! In:  a service and a count. Out: `done COUNT of COUNT, median US us, p99 US us, worst US us`, or what went wrong.
 
+use std::os::unix::fs::MetadataExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use nix::unistd::Pid;
 use wire::Client;
 
 use crate::divide::{ROOT, write};
+use crate::tables;
 
 /// How long one life may take to come to where it is waited for, and all of them to their end. It is looked at with each row, and after each silence.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -246,6 +248,17 @@ pub(crate) fn look(name: &str, file: &str, out: Out<'_>) -> Result<(), Error> {
         _ => pid(&Talk::new(name)?.row()?)?.to_string(),
     };
     Ok(write!(out, "{}", std::fs::read_to_string(format!("/proc/{pid}/{file}"))?)?)
+}
+
+/// What a restart leaves alone, by the kernel's own numbers: the service's network namespace, all services' links and their queues. And what
+/// it does not: its process and its group.
+pub(crate) fn kept(name: &str, out: Out<'_>) -> Result<(), Error> {
+    let pid = pid(&Talk::new(name)?.row()?)?;
+    let network = std::fs::metadata(format!("/proc/{pid}/ns/net"))?.ino();
+    let group = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    let group = std::fs::metadata(format!("{ROOT}{}", group.trim_end().trim_start_matches("0::")))?.ino();
+    writeln!(out, "pid {pid}\nnetwork {network}\ngroup {group}")?;
+    Ok(tables::links_and_queues()?.iter().try_for_each(|line| writeln!(out, "{line}"))?)
 }
 
 /// Writes a setting of the machine, a file below `/proc/sys`.

@@ -16,6 +16,7 @@ mod divide;
 mod images;
 mod live;
 mod state;
+mod tables;
 mod volumes;
 mod wild;
 

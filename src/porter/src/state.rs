@@ -1,10 +1,11 @@
 //! The machine's state as lines that can be compared byte by byte: what a service must not change by having been there.
 //!
-//! In:  `/proc`, `/sys`, the folders of the gateway. Out: sorted lines, each with its kind first.
+//! In:  `/proc`, `/sys`, the folders of the gateway, the tables of its network (`tables.rs`). Out: sorted lines, each with its kind first.
 //!
 //! Numbers that only name something (inodes, mount ids, pids) are left out; who they belong to is in. Settings that the kernel changes by
 //! itself are left out by name.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -12,8 +13,23 @@ use std::path::Path;
 
 use ctl::command::Out;
 
+use crate::tables;
+
 /// Programs of the gateway whose descriptors are counted by kind.
-const PROGRAMS: [&str; 4] = ["init", "supervisor", "storage", "network"];
+const PROGRAMS: [&str; 12] = [
+    "init",
+    "supervisor",
+    "storage",
+    "network",
+    "lease",
+    "names",
+    "multicast",
+    "voice",
+    "time",
+    "identity",
+    "agent",
+    "package",
+];
 /// Folders whose owners and modes count.
 const FOLDERS: [&str; 5] = ["/dev", "/run", "/etc", "/usr/lib/shg", "/data"];
 /// Settings that the kernel, or the clock, changes by itself; and those that say how things are now.
@@ -53,6 +69,7 @@ pub(crate) fn print(out: Out<'_>) -> io::Result<()> {
     for link in fs::read_dir("/sys/class/net").into_iter().flatten().flatten() {
         lines.push(format!("link {}", link.file_name().to_string_lossy()));
     }
+    lines.extend(tables::lines()?);
     for folder in FOLDERS {
         walk(Path::new(folder), DEPTH_MAX, &mut |path, meta| {
             lines.push(format!("owner {} {}:{} {:o}", path.display(), meta.uid(), meta.gid(), meta.mode()));
@@ -71,8 +88,9 @@ fn mounts(lines: &mut Vec<String>) {
         .extend(text.lines().map(|line| format!("mount {}", line.splitn(4, ' ').nth(3).unwrap_or_default())));
 }
 
-/// How many descriptors of each kind each program holds: `socket`, `pipe`, a path.
+/// How many descriptors of each kind each program holds: `socket` and the wire that it serves, `pipe`, a path.
 fn descriptors(lines: &mut Vec<String>) {
+    let wires = wires();
     for (pid, status) in statuses() {
         let name =
             status.lines().next().and_then(|line| line.strip_prefix("Name:")).unwrap_or_default().trim();
@@ -84,10 +102,19 @@ fn descriptors(lines: &mut Vec<String>) {
         };
         for entry in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
             let target = fs::read_link(entry.path()).unwrap_or_default().to_string_lossy().into_owned();
-            let kind = target.split(":[").next().unwrap_or_default();
-            lines.push(format!("descriptor {name} {kind}"));
+            let (kind, number) = target.split_once(":[").unwrap_or((&target, ""));
+            let wire = wires.get(number.trim_end_matches(']')).map(String::as_str).unwrap_or_default();
+            lines.push(format!("descriptor {name} {kind} {wire}").trim_end().to_owned());
         }
     }
+}
+
+/// Sockets that have a path, by the number of their inode: listeners, and what each has let in. Source: proc_pid_net(5), `unix`.
+fn wires() -> BTreeMap<String, String> {
+    let text = fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    // Num RefCount Protocol Flags Type St Inode Path
+    let columns = text.lines().map(str::split_whitespace);
+    columns.filter_map(|mut words| Some((words.nth(6)?.to_owned(), words.next()?.to_owned()))).collect()
 }
 
 fn zombies(lines: &mut Vec<String>) {

@@ -7,7 +7,7 @@ use ctl::command::{self, Out};
 
 use crate::images::Images;
 use crate::volumes::Volumes;
-use crate::{divide, live, state, wild};
+use crate::{divide, live, state, tables, wild};
 
 /// What is kept between requests.
 #[derive(Debug, Default)]
@@ -22,6 +22,8 @@ impl Held {
         let plain: Vec<&str> = words.iter().map(String::as_str).collect();
         match plain.as_slice() {
             ["state"] => Ok(state::print(out)?),
+            ["kept", name] => live::kept(name, out),
+            ["leak", what] => tables::leak(what),
             ["exits", name, count] => live::exits(name, count, out),
             ["restarts", name, count] => live::restarts(name, count, out),
             ["cycles", name, count] => live::cycles(name, count, out),

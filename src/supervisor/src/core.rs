@@ -30,7 +30,8 @@ pub struct Daemon {
     pub optional: bool,
 }
 
-/// The door's rights: to kill and to follow daemons, to write as a tenant would; in rehearsals to loosen the machine's own settings.
+/// The door's rights: to kill and to follow daemons, to write as a tenant would; in rehearsals to loosen the machine's own settings, and to list
+/// its firewall.
 const DOOR: &[Capability] = &[
     Capability::CAP_KILL,
     Capability::CAP_SYS_PTRACE,
@@ -38,6 +39,8 @@ const DOOR: &[Capability] = &[
     Capability::CAP_SETGID,
     #[cfg(feature = "rehearsal")]
     Capability::CAP_SYS_ADMIN,
+    #[cfg(feature = "rehearsal")]
+    Capability::CAP_NET_ADMIN,
 ];
 
 /// All of them, in the order of their start.
