@@ -189,17 +189,20 @@ impl House {
             return Ok(unknown(name));
         };
         let (What::Tenant(tenant), Some(_)) = (&process.what, process.record.pid) else {
-            return Ok(Answer::Refused(contract::Text::format(format_args!(
-                "{name}: it is no service that runs"
-            ))));
+            return Ok(Answer::Refused(Text::format(format_args!("{name}: it is no service that runs"))));
         };
-        let Some(network) = &tenant.network else { return Ok(Answer::Done) };
-        for pid in sandbox::cgroup::processes(&tenant.plan.cgroup).take(VERIFIED_MAX) {
+        let Some(network) = &tenant.network else {
+            return Ok(Answer::Refused(Text::format(format_args!("{name}: its network is lost"))));
+        };
+        let all = || sandbox::cgroup::processes(&tenant.plan.cgroup);
+        for pid in all().take(VERIFIED_MAX) {
             let told = process.record.layers;
             let seen = sandbox::look(pid, &tenant.plan, &network.namespace, told, sandbox::Moment::Running);
-            // One that has ended meanwhile says nothing at all.
-            let rows = sandbox::rows(&seen, &tenant.plan).into_iter().filter(|_| !seen.status.is_empty());
-            for row in rows {
+            // One that has ended meanwhile is left out. One that is there, and says nothing, has no layer.
+            if seen.status.is_empty() && !all().any(|other| other == pid) {
+                continue;
+            }
+            for row in sandbox::rows(&seen, &tenant.plan) {
                 let row = Verified {
                     pid: pid.unsigned_abs(),
                     layer: row.layer,
