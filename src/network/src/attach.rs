@@ -55,7 +55,7 @@ impl Gateway {
             self.changes += 1;
         }
         let view = View::of(&wanted, &self.known, &[], clock::boot_ms());
-        self.changes += service.settle(&view)?;
+        self.changes += service.settle(&mut self.route, &view)?;
         self.changes += service.settle_queues(&mut self.queues, &wanted)?;
         self.services.retain(|other| other.attachment.slot != slot && other.attachment.service != name);
         self.services.push(service);

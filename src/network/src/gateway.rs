@@ -214,7 +214,7 @@ impl Gateway {
         }
         let mut first = Ok(());
         for service in &mut self.services {
-            let settled = service.settle(&view);
+            let settled = service.settle(&mut self.route, &view);
             let queued = service.settle_queues(&mut self.queues, wanted);
             match settled.and_then(|made| Ok(made + queued?)) {
                 Ok(made) => self.changes += made,

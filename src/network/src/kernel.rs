@@ -316,6 +316,18 @@ pub fn counts(socket: &mut Socket, name: &str) -> Result<(u32, [u64; 4]), Errno>
     Ok((u32_at(&answer, 4).ok_or(Errno::EBADMSG)?, [0, 1, 2, 3].map(number)))
 }
 
+/// A link's hardware address.
+///
+/// # Errors
+/// What the kernel says.
+pub fn hardware(socket: &mut Socket, name: &str) -> Result<Vec<u8>, Errno> {
+    const IFINFOMSG: usize = 16;
+    const IFLA_ADDRESS: u16 = 1;
+    let answer = socket.get(GETLINK, &body(&LinkUnspec::new_with_name(name).build()))?;
+    let address = attribute(answer.get(IFINFOMSG..).unwrap_or_default(), IFLA_ADDRESS);
+    address.map(<[u8]>::to_vec).ok_or(Errno::EBADMSG)
+}
+
 fn index(socket: &mut Socket, name: &str) -> Result<u32, Errno> {
     let answer = socket.get(GETLINK, &body(&LinkUnspec::new_with_name(name).build()))?;
     u32_at(&answer, 4).ok_or(Errno::EBADMSG)

@@ -31,6 +31,7 @@ pub mod qos;
 
 pub mod filter;
 pub mod kernel;
+pub mod neighbours;
 pub mod socket;
 
 pub mod attach;

@@ -16,6 +16,7 @@ use log::info;
 
 use crate::Error;
 use crate::kernel;
+use crate::neighbours;
 use crate::observed::Observed;
 use crate::plan::plan;
 use crate::qos::links;
@@ -68,7 +69,7 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::Kernel`]: one was refused.
-    pub fn settle(&mut self, view: &View<'_>) -> Result<u64, Error> {
+    pub fn settle(&mut self, ours: &mut Socket, view: &View<'_>) -> Result<u64, Error> {
         let target = target::inside(view, self.attachment.slot);
         let mut made = 0;
         let observed = kernel::observe(&mut self.inside, &[])?;
@@ -79,7 +80,20 @@ impl Service {
             info!("{}: inside: {change}", self.attachment.service);
             made += 1;
         }
-        Ok(made)
+        Ok(made + self.settle_neighbours(ours, view)?)
+    }
+
+    /// Our end is the only neighbour there.
+    fn settle_neighbours(&mut self, ours: &mut Socket, view: &View<'_>) -> Result<u64, Error> {
+        let failed = || Error::kernel(format!("{}: its neighbour is not set", self.attachment.service));
+        let hardware = kernel::hardware(ours, &service_link(self.attachment.slot)).map_err(failed())?;
+        let Some(link) = kernel::observe(&mut self.inside, &[])?.link(INSIDE_LINK).map(|link| link.index)
+        else {
+            return Ok(0);
+        };
+        let neighbour = target::neighbour(view);
+        let end = neighbours::End { link, neighbour: &neighbour, hardware: &hardware };
+        neighbours::settle(&mut self.inside, end).map_err(failed())
     }
 
     /// Sees to it that what it sends has its ceiling, and comes in pieces that the line can take. Returns how many changes that took.

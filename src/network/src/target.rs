@@ -20,7 +20,7 @@ mod home;
 mod play;
 mod settings;
 
-pub use gateway::{gateway, inside};
+pub use gateway::{gateway, inside, neighbour};
 pub use home::GUEST_BRIDGE;
 pub(crate) use play::ETHERNET_MTU;
 pub use play::{TV_BRIDGE, table};

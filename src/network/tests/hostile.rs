@@ -4,7 +4,7 @@
 
 mod stage;
 
-use std::net::{Ipv6Addr, UdpSocket};
+use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,11 @@ use contract::manifest::Protocol;
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use stage::neighbours::{LIMIT, Neighbours, PORT, SILENCE};
 use stage::{Namespace, attachment, enter, lease, run};
+
+/// A link's number.
+fn number(at: &Namespace, link: &str) -> u32 {
+    at.run(&format!("ip -o link show dev {link}")).split(':').next().unwrap().parse().unwrap()
+}
 
 /// A socket that sends whole frames by `link`.
 fn frames(at: &Namespace, link: &str) -> OwnedFd {
@@ -92,6 +97,41 @@ fn the_home_speaks_to_services_in_its_own_name() {
     for address in ["10.64.0.3", "198.51.100.9", "203.0.113.1", "169.254.1.1"] {
         assert!(!says(address, SILENCE), "{address}");
     }
+}
+
+/// The kernel's table of neighbours is one for all namespaces, and an entry that waits for an answer keeps its place.
+#[test]
+fn a_service_asks_nobody_for_neighbours() {
+    if !enter("a_service_asks_nobody_for_neighbours") {
+        return;
+    }
+    let (_all, mut gateway) = Neighbours::make();
+    let radio = Namespace::make();
+    // Its link-local address counts from the first moment.
+    radio.within(|| std::fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0").unwrap());
+    let mut attach = || {
+        let (namespace, inside) = radio.copies();
+        gateway.attach(attachment("radio", 2, 0), &namespace, inside).unwrap();
+        gateway.changes()
+    };
+    let changes = attach();
+    assert_eq!(attach(), changes, "asked twice it changes nothing");
+
+    let end = run("ip -o link show dev svc-2");
+    let hardware = end.split("link/ether ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    let kept = radio.run("ip neigh show dev eth0 nud permanent");
+    for address in ["10.64.0.1", "fe80::1"] {
+        let line = kept.lines().find(|line| line.starts_with(&format!("{address} ")));
+        assert!(line.is_some_and(|line| line.contains(hardware)), "{address}, {hardware}: {kept}");
+    }
+    let link = number(&radio, "eth0");
+    radio.within(|| {
+        let socket = UdpSocket::bind("[::]:0").unwrap();
+        let nobody = SocketAddrV6::new("fe80::dead".parse().unwrap(), 9, 0, link);
+        socket.send_to(b"hello", nobody).unwrap();
+    });
+    let asked = radio.run("ip -6 neigh show dev eth0 nud all");
+    assert!(asked.lines().any(|line| line.starts_with("fe80::dead ") && line.contains("FAILED")), "{asked}");
 }
 
 #[test]

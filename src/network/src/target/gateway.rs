@@ -73,6 +73,12 @@ fn services(view: &View<'_>, known: bool, target: &mut Target) {
     }
 }
 
+/// Who is at the other end of every service's link, by each of our addresses that lead somewhere.
+#[must_use]
+pub fn neighbour(view: &View<'_>) -> [IpAddr; 2] {
+    [gateway_address(view.wanted).into(), OURS_THERE.into()]
+}
+
 /// What the namespace of the service in `slot` should hold.
 #[must_use]
 pub fn inside(view: &View<'_>, slot: u8) -> Target {

@@ -72,6 +72,7 @@ pub(crate) const ALL: &[(&str, Attack)] = &[
     ("22-files", hunger::files),
     ("22-inotify", hunger::inotify),
     ("22-neighbour-set", network::neighbour_set),
+    ("22-neighbours", network::neighbours),
     ("22-route-set", network::route_set),
     ("23-forks", hunger::forks),
     ("24-memory", hunger::memory),

@@ -1,5 +1,6 @@
 //! Attacks by sockets: others' packets, forged ones, the gateway's own doors, its tables of addresses.
 
+use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -9,6 +10,11 @@ use crate::call;
 
 /// Where the door of roots for tests listens, and no file is: `porter`.
 const DOOR: &[u8] = b"shg-rehearsal";
+
+/// Numbers of links that are tried, neighbours that are, and how many of them by one socket. Of each family the table has room for 1024.
+const LINKS: u32 = 64;
+const NEIGHBOURS: u32 = 3_000;
+const A_SOCKET: usize = 16;
 
 fn opened(family: AddressFamily, kind: SockType, protocol: Option<SockProtocol>) -> Result<(), Errno> {
     socket(family, kind, SockFlag::SOCK_CLOEXEC, protocol).map(drop)
@@ -49,6 +55,35 @@ pub(super) fn abstract_socket() -> Result<(), Errno> {
     let flags = SockFlag::SOCK_CLOEXEC;
     let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     connect(socket.as_raw_fd(), &UnixAddr::new_abstract(DOOR)?)
+}
+
+/// The kernel's table of neighbours, of all namespaces: addresses that nobody has, more than it has room for. It is full where one is refused;
+/// that of the gateway's router would be, too.
+pub(super) fn neighbours() -> Result<(), Errno> {
+    let opened = || UdpSocket::bind("[::]:0").map_err(errno);
+    let nobody = |number: u32, link| {
+        SocketAddrV6::new(Ipv6Addr::from_bits(0xfe80 << 112 | 0xdead << 32 | u128::from(number)), 9, 0, link)
+    };
+    // The first is the loopback. Links of other namespaces have numbers of their own.
+    let probe = opened()?;
+    let is_ours = |link: &u32| probe.send_to(&[0], nobody(0, *link)).is_ok();
+    let link = (2..LINKS).find(is_ours).ok_or(Errno::ENODEV)?;
+    for numbers in (1..=NEIGHBOURS).step_by(A_SOCKET) {
+        // What waits for a neighbour counts against its socket, and stays when that is closed.
+        let socket = opened()?;
+        socket.set_nonblocking(true).map_err(errno)?;
+        for number in (numbers..).take(A_SOCKET) {
+            match socket.send_to(&[0], nobody(number, link)).map_err(errno) {
+                Err(Errno::EINVAL | Errno::ENOBUFS) => return Ok(()),
+                sent => sent.map(drop)?,
+            };
+        }
+    }
+    Err(Errno::EHOSTUNREACH)
+}
+
+fn errno(error: std::io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(0))
 }
 
 /// A socket for questions about addresses.
