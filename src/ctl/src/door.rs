@@ -6,10 +6,10 @@
 //!
 //! The other end is `src/lab/src/door.rs`, which specifies it.
 //!
-//! It has two words more than `ctl`: `burn THREADS SECONDS` keeps the processor busy on behalf of the gateway, `cgroup PATH` shows a file
-//! below the root of all cgroups behind a line `at_ms`, the time since boot.
+//! It has three words more than `ctl`: `burn THREADS SECONDS` keeps the processor busy on behalf of the gateway, `cgroup PATH` shows a file
+//! below the root of all cgroups behind a line `at_ms`, the time since boot, `rights PID` what the kernel says of a process's user and rights.
 //!
-//! Source: termios(3), raw mode.
+//! Source: termios(3), raw mode; proc_pid_status(5).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -27,6 +27,9 @@ use crate::command::Out;
 const PORT: &str = "/dev/ttyS1";
 /// Where the supervisor of rehearsals looks.
 const REHEARSAL: &str = "/run/rehearsal";
+/// Lines of `/proc/PID/status`.
+const RIGHTS: [&str; 10] =
+    ["Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp"];
 /// The longest request, in bytes.
 const REQUEST_BYTES: u64 = 1024;
 
@@ -64,6 +67,7 @@ fn answer(run: &impl Fn(&[String], Out<'_>) -> Result<(), Error>, request: &str)
     let done = match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["burn", threads, seconds] => burn(threads, seconds),
         ["cgroup", path] => cgroup(path, &mut text),
+        ["rights", pid] => rights(pid, &mut text),
         ["rehearse", line @ ..] => std::fs::write(REHEARSAL, line.join(" ")).map_err(crate::Error::from),
         _ => run(&words, &mut text),
     };
@@ -112,6 +116,18 @@ fn cgroup(path: &str, out: &mut Vec<u8>) -> Result<(), Error> {
     Ok(out.write_all(&text)?)
 }
 
+/// Shows who a process is and what it may do, as `/proc` has it.
+fn rights(pid: &str, out: &mut Vec<u8>) -> Result<(), Error> {
+    let pid: u32 = pid.parse().map_err(|_| Error::Usage("rights PID".to_owned()))?;
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    for line in status.lines() {
+        if line.split_once(':').is_some_and(|(key, _)| RIGHTS.contains(&key)) {
+            writeln!(out, "{line}")?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::answer;
@@ -123,6 +139,10 @@ mod tests {
         assert!(text.starts_with("ctl: usage:") && text.ends_with("\n#exit 2\n"), "{text}");
         let text = String::from_utf8(answer(&run, "cgroup ../x")).unwrap();
         assert!(text.ends_with("\n#exit 2\n"), "{text}");
+        let text = String::from_utf8(answer(&run, "rights self")).unwrap();
+        assert!(text.ends_with("\n#exit 2\n"), "{text}");
+        let text = String::from_utf8(answer(&run, "rights 1")).unwrap();
+        assert!(text.contains("CapBnd:\t") && text.ends_with("\n#exit 0\n"), "{text}");
         assert!(answer(&run, "help").ends_with(b"\n#exit 0\n"));
     }
 }
