@@ -19,6 +19,7 @@ use usp::message::{BodyKind, ErrorBody, Msg, MsgType, ParamError, RequestKind, R
 use usp::{Code, VERSIONS};
 
 use crate::access::Access;
+use crate::log::Wanted;
 use crate::model::{Order, is_of_network};
 use crate::world::World;
 use write::Draft;
@@ -36,8 +37,19 @@ pub struct Outcome {
     pub delivered: Option<String>,
     /// The settings are others now.
     pub changed: bool,
+    /// Logs that belong into the answer.
+    pub logs: Vec<Reads>,
     /// A command of a controller's has ended by the word of another: the row of the request.
     pub canceled: Vec<u32>,
+}
+
+/// A log that belongs into an answer.
+#[derive(Debug)]
+pub struct Reads {
+    /// The command, as it was executed: its result is what the log says.
+    pub command: String,
+    /// What of which log.
+    pub wanted: Wanted,
 }
 
 /// Orders that have to be carried out before an answer is true.

@@ -30,6 +30,7 @@ pub mod news;
 pub mod onboarding;
 
 pub mod challenge;
+pub mod log;
 pub mod threshold;
 pub mod timer;
 

@@ -217,6 +217,8 @@ pub enum Order {
     Challenge(crate::challenge::Ask),
     /// Nothing is done: this is all that it says.
     Says(Vec<(&'static str, String)>),
+    /// The log of a service is read, and told in the answer.
+    Log(crate::log::Wanted),
     /// All services of a slice are restarted, and why, in the controller's words.
     RestartSlice(contract::Name, String),
     /// All bundles of a slice go; then, perhaps, the slice.

@@ -22,6 +22,7 @@ mod controllers;
 mod discovery;
 mod jobs;
 mod kept;
+mod logs;
 mod orders;
 mod ready;
 mod services;

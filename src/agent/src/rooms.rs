@@ -182,6 +182,36 @@ impl Rooms {
         }
     }
 
+    /// The log of a service from byte `from` on of all that it ever wrote, as far as it is there; and the byte after its last.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn log(&mut self, service: &Name, from: u64, now_ms: u64) -> Result<(Vec<u8>, u64), (Code, String)> {
+        let (bytes, next) = self.log_from(service, from, now_ms)?;
+        if !bytes.is_empty() || from == 0 {
+            return Ok((bytes, next));
+        }
+        // Nothing new, or the service is another by now, and its log has not come that far: then the byte before is not there, either.
+        let before = self.log_from(service, from.saturating_sub(1), now_ms)?;
+        if before.0.is_empty() { self.log_from(service, 0, now_ms) } else { Ok((Vec::new(), from)) }
+    }
+
+    fn log_from(&mut self, service: &Name, from: u64, now_ms: u64) -> Result<(Vec<u8>, u64), (Code, String)> {
+        let (mut log, mut end) = (Vec::new(), from);
+        let ask = Ask::Log { name: service.clone(), from };
+        let answer = self.ask(&ask, now_ms, |answer| {
+            if let Answer::Log { next, bytes } = answer {
+                log.extend_from_slice(&bytes);
+                end = next;
+            }
+        });
+        match answer {
+            Ok(Answer::Refused(why) | Answer::Short(why)) => Err((Code::COMMAND_FAILURE, why.to_string())),
+            Ok(_) => Ok((log, end)),
+            Err(why) => Err((Code::COMMAND_FAILURE, why)),
+        }
+    }
+
     /// Gives an order to the supervisor.
     ///
     /// # Errors
@@ -210,6 +240,7 @@ impl Rooms {
             | Order::Certify(_)
             | Order::Refused(_)
             | Order::Says(_)
+            | Order::Log(_)
             | Order::Timer(_)
             | Order::Challenge(_)
             | Order::RestartSlice(..)

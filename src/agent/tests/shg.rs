@@ -160,6 +160,52 @@ fn a_service_is_managed_from_a_desk() {
     }
 }
 
+/// The last lines, what comes after, and what is said where there are none.
+#[test]
+fn a_log_is_read_and_followed() {
+    if !enter("a_log_is_read_and_followed") {
+        return;
+    }
+    let (_broker, house, _daemon) = (broker(""), House::begin(), connected(&word("")));
+    fleet("");
+    let on = |line: &str| format!("{line} --gateway {ENDPOINT}");
+    assert_eq!(done(&on("service logs hello")), "");
+    house.log.lock().unwrap().0.extend(b"one\ntwo\n\x1b[2Jthree\n");
+    assert_eq!(
+        done(&on("service logs hello --lines 2")),
+        "two\n\\u{1b}[2Jthree\n",
+        "it does not speak to a terminal"
+    );
+    let log: Value = serde_json::from_str(&done(&on("service logs hello --json"))).unwrap();
+    let wants = json!([{ "gateway": ENDPOINT, "result": { "lines": ["one", "two", "\u{1b}[2Jthree"], "from": 0, "next": 18 } }]);
+    assert_eq!(log, wants);
+    // Of two one has no answer: the other's is said all the same.
+    let (said, why) = shg("service logs hello --lines 1 --all --timeout 1");
+    assert_eq!(said, format!("{ENDPOINT}: \\u{{1b}}[2Jthree\n"));
+    assert!(why.unwrap().to_string().contains("os::00D09E-none: no answer within 1 s"));
+    for (line, words) in [
+        ("service logs cam", "service cam: not there"),
+        ("service logs Cam", "only a-z"),
+        ("service logs hello --lines 1001", "invalid command arguments (7027)"),
+        ("service logs hello --lines none", "a number from 1 on"),
+        ("service logs hello --seconds 1", "without --follow"),
+    ] {
+        let why = fails(&on(line));
+        assert!(why.contains(words), "{line}: {why}");
+    }
+    let asked = || house.orders.lock().unwrap().iter().filter(|ask| matches!(ask, Ask::Log { .. })).count();
+    let before = asked();
+    let line = on("service logs hello --lines 1 --follow --seconds 4 --json");
+    let follow = std::thread::spawn(move || done(&line));
+    until("it follows", 10, || (asked() > before).then_some(()));
+    house.log.lock().unwrap().0.extend(b"four\nfive\n");
+    let said = follow.join().unwrap();
+    let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let words: Vec<&str> = lines.iter().map(|line| line["line"].as_str().unwrap()).collect();
+    assert_eq!(words, ["\u{1b}[2Jthree", "four", "five"], "{said}");
+    assert!(asked() - before <= 12, "once a second, two questions at most: {}", asked() - before);
+}
+
 /// The suite that any agent can be held against: ours keeps all of its rules, and one that does not install is found out.
 #[test]
 fn software_modules_keep_their_rules() {

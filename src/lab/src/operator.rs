@@ -308,6 +308,14 @@ impl Desk {
         Ok(format!("{name} was {verb} version {version}"))
     }
 
+    /// The last `lines` lines that a service has written.
+    ///
+    /// # Errors
+    /// [`Error::Tool`]: the gateway's words.
+    pub fn logs(&self, name: &str, lines: usize) -> Result<String, Error> {
+        self.say(&["service", "logs", name, "--gateway", GATEWAY, "--lines", &lines.to_string()])
+    }
+
     /// Holds the gateway against the rules of Software Modules, with two releases of a bundle that is not installed: a row for each rule.
     ///
     /// # Errors

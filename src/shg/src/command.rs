@@ -22,6 +22,18 @@ pub struct Answer {
     pub failed: Option<String>,
 }
 
+impl Answer {
+    /// Says it in the form that is wanted.
+    pub(crate) fn say(self, options: &Options, out: &mut dyn Write) -> Result<(), Error> {
+        if options.has("json") {
+            writeln!(out, "{}", self.value)?;
+        } else {
+            write!(out, "{}", self.text)?;
+        }
+        self.failed.map_or(Ok(()), |why| Err(Error::Refused(why)))
+    }
+}
+
 /// How a verb is carried out.
 enum Run {
     /// With one answer.
@@ -289,12 +301,7 @@ fn carry_out(verb: &Verb, words: &[String], out: &mut dyn Write) -> Result<(), E
         Run::Once(run) => run(&options)?,
         Run::Lines(run) => return run(&options, out),
     };
-    if options.has("json") {
-        writeln!(out, "{}", answer.value)?
-    } else {
-        write!(out, "{}", answer.text)?
-    }
-    answer.failed.map_or(Ok(()), |why| Err(Error::Refused(why)))
+    answer.say(&options, out)
 }
 
 #[cfg(test)]

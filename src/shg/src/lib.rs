@@ -20,6 +20,7 @@ pub mod transfer;
 pub mod controller;
 pub mod gateway;
 pub mod identity;
+pub mod logs;
 pub mod service;
 
 pub mod conform;

@@ -5,7 +5,7 @@
 //! A command that takes its time is waited for: its OperationComplete, and for bundles the `DUStateChange!` that follows. Progress is asked for
 //! meanwhile. Where the wait ends first, the gateway goes on by itself.
 //!
-//! Not here: logs, which the data model has no word for.
+//! Not here: logs (`logs.rs`).
 
 use std::collections::BTreeMap;
 use std::env;
@@ -24,7 +24,7 @@ use crate::gateway::{gather, get_of, response, subscribed, subscription, unsubsc
 use crate::options::Options;
 use crate::progress::Bar;
 
-const MODULES: &str = "Device.SoftwareModules.";
+pub(crate) const MODULES: &str = "Device.SoftwareModules.";
 /// How long a command is waited for where nothing else is said, in seconds.
 const WAIT_S: u64 = 600;
 /// How often progress is asked for.
@@ -350,7 +350,7 @@ fn same(desk: &Desk<'_>, path: &str, arguments: &[(&str, &str)]) -> Vec<Result<O
 }
 
 /// A service's name, that of a search.
-fn named(table: &str, name: &str) -> Result<String, Error> {
+pub(crate) fn named(table: &str, name: &str) -> Result<String, Error> {
     contract::Name::new(name).map_err(|error| Error::Usage(format!("{name}: {error}")))?;
     Ok(format!("{table}.[Name==\"{name}\"]."))
 }

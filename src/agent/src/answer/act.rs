@@ -9,7 +9,7 @@ use usp::message::read::CommandType;
 use usp::message::{Entry, Failure};
 use usp::path::{Leaf, Path};
 
-use super::{Outcome, Refusal};
+use super::{Outcome, Reads, Refusal};
 use crate::access::Access;
 use crate::challenge::Ask;
 use crate::job::{Job, LONGEST_S, Phase};
@@ -91,7 +91,7 @@ fn begin(
     if command.kind == CommandType::Async {
         wait(world, row, operate, (order, executed), (outcome, now_ms))
     } else {
-        Ok(OperationKind::Output(at_once(order, outcome)))
+        Ok(OperationKind::Output(at_once(order, executed, outcome)))
     }
 }
 
@@ -108,10 +108,12 @@ fn may_give(world: &World, row: u32, order: &Order) -> bool {
 }
 
 /// A command that is done at once.
-fn at_once(order: Order, outcome: &mut Outcome) -> OutputArgs<'static> {
+fn at_once(order: Order, executed: &str, outcome: &mut Outcome) -> OutputArgs<'static> {
     let mut output = OutputArgs::default();
     if let Order::Cancel(request) = order {
         outcome.canceled.push(request);
+    } else if let Order::Log(wanted) = order {
+        outcome.logs.push(Reads { command: executed.to_owned(), wanted });
     } else if let Order::Says(says) = order {
         output.output_args = says.into_iter().map(|(name, value)| Entry::new(name, value)).collect();
     } else {
@@ -217,6 +219,7 @@ fn awaited(order: &Order) -> Awaited {
         | Order::Certify(_)
         | Order::Refused(_)
         | Order::Says(_)
+        | Order::Log(_)
         | Order::Timer(_)
         | Order::Challenge(_)
         | Order::RestartSlice(..)

@@ -8,6 +8,7 @@ use usp::message::read::CommandType;
 use usp::message::read::ValueType as T;
 
 use super::{Command, Event, Object, Order, Parameter, count, moving, read};
+use crate::log::Wanted;
 use crate::world::World;
 
 fn status(state: State) -> &'static str {
@@ -149,6 +150,17 @@ pub(super) const UNITS: &[Object] = &[
             inputs: &[],
             outputs: &[],
             order: |world, rows, _| name(world, rows).map(Order::Restart),
+        },
+        // The last lines of what it has written, or those from a byte on (decision 133).
+        Command {
+            name: "X_SHG_Log",
+            kind: CommandType::Sync,
+            inputs: &["Lines", "From"],
+            outputs: &["Log", "From", "Next"],
+            order: |world, rows, argument| {
+                let (lines, from) = (argument("Lines"), argument("From"));
+                Wanted::read(name(world, rows)?, lines.as_deref(), from.as_deref()).map(Order::Log)
+            },
         },
     ]),
     Object::single(

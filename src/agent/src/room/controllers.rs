@@ -109,10 +109,11 @@ impl Room {
             self.look_at_network(now_ms);
         }
         let outcome = answer(&mut self.world, row, message, now_ms);
-        let Outcome { mut answer, orders, first, delivered, changed, canceled } = outcome;
+        let Outcome { mut answer, orders, first, delivered, changed, logs, canceled } = outcome;
         if let Some(Err(why)) = first.map(|first| self.give_first(first, now_ms)) {
             answer = Some(refused(message, &why));
         }
+        self.read_logs(answer.as_mut(), logs, now_ms);
         self.stale |= !orders.is_empty();
         if changed || std::mem::take(&mut self.stale) {
             // A subscription's first look comes before what the next message changes.

@@ -40,6 +40,7 @@ impl Room {
                 | Order::Certify(_)
                 | Order::Refused(_)
                 | Order::Says(_)
+                | Order::Log(_)
                 | Order::Timer(_)
                 | Order::Challenge(_)
                 | Order::RestartSlice(..)
@@ -128,6 +129,7 @@ impl Room {
             | Order::Certify(_)
             | Order::Refused(_)
             | Order::Says(_)
+            | Order::Log(_)
             | Order::Timer(_)
             | Order::Challenge(_)
             | Order::Empty(..) => {}
@@ -173,6 +175,7 @@ impl Room {
             | Order::Network(..)
             | Order::Refused(_)
             | Order::Says(_)
+            | Order::Log(_)
             | Order::Timer(_)
             | Order::Challenge(_)
             | Order::Certify(_)

@@ -11,6 +11,7 @@ use contract::Name;
 use contract::control::{Answer, Ask, Kind, Process, Promised, State};
 use contract::identify;
 use contract::layer::Layers;
+use contract::limit::LOG_CHUNK_BYTES;
 use contract::manifest::{Cpu, Memory};
 use contract::sla::{Amounts, Breach, Compliance, Event, RESOURCES, What, Window};
 use contract::slice::{Part, Slice};
@@ -81,6 +82,8 @@ pub(crate) struct House {
     pub(crate) slices: Arc<Mutex<Vec<Slice>>>,
     /// Slices that services of bundles are in, once for each.
     pub(crate) taken: Arc<Mutex<Vec<Name>>>,
+    /// What `hello` has written, and how much of it is there no more.
+    pub(crate) log: Arc<Mutex<(Vec<u8>, u64)>>,
     breaches: Arc<Mutex<Vec<Event>>>,
     /// How often it was asked how promises were kept.
     pub(crate) polled: Arc<AtomicUsize>,
@@ -106,6 +109,7 @@ impl House {
             more: Arc::default(),
             slices: Arc::new(Mutex::new(vec![slice("demo")])),
             taken: Arc::default(),
+            log: Arc::default(),
             breaches: Arc::default(),
             polled: Arc::default(),
             who: Arc::new(Mutex::new(Who::new(ENDPOINT))),
@@ -220,6 +224,11 @@ impl House {
     fn say(&self, ask: &Ask) -> (Vec<Answer>, Option<Answer>) {
         let mut refused = None;
         let rows = match ask {
+            Ask::Log { name, from } if name.as_str() == "hello" => self.log(*from),
+            Ask::Log { name, .. } => {
+                refused = Some(Answer::Refused(format!("{name}: no such process").as_str().into()));
+                Vec::new()
+            }
             Ask::Status => self.processes().into_iter().map(Answer::Process).collect(),
             Ask::Slices => self.promised().into_iter().map(Answer::Promised).collect(),
             Ask::Compliance => {
@@ -251,7 +260,6 @@ impl House {
             }
             Ask::Follow
             | Ask::Facts
-            | Ask::Log { .. }
             | Ask::Verify(_)
             | Ask::Start(_)
             | Ask::Stop(_)
@@ -262,6 +270,18 @@ impl House {
             | Ask::PowerOff => Vec::new(),
         };
         (rows, refused)
+    }
+
+    /// What `hello` has written, from byte `from` on.
+    fn log(&self, from: u64) -> Vec<Answer> {
+        let (bytes, gone) = self.log.lock().unwrap().clone();
+        let mut next = from.max(gone);
+        let rest = bytes.get(usize::try_from(next - gone).unwrap_or(usize::MAX)..).unwrap_or_default();
+        let pieces = rest.chunks(LOG_CHUNK_BYTES).map(|piece| {
+            next += piece.len() as u64;
+            Answer::Log { next, bytes: heapless::Vec::from_slice(piece).unwrap() }
+        });
+        pieces.collect()
     }
 
     fn promised(&self) -> Vec<Promised> {

@@ -3,7 +3,7 @@
 use super::{AUTHORITY, DAYS, JSON, Run, Verb};
 use crate::controller::{ALL, CONFIG, GATEWAY as ONE, LABELS, TIMEOUT};
 use crate::options::Known;
-use crate::{conform, gateway, identity, service};
+use crate::{conform, gateway, identity, logs, service};
 
 pub(super) const TAIL: &str = "\
 A PATH is one of the gateway's data model: docs/datamodel.md. Gateways and brokers are in ~/.config/shg/controller.toml
@@ -71,6 +71,22 @@ pub(super) const SERVICE: &[Verb] = &[
         words: 0..=1,
         options: with!(),
         run: Run::Once(service::status),
+    },
+    Verb {
+        name: "logs",
+        arguments: "SERVICE",
+        about: "Show the last lines that it has written",
+        words: 1..=1,
+        options: with!(
+            Known {
+                name: "lines",
+                value: "N",
+                about: "So many at most (100); 1000, and 16 KiB, is the limit"
+            },
+            Known { name: "follow", value: "", about: "Then show what it writes, once a second" },
+            Known { name: "seconds", value: "S", about: "Follow no longer than this" }
+        ),
+        run: Run::Lines(logs::logs),
     },
     Verb {
         name: "install",
