@@ -15,6 +15,7 @@ use contract::wires::{TENANT_UID_BASE, TENANT_UID_COUNT};
 use lab::guest::{Around, END_LIMIT, Guest, Options, UP_LIMIT};
 use lab::root::{self, Variant};
 use lab::{facts, tool};
+use serde_json::Value;
 
 use disk::{DAMAGED, Desk, WORD, data, place, sum};
 
@@ -123,6 +124,33 @@ fn refuse_all(guest: &mut Guest, desk: &Desk) {
     }
 }
 
+/// What was told of damaged images: whose, what of it, which block.
+fn told(guest: &mut Guest) -> Vec<(String, String, Option<u64>)> {
+    let events = guest.json("events --json").unwrap();
+    let damaged = events.as_array().unwrap().iter().filter(|event| event["damaged"].is_string());
+    let row = |event: &Value| {
+        let word = |key: &str| event[key].as_str().unwrap().to_owned();
+        (word("who"), word("damaged"), event["block"].as_u64())
+    };
+    damaged.map(row).collect()
+}
+
+/// These were told of, and no others.
+fn was_told(guest: &mut Guest, wanted: &[(&str, &str, Option<u64>)]) {
+    let wanted: Vec<_> =
+        wanted.iter().map(|(who, what, block)| ((*who).to_owned(), (*what).to_owned(), *block)).collect();
+    let seen = guest.until("the event", UP_LIMIT, |guest| Ok((told(guest) == wanted).then_some(())));
+    assert!(seen.is_ok(), "{wanted:?} are wanted: {:?}\n{:#?}", told(guest), facts::log(guest, "storage"));
+}
+
+/// The supervisor dies, and another asks storage what it knows.
+fn kill_supervisor(guest: &mut Guest) {
+    let lives = facts::lives(guest).unwrap();
+    guest.door("kill supervisor").unwrap();
+    let next = |guest: &mut Guest| Ok((facts::lives(guest).unwrap_or(0) > lives).then_some(()));
+    guest.until("another life of the supervisor", UP_LIMIT, next).unwrap();
+}
+
 /// storage dies under the mounts of hello and bent: who is in a mount stays in it, and nothing piles up.
 fn kill_storage(guest: &mut Guest, desk: &Desk) {
     let restarts = facts::process(guest, "storage").unwrap().restarts;
@@ -160,7 +188,10 @@ fn a_bundle_is_mounted_as_it_was_signed_or_not_at_all() {
 
     // A byte of a file: what lies there cannot be read, and all the rest can.
     mount(&mut guest, &desk, "bent");
+    assert_eq!(told(&mut guest), []);
     read(&mut guest, "bent", Some(DAMAGED));
+    let bent = ("bent", "data", Some(desk.block("bent", DAMAGED)));
+    was_told(&mut guest, &[bent]);
     assert_eq!(guest.door("image run bent hello").unwrap(), format!("{WORD}exit status: 0\n"));
     read(&mut guest, "hello", None);
     assert_eq!(devices(&mut guest), (2, 2));
@@ -172,10 +203,17 @@ fn a_bundle_is_mounted_as_it_was_signed_or_not_at_all() {
     mount(&mut guest, &desk, "tree");
     let said = guest.door("image read tree data").unwrap();
     assert!(said.lines().any(|line| line.starts_with(&format!("block {DAMAGED}: "))), "{said}");
+    let tree = ("tree", "tree", Some(desk.block_of_tree("tree", DAMAGED)));
+    was_told(&mut guest, &[bent, tree]);
     guest.door("image release tree").unwrap();
     devices_become(&mut guest, 2);
 
+    // Who asks later is told what the kernel knows by then, and only of what is in use.
+    kill_supervisor(&mut guest);
+    was_told(&mut guest, &[("bent", "somewhere", None)]);
+
     kill_storage(&mut guest, &desk);
+    was_told(&mut guest, &[("bent", "somewhere", None)]);
 
     // The disk is written out though an image on it is in use.
     mount(&mut guest, &desk, "hello");

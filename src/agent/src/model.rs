@@ -293,6 +293,11 @@ impl Object {
         Self { commands, ..self }
     }
 
+    /// The same with events.
+    const fn tells(self, events: &'static [Event]) -> Self {
+        Self { events, ..self }
+    }
+
     /// A parameter of it.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&'static Parameter> {

@@ -290,6 +290,7 @@ impl Room {
                 Change::Process(process) => self.world.hear_process(process),
                 Change::Gone(name) => self.world.hear_gone(&name),
                 Change::Breach(name, breach) => self.tell_breach(&name, breach, now_ms),
+                Change::Damaged(name, damage, at_ms) => self.tell_damage(&name, damage, (at_ms, now_ms)),
                 Change::Compliance(row) => self.world.hear_compliance(row),
             }
             self.news.look(&self.world, now_ms);

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use contract::Name;
 use contract::control::{Answer, Ask, Process, Promised};
+use contract::mount::Damage;
 use contract::packages;
 use contract::sla::{Breach, Compliance, Event, What};
 use contract::wires::{CONTROL, Wire};
@@ -36,6 +37,8 @@ pub enum Change {
     Gone(Name),
     /// A promise to a service was not kept.
     Breach(Name, Breach),
+    /// What lies on the disk of a service's image is not what was signed: what of it, and when that was told, in milliseconds after boot.
+    Damaged(Name, Damage, u64),
     /// A service is promised something else, or had a breach.
     Compliance(Compliance),
 }
@@ -123,7 +126,7 @@ impl Rooms {
         }
         for _ in 0..FRAMES_MAX {
             match self.events.as_ref().map(Client::receive::<Answer>) {
-                Some(Ok(Some((Answer::Event(event), _)))) => heard.extend(self.breach(event)),
+                Some(Ok(Some((Answer::Event(event), _)))) => heard.extend(self.event(event)),
                 Some(Ok(Some((Answer::Compliance(row), _)))) => heard.push(Change::Compliance(row)),
                 Some(Ok(Some(_))) => {}
                 Some(Err(_)) => self.events = None,
@@ -133,8 +136,8 @@ impl Rooms {
         (heard, anew)
     }
 
-    /// A breach that we have not heard of: who begins to watch is told the last ones again.
-    fn breach(&mut self, event: Event) -> Option<Change> {
+    /// An event that we have not heard of, if it is told: who begins to watch is told the last ones again.
+    fn event(&mut self, event: Event) -> Option<Change> {
         let place = (event.at_ms, event.number);
         if place <= self.heard {
             return None;
@@ -142,6 +145,7 @@ impl Rooms {
         self.heard = place;
         match event.what {
             What::Breach(breach) => Some(Change::Breach(event.who, breach)),
+            What::Damaged(damage) => Some(Change::Damaged(event.who, damage, event.at_ms)),
             What::State(_) => None,
         }
     }

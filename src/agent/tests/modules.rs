@@ -8,8 +8,9 @@ mod stage;
 use std::fs;
 use std::sync::atomic::Ordering;
 
+use contract::mount::Damage;
 use contract::packages::Ask;
-use contract::sla::{Breach, Cause};
+use contract::sla::{Breach, Cause, What};
 use serde_json::{Value, json};
 use stage::package::Package;
 use stage::{Desk, House, broker, connected, disk, enter, until, word};
@@ -372,6 +373,42 @@ fn promises_are_told() {
         told["notice"]["objPath"], "Device.SoftwareModules.ExecutionUnit.1.X_SHG_Compliance.",
         "{told}"
     );
+}
+
+/// What lies on the stick of a bundle's image is not what was signed: its unit says so, and each time by itself.
+#[test]
+fn a_damaged_image_is_an_event_of_its_unit() {
+    if !enter("a_damaged_image_is_an_event_of_its_unit") {
+        return;
+    }
+    let (_broker, house) = (broker(""), House::begin());
+    let _package = Package::begin(&house);
+    let _daemon = connected(&word(""));
+    let mut desk = Desk::connect(&json!({}));
+    let wish = json!({"ID": "damage", "NotifType": "Event", "Enable": "true",
+        "ReferenceList": "Device.SoftwareModules.DeploymentUnit.*.X_SHG_Damaged!"});
+    desk.call("add", &json!(["Device.LocalAgent.Subscription.", wish]));
+    operate(&mut desk, INSTALL, "come", &json!({"URL": "https://registry.example/cam:1"}));
+    let status = "Device.SoftwareModules.DeploymentUnit.1.Status";
+    until("it is installed", 15, || {
+        desk.call("get", &json!([status])).to_string().contains("Installed").then_some(())
+    });
+    let at_ms = 1 << 40; // later than everything
+    // hello is no bundle: what is in the root is checked by other means, and nobody says this of it.
+    house.happens(at_ms, "hello", What::Damaged(Damage::Data(1)));
+    for (more, damage, part, block) in [
+        (1, Damage::Data(203), "data", "203"),
+        (2, Damage::Tree(302), "tree", "302"),
+        (3, Damage::Somewhere, "somewhere", ""),
+    ] {
+        house.happens(at_ms + more, "cam", What::Damaged(damage));
+        let told = desk.notice();
+        let params = &told["notice"]["params"];
+        assert_eq!((&params["Part"], &params["Block"]), (&json!(part), &json!(block)), "{told}");
+        assert_eq!(params["ExecutionUnitRef"], "Device.SoftwareModules.ExecutionUnit.2", "{told}");
+        assert_eq!(told["notice"]["objPath"], "Device.SoftwareModules.DeploymentUnit.1.", "{told}");
+        assert_eq!(told["notice"]["eventName"], "X_SHG_Damaged!", "{told}");
+    }
 }
 
 /// Nobody asks the supervisor how promises were kept: it says so.

@@ -54,6 +54,9 @@ pub enum Ask {
     },
     /// The data disk's state.
     Disk,
+    /// From now on an [`Answer::Damaged`] comes by itself whenever the kernel has read of a bundle's image what was not signed; first one
+    /// for each image of which it has by now. This connection is asked nothing more.
+    Watch,
     /// Let go of every disk: the machine ends.
     Finish,
 }
@@ -78,6 +81,36 @@ pub enum Answer {
     Disk(Disk),
     /// Not done, and why.
     Refused(Text<REASON_BYTES>),
+    /// What lies on the disk in place of this image (its SHA-256) is not what was signed: who reads there is refused.
+    Damaged {
+        /// Which image.
+        image: [u8; 32],
+        /// What of it.
+        damage: Damage,
+    },
+}
+
+/// What of an image is not what was signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Damage {
+    /// This block (of 4096 bytes) of the file system.
+    Data(u64),
+    /// This block of the file, which is of the tree of hashes: what it speaks of cannot be read.
+    Tree(u64),
+    /// Some block: nobody listened when it was read.
+    Somewhere,
+}
+
+impl Damage {
+    /// The word for what is damaged, and the block.
+    #[must_use]
+    pub fn words(self) -> (&'static str, Option<u64>) {
+        match self {
+            Self::Data(block) => ("data", Some(block)),
+            Self::Tree(block) => ("tree", Some(block)),
+            Self::Somewhere => ("somewhere", None),
+        }
+    }
 }
 
 /// The data disk.

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::control::State;
+use crate::mount::Damage;
 use crate::name::Name;
 
 /// Kinds of what is promised.
@@ -128,4 +129,6 @@ pub enum What {
     State(State),
     /// A promise was not kept.
     Breach(Breach),
+    /// What lies on the disk of its image is not what was signed; told once for each start.
+    Damaged(Damage),
 }

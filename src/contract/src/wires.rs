@@ -54,7 +54,7 @@ pub const CONTROL: Wire = Wire {
     clients: &[uid::ROOT, uid::AGENT],
     path: "/run/wire/control",
 };
-/// supervisor → storage: mount a sealed image, release it; ctl → storage: the disk's state.
+/// supervisor → storage: mount a sealed image, release it, hear of damaged ones; ctl → storage: the disk's state.
 pub const MOUNT: Wire =
     Wire { name: "mount", server: "storage", clients: &[uid::ROOT], path: "/run/wire/mount" };
 /// supervisor → network: attach, detach a service.

@@ -19,7 +19,7 @@ pub(crate) fn disk(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
     let disk: Disk = match answer.map_err(|error| Error::Wire(MOUNT.server, error))?.0 {
         mount::Answer::Disk(disk) => disk,
         mount::Answer::Refused(why) => return Err(Error::Refused(why.to_string())),
-        mount::Answer::Mounted | mount::Answer::Done => {
+        mount::Answer::Mounted | mount::Answer::Done | mount::Answer::Damaged { .. } => {
             return Err(Error::Refused("no answer to the question".to_owned()));
         }
     };

@@ -151,6 +151,10 @@ fn event_row(event: &Event) -> [String; 4] {
     let what = match &event.what {
         What::State(state) => state.word().to_owned(),
         What::Breach(breach) => breach_words(breach),
+        What::Damaged(damage) => match damage.words() {
+            (part, Some(block)) => format!("damaged image: {part} {block}"),
+            (part, None) => format!("damaged image: {part}"),
+        },
     };
     [event.number.to_string(), event.at_ms.to_string(), event.who.to_string(), what]
 }
@@ -163,6 +167,10 @@ fn event_json(event: &Event) -> String {
     match &event.what {
         What::State(state) => object.text("state", state.word()).end(),
         What::Breach(breach) => breach_json(object, Some(breach)).end(),
+        What::Damaged(damage) => {
+            let (part, block) = damage.words();
+            object.text("damaged", part).number("block", block).end()
+        }
     }
 }
 

@@ -64,7 +64,9 @@ pub(crate) fn ask(ask: &Ask) -> Result<Option<OwnedFd>, Error> {
     match answer {
         Answer::Mounted | Answer::Done => Ok(descriptors.into_iter().flatten().next()),
         Answer::Refused(why) => Err(Error::Refused(why.to_string())),
-        Answer::Disk(_) => Err(Error::Refused("storage spoke of something else".to_owned())),
+        Answer::Disk(_) | Answer::Damaged { .. } => {
+            Err(Error::Refused("storage spoke of something else".to_owned()))
+        }
     }
 }
 

@@ -104,6 +104,7 @@ impl<M: Mounts> Disk<M> {
             Event::Came(device) => self.consider(device),
             Event::Went(device) => self.lose(device),
             Event::Lost => self.look_around(),
+            Event::Damaged(..) => {}
         }
     }
 

@@ -34,6 +34,8 @@ pub mod services;
 pub mod shelf;
 pub mod verity;
 
+pub mod damage;
+
 pub mod server;
 
 use std::fmt;

@@ -9,20 +9,22 @@ use std::convert::Infallible;
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use bundle::digest::Digest;
 use contract::Name;
-use contract::mount::{Answer, Ask, Image, ROOT_IMAGES};
+use contract::mount::{Answer, Ask, Damage, Image, ROOT_IMAGES};
 use log::{info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use sys::Errno;
 use wire::{Connection, Listener, Received};
 
 use crate::block::Places;
+use crate::damage::{self, Devices};
 use crate::disk::Disk;
 use crate::installed::Installed;
 use crate::owner::Owners;
 use crate::services::{Limits, Volumes, Whose};
 use crate::shelf::Shelf;
-use crate::uevent::Events;
+use crate::uevent::{Event, Events};
 use crate::volume::Volume;
 use crate::{CLIENTS_MAX, DATA, Error, verity};
 
@@ -31,14 +33,32 @@ use crate::{CLIENTS_MAX, DATA, Error, verity};
 pub struct Server {
     listener: Listener,
     clients: Vec<Connection>,
+    /// They are told of damaged images.
+    watchers: Vec<Connection>,
     events: Option<Events>,
     disk: Disk<Volume>,
     shelf: Shelf,
     volumes: Volumes,
+    devices: Devices,
+}
+
+/// Clients that are told of damaged images; of more the eldest goes.
+const WATCHERS_MAX: usize = 2;
+
+/// What a client is from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stays {
+    Client,
+    Watcher,
+    Gone,
 }
 
 /// What a client gets: an answer, perhaps with a mount.
 type Given = Result<(Answer, Option<std::os::fd::OwnedFd>), Error>;
+
+fn damage(image: Digest, damage: Damage) -> Answer {
+    Answer::Damaged { image: image.0, damage }
+}
 
 impl Server {
     /// Serves `listener`. It hears about disks from now on and has looked at none yet.
@@ -52,10 +72,12 @@ impl Server {
         Self {
             listener,
             clients: Vec::with_capacity(CLIENTS_MAX),
+            watchers: Vec::new(),
             events: events.ok(),
             disk: Disk::new(Places::default(), Volume),
             shelf: Shelf::new(ROOT_IMAGES.into(), Installed::default()),
             volumes: Volumes::new(Path::new(DATA)),
+            devices: Devices::default(),
         }
     }
 
@@ -72,8 +94,7 @@ impl Server {
             self.wait(limit)?;
             self.serve();
             if let Some(event) = self.events.as_ref().and_then(Events::next) {
-                self.disk.hear(&event);
-                self.volumes.look_again();
+                self.hear(&event);
             }
             if self.volumes.has_dropped() {
                 self.volumes.tidy();
@@ -104,22 +125,68 @@ impl Server {
             self.clients.push(client);
         }
         let clients = std::mem::take(&mut self.clients);
-        self.clients = clients.into_iter().filter(|client| self.answer(client)).collect();
+        for client in clients {
+            match self.answer(&client) {
+                Stays::Client => self.clients.push(client),
+                Stays::Watcher => self.let_watch(client),
+                Stays::Gone => {}
+            }
+        }
     }
 
-    /// Answers one question of `client`. Is it still there?
-    fn answer(&mut self, client: &Connection) -> bool {
+    /// From now on `client` is told of damaged images, and first of those that are.
+    fn let_watch(&mut self, client: Connection) {
+        let damaged = self.devices.damaged();
+        let mut told = damaged.iter().map(|image| client.send(&damage(*image, Damage::Somewhere), &[]));
+        if told.all(|told| told.is_ok()) {
+            if self.watchers.len() >= WATCHERS_MAX {
+                self.watchers.remove(0);
+            }
+            self.watchers.push(client);
+        }
+    }
+
+    /// Follows what the kernel said.
+    fn hear(&mut self, event: &Event) {
+        match event {
+            Event::Damaged(number, damage) => {
+                // One that is gone again was refused when it was opened, and who had asked was told.
+                let image = self.devices.image(*number);
+                image.into_iter().for_each(|image| self.tell(image, *damage));
+            }
+            Event::Came(_) | Event::Went(_) => {
+                self.disk.hear(event);
+                self.volumes.look_again();
+            }
+            Event::Lost => {
+                self.disk.hear(event);
+                self.volumes.look_again();
+                let damaged = self.devices.damaged();
+                damaged.into_iter().for_each(|image| self.tell(image, Damage::Somewhere));
+            }
+        }
+    }
+
+    /// An image is damaged: who watches is told; who does not read loses its connection.
+    fn tell(&mut self, image: Digest, what: Damage) {
+        damage::warn(image, what);
+        self.watchers.retain(|watcher| watcher.send(&damage(image, what), &[]).is_ok());
+    }
+
+    /// Answers one question of `client`.
+    fn answer(&mut self, client: &Connection) -> Stays {
         let ask = match client.receive::<Ask>() {
+            Received::Message(Ask::Watch, _) => return Stays::Watcher,
             Received::Message(ask, _) => ask,
-            Received::Nothing => return true,
-            Received::Gone => return false,
+            Received::Nothing => return Stays::Client,
+            Received::Gone => return Stays::Gone,
         };
         let (answer, mount) = self.act(ask).unwrap_or_else(|error| {
             warn!("{error}");
             (Answer::Refused(contract::Text::format(format_args!("{error}"))), None)
         });
         let descriptors: Vec<_> = mount.iter().map(AsFd::as_fd).collect();
-        client.send(&answer, &descriptors).is_ok()
+        if client.send(&answer, &descriptors).is_ok() { Stays::Client } else { Stays::Gone }
     }
 
     fn act(&mut self, ask: Ask) -> Given {
@@ -150,6 +217,8 @@ impl Server {
                 let state = self.disk.state();
                 Ok((Answer::Disk(contract::mount::Disk { volumes_bytes, promised_bytes, ..state }), None))
             }
+            // Answered where it was heard.
+            Ask::Watch => Ok((Answer::Done, None)),
             Ask::Finish => {
                 info!("the machine ends");
                 self.shelf.close();

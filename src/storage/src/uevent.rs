@@ -2,11 +2,12 @@
 //!
 //! In:  datagrams of `NETLINK_KOBJECT_UEVENT`. Out: [`Event`]s about block devices; everything else is dropped here.
 //!
-//! Source: netlink(7); lib/kobject_uevent.c: `ACTION@DEVPATH`, then `KEY=value` texts, each closed by a zero.
+//! Source: netlink(7); drivers/md/dm-verity-target.c, `verity_handle_err` (100 of them for one device, at most); lib/kobject_uevent.c: `ACTION@DEVPATH`, then `KEY=value` texts, each closed by a zero.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use contract::Text;
+use contract::mount::Damage;
 use sys::{Errno, uevent};
 
 /// The longest event, in bytes: the kernel's `UEVENT_BUFFER_SIZE` and the header line.
@@ -21,6 +22,8 @@ pub enum Event {
     Came(Device),
     /// It went.
     Went(Device),
+    /// Of the device `/dev/dm-<number>` something was read that was not signed.
+    Damaged(u32, Damage),
     /// Events were lost: look at all of them again.
     Lost,
 }
@@ -71,6 +74,7 @@ pub fn parse(bytes: &[u8]) -> Option<Event> {
         return None;
     }
     let (mut action, mut subsystem, mut name): (&[u8], &[u8], &[u8]) = (&[], &[], &[]);
+    let mut error: Option<&[u8]> = None;
     for word in words {
         if let Some(value) = word.strip_prefix(b"ACTION=") {
             action = value;
@@ -78,14 +82,32 @@ pub fn parse(bytes: &[u8]) -> Option<Event> {
             subsystem = value;
         } else if let Some(value) = word.strip_prefix(b"DEVNAME=") {
             name = value;
+        } else if let Some(value) = word.strip_prefix(b"DM_VERITY_ERR_BLOCK_NR=") {
+            error = Some(value);
         }
     }
-    let device = device(std::str::from_utf8(name).ok()?).filter(|_| subsystem == b"block")?;
+    let name = std::str::from_utf8(name).ok().filter(|_| subsystem == b"block")?;
+    if let Some(error) = error {
+        return damaged(name, std::str::from_utf8(error).ok()?);
+    }
+    let device = device(name)?;
     match action {
         b"add" | b"change" => Some(Event::Came(device)),
         b"remove" => Some(Event::Went(device)),
         _ => None,
     }
+}
+
+/// What `error` says of the device `name`: a kind (0: data, 1: hashes) and a block.
+fn damaged(name: &str, error: &str) -> Option<Event> {
+    let (kind, block) = error.split_once(',')?;
+    let block = block.parse().ok()?;
+    let damage = match kind {
+        "0" => Damage::Data(block),
+        "1" => Damage::Tree(block),
+        _ => Damage::Somewhere,
+    };
+    Some(Event::Damaged(name.strip_prefix("dm-")?.parse().ok()?, damage))
 }
 
 /// `name` as a device that could be a disk: plain letters and digits, and not one that is made of a file or of memory: the file behind
@@ -105,7 +127,7 @@ pub fn device(name: &str) -> Option<Device> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Event, device, parse};
+    use super::{Damage, Event, device, parse};
 
     /// As a 6.12 kernel sends them when a stick is put in (a monitor on the same socket).
     const ADDED: &[u8] = b"add@/devices/pci0000:00/0000:00:06.0/usb1/1-1/1-1:1.0/host2/target2:0:0/2:0:0:0/block/sda/sda1\0\
@@ -140,6 +162,31 @@ mod tests {
         }
         for cut in 0..ADDED.len() {
             let _ = parse(&ADDED[..cut]);
+        }
+    }
+
+    #[test]
+    fn what_was_not_signed_is_heard() {
+        // As drivers/md/dm-verity-target.c of 6.1 and 6.12 says it.
+        let said = |name: &str, error: &str| {
+            let text = format!(
+                "change@/devices/virtual/block/{name}\0ACTION=change\0DEVPATH=/devices/virtual/block/{name}\0SUBSYSTEM=block\0\
+                 DM_VERITY_ERR_BLOCK_NR={error}\0MAJOR=254\0MINOR=7\0DEVNAME={name}\0DEVTYPE=disk\0DISKSEQ=9\0SEQNUM=1300\0"
+            );
+            parse(text.as_bytes())
+        };
+        let table = [
+            ("dm-7", "0,203", Some(Event::Damaged(7, Damage::Data(203)))),
+            ("dm-7", "1,302", Some(Event::Damaged(7, Damage::Tree(302)))),
+            ("dm-7", "9,1", Some(Event::Damaged(7, Damage::Somewhere))),
+            ("dm-7", "0", None),
+            ("dm-7", "0,-1", None),
+            ("dm-", "0,1", None),
+            ("sda", "0,1", None),
+            ("dm-7/../..", "0,1", None),
+        ];
+        for (name, error, want) in table {
+            assert_eq!(said(name, error), want, "{name} {error}");
         }
     }
 

@@ -25,7 +25,7 @@ use crate::installed::{Fault, Sealed};
 use crate::{Error, errno};
 
 /// What the name of every device of ours begins with; the loop device below it makes it the only one of that name.
-const NAME: &str = "shg-";
+pub(crate) const NAME: &str = "shg-";
 /// Sectors of 512 bytes in a block.
 const BLOCK_SECTORS: u64 = 8;
 const _: () = assert!(bundle::BLOCK_BYTES == 8 * 512);

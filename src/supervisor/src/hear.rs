@@ -49,7 +49,7 @@ impl House {
                             tenant.refusals = 0;
                         }),
                         mount::Answer::Refused(why) => self.refuse_image(place, &why),
-                        mount::Answer::Done | mount::Answer::Disk(_) => {}
+                        mount::Answer::Done | mount::Answer::Disk(_) | mount::Answer::Damaged { .. } => {}
                     }
                 }
                 Heard::Answer(For::Volume(id, attempt), answer, [volume, ..]) => {
@@ -58,14 +58,17 @@ impl House {
                         mount::Answer::Mounted => self.have(place, |tenant| tenant.volume = volume),
                         // There may be a disk later, or more room on it.
                         mount::Answer::Refused(why) => self.refuse(place, &why),
-                        mount::Answer::Done | mount::Answer::Disk(_) => {}
+                        mount::Answer::Done | mount::Answer::Disk(_) | mount::Answer::Damaged { .. } => {}
                     }
                     self.ask_disk();
                 }
                 Heard::Answer(For::Drop, answer, _) => {
                     self.package.dropped(match answer {
                         mount::Answer::Refused(why) => Err((Fault::Disk, why.to_string())),
-                        mount::Answer::Mounted | mount::Answer::Done | mount::Answer::Disk(_) => Ok(()),
+                        mount::Answer::Mounted
+                        | mount::Answer::Done
+                        | mount::Answer::Disk(_)
+                        | mount::Answer::Damaged { .. } => Ok(()),
                     });
                     self.ask_disk();
                 }

@@ -19,6 +19,7 @@ use wire::{Connection, Listener};
 
 use crate::admission::{Books, capacity};
 use crate::adopt::{self, Store};
+use crate::damage::Watch;
 use crate::events::Events;
 use crate::installed::Package;
 use crate::keep::Keep;
@@ -92,6 +93,7 @@ pub struct House {
     pub(crate) mounts: Link,
     pub(crate) attachments: Link,
     pub(crate) lines: Lines,
+    pub(crate) damage: Watch,
     pub(crate) installed: Listener,
     pub(crate) package: Package,
     pub(crate) hands: Hands,
@@ -155,6 +157,7 @@ impl House {
             mounts: Link::new(hands.mount),
             attachments: Link::new(hands.attach),
             lines: Lines::default(),
+            damage: Watch::default(),
             installed,
             package: Package::default(),
             hands,
@@ -186,6 +189,7 @@ impl House {
             self.say_alive();
             self.hear_init();
             self.look_around();
+            self.hear_damage(clock::boot_ms());
             self.leave_all();
             self.hear_package();
             self.serve();
@@ -351,7 +355,12 @@ impl House {
 
     fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let own = [self.keep.as_fd(), self.control.as_fd(), self.installed.as_fd()];
-        let links = [self.mounts.descriptor(), self.attachments.descriptor(), self.lines.descriptor()];
+        let links = [
+            self.mounts.descriptor(),
+            self.attachments.descriptor(),
+            self.lines.descriptor(),
+            self.damage.descriptor(),
+        ];
         let processes = self.processes.iter().flat_map(|process| {
             let applied = match &process.what {
                 What::Tenant(tenant) => tenant.entered.as_ref().map(|entered| entered.applied.as_fd()),

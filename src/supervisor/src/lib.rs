@@ -21,6 +21,7 @@ pub mod ring;
 
 pub mod adopt;
 pub mod compliance;
+pub mod damage;
 pub mod desk;
 pub mod events;
 pub mod health;

@@ -48,6 +48,8 @@ enum Command {
     /// Without the flag that asks for the opposite: resume.
     Suspend = 6,
     Load = 9,
+    /// What each target says of itself.
+    Status = 12,
 }
 
 /// The way to the device-mapper.
@@ -126,6 +128,13 @@ fn names(frame: &[u8]) -> Vec<String> {
     names
 }
 
+/// What the one target in the answer to [`Command::Status`] says of itself.
+fn status(frame: &[u8]) -> Option<String> {
+    let start = usize::try_from(word(frame, START_AT)).ok().filter(|_| word(frame, TARGETS_AT) == 1)?;
+    let text = frame.get(start.checked_add(TARGET)?..)?.split(|byte| *byte == 0).next()?;
+    Some(String::from_utf8_lossy(text).into_owned())
+}
+
 impl Control {
     /// Opens it.
     ///
@@ -184,6 +193,18 @@ impl Control {
         self.ask(Command::Remove, &mut request(name, DEFERRED)?)
     }
 
+    /// What the one target of the device `name` says of itself: of verity `V`, or `C` once it has met what is not as its root says.
+    ///
+    /// # Errors
+    /// `ENXIO`: no such device. `EINVAL`: it has not one target.
+    ///
+    /// Source: Documentation/admin-guide/device-mapper/verity.rst, "Status".
+    pub fn status(&self, name: &str) -> Result<String, Errno> {
+        let mut frame = request(name, 0)?;
+        self.ask(Command::Status, &mut frame)?;
+        status(&frame).ok_or(Errno::EINVAL)
+    }
+
     /// The names of all devices.
     ///
     /// # Errors
@@ -200,7 +221,9 @@ impl Control {
 
 #[cfg(test)]
 mod tests {
-    use super::{Control, DEFERRED, HEAD, START_AT, TARGET, Target, add_target, names, put, request, word};
+    use super::{
+        Control, DEFERRED, HEAD, START_AT, TARGET, Target, add_target, names, put, request, status, word,
+    };
     use nix::errno::Errno;
 
     #[test]
@@ -249,6 +272,26 @@ mod tests {
         assert_eq!(list(&row(1, 4, "back")), ["back"], "no row begins within another");
         assert_eq!(list(&row(1, 4000, "far")), ["far"]);
         assert!(names(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_status_is_what_the_target_says() {
+        let answer = |targets: u32, text: &[u8]| {
+            let mut frame = vec![0; HEAD];
+            put(&mut frame, START_AT, &312_u32.to_ne_bytes());
+            put(&mut frame, super::TARGETS_AT, &targets.to_ne_bytes());
+            frame.extend([0; TARGET]);
+            frame.extend(text);
+            status(&frame)
+        };
+        assert_eq!(answer(1, b"C\0rest").as_deref(), Some("C"));
+        assert_eq!(answer(1, b"V").as_deref(), Some("V"));
+        assert_eq!(answer(0, b"C\0"), None, "a device without a table");
+        assert_eq!(status(&[]), None);
+        let mut far = vec![0; HEAD];
+        put(&mut far, START_AT, &u32::MAX.to_ne_bytes());
+        put(&mut far, super::TARGETS_AT, &1_u32.to_ne_bytes());
+        assert_eq!(status(&far), None);
     }
 
     #[test]

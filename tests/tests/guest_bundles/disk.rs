@@ -178,6 +178,18 @@ impl Desk {
         usize::try_from(made(name).check().unwrap().0.image_blocks).unwrap()
     }
 
+    /// Which block of the image of `name` the block `number` of its file `data` is.
+    pub(crate) fn block(&self, name: &str, number: usize) -> u64 {
+        let sound = made(name).layer;
+        u64::try_from(place(&sound, name, number) / BLOCK_BYTES).unwrap()
+    }
+
+    /// Which block of the image's file speaks of that block: the tree has two rows, the topmost block and those of which each speaks of 128.
+    pub(crate) fn block_of_tree(&self, name: &str, number: usize) -> u64 {
+        let hashes = u64::try_from(BLOCK_BYTES / 32).unwrap();
+        u64::try_from(self.blocks(name)).unwrap() + 1 + self.block(name, number) / hashes
+    }
+
     fn record_of(&self, name: &str) -> PathBuf {
         self.data().join("bundles/records").join(name)
     }

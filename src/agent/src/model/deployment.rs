@@ -11,7 +11,7 @@ use usp::message::read::CommandType;
 use usp::message::read::ValueType as T;
 
 use super::environment::{path, referenced};
-use super::{Argument, Command, Object, Order, boolean, read};
+use super::{Argument, Command, Event, Object, Order, boolean, read};
 use crate::job::{End, Job, What, Wishes};
 use crate::roles;
 use crate::uuid;
@@ -285,7 +285,9 @@ pub(super) const OBJECTS: &[Object] = &[Object::table(
             Ok(Order::Bundle(Box::new(job), fault))
         },
     },
-])];
+])
+// What lies on the disk of its image is not what was signed: `data` or `tree`, and the block; `somewhere` where nobody listened.
+.tells(&[Event { name: "X_SHG_Damaged", arguments: &["Part", "Block", "ExecutionUnitRef", "Time"] }])];
 
 fn first([installed_s, _]: [u64; 2]) -> u64 {
     installed_s

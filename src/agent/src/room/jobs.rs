@@ -5,6 +5,7 @@
 //! Source: TR-181 2.19.1, `Device.SoftwareModules.DUStateChange!`; TR-369 §A.1.
 
 use contract::Name;
+use contract::mount::Damage;
 use contract::packages::{Ask, Fault, Install, Unit};
 use contract::sla::Breach;
 use usp::Code;
@@ -282,6 +283,21 @@ impl Room {
         ];
         let object = format!("Device.SoftwareModules.ExecutionUnit.{row}.X_SHG_Compliance.");
         self.news.happen(&self.world, (&object, "Breach"), &arguments, (None, false, now_ms));
+    }
+
+    /// What lies on the disk of a bundle's image is not what was signed.
+    pub(super) fn tell_damage(&mut self, service: &Name, damage: Damage, (at_ms, now_ms): (u64, u64)) {
+        let Some(row) = self.world.tables.bundles.row(service) else { return };
+        let (part, block) = damage.words();
+        let ago_s = i64::try_from(now_ms.saturating_sub(at_ms) / 1000).unwrap_or(0);
+        let arguments = [
+            ("Part", part.to_owned()),
+            ("Block", block.map(|block| block.to_string()).unwrap_or_default()),
+            ("ExecutionUnitRef", execution_unit(&self.world, service)),
+            ("Time", date(self.world.facts.now_s.map(|now_s| now_s.saturating_sub(ago_s)))),
+        ];
+        let object = format!("Device.SoftwareModules.DeploymentUnit.{row}.");
+        self.news.happen(&self.world, (&object, "X_SHG_Damaged"), &arguments, (None, false, now_ms));
     }
 
     /// Something happened in a service.

@@ -337,8 +337,13 @@ impl House {
 
     /// A promise to `hello` was not kept.
     pub(crate) fn breaks(&self, breach: Breach) {
+        self.happens(breach.at_ms, "hello", What::Breach(breach));
+    }
+
+    /// Something happens to a service.
+    pub(crate) fn happens(&self, at_ms: u64, service: &str, what: What) {
         let mut breaches = self.breaches.lock().unwrap();
         let number = u64::try_from(breaches.len()).unwrap() + 1;
-        breaches.push(Event { number, at_ms: breach.at_ms, who: name("hello"), what: What::Breach(breach) });
+        breaches.push(Event { number, at_ms, who: name(service), what });
     }
 }

@@ -86,7 +86,7 @@ impl World {
                     let promised_bytes = self.volumes.values().sum();
                     self.storage.say(&mount::Answer::Disk(disk(promised_bytes)), None);
                 }
-                mount::Ask::Finish => panic!("{ask:?}"),
+                mount::Ask::Watch | mount::Ask::Finish => panic!("{ask:?}"),
             }
         }
     }

@@ -4,8 +4,9 @@ use contract::control::State;
 use contract::installed::{Answer, Ask, Service};
 use contract::limit::SERVICES;
 use contract::manifest::{Cpu, Manifest, Memory, Ready};
+use contract::mount::Damage;
 use contract::packages::Fault;
-use contract::sla::What as Happened;
+use contract::sla::{Event as Told, What as Happened};
 use contract::slice::{Part, Slice};
 use contract::{Name, control, mount};
 use sys::Errno;
@@ -318,7 +319,10 @@ fn a_volume_that_does_not_fit_is_refused_with_what_is_short_and_one_without_a_di
                 mount::Ask::Volume { .. } | mount::Ask::Disk => {
                     world.storage.say(&mount::Answer::Refused("no disk".into()), None);
                 }
-                mount::Ask::Release { .. } | mount::Ask::Drop { .. } | mount::Ask::Finish => {
+                mount::Ask::Release { .. }
+                | mount::Ask::Drop { .. }
+                | mount::Ask::Watch
+                | mount::Ask::Finish => {
                     panic!("{ask:?}")
                 }
             }
@@ -329,6 +333,34 @@ fn a_volume_that_does_not_fit_is_refused_with_what_is_short_and_one_without_a_di
         [State::Waiting, State::Preparing].contains(&state) && reason == "no disk",
         "{state:?}: {reason}"
     );
+}
+
+/// An image that is damaged is an event of the service that has it, once for each start.
+#[test]
+fn a_damaged_image_is_an_event_once_for_each_start() {
+    let mut world = World::new();
+    world.talk(&[Ask::All, Ask::Service(service("a", 1)), Ask::Service(service("b", 2))]);
+    let (one, place) = (Damage::Data(7), world.place("a").unwrap());
+    let told = |world: &World| -> Vec<(String, Damage)> {
+        let last = world.house.events.last();
+        let damage = |event: &Told| match event.what {
+            Happened::Damaged(damage) => Some((event.who.to_string(), damage)),
+            Happened::State(_) | Happened::Breach(_) => None,
+        };
+        last.filter_map(damage).collect()
+    };
+    world.house.damaged(&[9; 32], one);
+    assert!(told(&world).is_empty(), "nobody has this image");
+    for damage in [one, Damage::Tree(8), one] {
+        world.house.damaged(&[1; 32], damage);
+    }
+    assert_eq!(told(&world), [("a".to_owned(), one)]);
+    let refused = world.house.prepare(place);
+    assert!(refused.is_none(), "{refused:?}");
+    world.house.damaged(&[1; 32], Damage::Somewhere);
+    world.house.damaged(&[2; 32], one);
+    let wants = [("a", one), ("a", Damage::Somewhere), ("b", one)].map(|(name, one)| (name.to_owned(), one));
+    assert_eq!(told(&world), wants, "another start is told of again, and the other service has its own");
 }
 
 #[test]
