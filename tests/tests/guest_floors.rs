@@ -77,6 +77,9 @@ fn memory_mib(guest: &mut Guest, slice: &str) -> (u64, u64) {
 #[test]
 fn admission_keeps_floors_of_the_processor_when_all_run() {
     let Some(mut guest) = boot() else { return };
+    // The first ceiling is everybody's, holds nobody back, and is there before anybody runs: decision 131.
+    let ceiling = guest.ask("cgroup slices/cpu.max").unwrap();
+    assert!(ceiling.text.contains("400000 100000"), "{ceiling:?}");
     make_room(&mut guest);
     guest.door("rent north 400 2000 8 32").unwrap();
     guest.door("rent south 300 2000 8 32").unwrap();

@@ -33,6 +33,8 @@ use crate::{CLIENTS_MAX, DATA, Error, verity};
 pub struct Server {
     listener: Listener,
     clients: Vec<Connection>,
+    /// What was last said of a damaged image.
+    said: Option<(Digest, Damage)>,
     /// They are told of damaged images.
     watchers: Vec<Connection>,
     events: Option<Events>,
@@ -72,6 +74,7 @@ impl Server {
         Self {
             listener,
             clients: Vec::with_capacity(CLIENTS_MAX),
+            said: None,
             watchers: Vec::new(),
             events: events.ok(),
             disk: Disk::new(Places::default(), Volume),
@@ -169,7 +172,10 @@ impl Server {
 
     /// An image is damaged: who watches is told; who does not read loses its connection.
     fn tell(&mut self, image: Digest, what: Damage) {
-        damage::warn(image, what);
+        // Whoever reads it again and again makes the kernel say it again and again, up to a hundred times: once is enough for the log.
+        if self.said.replace((image, what)) != Some((image, what)) {
+            damage::warn(image, what);
+        }
         self.watchers.retain(|watcher| watcher.send(&damage(image, what), &[]).is_ok());
     }
 

@@ -30,6 +30,10 @@ use crate::record::{self, Order};
 
 /// Where all slices are.
 const SLICES_GROUP: &str = "/slices";
+/// A `cpu.max` that holds nobody back: four threads, of two. With the first ceiling of the processor the kernel writes over instructions of its
+/// running scheduler, and with the end of the last one again (`cfs_bandwidth_usage_inc`, kernel/sched/fair.c). So the first is set before anybody runs,
+/// and stays: decision 131.
+const CEILING_OF_NOBODY: &str = "400000 100000";
 /// Where triple play and the core daemons are.
 const GATEWAY: &str = "/gateway";
 
@@ -68,6 +72,7 @@ pub fn divide(capacity: Floors) {
             cgroup::plain("memory.min", format_args!("{}", mib(capacity.memory_mib()))),
             cgroup::plain("memory.max", format_args!("{}", mib(capacity.memory_mib()))),
             cgroup::plain("memory.swap.max", format_args!("0")),
+            cgroup::plain("cpu.max", format_args!("{CEILING_OF_NOBODY}")),
             disk.clone(),
         ],
     );
