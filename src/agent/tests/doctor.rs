@@ -6,11 +6,9 @@ mod stage;
 use std::fs;
 use std::time::SystemTime;
 
-use contract::doctor::{Answer, Ask, Finding, Side, Stage};
-use contract::wires::DOCTOR;
+use contract::doctor::{Side, Stage};
 use serde_json::json;
-use stage::{Desk, House, Program, broker, certificates, daemon, enter, openssl, run, until, word};
-use wire::Client;
+use stage::{Desk, House, Program, broker, certificates, daemon, enter, examined, openssl, run, until, word};
 
 /// From now on whoever connects to `port` hears these words, and nothing more.
 fn says(port: u16, words: &'static [u8]) {
@@ -22,15 +20,6 @@ fn says(port: u16, words: &'static [u8]) {
             kept.push(socket);
         }
     });
-}
-
-/// What it finds of the first controller.
-fn examined() -> Finding {
-    let client = until("the doctor", 10, || Client::dial(DOCTOR).ok());
-    client.send(&Ask::Examine, &[]).unwrap();
-    let Answer::Finding(first) = client.wait::<Answer>().unwrap().0 else { panic!("a finding") };
-    while client.wait::<Answer>().unwrap().0 != Answer::Done {}
-    first
 }
 
 /// With this word of the operator's it ends at `stage`, on `side`, and the reason or the remedy has these words in it.

@@ -16,11 +16,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use contract::doctor::{Answer, Ask, Finding, Side, Stage};
-use contract::wires::DOCTOR;
+use contract::doctor::{Side, Stage};
 use serde_json::{Value, json};
-use stage::{Desk, House, Program, broker, broker_said, daemon, daemon_said, enter, until, word};
-use wire::Client;
+use stage::{Desk, House, Program, broker, broker_said, daemon, daemon_said, enter, examined, until, word};
 
 /// What the agent may take of memory, in KiB.
 const RESIDENT_KIB_MAX: u64 = 24 * 1024;
@@ -60,15 +58,6 @@ fn resident_kib(daemon: &Program) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", daemon.0.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
-}
-
-/// What the doctor finds of the first controller.
-fn examined() -> Finding {
-    let client = until("the doctor", 10, || Client::dial(DOCTOR).ok());
-    client.send(&Ask::Examine, &[]).unwrap();
-    let Answer::Finding(first) = client.wait::<Answer>().unwrap().0 else { panic!("a finding") };
-    while client.wait::<Answer>().unwrap().0 != Answer::Done {}
-    first
 }
 
 /// How often the first controller's broker has let the agent in.

@@ -25,16 +25,27 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use contract::doctor::{Answer, Ask, Finding};
 use contract::wires::{DOCTOR, LOCAL, TENANT};
 pub(crate) use house::House;
 use serde_json::{Value, json};
 pub(crate) use testbed::{Program, folder, run, until};
+use wire::Client;
 
 /// Who we are.
 pub(crate) const ENDPOINT: &str = "os::00D09E-4711";
 /// Who the controller is.
 pub(crate) const CONTROLLER: &str = "self::desk";
 const PROGRAMS: [&str; 7] = ["ip", "unshare", "setpriv", "mosquitto", "mosquitto_sub", "node", "python3"];
+
+/// What the doctor finds of the first controller.
+pub(crate) fn examined() -> Finding {
+    let client = until("the doctor", 10, || Client::dial(DOCTOR).ok());
+    client.send(&Ask::Examine, &[]).unwrap();
+    let Answer::Finding(first) = client.wait::<Answer>().unwrap().0 else { panic!("a finding") };
+    while client.wait::<Answer>().unwrap().0 != Answer::Done {}
+    first
+}
 
 /// Where usp-js is; `None`: nobody has put it there.
 pub(crate) fn usp_js() -> Option<PathBuf> {
