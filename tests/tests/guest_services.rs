@@ -26,7 +26,7 @@ fn desk() -> Desk {
         let by_itself = manifest(name).replace("autostart = false", "autostart = true");
         by_itself.replace("ready = \"notify\"", "ready = \"running\"")
     };
-    desk.install_waiting("guest", &runs("guest"));
+    desk.install_waiting("lodger", &runs("lodger"));
     desk.install_waiting("damaged", &runs("damaged"));
     desk.bend("damaged", |image| image[1152] ^= 1);
     desk.install_waiting("greedy", &runs("greedy").replace("floor_permille = 20", "floor_permille = 500"));
@@ -69,7 +69,7 @@ fn services_of_bundles_come_stay_and_go() {
     let Some(mut guest) = Guest::boot(&options).unwrap() else { return };
     let guest = &mut guest;
 
-    becomes(guest, "guest", "up");
+    becomes(guest, "lodger", "up");
     let damaged = becomes(guest, "damaged", "failed");
     assert!(damaged.reason.contains("not what was signed"), "{}", damaged.reason);
     let greedy = becomes(guest, "greedy", "failed");
@@ -98,21 +98,21 @@ fn services_of_bundles_come_stay_and_go() {
     // An order is for this boot, whoever it is about.
     guest.door("start idle").unwrap();
     becomes(guest, "idle", "up");
-    guest.door("stop guest").unwrap();
-    becomes(guest, "guest", "down");
-    guest.door("start guest").unwrap();
-    becomes(guest, "guest", "up");
+    guest.door("stop lodger").unwrap();
+    becomes(guest, "lodger", "down");
+    guest.door("start lodger").unwrap();
+    becomes(guest, "lodger", "up");
     let refused = guest.ask("start greedy").unwrap();
     assert!(refused.exit == 1 && refused.text.contains("short of"), "{}", refused.text);
 
-    let (its, links) = traces(guest, "guest");
+    let (its, links) = traces(guest, "lodger");
     assert!(its.iter().any(|line| line.starts_with("cgroup ")), "{its:#?}");
-    guest.door("remove guest").unwrap();
-    assert_eq!(row(guest, "guest"), None, "it is gone when that was answered");
-    let (its, now) = traces(guest, "guest");
+    guest.door("remove lodger").unwrap();
+    assert_eq!(row(guest, "lodger"), None, "it is gone when that was answered");
+    let (its, now) = traces(guest, "lodger");
     assert_eq!((its, now), (Vec::new(), links - 1), "nothing of it stays");
     guest.door("remove damaged").unwrap();
     kill_supervisor(guest);
-    assert!(row(guest, "guest").is_none() && row(guest, "damaged").is_none(), "and nothing comes back");
+    assert!(row(guest, "lodger").is_none() && row(guest, "damaged").is_none(), "and nothing comes back");
     becomes(guest, "idle", "up");
 }
