@@ -20,7 +20,8 @@ use sandbox::cgroup::{self, Setting};
 use sys::clock;
 
 use crate::admission::{
-    Floors, GATEWAY_MIB, Measured, Refusal, WEIGHT_MAX, capacity, disk_weight, weight, weight_of_slices,
+    Floors, GATEWAY_MIB, Measured, Refusal, WEIGHT_GATEWAY, WEIGHT_MAX, capacity, disk_weight, weight,
+    weight_of_slices,
 };
 use crate::catalogue;
 use crate::compliance::carried;
@@ -59,16 +60,16 @@ pub fn divide(capacity: Floors) {
     write(
         GATEWAY,
         &[
-            cgroup::weight(WEIGHT_MAX),
+            cgroup::weight(WEIGHT_GATEWAY),
             cgroup::disk_weight(WEIGHT_MAX, false),
             cgroup::plain("memory.min", format_args!("{}", mib(GATEWAY_MIB))),
         ],
     );
-    let disk = cgroup::disk_weight(weight_of_slices(), false);
+    let disk = cgroup::disk_weight(weight_of_slices(WEIGHT_MAX), false);
     write(
         SLICES_GROUP,
         &[
-            cgroup::weight(weight_of_slices()),
+            cgroup::weight(weight_of_slices(WEIGHT_GATEWAY)),
             cgroup::plain("memory.min", format_args!("{}", mib(capacity.memory_mib()))),
             cgroup::plain("memory.max", format_args!("{}", mib(capacity.memory_mib()))),
             cgroup::plain("memory.swap.max", format_args!("0")),
