@@ -160,6 +160,47 @@ fn a_service_is_managed_from_a_desk() {
     }
 }
 
+/// It ends and comes again, and only then it is done; one that does not come again is not.
+#[test]
+fn a_service_is_restarted_from_a_desk() {
+    if !enter("a_service_is_restarted_from_a_desk") {
+        return;
+    }
+    let (_broker, house, _daemon) = (broker(""), House::begin(), connected(&word("")));
+    fleet("");
+    let on = |line: &str| format!("{line} --gateway {ENDPOINT}");
+    let restarts =
+        || house.orders.lock().unwrap().iter().filter(|one| **one == Ask::Restart(name("hello"))).count();
+    let state = || house.hello.lock().unwrap().state;
+    for (number, end) in [(1, State::Up), (2, State::Failed)] {
+        let line = on("service restart hello");
+        let restart = std::thread::spawn(move || shg(&line));
+        until("it is told to", 10, || (restarts() == number).then_some(()));
+        assert_eq!(state(), State::Returning, "it ends");
+        let status = done(&on("service status hello"));
+        assert!(status.contains("Restarting"), "{status}");
+        assert!(!restart.is_finished(), "its end is waited for");
+        house.becomes(end);
+        let (said, why) = restart.join().unwrap();
+        match why {
+            None => assert_eq!((number, said.as_str()), (1, "hello: done\n")),
+            Some(why) => {
+                let why = why.to_string();
+                assert!(number == 2 && why.contains("hello: ") && why.contains("(7022)"), "{why}");
+            }
+        }
+    }
+    for (line, words) in [
+        ("service restart cam", "cam: not there"),
+        ("service restart Cam", "only a-z"),
+        ("service restart", "it takes"),
+    ] {
+        let why = fails(&on(line));
+        assert!(why.contains(words), "{line}: {why}");
+    }
+    assert_eq!(restarts(), 2);
+}
+
 /// The last lines, what comes after, and what is said where there are none.
 #[test]
 fn a_log_is_read_and_followed() {

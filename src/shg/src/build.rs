@@ -45,6 +45,8 @@ pub(crate) fn build(options: &Options) -> Result<Answer, Error> {
     };
     let service = keys::read(Path::new(path), MANIFEST_BYTES)?;
     let service = String::from_utf8(service).map_err(Error::refused(path))?;
+    // Before what may take long: it is the manifest that is wrong, not the image.
+    contract::manifest::parse(&service).map_err(Error::refused(path))?;
     let (tree, said) = source::read(from, wanted, options)?;
     let bundle =
         make::make(tree, &service, version, said.or(wanted.architecture)).map_err(Error::refused(from))?;
@@ -82,4 +84,51 @@ pub(crate) fn sign(options: &Options) -> Result<Answer, Error> {
         text: format!("{name}: signed by key {id}\n{digest}\n"),
         value: json!({ "bundle": name, "digest": digest, "key": id }),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use crate::command::run;
+
+    const MANIFEST: &str = include_str!("../../services/hello/manifest.toml");
+
+    /// Whose manifest is wrong is told which one, and what to do; before anything is read or made.
+    #[test]
+    fn a_manifest_that_is_wrong_is_named() {
+        let folder = std::env::temp_dir().join(format!("shg-build-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (manifest, output) = (folder.join("manifest.toml"), folder.join("bundle"));
+        let line = format!(
+            "bundle build {0}/none --manifest {0}/manifest.toml --version 1 --output {0}/bundle",
+            folder.display()
+        );
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        assert!(MANIFEST.starts_with("version = 2\n"));
+        for (name, text, want) in [
+            ("no version", MANIFEST.replace("version = 2\n", ""), "write `version = 2`"),
+            (
+                "an older one",
+                MANIFEST.replace("version = 2\n", "version = 1\n"),
+                "line 1: this reads version 2",
+            ),
+            ("a newer one", MANIFEST.replace("version = 2\n", "version = 3\n"), "write `version = 2`"),
+            ("a word for a number", MANIFEST.replace("version = 2\n", "version = \"2\"\n"), "invalid type"),
+            ("a key that is none", format!("colour = \"red\"\n{MANIFEST}"), "unknown field `colour`"),
+            (
+                "none is wrong",
+                MANIFEST.to_owned(),
+                "none: a folder, an OCI layout, an archive or HOST/NAME:TAG: not there",
+            ),
+        ] {
+            fs::write(&manifest, text).unwrap();
+            let why = run(&words, &mut Vec::new()).unwrap_err().to_string();
+            assert!(why.contains(want), "{name}: {why}");
+            let names = why.contains(&format!("{}: manifest: ", manifest.display()));
+            assert_eq!(names, name != "none is wrong", "{name}: {why}");
+            assert!(!output.exists(), "{name}");
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }
