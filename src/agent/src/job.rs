@@ -7,8 +7,9 @@
 //!    after a crash      │ gone             ▲
 //!         └──────────▶ Lost ── room ──▶ Awaiting ── done, or nothing is being done
 //! ```
-//! Before `package` is asked the operation is on the disk, without who may fetch the bundle. So who finds it there asks `package` whether it
-//! is under way, and where it is not, whether its unit is as it was to be. What has failed is not tried again (R-SMM.1).
+//! Before `package` is asked the operation is on the disk, without who may fetch the bundle; and so is that it is asked now. So who finds it
+//! there asks `package` whether it is under way, and where it is not, whether its unit is as it was to be. One that only waited, and needs no
+//! word that was not kept, waits on. What has failed is not tried again (R-SMM.1).
 //!
 //! Not here: wires (`packages.rs`), what controllers are told (`room/jobs.rs`).
 //!
@@ -83,6 +84,14 @@ pub struct Job {
     pub wishes: Wishes,
 }
 
+impl Job {
+    /// Can whoever finds it on the disk ask for it as it was ordered? Who may fetch the bundle is not there.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.username.is_empty() && self.password.is_empty()
+    }
+}
+
 /// Roles that a service shall have. `None`: those that it has. Source: TR-181, `InstallDU()`, `Update()`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Wishes {
@@ -107,7 +116,7 @@ pub enum Phase {
     Waiting,
     /// It was asked.
     Asked,
-    /// Who had asked is gone, or `package` is. From the disk every one comes so.
+    /// Who had asked is gone, or `package` is. From the disk every one comes so that may have been asked.
     #[default]
     Lost,
     /// It was asked whether it is under way.
@@ -117,6 +126,14 @@ pub enum Phase {
         /// It was done.
         done: bool,
     },
+}
+
+impl Phase {
+    /// How far an operation is that was found on the disk: it may have been asked there, and it is as it was ordered.
+    #[must_use]
+    pub fn found(asked: bool, is_whole: bool) -> Self {
+        if asked || !is_whole { Self::Lost } else { Self::Waiting }
+    }
 }
 
 /// What has happened to it.

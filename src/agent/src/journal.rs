@@ -31,6 +31,8 @@ pub struct Journal {
     wishes: Vec<(u32, Wishes)>,
     /// Timers, by their rows; behind that, too, files have ended.
     timers: Vec<(u32, Timer)>,
+    /// Rows of operations that `package` was not asked for, and that can be asked for as they stand here. A file of before has none.
+    waiting: Vec<u32>,
 }
 
 /// A command that is under way.
@@ -87,6 +89,13 @@ impl Journal {
             (job.wishes != Wishes::default()).then(|| (request.row, job.wishes.clone()))
         });
         let timers = world.requests.iter().filter_map(|one| Some((one.row, one.timer.clone()?)));
+        let waiting = world.requests.iter().filter(|one| {
+            // What was found on the disk without its words is not whole, though it has none.
+            let waits = |(job, phase): &(Job, Phase)| {
+                *phase == Phase::Waiting && Phase::found(one.begun, job.is_whole()) == Phase::Waiting
+            };
+            one.job.as_ref().is_some_and(waits)
+        });
         Self {
             next_request: world.next_request,
             tables: world.tables.clone(),
@@ -95,6 +104,7 @@ impl Journal {
             outbox,
             wishes: wishes.collect(),
             timers: timers.collect(),
+            waiting: waiting.map(|one| one.row).collect(),
         }
     }
 
@@ -114,7 +124,7 @@ impl Journal {
     /// From bytes.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        kept_form::read_older(bytes, 2)
+        kept_form::read_older(bytes, 3)
     }
 
     /// Puts it into `world`, where a command may have begun before the disk was there. A command that waits for a state of a service has
@@ -134,6 +144,7 @@ impl Journal {
             let timer = timer.map(|timer| timer.resume(world.facts.now_s, clock));
             let wishes = self.wishes.iter().find(|(row, _)| *row == kept.row);
             let wishes = wishes.map(|(_, wishes)| wishes.clone()).unwrap_or_default();
+            let phase = Phase::found(!self.waiting.contains(&kept.row), true);
             world.requests.push(Request {
                 row: kept.row,
                 originator,
@@ -143,7 +154,7 @@ impl Journal {
                 until_ms: timer.as_ref().map(Timer::until_ms).or(job_until_ms).unwrap_or(until_ms),
                 timer,
                 begun: kept.begun,
-                job: kept.job.map(|job| (Job { wishes, ..job }, Phase::default())),
+                job: kept.job.map(|job| (Job { wishes, ..job }, phase)),
                 progress: (0, 0),
                 canceled: false,
                 empties: kept.empties,
@@ -203,24 +214,57 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_is_under_way_is_taken_up_again_without_secrets() {
-        let mut before = world();
-        let job = Job {
+    fn job(username: &str, password: &str) -> Job {
+        Job {
             what: What::Install,
             service: None,
             uuid: "u".to_owned(),
             tag: "t".to_owned(),
             url: "https://r/x:1".to_owned(),
-            username: "who".to_owned(),
-            password: "secret-word".to_owned(),
+            username: username.to_owned(),
+            password: password.to_owned(),
             slice: None,
             drop_data: false,
             image: [0; 32],
             version: 0,
             begun_s: 100,
             wishes: Wishes { required: Some(vec!["read".to_owned()]), optional: None },
+        }
+    }
+
+    /// What was asked for may be under way; what was not is asked for, where it can be; and a file of before does not say which is which.
+    #[test]
+    fn what_only_waited_waits_on() {
+        let mut before = world();
+        let waits =
+            |row, job| Request { job: Some((job, Phase::Waiting)), begun: false, ..request(row, None) };
+        before.requests = vec![
+            request(1, Some(job("", ""))),
+            waits(2, job("", "")),
+            waits(3, job("who", "")),
+            waits(4, job("", "word")),
+            waits(5, job("", "")),
+        ];
+        let bytes = Journal::of(&before, Vec::new()).write().unwrap();
+        let phases = |bytes: &[u8]| -> (Vec<Phase>, Vec<u8>) {
+            let mut after = world();
+            let _ = Journal::read(bytes).unwrap().restore(&mut after, 60, 0);
+            let phases = after.requests.iter().map(|one| one.job.as_ref().unwrap().1).collect();
+            (phases, Journal::of(&after, Vec::new()).write().unwrap())
         };
+        let (lost, waiting) = (Phase::Lost, Phase::Waiting);
+        let (first, again) = phases(&bytes);
+        assert_eq!(first, [lost, waiting, lost, lost, waiting]);
+        assert_eq!(phases(&again).0, first, "nor is one without its word whole in the life after");
+        // A list of two.
+        let (first, again) = phases(&bytes[..bytes.len() - 3]);
+        assert_eq!((first, phases(&again).0), (vec![lost; 5], vec![lost; 5]));
+    }
+
+    #[test]
+    fn what_is_under_way_is_taken_up_again_without_secrets() {
+        let mut before = world();
+        let job = job("who", "secret-word");
         before.next_request = 6;
         before.requests = vec![request(5, Some(job.clone()))];
         let outgoing = Outgoing {
@@ -260,9 +304,9 @@ mod tests {
         after.facts.now_s = Some(1_040);
         let _ = Journal::read(&bytes).unwrap().restore(&mut after, 7, 5_000);
         assert_eq!(after.requests[0].until_ms, 25_000, "what is left of it");
-        // Two lists were not there before.
+        // Three lists were not there before.
         let bytes = Journal::of(&world(), Vec::new()).write().unwrap();
-        for cut in [1, 2] {
+        for cut in [1, 2, 3] {
             assert_eq!(
                 Journal::read(&bytes[..bytes.len() - cut]).unwrap(),
                 Journal::of(&world(), Vec::new())

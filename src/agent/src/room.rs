@@ -264,6 +264,7 @@ impl Room {
         if self.kept.is_loaded() {
             self.onboarding.turn(&self.world, &mut self.news, now_ms);
         }
+        self.choose_job(now_ms);
         self.keep_journal();
         self.begin_jobs(now_ms);
         self.send_news(now_ms);

@@ -124,7 +124,7 @@ pub struct Request {
     pub unit: Option<(Name, bool)>,
     /// When it is given up, in milliseconds after boot.
     pub until_ms: u64,
-    /// It was begun: what it is to change may be looked at.
+    /// It was begun: what it is to change may be looked at. An operation: `package` may have been asked for it.
     pub begun: bool,
     /// The operation on a bundle, and how far it is.
     pub job: Option<(Job, Phase)>,

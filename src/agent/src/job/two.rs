@@ -44,6 +44,8 @@ struct Operation {
     before: u8,
     /// `None`: it was not ordered yet, or has ended.
     phase: Option<Phase>,
+    /// `package` may have been asked for it: our disk knows that before.
+    asked: bool,
     /// How it has ended, each time.
     told: Vec<bool>,
 }
@@ -99,6 +101,7 @@ impl World {
             makes,
             before: 0,
             phase: None,
+            asked: false,
             told: Vec::new(),
         };
         Self {
@@ -249,7 +252,9 @@ impl World {
         if self.line.is_none()
             && let Some(number) = self.operations.iter().position(|one| waits(&one))
         {
-            steps.push(self.happen(number, Event::Room));
+            let mut world = self.clone();
+            world.operations[number].asked = true;
+            steps.push(world.happen(number, Event::Room));
         }
         if let Some(number) = self.doing {
             let Operation { unit, makes, .. } = self.operations[number];
@@ -277,7 +282,7 @@ impl World {
             world.crashes[0] -= 1;
             world.hang_up();
             for one in &mut world.operations {
-                one.phase = one.phase.map(|_| Phase::default());
+                one.phase = one.phase.map(|_| Phase::found(one.asked, true));
             }
             turns.push(world);
         }
@@ -304,21 +309,22 @@ impl World {
 
     /// Nothing is left over, and the disk is what those that ended well make of it in some order.
     fn is_well(&self) -> bool {
-        let good = self.operations.iter().filter(|one| one.told == [true]).map(|one| (one.unit, one.makes));
-        let good: Vec<_> = good.collect();
+        let good = self.operations.iter().filter(|one| one.told == [true]);
+        let good: Vec<Order> = good.map(|one| (one.what, one.unit, one.makes)).collect();
         let quiet = self.doing.is_none() && self.operations.iter().all(|one| one.phase.is_none());
         quiet && self.known == self.disk && in_some_order(self.begun, &good, self.disk)
     }
 }
 
-fn in_some_order(disk: Disk, left: &[(usize, u8)], end: Disk) -> bool {
+/// Does `end` come of `disk`, where all that is left is done in some order, each where it can be done?
+fn in_some_order(disk: Disk, left: &[Order], end: Disk) -> bool {
     if left.is_empty() {
         return disk == end;
     }
     (0..left.len()).any(|place| {
         let mut rest = left.to_vec();
-        let (unit, makes) = rest.remove(place);
-        in_some_order(after(disk, unit, makes), &rest, end)
+        let (what, unit, makes) = rest.remove(place);
+        is_possible(what, disk[unit]) && in_some_order(after(disk, unit, makes), &rest, end)
     })
 }
 

@@ -50,7 +50,12 @@ struct World {
     connection: Option<u8>,
     connections: u8,
     journal: bool,
+    /// It says that `package` may have been asked.
+    asked: bool,
+    /// It says all that has to be said to `package`.
+    is_whole: bool,
     phase: Option<Phase>,
+    was_interrupted: bool,
     told: Vec<Told>,
     may_crash: [u8; 2],
     may_cancel: bool,
@@ -58,7 +63,7 @@ struct World {
 }
 
 impl World {
-    fn new(what: What) -> Self {
+    fn new(what: What, is_whole: bool) -> Self {
         Self {
             what,
             changed: false,
@@ -69,7 +74,10 @@ impl World {
             connection: None,
             connections: 0,
             journal: true,
+            asked: false,
+            is_whole,
             phase: Some(Phase::Waiting),
+            was_interrupted: false,
             told: Vec::new(),
             may_crash: [CRASHES; 2],
             may_cancel: true,
@@ -100,6 +108,7 @@ impl World {
             Act::End(end) => {
                 // One write: the operation goes, what is to be told comes.
                 let good = end == End::Good;
+                world.was_interrupted = end == End::Interrupted;
                 world.journal = false;
                 world.phase = None;
                 world.connection = None;
@@ -159,8 +168,11 @@ impl World {
     /// What happens without a fault.
     fn steps(&self) -> Vec<Self> {
         let mut steps: Vec<Self> = [self.serve(), self.hear()].into_iter().flatten().collect();
-        if matches!(self.phase, Some(Phase::Waiting | Phase::Lost)) {
-            steps.push(self.happen(Event::Room));
+        // That it is asked now is on our disk before `package` knows it.
+        match self.phase {
+            Some(Phase::Waiting) if !self.asked => steps.push(Self { asked: true, ..self.clone() }),
+            Some(Phase::Waiting | Phase::Lost) => steps.push(self.happen(Event::Room)),
+            Some(Phase::Asked | Phase::Awaiting | Phase::Looking { .. }) | None => {}
         }
         if self.doing {
             let mut good = self.clone();
@@ -196,7 +208,7 @@ impl World {
             world.may_crash[0] -= 1;
             world.connection = None;
             world.answers.clear();
-            world.phase = world.journal.then(Phase::default);
+            world.phase = world.journal.then(|| Phase::found(world.asked, world.is_whole));
             turns.push(world);
         }
         // What `package` was doing is as it was, or done.
@@ -230,15 +242,20 @@ impl World {
 #[test]
 fn every_story_ends_well() {
     let mut looked_at = 0;
-    for what in [What::Install, What::Update, What::Uninstall] {
+    for (what, is_whole) in [What::Install, What::Update, What::Uninstall]
+        .into_iter()
+        .flat_map(|what| [(what, true), (what, false)])
+    {
         let mut seen = HashSet::new();
-        let mut left = vec![World::new(what)];
+        let mut left = vec![World::new(what, is_whole)];
         while let Some(world) = left.pop() {
             if !seen.insert(world.clone()) {
                 continue;
             }
             assert!(world.told.len() <= 2, "told twice: {world:?}");
             assert_eq!(world.journal, world.told.is_empty(), "forgotten: {world:?}");
+            let could_wait = world.is_whole && !world.asked;
+            assert!(!world.was_interrupted || !could_wait, "it only waited: {world:?}");
             let steps = world.steps();
             if steps.is_empty() {
                 let good = world.changed;

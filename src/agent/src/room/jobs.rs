@@ -16,7 +16,7 @@ use crate::job::{Act, End, Event, Job, Phase, What, found, next};
 use crate::model::{environment_path, execution_unit, uuid_of};
 use crate::packages::Said;
 use crate::tenants::Happened;
-use crate::world::date;
+use crate::world::{Request, date};
 
 /// How often the list is asked for while a unit is being taken away by somebody who does not say so, in milliseconds.
 const LOOK_EVERY_MS: u64 = 1_000;
@@ -73,6 +73,11 @@ fn ask(job: &Job) -> Option<Ask> {
     }
 }
 
+/// Is it an operation that waits for room?
+fn waits(request: &Request) -> bool {
+    matches!(request.job, Some((_, Phase::Waiting | Phase::Lost)))
+}
+
 impl Room {
     /// What `package` has said.
     pub(super) fn hear_packages(&mut self, now_ms: u64) {
@@ -123,26 +128,27 @@ impl Room {
         }
     }
 
-    /// Operations that wait, as far as there is room. They are on the disk by now.
+    /// The operation that is asked for next, where there is room for one. The disk knows that before `package` does: those behind it were not
+    /// asked for, and whoever finds them there does it.
+    pub(super) fn choose_job(&mut self, now_ms: u64) {
+        if self.look_ms <= now_ms && self.rooms.packages.has_room() {
+            let next = self.world.requests.iter_mut().find(|one| waits(one));
+            next.into_iter().for_each(|one| one.begun = true);
+        }
+    }
+
+    /// Begins the operation that was chosen. It is on the disk by now.
     pub(super) fn begin_jobs(&mut self, now_ms: u64) {
-        let waits = |phase: &Phase| matches!(phase, Phase::Waiting | Phase::Lost);
-        let rows: Vec<u32> = (self.world.requests.iter())
-            .filter(|one| one.job.as_ref().is_some_and(|(_, phase)| waits(phase)))
-            .map(|one| one.row)
-            .collect();
-        for row in rows {
-            if self.look_ms > now_ms || !self.rooms.packages.has_room() {
-                return;
-            }
+        let chosen = self.world.requests.iter().find(|one| waits(one) && one.begun).map(|one| one.row);
+        if let Some(row) = chosen.filter(|_| self.look_ms <= now_ms && self.rooms.packages.has_room()) {
             self.step(row, Event::Room, String::new(), now_ms);
         }
     }
 
     /// When operations that wait are looked at again, in milliseconds after boot.
     pub(super) fn jobs_due_ms(&self) -> Option<u64> {
-        let waits = |phase: &Phase| matches!(phase, Phase::Waiting | Phase::Lost);
-        let mut jobs = self.world.requests.iter().filter_map(|one| one.job.as_ref());
-        (self.rooms.packages.has_room() && jobs.any(|(_, phase)| waits(phase))).then_some(self.look_ms)
+        let any = self.world.requests.iter().any(waits);
+        (self.rooms.packages.has_room() && any).then_some(self.look_ms)
     }
 
     fn step(&mut self, row: u32, event: Event, words: String, now_ms: u64) {
