@@ -138,7 +138,7 @@ impl Doors {
                 Ok(None) if now_ms < one.until_ms => self.openings.push(one),
                 Ok(None) => {}
                 // It fits into an empty queue, or he does not want to hear it.
-                Err(last) => drop(one.stream.put(&last)),
+                Err(last) => drop(one.stream.put(&last, now_ms)),
             }
         }
         (came, applications)

@@ -132,7 +132,7 @@ impl From<Gone> for Fault {
                 "it needs a certificate with its endpoint id in it (URI urn:bbf:usp:id:…), or one of a [[credential]] for brokers",
             ),
             Gone::Handshake | Gone::Tls(_) => Self::Tls(words.trim_start_matches("TLS: ").to_owned()),
-            Gone::Closed | Gone::System(_) | Gone::Full => Self::Gone(words),
+            Gone::Closed | Gone::System(_) | Gone::Full | Gone::Stuck => Self::Gone(words),
         }
     }
 }
@@ -179,7 +179,7 @@ impl From<websocket::Gone> for Fault {
         let words = gone.to_string();
         match gone {
             websocket::Gone::Handshake(_) => Self::Refused(words),
-            websocket::Gone::Closed(_) => Self::Gone(words),
+            websocket::Gone::Closed(_) | websocket::Gone::Deaf => Self::Gone(words),
             websocket::Gone::Silent => Self::Silent(words),
             websocket::Gone::Nonsense(..) => Self::Nonsense(words),
         }

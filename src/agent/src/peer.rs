@@ -241,7 +241,10 @@ impl Peer {
             Line::Up(stream, _) if stream.has_more() => Some(0),
             Line::Down(at) => Some(*at),
             Line::Dialling(_) | Line::Awaited => None,
-            Line::Up(_, carrier) => carrier.due_ms().into_iter().chain(self.trial_due_ms()).min(),
+            Line::Up(stream, carrier) => {
+                let due = carrier.due_ms().into_iter().chain(stream.stuck_at());
+                due.chain(self.trial_due_ms()).min()
+            }
         }
     }
 
@@ -381,7 +384,7 @@ impl Peer {
     fn flush(&mut self, now_ms: u64) -> Result<(), Fault> {
         let Line::Up(stream, carrier) = &mut self.line else { return Ok(()) };
         let bytes = carrier.take_out(now_ms);
-        Ok(stream.put(&bytes)?)
+        Ok(stream.put(&bytes, now_ms)?)
     }
 
     /// After messages were sent: they go now, not with the next turn.
@@ -398,7 +401,7 @@ impl Peer {
             warn!("{}: {WHY}", self.configured.endpoint);
             let Line::Up(_, carrier) = &mut self.line else { return Ok(Vec::new()) };
             if carrier.refuse(WHY) {
-                let _ = self.flush(0);
+                let _ = self.flush(self.heard_ms);
                 return Err(Fault::Nonsense(WHY.to_owned()));
             }
             self.answer_broken(bytes, topic);

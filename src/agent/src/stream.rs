@@ -29,8 +29,10 @@ const CONNECT: Duration = Duration::from_secs(10);
 const ADDRESSES_MAX: usize = 4;
 /// What the thread needs: a name is looked up on it.
 const STACK_BYTES: usize = 128 * 1024;
-/// What waits to be sent: a broker that takes nothing for that long is given up.
+/// What waits to be sent: an end that takes less is given up.
 const OUT_BYTES_MAX: usize = 4 * PACKET_BYTES_MAX;
+/// How long the other end may take nothing of what waits, in seconds: who is there takes some of it.
+const STUCK_S: u64 = 60;
 /// What one turn reads: the rest comes in the next, after the others' turns.
 const READ_BYTES: usize = 32 * 1024;
 
@@ -55,8 +57,10 @@ pub enum Gone {
     Trust(String),
     /// Who is no longer to be believed is not known.
     List(String),
-    /// The other end takes nothing.
+    /// The other end takes too little: no more can wait.
     Full,
+    /// It takes nothing for too long.
+    Stuck,
 }
 
 impl fmt::Display for Gone {
@@ -68,7 +72,8 @@ impl fmt::Display for Gone {
             Self::Closed => write!(f, "closed by the other end"),
             Self::System(error) => write!(f, "{error}"),
             Self::Tls(error) => write!(f, "TLS: {error}"),
-            Self::Full => write!(f, "the other end takes nothing"),
+            Self::Full => write!(f, "the other end does not read: {OUT_BYTES_MAX} bytes wait for it"),
+            Self::Stuck => write!(f, "the other end does not read: it has taken nothing for {STUCK_S} s"),
         }
     }
 }
@@ -189,6 +194,10 @@ pub struct Stream {
     /// The role that it has brought.
     inherited: Held,
     out: Vec<u8>,
+    /// The other end has taken something since that was last looked at.
+    moved: bool,
+    /// Since when it has taken nothing of what waits, in milliseconds after boot; `None`: nothing waits.
+    stuck_ms: Option<u64>,
     /// The last read filled its buffer.
     more: bool,
 }
@@ -203,7 +212,16 @@ impl Stream {
         if let Socket::Tcp(socket) = &socket {
             socket.set_nodelay(true).map_err(Gone::System)?;
         }
-        Ok(Self { socket, tls: None, wanted: None, inherited: Held::default(), out: Vec::new(), more: false })
+        Ok(Self {
+            socket,
+            tls: None,
+            wanted: None,
+            inherited: Held::default(),
+            out: Vec::new(),
+            moved: false,
+            stuck_ms: None,
+            more: false,
+        })
     }
 
     /// Takes a socket that we have connected, with TLS where the other end has to prove something, and who we are, where it wants to know;
@@ -267,16 +285,29 @@ impl Stream {
         !self.out.is_empty() || self.tls.as_ref().is_some_and(|tls| tls.wants_write())
     }
 
-    /// Sends bytes, now or in a later turn.
+    /// Sends bytes, now or in a later turn, and looks whether the other end takes any.
     ///
     /// # Errors
     /// [`Gone`].
-    pub fn put(&mut self, bytes: &[u8]) -> Result<(), Gone> {
+    pub fn put(&mut self, bytes: &[u8], now_ms: u64) -> Result<(), Gone> {
         if self.out.len().saturating_add(bytes.len()) > OUT_BYTES_MAX {
             return Err(Gone::Full);
         }
         self.out.extend_from_slice(bytes);
-        self.write()
+        self.write()?;
+        let moved = std::mem::take(&mut self.moved);
+        if !self.wants_to_write() {
+            self.stuck_ms = None;
+        } else if moved || self.stuck_ms.is_none() {
+            self.stuck_ms = Some(now_ms);
+        }
+        if self.stuck_at().is_some_and(|at_ms| now_ms >= at_ms) { Err(Gone::Stuck) } else { Ok(()) }
+    }
+
+    /// When the other end has taken nothing for too long, in milliseconds after boot; `None`: nothing waits for it.
+    #[must_use]
+    pub fn stuck_at(&self) -> Option<u64> {
+        self.stuck_ms.map(|since_ms| since_ms.saturating_add(STUCK_S * 1000))
     }
 
     /// Moves bytes to the other end, as many as go.
@@ -287,6 +318,7 @@ impl Stream {
         let Some(tls) = &mut self.tls else {
             let written = write_some(&mut self.socket, &self.out)?;
             self.out.drain(..written);
+            self.moved |= written > 0;
             return Ok(());
         };
         // What rustls does not take now (it has a limit of its own) stays in `out`.
@@ -295,7 +327,7 @@ impl Stream {
         while tls.wants_write() {
             match tls.write_tls(&mut self.socket) {
                 Ok(0) => return Err(Gone::Closed),
-                Ok(_) => {}
+                Ok(_) => self.moved = true,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(Gone::System(error)),
             }
@@ -367,5 +399,55 @@ fn write_some(to: &mut impl Write, bytes: &[u8]) -> Result<usize, Gone> {
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    use super::{Gone, OUT_BYTES_MAX, Socket, Stream};
+
+    /// A stream, and its other end.
+    fn pair() -> (Stream, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (Stream::of(Socket::Unix(ours)).unwrap(), theirs)
+    }
+
+    #[test]
+    fn who_takes_nothing_is_given_up_by_time() {
+        let (mut stream, mut other) = pair();
+        stream.put(b"a word", 0).unwrap();
+        assert_eq!(stream.stuck_at(), None, "the kernel has taken it");
+        stream.put(&vec![0; OUT_BYTES_MAX], 1_000).unwrap();
+        assert_eq!(stream.stuck_at(), Some(61_000));
+        stream.put(&[], 60_999).unwrap();
+        // Some of it is taken: it begins anew.
+        other.read_exact(&mut [0; 100_000]).unwrap();
+        stream.put(&[], 60_999).unwrap();
+        assert_eq!(stream.stuck_at(), Some(120_999));
+        assert!(matches!(stream.put(&[], 120_999), Err(Gone::Stuck)));
+    }
+
+    #[test]
+    fn who_takes_too_little_is_given_up_by_size() {
+        let (mut stream, mut other) = pair();
+        let mut put = 0;
+        let gone = loop {
+            match stream.put(&[7; 50_000], 0) {
+                Ok(()) => put += 50_000,
+                Err(gone) => break gone,
+            }
+        };
+        assert!(matches!(gone, Gone::Full), "{gone}");
+        assert!(put < 3 * OUT_BYTES_MAX, "{put} bytes, the kernel's among them");
+        // Who reads after all has all of it.
+        let mut taken = 0;
+        while taken < put {
+            taken += other.read(&mut [0; 64 * 1024]).unwrap();
+            stream.put(&[], 0).unwrap();
+        }
+        assert!(!stream.wants_to_write() && stream.stuck_at().is_none());
     }
 }

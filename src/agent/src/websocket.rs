@@ -8,7 +8,8 @@
 //! ```
 //! A record is one binary message (R-WS.14). What is no record, a text, a frame that is not masked as its end must mask it, or too long,
 //! ends the session with the code that RFC 6455 has for it; 1003 where it is no record (R-WS.16). An end that is silent for one and a half
-//! keep-alive times, in which it was pinged, is gone. No extension is offered or taken: nothing is decompressed.
+//! keep-alive times, in which it was pinged, is gone; and so is one that speaks, but answers no ping for so long: it does not read. No
+//! extension is offered or taken: nothing is decompressed.
 //!
 //! Not here: frames (`websocket/frame.rs`), the two ends of the handshake (`websocket/handshake.rs`), sockets and TLS (`stream.rs`).
 //!
@@ -37,6 +38,8 @@ pub enum Gone {
     Closed(u16),
     /// It is silent.
     Silent,
+    /// It answers no ping, whatever else it says.
+    Deaf,
     /// It speaks nonsense; the code that it was told.
     Nonsense(u16, &'static str),
 }
@@ -47,6 +50,7 @@ impl fmt::Display for Gone {
             Self::Handshake(why) => write!(f, "WebSocket: {why}"),
             Self::Closed(code) => write!(f, "WebSocket: closed by the other end ({code})"),
             Self::Silent => write!(f, "WebSocket: the other end is silent"),
+            Self::Deaf => write!(f, "WebSocket: the other end does not read: it answers no ping"),
             Self::Nonsense(code, why) => write!(f, "WebSocket: {why} ({code})"),
         }
     }
@@ -83,6 +87,8 @@ pub struct Session {
     begun_ms: u64,
     heard_ms: u64,
     pinged_ms: u64,
+    /// When it last read for certain: at the session's begin, and with each answer to a ping.
+    read_ms: u64,
 }
 
 impl Session {
@@ -112,6 +118,7 @@ impl Session {
             begun_ms: now_ms,
             heard_ms: now_ms,
             pinged_ms: now_ms,
+            read_ms: now_ms,
         }
     }
 
@@ -159,8 +166,13 @@ impl Session {
     pub fn due_ms(&self) -> u64 {
         match self.state {
             State::Opening(_) => self.begun_ms.saturating_add(OPENING_MS),
-            State::Open => self.silent_ms().min(self.ping_ms()),
+            State::Open => self.deaf_ms().min(self.ping_ms()),
         }
+    }
+
+    /// What was last read was heard, so this comes first of both.
+    fn deaf_ms(&self) -> u64 {
+        self.read_ms.saturating_add(self.keep_alive_ms.saturating_mul(3) / 2)
     }
 
     fn silent_ms(&self) -> u64 {
@@ -168,20 +180,20 @@ impl Session {
     }
 
     fn ping_ms(&self) -> u64 {
-        self.pinged_ms.max(self.heard_ms).saturating_add(self.keep_alive_ms / 2)
+        self.pinged_ms.max(self.read_ms).saturating_add(self.keep_alive_ms / 2)
     }
 
     /// The time has come, perhaps.
     ///
     /// # Errors
-    /// [`Gone::Silent`].
+    /// [`Gone::Silent`], [`Gone::Deaf`].
     pub fn tick(&mut self, now_ms: u64) -> Result<(), Gone> {
-        let late = match self.state {
-            State::Opening(_) => now_ms >= self.due_ms(),
-            State::Open => now_ms >= self.silent_ms(),
+        let (silent, deaf) = match self.state {
+            State::Opening(_) => (now_ms >= self.due_ms(), false),
+            State::Open => (now_ms >= self.silent_ms(), now_ms >= self.deaf_ms()),
         };
-        if late {
-            return Err(Gone::Silent);
+        if silent || deaf {
+            return Err(if silent { Gone::Silent } else { Gone::Deaf });
         }
         if self.is_ready() && now_ms >= self.ping_ms() {
             self.pinged_ms = now_ms;
@@ -206,6 +218,7 @@ impl Session {
             };
             self.input.drain(..length);
             self.state = State::Open;
+            self.read_ms = now_ms;
             news.push(News::Ready);
         }
         let mut taken = 0;
@@ -236,7 +249,10 @@ impl Session {
                 self.put(Opcode::Pong, &frame.payload);
                 Ok(None)
             }
-            (Opcode::Pong, _) => Ok(None),
+            (Opcode::Pong, _) => {
+                self.read_ms = self.heard_ms;
+                Ok(None)
+            }
             (Opcode::Close, _) => {
                 let code = frame.payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
                 self.close(if code == 1005 { 1000 } else { code });
@@ -332,5 +348,21 @@ mod tests {
         assert_eq!(session.tick(30_000), Ok(()));
         assert_eq!(session.take_out(), write(Opcode::Ping, b"", None));
         assert_eq!((session.tick(60_000), session.tick(90_000)), (Ok(()), Err(Gone::Silent)));
+    }
+
+    /// Who speaks all the time is pinged, too: what he says does not prove that he reads.
+    #[test]
+    fn who_does_not_read_is_noticed() {
+        let ping = write(Opcode::Ping, b"", None);
+        let mut session = open();
+        for second in 1..90 {
+            session.hear(&write(Opcode::Binary, b"again", MASK), second * 1_000).unwrap();
+            assert_eq!(session.tick(second * 1_000), Ok(()), "{second}");
+            let want = if second % 30 == 0 { ping.clone() } else { Vec::new() };
+            assert_eq!(session.take_out(), want, "{second}");
+        }
+        assert_eq!((session.due_ms(), session.tick(90_000)), (90_000, Err(Gone::Deaf)));
+        session.hear(&write(Opcode::Pong, b"", MASK), 90_000).unwrap();
+        assert_eq!((session.due_ms(), session.tick(90_000)), (120_000, Ok(())), "it reads after all");
     }
 }

@@ -118,7 +118,7 @@ impl Service {
         if self.fresh || self.over {
             return Some(0);
         }
-        self.bucket.is_empty().then(|| self.bucket.due_ms())
+        if self.bucket.is_empty() { Some(self.bucket.due_ms()) } else { self.stream.stuck_at() }
     }
 
     /// Sends a message; `false`: it takes nothing any more.
@@ -142,7 +142,7 @@ impl Service {
 
     fn flush(&mut self, now_ms: u64) {
         let bytes = self.carrier.take_out(now_ms);
-        self.over |= self.stream.put(&bytes).is_err();
+        self.over |= self.stream.put(&bytes, now_ms).is_err();
     }
 
     /// One turn: it is read once. `paths` are what it has registered.
