@@ -237,6 +237,8 @@ pub enum Order {
     Autostart(contract::Name, bool),
     /// The session with the controller in this row ends.
     EndSession(u32),
+    /// The connection with the controller in this row ends, and is made anew.
+    Reconnect(u32),
     /// The controller in this row hears an OnBoardRequest.
     OnBoard(u32),
     /// A slice is on this level from now on.

@@ -237,6 +237,7 @@ impl Rooms {
             | Order::RunLevel(..)
             | Order::OnBoard(_)
             | Order::EndSession(_)
+            | Order::Reconnect(_)
             | Order::Collect(_)
             | Order::Bundle(..)
             | Order::Roles(..)

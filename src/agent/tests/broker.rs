@@ -6,152 +6,19 @@
 mod stage;
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use mqtt::packet::{self, Packet, Properties, Version};
+use mqtt::packet::Version;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use stage::local::Local;
+use stage::broker::{Agent, put};
+use stage::local::{Local, operate};
 use stage::{CONTROLLER, ENDPOINT, House, daemon, enter, word};
 use usp::message::read::Get;
 use usp::message::{BodyKind, RequestKind};
 use usp::record::{Kind, MqttConnect, MqttVersion, NoSessionContext};
 use usp::{DESK, Msg, Record};
-
-/// A connection of the agent's.
-struct Agent {
-    socket: TcpStream,
-    input: Vec<u8>,
-    version: Version,
-}
-
-/// What CONNECT says.
-struct Connect {
-    level: u8,
-    clean: bool,
-    keep_alive_s: u16,
-    properties: Vec<u8>,
-    /// The client's name, then user and password.
-    texts: Vec<String>,
-}
-
-fn text(bytes: &[u8]) -> (String, &[u8]) {
-    let size = usize::from(u16::from_be_bytes([bytes[0], bytes[1]]));
-    (String::from_utf8(bytes[2..2 + size].to_vec()).unwrap(), &bytes[2 + size..])
-}
-
-fn put(text: &str) -> Vec<u8> {
-    [&u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat()
-}
-
-impl Agent {
-    fn accept(listener: &TcpListener, version: Version) -> Self {
-        let (socket, _) = listener.accept().unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        Self { socket, input: Vec::new(), version }
-    }
-
-    /// The next packet: its first byte, and what is in it. `None`: the agent has closed.
-    fn packet(&mut self) -> Option<(u8, Vec<u8>)> {
-        loop {
-            if let [first, size, rest @ ..] = self.input.as_slice() {
-                // Of what is longer than 127 bytes the size has two.
-                let (size, rest) = match size {
-                    0..=0x7f => (usize::from(*size), rest),
-                    _ => (usize::from(size & 0x7f) | usize::from(rest[0]) << 7, &rest[1..]),
-                };
-                if rest.len() >= size {
-                    let packet = (*first, rest[..size].to_vec());
-                    self.input = rest[size..].to_vec();
-                    return Some(packet);
-                }
-            }
-            let mut bytes = [0; 4096];
-            let size = self.socket.read(&mut bytes).unwrap();
-            if size == 0 {
-                return None;
-            }
-            self.input.extend_from_slice(&bytes[..size]);
-        }
-    }
-
-    fn send(&mut self, first: u8, body: &[u8]) {
-        let mut packet = vec![first];
-        let mut size = body.len();
-        while size > 0x7f {
-            packet.push(u8::try_from(size & 0x7f).unwrap() | 0x80);
-            size >>= 7;
-        }
-        packet.push(u8::try_from(size).unwrap());
-        packet.extend_from_slice(body);
-        self.socket.write_all(&packet).unwrap();
-    }
-
-    fn connect(&mut self) -> Connect {
-        let (0x10, body) = self.packet().unwrap() else { panic!("CONNECT comes first") };
-        let (protocol, rest) = text(&body);
-        assert_eq!(protocol, "MQTT");
-        let [level, flags, high, low, rest @ ..] = rest else { panic!("{body:?}") };
-        let (properties, mut rest) = match self.version {
-            Version::V5 => rest[1..].split_at(usize::from(rest[0])),
-            Version::V311 => (&[][..], rest),
-        };
-        let mut texts = Vec::new();
-        while !rest.is_empty() {
-            let (one, after) = text(rest);
-            texts.push(one);
-            rest = after;
-        }
-        let keep_alive_s = u16::from_be_bytes([*high, *low]);
-        Connect { level: *level, clean: flags & 2 != 0, keep_alive_s, properties: properties.to_vec(), texts }
-    }
-
-    /// SUBSCRIBE: its topics; each is granted as `granted` says.
-    fn subscribe(&mut self, granted: u8) -> Vec<String> {
-        let (0x82, body) = self.packet().unwrap() else { panic!("SUBSCRIBE comes next") };
-        let mut rest = &body[if self.version == Version::V5 { 3 } else { 2 }..];
-        let mut topics = Vec::new();
-        while !rest.is_empty() {
-            let (topic, after) = text(rest);
-            assert_eq!(after[0] & 3, 1, "QoS 1");
-            topics.push(topic);
-            rest = &after[1..];
-        }
-        let none: &[u8] = if self.version == Version::V5 { &[0] } else { &[] };
-        self.send(0x90, &[&body[..2], none, &vec![granted; topics.len()]].concat());
-        topics
-    }
-
-    /// PUBLISH of a record: its topic, its properties, its bytes. It is acknowledged.
-    fn publish(&mut self) -> (String, Properties, Vec<u8>) {
-        loop {
-            let (first, body) = self.packet().unwrap();
-            if first == 0x40 {
-                continue; // PUBACK
-            }
-            let size = u8::try_from(body.len() & 0x7f).unwrap() | 0x80;
-            let whole = match body.len() {
-                0..=0x7f => [vec![first, u8::try_from(body.len()).unwrap()], body].concat(),
-                long => [vec![first, size, u8::try_from(long >> 7).unwrap()], body].concat(),
-            };
-            let Ok(Some((Packet::Publish { topic, id, properties, payload }, _))) =
-                packet::read(&whole, self.version)
-            else {
-                panic!("{first:#x}: not PUBLISH")
-            };
-            self.send(0x40, &id.unwrap().to_be_bytes());
-            return (topic, properties, payload);
-        }
-    }
-
-    /// A record for the agent, with QoS 0, of this content type; its answer goes to `back`.
-    fn ask(&mut self, record: &[u8], (content, back): (&str, &str)) {
-        let properties = [vec![3], put(content), vec![8], put(back)].concat();
-        let size = vec![u8::try_from(properties.len()).unwrap()];
-        self.send(0x30, &[put("/usp/agent"), size, properties, record.to_vec()].concat());
-    }
-}
 
 fn question() -> Record<'static> {
     let get = Get { param_paths: vec!["Device.MQTT.Client.1.".into()], max_depth: 0 };
@@ -293,6 +160,94 @@ fn what_an_older_broker_sees() {
         assert_eq!(agent.subscribe(1), ["/usp/agent", "/usp/agent/+"]);
         assert_eq!(agent.publish().0, "/usp/controller/reply-to=%2Fusp%2Fagent");
     }
+}
+
+/// What a broker of 5.0 does not have is not asked of it: no message goes with a higher QoS than it takes, no topic is subscribed to that it
+/// does not know; and all is answered.
+#[test]
+fn what_a_broker_does_not_have_is_not_asked_of_it() {
+    if !enter("what_a_broker_does_not_have_is_not_asked_of_it") {
+        return;
+    }
+    let (listener, _house) = (TcpListener::bind("127.0.0.1:1883").unwrap(), House::begin());
+    let _daemon = daemon(&word(""));
+    let wish = |topic: &str| [vec![0x26], put("subscribe-topic"), put(topic)].concat();
+    for (name, properties, qos, topics) in [
+        ("QoS 0", vec![0x24, 0], 0, &["/usp/agent"][..]),
+        ("QoS 1", vec![0x24, 1], 1, &["/usp/agent"]),
+        ("wildcards", [vec![0x28, 1], wish("/more/#")].concat(), 1, &["/more/#", "/usp/agent"]),
+        ("none", [vec![0x28, 0], wish("/more/#")].concat(), 1, &["/usp/agent"]),
+        (
+            "nothing shared, QoS 0",
+            [vec![0x2a, 0, 0x24, 0], wish("$share/x/more")].concat(),
+            0,
+            &["/usp/agent"],
+        ),
+    ] {
+        let mut agent = Agent::accept(&listener, Version::V5);
+        agent.qos = qos;
+        agent.connect();
+        agent.send(0x20, &[vec![0, 0, u8::try_from(properties.len()).unwrap()], properties].concat());
+        assert_eq!(agent.subscribe(qos), topics, "{name}");
+        assert_eq!(agent.publish().0, "/usp/controller", "{name}: it says that it is there");
+        for _ in 0..20 {
+            agent.ask(&question().encode(), ("usp.msg", "/back"));
+            let (topic, _, record) = agent.publish();
+            assert_eq!(topic, "/back", "{name}");
+            assert!(answer(&record).contains("BrokerAddress"), "{name}");
+        }
+    }
+}
+
+/// A controller has the connection made anew: it is answered, the broker hears that the agent goes, and it is there again at once. What was
+/// counted is still counted, and nothing of it is an error.
+/// Shows R-MTP.7, R-MQTT.35.
+#[test]
+fn a_connection_is_made_anew_by_a_command() {
+    if !enter("a_connection_is_made_anew_by_a_command") {
+        return;
+    }
+    let (listener, _house) = (TcpListener::bind("127.0.0.1:1883").unwrap(), House::begin());
+    let _daemon = daemon(&(word("") + "[[controller]]\nendpoint = 'self::root'\nlocal = 'root'\n"));
+    let mut root = Local::connect("self::root");
+    let stats = "Device.MQTT.Client.1.Stats.";
+    let command = "Device.MQTT.Client.1.ForceReconnect()";
+    for (round, sent) in [(1, 1), (2, 4), (3, 6)] {
+        let begun = Instant::now();
+        let mut agent = Agent::accept(&listener, Version::V5);
+        agent.connect();
+        agent.send(0x20, &[0, 0, 0]);
+        agent.subscribe(1);
+        agent.publish();
+        assert!(round == 1 || begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        let counts = root.get(&[stats]);
+        assert!(
+            counts.contains("ConnectionErrors=0 ") && counts.contains(&format!("PublishSent={sent} ")),
+            "{round}: {counts}"
+        );
+        if round == 1 {
+            // By the connection itself: the answer comes first.
+            let operate = operate(command, "key", true);
+            let payload = Msg::request("x", RequestKind::Operate(operate)).encode().into();
+            let record = Record { kind: Some(Kind::NoSession(NoSessionContext { payload })), ..question() };
+            agent.ask(&record.encode(), ("usp.msg", "/back"));
+            let (topic, _, record) = agent.publish();
+            assert!(topic == "/back" && answer(&record).contains(command), "{topic}");
+        } else {
+            assert_eq!(root.operate(command), format!("{command}{{}}"));
+        }
+        let (_, _, record) = agent.publish();
+        let Some(Kind::Disconnect(end)) = Record::decode(&record, &DESK).unwrap().kind else {
+            panic!("{round}")
+        };
+        assert!(end.reason_code == 0 && end.reason.contains("anew"), "{end:?}");
+        assert_eq!(agent.packet().unwrap().0, 0xe0, "DISCONNECT is the last");
+        assert!(agent.packet().is_none(), "and it goes");
+    }
+    // While there is nobody to be called it is no error, and he is called at once when it is said.
+    assert_eq!(root.operate(command), format!("{command}{{}}"));
+    let other = root.operate(&command.replace("Client.1", "Client.2"));
+    assert!(!other.contains("Client.2.ForceReconnect(){}"), "root is not behind a broker: {other}");
 }
 
 /// A controller is called again after the waits of the standard; the first one comes first after a connection that stood, however often it was

@@ -11,13 +11,21 @@
 
 mod stage;
 
+use std::net::TcpListener;
+
+use mqtt::packet::Version;
 use rusp_lib::usp_builder::{GetBuilder, MsgBuilder, RecordBuilder, SessionContextBuilder};
 use rusp_lib::usp_decoder::{try_decode_msg, try_decode_record};
 use rusp_lib::usp_record::SessionContextRecord;
 use rusp_lib::usp_record::mod_Record::OneOfrecord_type;
 use rusp_lib::usp_record::mod_SessionContextRecord::PayloadSARState as Mark;
-use stage::ENDPOINT;
+use stage::broker::Agent;
 use stage::local::{Local, begin, word};
+use stage::{ENDPOINT, House, daemon, enter};
+use usp::message::RequestKind;
+use usp::message::read::Get;
+use usp::record::{Kind, Sar, SessionContext};
+use usp::{Msg, Record};
 
 const DESK: &str = "self::desk";
 /// The session's number.
@@ -142,6 +150,83 @@ fn messages_go_in_pieces_and_what_is_lost_comes_again() {
     let piece = side.came();
     assert_eq!((piece.payload_sar_state, piece.expected_id), (Mark::NONE, 6));
     assert_eq!(try_decode_msg(&piece.payload[0]).unwrap().msg_id(), "whole");
+}
+
+/// What the agent says next in a session: the length of its packet, and the piece.
+fn piece(agent: &mut Agent) -> (usize, SessionContext<'static>) {
+    let (topic, properties, bytes) = agent.publish();
+    // A head of three bytes, two lengths of two, a number of two, a length of properties, and what is before each of the two.
+    let texts = [topic, properties.content_type.unwrap(), properties.response_topic.unwrap()];
+    let length = 3 + 2 + 2 + 1 + 2 * 3 + texts.iter().map(String::len).sum::<usize>() + bytes.len();
+    match Record::decode(bytes.leak(), &usp::DESK).unwrap().kind {
+        Some(Kind::Session(piece)) => (length, piece),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// In a session nothing is too long for a broker: a message goes in pieces, each as long as the broker's packets may be, or as the controller
+/// likes it, whichever is shorter. A broker that takes no piece at all is told nothing that it would hang up for.
+/// Shows R-E2E.16.
+#[test]
+fn a_session_is_cut_to_what_the_broker_takes() {
+    if !enter("a_session_is_cut_to_what_the_broker_takes") {
+        return;
+    }
+    let (listener, _house) = (TcpListener::bind("127.0.0.1:1883").unwrap(), House::begin());
+    let _daemon = daemon(&(stage::word("") + "[[controller]]\nendpoint = 'self::root'\nlocal = 'root'\n"));
+    let mut root = Local::connect("self::root");
+    for (packet, wish, most) in
+        [(1_000_u16, 0, 1_000), (1_000, 4_000, 1_000), (4_000, 700, 850), (400, 0, 400)]
+    {
+        let set = format!("Device.LocalAgent.Controller.1.E2ESession. MaxUSPRecordSize={wish}");
+        assert!(root.set(false, &[&set]).contains("MaxUSPRecordSize"), "{wish}");
+        let mut agent = Agent::accept(&listener, Version::V5);
+        agent.connect();
+        agent.send(0x20, &[&[0, 0, 5, 0x27, 0, 0][..], &packet.to_be_bytes()].concat());
+        agent.subscribe(1);
+        agent.publish();
+        let get = Get { param_paths: vec!["Device.LocalAgent.".into()], max_depth: 0 };
+        let session = SessionContext {
+            session_id: 77,
+            sequence_id: 1,
+            expected_id: 1,
+            payload: vec![Msg::request("long", RequestKind::Get(get)).encode().into()],
+            ..SessionContext::default()
+        };
+        let record = Record {
+            version: "1.4".into(),
+            to_id: ENDPOINT.into(),
+            from_id: DESK.into(),
+            kind: Some(Kind::Session(session)),
+            ..Record::default()
+        };
+        agent.ask(&record.encode(), ("usp.msg", "/back"));
+        let (mut whole, mut lengths) = (Vec::new(), Vec::new());
+        let marks = loop {
+            let (length, piece) = piece(&mut agent);
+            assert!(length <= most, "{length} bytes, {most} are allowed");
+            lengths.push(length);
+            assert_eq!(piece.sequence_id, u64::try_from(lengths.len()).unwrap());
+            whole.extend(piece.payload.concat());
+            if matches!(piece.payload_sar_state, Sar::Complete | Sar::None) {
+                break piece.payload_sar_state;
+            }
+        };
+        let message = Msg::decode(&whole, &usp::DESK).unwrap();
+        let said = format!("{message:?}");
+        assert_eq!(message.header.unwrap().msg_id, "long");
+        if packet == 400 {
+            assert!(marks == Sar::None && said.contains("more than the broker takes"), "{said}");
+            continue;
+        }
+        assert!(marks == Sar::Complete && lengths.len() > 4, "{lengths:?}");
+        assert!(said.contains("EndpointID") && said.contains(ENDPOINT), "{said}");
+        let full = &lengths[..lengths.len() - 1];
+        assert!(
+            full.iter().all(|length| *length > most - most / 8),
+            "none is shorter than it has to be: {lengths:?}"
+        );
+    }
 }
 
 fn question(id: &str, paths: &[&str]) -> Vec<u8> {

@@ -6,7 +6,7 @@
 //! connected ── CONNECT ──▶ greeting ── CONNACK 0 ── SUBSCRIBE ──▶ subscribing ── SUBACK ──▶ ready
 //! ```
 //! Nothing is published before a topic was granted (R-MQTT.17). A broker that is silent for one and a half keep-alive times is gone.
-//! Messages go with QoS 1, as many at a time as the broker takes (`outbox.rs`).
+//! Messages go with QoS 1, or 0 where the broker takes no more, as many at a time as it takes (`outbox.rs`).
 //!
 //! Source: TR-369 §4.6 (MQTT binding).
 
@@ -368,18 +368,24 @@ impl Client {
             self.response_information.clone_from(&topic);
             self.topics.push(topic);
         }
+        // What the broker does not know ends the connection (MQTT 5.0 §3.2.2.3.11, §3.2.2.3.13).
+        let knows = |said: Option<u8>| said.is_none_or(|said| said > 0);
+        let (wildcards, shares) = (knows(properties.wildcards), knows(properties.shares));
+        self.topics.retain(|topic| {
+            (wildcards || !topic.contains(['+', '#'])) && (shares || !topic.starts_with("$share/"))
+        });
         self.topics.sort();
         self.topics.dedup();
         self.topics.truncate(TOPICS_MAX);
         if self.topics.is_empty() {
             return Err(self.goodbye());
         }
-        if self.reply_to.is_empty() {
+        if !self.topics.contains(&self.reply_to) {
             self.reply_to = self.topics.first().cloned().unwrap_or_default();
         }
         let id = self.outbox.id();
         self.counts.subscribe_sent = self.counts.subscribe_sent.saturating_add(1);
-        let packet = packet::subscribe(id, &self.topics, self.version);
+        let packet = packet::subscribe(id, (&self.topics, self.outbox.qos()), self.version);
         self.say(&packet);
         self.state = State::Subscribing;
         Ok(())
@@ -407,7 +413,7 @@ mod tests {
         assert_eq!(client.take_out(1).first(), Some(&0x82), "it subscribes");
         assert_eq!(client.hear(&[0x90, 4, 0, 1, 0, 1], 2), Ok(vec![News::Ready]));
         assert_eq!(client.take_out(2).first(), Some(&0x32), "and only now it publishes");
-        let sent = packet::publish(9, "us", "back", b"record", Version::V5);
+        let sent = packet::publish(Some(9), "us", "back", b"record", Version::V5);
         let (head, tail) = sent.split_at(5);
         assert_eq!(client.hear(head, 3), Ok(Vec::new()));
         let record = News::Record(b"record".to_vec(), Some("back".to_owned()));
@@ -429,6 +435,28 @@ mod tests {
             assert_eq!(client().hear(bytes, 1), Err(gone.clone()), "{name}");
         }
         assert_eq!(client().tick(10_000), Err(Gone::Silent));
+    }
+
+    /// Source: MQTT 5.0 §3.2.2.3.4, §3.2.2.3.11, §3.2.2.3.13.
+    #[test]
+    fn nothing_is_asked_for_that_the_broker_does_not_have() {
+        let topics = ["$share/all/us", "us", "us/#"].map(str::to_owned);
+        for (name, properties, left, qos) in [
+            ("it says nothing", &[][..], 0..3, 1),
+            ("all of it", &[0x24, 1, 0x28, 1, 0x2a, 1], 0..3, 1),
+            ("no wildcards", &[0x28, 0], 0..2, 1),
+            ("nothing shared", &[0x2a, 0], 1..3, 1),
+            ("QoS 0, neither of both", &[0x24, 0, 0x28, 0, 0x2a, 0], 1..2, 0),
+        ] {
+            let mut client = Client::begin(&Hello::default(), Version::V5, &topics, 0);
+            client.take_out(0);
+            let size = u8::try_from(properties.len()).unwrap();
+            client.hear(&[&[0x20, size + 3, 0, 0, size], properties].concat(), 1).unwrap();
+            let want = packet::subscribe(1, (&topics[left], qos), Version::V5);
+            assert_eq!(client.take_out(1), want, "{name}");
+        }
+        let mut client = Client::begin(&Hello::default(), Version::V5, &topics[2..], 0);
+        assert_eq!(client.hear(&[0x20, 5, 0, 0, 2, 0x28, 0], 1), Err(Gone::NoTopic), "no topic is left");
     }
 
     #[test]

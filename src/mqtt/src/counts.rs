@@ -38,7 +38,7 @@ mod tests {
         client.hear(&[0x20, 3, 0, 0, 0, 0x90, 4, 0, 1, 0, 1], 7).unwrap();
         client.send("them", b"record".to_vec());
         client.take_out(8);
-        client.hear(&packet::publish(9, "us", "back", b"record", Version::V5), 9).unwrap();
+        client.hear(&packet::publish(Some(9), "us", "back", b"record", Version::V5), 9).unwrap();
         client.hear(&[0x40, 3, 0, 2, 0x87], 10).unwrap(); // not authorised
         client.ping();
         let counts = client.counts();

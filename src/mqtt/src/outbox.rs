@@ -3,9 +3,11 @@
 //! In:  messages, the broker's limits, its acknowledgements, the time. Out: PUBLISH packets, as many at a time as the broker takes.
 //!
 //! A broker that takes nothing holds no memory of ours: [`WAITING_MAX`] messages of [`WAITING_BYTES_MAX`] bytes wait, [`WINDOW`] are under
-//! way. What the broker has said that it does not take is not sent: it would hang up, and all else would go with it.
+//! way. What the broker has said that it does not take is not sent: it would hang up, and all else would go with it. One that takes QoS 0 only
+//! acknowledges nothing: then a message has gone when it is written, and what it does not take waits at the connection, which has a limit, too.
 //!
-//! Source: MQTT 5.0 §3.2.2.3.3 (Receive Maximum), §3.2.2.3.6 (Maximum Packet Size), §4.4 (nothing is sent twice on one connection).
+//! Source: MQTT 5.0 §3.2.2.3.3 (Receive Maximum), §3.2.2.3.4 (Maximum QoS), §3.2.2.3.6 (Maximum Packet Size), §4.4 (nothing is sent twice on
+//! one connection).
 
 use std::collections::VecDeque;
 
@@ -13,6 +15,8 @@ use crate::packet::{self, PACKET_BYTES_MAX, Properties, Version};
 
 /// Messages under way at a time.
 pub(crate) const WINDOW: usize = 8;
+/// How messages go unless the broker takes less.
+const QOS: u8 = 1;
 /// Messages that wait.
 pub(crate) const WAITING_MAX: usize = 32;
 /// Their bytes.
@@ -33,7 +37,7 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    fn packet(&self, id: u16, reply_to: &str, version: Version) -> Vec<u8> {
+    fn packet(&self, id: Option<u16>, reply_to: &str, version: Version) -> Vec<u8> {
         match &self.kind {
             None => packet::publish(id, &self.topic, reply_to, &self.payload, version),
             Some(kind) => packet::publish_plain(id, &self.topic, (kind, &self.payload), version),
@@ -49,6 +53,10 @@ pub(crate) struct Outbox {
     under_way: Vec<(u16, Option<u64>)>,
     waiting: VecDeque<Waiting>,
     window: usize,
+    /// The highest QoS that the broker takes, and we have.
+    qos: u8,
+    /// Messages with QoS 0 wait to be written.
+    fresh: bool,
     packet_bytes_max: usize,
     refused: Option<u8>,
 }
@@ -60,6 +68,8 @@ impl Default for Outbox {
             under_way: Vec::new(),
             waiting: VecDeque::new(),
             window: WINDOW,
+            qos: QOS,
+            fresh: false,
             packet_bytes_max: PACKET_BYTES_MAX,
             refused: None,
         }
@@ -69,12 +79,18 @@ impl Default for Outbox {
 impl Outbox {
     /// The broker has let us in, and says what it takes.
     pub(crate) fn limit(&mut self, said: &Properties) {
-        // None at a time, and packets of no bytes, are errors of the protocol: then our own limits hold.
+        // None at a time, packets of no bytes and a highest QoS above 1 are errors of the protocol: then our own limits hold.
+        self.qos = said.qos_max.unwrap_or(QOS).min(QOS);
         let window = said.receive_max.map(usize::from).filter(|window| *window > 0);
         self.window = window.unwrap_or(WINDOW).min(WINDOW);
         let bytes = said.packet_bytes_max.and_then(|bytes| usize::try_from(bytes).ok());
         self.packet_bytes_max =
             bytes.filter(|bytes| *bytes > 0).unwrap_or(PACKET_BYTES_MAX).min(PACKET_BYTES_MAX);
+    }
+
+    /// The QoS with which messages go, and come.
+    pub(crate) fn qos(&self) -> u8 {
+        self.qos
     }
 
     /// How many bytes of a message to this topic the broker takes.
@@ -101,13 +117,14 @@ impl Outbox {
             return None;
         }
         let one = self.waiting.pop_front()?;
-        let id = self.id();
+        let id = (self.qos > 0).then(|| self.id());
         let packet = one.packet(id, reply_to, version);
         if packet.len() > self.packet_bytes_max {
             self.refused = Some(TOO_LARGE);
             return Some(Err(()));
         }
-        self.under_way.push((id, None));
+        self.under_way.extend(id.map(|id| (id, None)));
+        self.fresh |= id.is_none();
         Some(Ok(packet))
     }
 
@@ -124,7 +141,7 @@ impl Outbox {
 
     /// What was to be written is. `true`: messages were in it.
     pub(crate) fn written(&mut self, now_ms: u64) -> bool {
-        let mut any = false;
+        let mut any = std::mem::take(&mut self.fresh);
         for (_, since_ms) in self.under_way.iter_mut().filter(|(_, since_ms)| since_ms.is_none()) {
             *since_ms = Some(now_ms);
             any = true;
@@ -170,7 +187,7 @@ mod tests {
 
     #[test]
     fn no_more_go_at_once_than_the_broker_takes() {
-        let one = packet::publish(2, "them", "us", b"news", Version::V5).len();
+        let one = packet::publish(Some(2), "them", "us", b"news", Version::V5).len();
         for (name, properties, at_once) in [
             ("it says nothing", &[][..], 8),
             ("one", &[0x21, 0, 1], 1),
@@ -186,6 +203,33 @@ mod tests {
         }
     }
 
+    /// Source: MQTT 5.0 §3.2.2.3.4: a client must not send PUBLISH with a higher QoS.
+    #[test]
+    fn no_message_goes_with_a_higher_qos_than_the_broker_takes() {
+        let with_1 = packet::publish(Some(2), "them", "us", b"news", Version::V5);
+        let with_0 = packet::publish(None, "them", "us", b"news", Version::V5);
+        assert_eq!((with_1[0], with_0[0], with_1.len() - with_0.len()), (0x32, 0x30, 2), "without a number");
+        for (name, properties, want) in [
+            ("it says nothing", &[][..], &with_1),
+            ("0", &[0x24, 0], &with_0),
+            ("1", &[0x24, 1], &with_1),
+            ("2, which it must not say", &[0x24, 2], &with_1),
+        ] {
+            let mut client = ready(properties);
+            assert!(client.send("them", b"news".to_vec()));
+            assert_eq!(client.take_out(2), *want, "{name}");
+            assert_eq!(client.counts().publish_sent_ms, Some(2), "{name}");
+        }
+        // Nothing is acknowledged, and so nothing is waited for: not by the next message, nor by us.
+        let mut client = ready(&[0x24, 0, 0x21, 0, 1, 0x13, 0, 60]);
+        (0..20).for_each(|_| assert!(client.send("them", b"news".to_vec())));
+        assert_eq!(client.take_out(2).len(), 20 * with_0.len());
+        client.hear(&[0xd0, 0], 61_000).unwrap();
+        assert_eq!(client.tick(62_002), Ok(()), "it is there, and owes us nothing");
+        assert!(client.publish("them", "text/csv", b"1,2".to_vec()));
+        assert_eq!(client.take_out(63_000).last_chunk(), Some(b"1,2"));
+    }
+
     #[test]
     fn what_is_too_long_for_the_broker_does_not_end_the_connection() {
         let mut client = ready(&[0x27, 0, 0, 0, 64]);
@@ -198,7 +242,7 @@ mod tests {
         assert_eq!(client.take_out(2), Vec::<u8>::new(), "it is not sent");
         assert_eq!((client.counts().publish_errors, client.refused()), (1, Some(super::TOO_LARGE)));
         client.send("them", b"news".to_vec());
-        assert_eq!(client.take_out(2), packet::publish(4, "them", "us", b"news", Version::V5));
+        assert_eq!(client.take_out(2), packet::publish(Some(4), "them", "us", b"news", Version::V5));
     }
 
     #[test]

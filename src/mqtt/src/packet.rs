@@ -61,8 +61,14 @@ pub struct Properties {
     pub response_information: Option<String>,
     /// 33: how many messages of ours the broker takes at a time.
     pub receive_max: Option<u16>,
+    /// 36: the highest QoS of messages that it takes.
+    pub qos_max: Option<u8>,
     /// 39: the largest packet that it takes, in bytes.
     pub packet_bytes_max: Option<u32>,
+    /// 40: it knows topics with wildcards, where it says 1.
+    pub wildcards: Option<u8>,
+    /// 42: it knows topics that clients share (`$share/…`), where it says 1.
+    pub shares: Option<u8>,
     /// 38: what anybody likes.
     pub user: Vec<(String, String)>,
 }
@@ -191,6 +197,10 @@ impl<'a> Cursor<'a> {
         self.split(N)?.try_into().map_err(|_| Error::Malformed)
     }
 
+    fn byte(&mut self) -> Result<u8, Error> {
+        self.array().map(|[byte]: [u8; 1]| byte)
+    }
+
     fn number(&mut self) -> Result<u16, Error> {
         self.array().map(u16::from_be_bytes)
     }
@@ -224,7 +234,10 @@ impl<'a> Cursor<'a> {
             }
             match inner.varint()? {
                 // What has one byte, two, four, a number of its own length, a text, bytes.
-                0x01 | 0x17 | 0x19 | 0x24 | 0x25 | 0x28 | 0x29 | 0x2a => drop(inner.split(1)?),
+                0x01 | 0x17 | 0x19 | 0x25 | 0x29 => drop(inner.split(1)?),
+                0x24 => properties.qos_max = Some(inner.byte()?),
+                0x28 => properties.wildcards = Some(inner.byte()?),
+                0x2a => properties.shares = Some(inner.byte()?),
                 0x13 => properties.keep_alive_s = Some(inner.number()?),
                 0x21 => properties.receive_max = Some(inner.number()?),
                 0x22 | 0x23 => drop(inner.split(2)?),
@@ -287,28 +300,28 @@ pub fn connect(hello: &Hello, version: Version) -> Vec<u8> {
     packet(0x10, &body)
 }
 
-/// SUBSCRIBE to `topics` with QoS 1.
+/// SUBSCRIBE to `topics` with this QoS, 0 or 1.
 #[must_use]
-pub fn subscribe(id: u16, topics: &[String], version: Version) -> Vec<u8> {
+pub fn subscribe(id: u16, (topics, qos): (&[String], u8), version: Version) -> Vec<u8> {
     let mut body = id.to_be_bytes().to_vec();
     if version == Version::V5 {
         body.push(0);
     }
     for topic in topics {
         put_text(&mut body, topic);
-        body.push(1);
+        body.push(qos);
     }
     packet(0x82, &body)
 }
 
-/// PUBLISH of a record with QoS 1. With 3.1.1 the way back stands in the topic (R-MQTT.24).
+/// PUBLISH of a record: with QoS 1 and this number, or with QoS 0. With 3.1.1 the way back stands in the topic (R-MQTT.24).
 #[must_use]
-pub fn publish(id: u16, topic: &str, reply_to: &str, payload: &[u8], version: Version) -> Vec<u8> {
+pub fn publish(id: Option<u16>, topic: &str, reply_to: &str, payload: &[u8], version: Version) -> Vec<u8> {
     let mut body = Vec::with_capacity(payload.len() + 256);
     match version {
         Version::V5 => {
             put_text(&mut body, topic);
-            body.extend_from_slice(&id.to_be_bytes());
+            put_id(&mut body, id);
             let mut properties = vec![0x03];
             put_text(&mut properties, "usp.msg");
             properties.push(0x08);
@@ -317,26 +330,31 @@ pub fn publish(id: u16, topic: &str, reply_to: &str, payload: &[u8], version: Ve
         }
         Version::V311 => {
             put_text(&mut body, &format!("{topic}/reply-to={}", reply_to.replace('/', "%2F")));
-            body.extend_from_slice(&id.to_be_bytes());
+            put_id(&mut body, id);
         }
     }
     body.extend_from_slice(payload);
-    packet(0x32, &body)
+    packet(first_of(id), &body)
 }
 
-/// PUBLISH of anything else of the media type `kind` with QoS 1, to a topic as it is.
+/// The same of anything else of the media type `kind`, to a topic as it is.
 #[must_use]
-pub fn publish_plain(id: u16, topic: &str, (kind, payload): (&str, &[u8]), version: Version) -> Vec<u8> {
+pub fn publish_plain(
+    id: Option<u16>,
+    topic: &str,
+    (kind, payload): (&str, &[u8]),
+    version: Version,
+) -> Vec<u8> {
     let mut body = Vec::with_capacity(payload.len() + 256);
     put_text(&mut body, topic);
-    body.extend_from_slice(&id.to_be_bytes());
+    put_id(&mut body, id);
     if version == Version::V5 {
         let mut properties = vec![0x03];
         put_text(&mut properties, kind);
         put_properties(&mut body, &properties);
     }
     body.extend_from_slice(payload);
-    packet(0x32, &body)
+    packet(first_of(id), &body)
 }
 
 /// PUBACK.
@@ -368,6 +386,15 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
     let text = text.get(..usize::from(u16::MAX).min(text.len())).unwrap_or_default();
     out.extend_from_slice(&u16::try_from(text.len()).unwrap_or(0).to_be_bytes());
     out.extend_from_slice(text.as_bytes());
+}
+
+/// The first byte of PUBLISH: with a number it is QoS 1. Source: MQTT 5.0 §3.3.1.
+fn first_of(id: Option<u16>) -> u8 {
+    0x30 | u8::from(id.is_some()) << 1
+}
+
+fn put_id(out: &mut Vec<u8>, id: Option<u16>) {
+    id.into_iter().for_each(|id| out.extend_from_slice(&id.to_be_bytes()));
 }
 
 fn put_properties(out: &mut Vec<u8>, properties: &[u8]) {
@@ -428,7 +455,7 @@ mod tests {
     // Shows R-MQTT.22, R-MQTT.23, R-MQTT.24, R-MQTT.25, R-MQTT.26, R-MQTT.27.
     #[test]
     fn a_message_comes_back_as_it_was_sent() {
-        let sent = publish(7, "to/them", "to/us", b"record", Version::V5);
+        let sent = publish(Some(7), "to/them", "to/us", b"record", Version::V5);
         let properties = Properties {
             content_type: Some("usp.msg".to_owned()),
             response_topic: Some("to/us".to_owned()),
@@ -441,7 +468,7 @@ mod tests {
             payload: b"record".to_vec(),
         };
         assert_eq!(read(&sent, Version::V5), Ok(Some((want, sent.len()))));
-        let sent = publish(7, "to/them", "to/us", b"record", Version::V311);
+        let sent = publish(Some(7), "to/them", "to/us", b"record", Version::V311);
         let Ok(Some((Packet::Publish { topic, payload, .. }, _))) = read(&sent, Version::V311) else {
             panic!()
         };

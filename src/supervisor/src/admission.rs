@@ -152,10 +152,6 @@ pub const GATEWAY_MIB: u32 = 96;
 /// the scheduler's units of a hundredth of 1024, and on 32 bits the product ran over: a slice with a floor of 300 had 54. With this one,
 /// 200 busy threads of one service on one processor are the most. Source: `calc_group_shares` in kernel/sched/fair.c, Linux 6.12.
 pub const WEIGHT_MAX: u32 = 1_000;
-/// The processor's weight of `/gateway`. Threads of the kernel's own (the journal's, the stick's, those that pass packets on where there are too many for
-/// interrupts) are in no group, and have 100 each beside it and all slices: with [`WEIGHT_MAX`] here they waited for 17 turns of others while
-/// everybody was busy, and whoever waited for them, too. Decision 138.
-pub const WEIGHT_GATEWAY: u32 = 150;
 
 /// What can be promised of the data disk, in thousandths. By weight slices have 400 of them; the rest is for those who are promised nothing.
 pub const DISK_PERMILLE: u32 = 250;
@@ -180,10 +176,10 @@ pub fn capacity(measured: Measured) -> Floors {
     Floors([cpu, measured.memory_mib.saturating_sub(PROTECTED_MIB), up, down, disk])
 }
 
-/// The weight of all slices together beside `/gateway`, which has this one: what comes of it is [`capacity`]'s share.
+/// The weight of all slices together beside `/gateway`, which has [`WEIGHT_MAX`]: what comes of it is [`capacity`]'s share.
 #[must_use]
-pub fn weight_of_slices(gateway: u32) -> u32 {
-    gateway * (5 - PROTECTED_FIFTHS) / PROTECTED_FIFTHS
+pub fn weight_of_slices() -> u32 {
+    WEIGHT_MAX * (5 - PROTECTED_FIFTHS) / PROTECTED_FIFTHS
 }
 
 /// The weight of whoever has `floor` of `all` that his siblings and he share. Floors of siblings are at most `all`, so each has its floor

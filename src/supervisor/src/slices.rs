@@ -20,8 +20,7 @@ use sandbox::cgroup::{self, Setting};
 use sys::clock;
 
 use crate::admission::{
-    Floors, GATEWAY_MIB, Measured, Refusal, WEIGHT_GATEWAY, WEIGHT_MAX, capacity, disk_weight, weight,
-    weight_of_slices,
+    Floors, GATEWAY_MIB, Measured, Refusal, WEIGHT_MAX, capacity, disk_weight, weight, weight_of_slices,
 };
 use crate::catalogue;
 use crate::compliance::carried;
@@ -60,16 +59,16 @@ pub fn divide(capacity: Floors) {
     write(
         GATEWAY,
         &[
-            cgroup::weight(WEIGHT_GATEWAY),
+            cgroup::weight(WEIGHT_MAX),
             cgroup::disk_weight(WEIGHT_MAX, false),
             cgroup::plain("memory.min", format_args!("{}", mib(GATEWAY_MIB))),
         ],
     );
-    let disk = cgroup::disk_weight(weight_of_slices(WEIGHT_MAX), false);
+    let disk = cgroup::disk_weight(weight_of_slices(), false);
     write(
         SLICES_GROUP,
         &[
-            cgroup::weight(weight_of_slices(WEIGHT_GATEWAY)),
+            cgroup::weight(weight_of_slices()),
             cgroup::plain("memory.min", format_args!("{}", mib(capacity.memory_mib()))),
             cgroup::plain("memory.max", format_args!("{}", mib(capacity.memory_mib()))),
             cgroup::plain("memory.swap.max", format_args!("0")),

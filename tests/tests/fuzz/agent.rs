@@ -21,11 +21,14 @@ const SUBACK: [u8; 6] = [0x90, 4, 0, 1, 0, 1];
 
 #[test]
 fn agent_mqtt() {
-    let publish = packet::publish(7, "us", "them", b"record", Version::V5);
+    let publish = packet::publish(Some(7), "us", "them", b"record", Version::V5);
     let life = [CONNACK.as_slice(), &SUBACK, &publish].concat();
-    let old =
-        [&[0x20, 2, 0, 0][..], &[0x90, 3, 0, 1, 1], &packet::publish(7, "us", "them", b"x", Version::V311)]
-            .concat();
+    let old = [
+        &[0x20, 2, 0, 0][..],
+        &[0x90, 3, 0, 1, 1],
+        &packet::publish(Some(7), "us", "them", b"x", Version::V311),
+    ]
+    .concat();
     run("agent_mqtt", &[&life, &old, &publish], |bytes| {
         for version in [Version::V5, Version::V311] {
             let mut client = Client::begin(&Hello::default(), version, &["us".to_owned()], 0);

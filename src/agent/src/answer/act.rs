@@ -215,6 +215,7 @@ fn awaited(order: &Order) -> Awaited {
         | Order::RunLevel(..)
         | Order::OnBoard(_)
         | Order::EndSession(_)
+        | Order::Reconnect(_)
         | Order::Network(..)
         | Order::Certify(_)
         | Order::Refused(_)

@@ -4,9 +4,9 @@
 //! A client of MQTT has the row of its controller, so a row that is left out is a controller that is spoken to otherwise.
 
 use usp::Code;
-use usp::message::read::ValueType as T;
+use usp::message::read::{CommandType, ValueType as T};
 
-use super::{Object, Parameter, Set, count, moving, number, read};
+use super::{Command, Object, Order, Parameter, Set, count, moving, number, read};
 use crate::backoff;
 use crate::configuration::transport::{Accepted, Broker, Transport, Url};
 use crate::peer::Traffic;
@@ -262,7 +262,14 @@ pub(super) const OBJECTS: &[Object] = &[
                 count(topics(world, rows).len())
             }),
         ],
-    ),
+    )
+    .with(&[Command {
+        name: "ForceReconnect",
+        kind: CommandType::Sync,
+        inputs: &[],
+        outputs: &[],
+        order: |_, rows, _| rows.first().map(|row| Order::Reconnect(*row)).ok_or(Code::OBJECT_DOES_NOT_EXIST),
+    }]),
     // Over connections, since the agent's start or since the controller was enabled.
     Object::single(
         "Device.MQTT.Client.{i}.Stats.",

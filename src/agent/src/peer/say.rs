@@ -11,6 +11,7 @@ use usp::{Code, GATEWAY, Msg, Record, outline, session};
 use super::{Line, Peer, Way};
 use crate::carrier::Carrier;
 use crate::configuration::transport::Transport;
+use crate::fault::Fault;
 use crate::settings::Said;
 
 impl Peer {
@@ -47,9 +48,28 @@ impl Peer {
 
     /// We go: the controller hears it (R-MTP.7), and so does what is between us.
     pub fn leave(&mut self, now_ms: u64) {
+        self.farewell("the agent ends", now_ms);
+    }
+
+    /// The connection ends in good order, and is made anew at once. One that does not stand is tried at once.
+    pub fn reconnect(&mut self, now_ms: u64) {
+        if self.is_up() {
+            self.farewell("the connection is made anew", now_ms);
+            self.drain(); // what is unread when it is closed would take our last words with it
+            self.traffic = self.traffic();
+            self.session = None;
+            self.trial = None;
+            self.waiting.clear();
+            self.fault = Some(Fault::NotYet);
+            self.line = self.down(now_ms);
+        }
+        self.hurry();
+    }
+
+    fn farewell(&mut self, why: &'static str, now_ms: u64) {
         let way = Way { in_session: false, version: self.version, topic: None };
         // No code: nothing is wrong.
-        self.put(Kind::Disconnect(Disconnect { reason: "the agent ends".into(), reason_code: 0 }), &way);
+        self.put(Kind::Disconnect(Disconnect { reason: why.into(), reason_code: 0 }), &way);
         if let Line::Up(_, carrier) = &mut self.line {
             carrier.leave();
         }
@@ -85,8 +105,11 @@ impl Peer {
     /// Sends an answer the way that its question came.
     pub fn answer(&mut self, message: Vec<u8>, way: &Way, said: &Said) {
         let room = self.room(way);
+        // In a session it goes in pieces, unless the broker takes none that is long enough.
+        let is_cut = way.in_session && self.session.is_some() && room >= session::PIECE_BYTES_MIN;
+        let message =
+            if message.len() > room && !is_cut { too_long(&message).unwrap_or(message) } else { message };
         let Some(session) = self.session.as_mut().filter(|_| way.in_session) else {
-            let message = if message.len() > room { too_long(&message).unwrap_or(message) } else { message };
             self.put(Kind::NoSession(NoSessionContext { payload: message.into() }), way);
             return;
         };

@@ -37,6 +37,7 @@ impl Room {
                 | Order::Autostart(..)
                 | Order::OnBoard(_)
                 | Order::EndSession(_)
+                | Order::Reconnect(_)
                 | Order::Certify(_)
                 | Order::Refused(_)
                 | Order::Says(_)
@@ -125,6 +126,7 @@ impl Room {
             | Order::RunLevel(..)
             | Order::OnBoard(_)
             | Order::EndSession(_)
+            | Order::Reconnect(_)
             | Order::Network(..)
             | Order::Certify(_)
             | Order::Refused(_)
@@ -159,6 +161,10 @@ impl Room {
             Order::EndSession(row) => {
                 let peer = self.peers.get_mut(place(*row));
                 peer.into_iter().for_each(|peer| peer.end_session(now_ms));
+            }
+            Order::Reconnect(row) => {
+                let peer = self.peers.get_mut(place(*row));
+                peer.into_iter().for_each(|peer| peer.reconnect(now_ms));
             }
             Order::RunLevel(slice, level) => self.set_run_level(slice, *level, now_ms),
             Order::Collect(profile) => self.bulk.force(*profile, now_ms),

@@ -11,6 +11,7 @@
 )]
 
 pub(crate) mod authority;
+pub(crate) mod broker;
 pub(crate) mod fleet;
 pub(crate) mod house;
 pub(crate) mod local;

@@ -203,8 +203,8 @@ proptest! {
         for ask in &asks {
             let _ = grant(&mut books, &mut shadow, ask);
         }
-        let slices = f64::from(weight_of_slices(super::WEIGHT_GATEWAY));
-        let all = 2_000.0 * slices / (slices + f64::from(super::WEIGHT_GATEWAY));
+        let slices = f64::from(weight_of_slices());
+        let all = 2_000.0 * slices / (slices + f64::from(super::WEIGHT_MAX));
         let weights: f64 = shadow.slices.values().map(|slice| of(slice.cpu_permille(), 800)).sum();
         for (number, slice) in &shadow.slices {
             let inside = shadow.services.values().filter(|(of, _)| of == number);
@@ -230,7 +230,7 @@ proptest! {
         for ask in &asks {
             let _ = grant(&mut books, &mut shadow, ask);
         }
-        let part = f64::from(weight_of_slices(super::WEIGHT_MAX));
+        let part = f64::from(weight_of_slices());
         let part = 1_000.0 * part / (part + f64::from(super::WEIGHT_MAX));
         let nothing = |of: usize, but: u8| std::iter::repeat_n(0, of - usize::from(but));
         for (number, slice) in &shadow.slices {
