@@ -16,7 +16,9 @@ fn image(folder: &Path) {
         let done = Command::new("tar").current_dir(folder).args(["-cf", name]).args(of).status().unwrap();
         assert!(done.success());
     };
-    fs::write(folder.join("hello"), "a program").unwrap();
+    // The head of a program of 32 bits for i386, and no more: ET_EXEC, EM_386 (elf.h).
+    let head = [&b"\x7fELF\x01\x01\x01"[..], &[0; 9], &[2, 0, 3, 0], &[0; 32]].concat();
+    fs::write(folder.join("hello"), head).unwrap();
     fs::set_permissions(folder.join("hello"), Permissions::from_mode(0o755)).unwrap();
     tar("layer.tar", &["hello"]);
     fs::write(folder.join("config.json"), r#"{"os": "linux", "architecture": "386"}"#).unwrap();
