@@ -239,6 +239,7 @@ impl Broker {
                 progress: (0, 0),
                 canceled: false,
                 empties: None,
+                slice: None,
                 timer: None,
             });
         }

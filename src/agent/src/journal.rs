@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::job::{Job, Phase, Wishes};
 use crate::kept_form;
 use crate::network::Places;
+use crate::rental::{self, Wish};
 use crate::timer::Timer;
 use crate::world::{Request, Tables, World};
 
@@ -33,6 +34,8 @@ pub struct Journal {
     timers: Vec<(u32, Timer)>,
     /// Rows of operations that `package` was not asked for, and that can be asked for as they stand here. A file of before has none.
     waiting: Vec<u32>,
+    /// Operations on slices, by their rows; and behind that.
+    slices: Vec<(u32, Wish)>,
 }
 
 /// A command that is under way.
@@ -96,6 +99,7 @@ impl Journal {
             };
             one.job.as_ref().is_some_and(waits)
         });
+        let slices = world.requests.iter().filter_map(|one| Some((one.row, one.slice.as_ref()?.0.clone())));
         Self {
             next_request: world.next_request,
             tables: world.tables.clone(),
@@ -105,6 +109,7 @@ impl Journal {
             wishes: wishes.collect(),
             timers: timers.collect(),
             waiting: waiting.map(|one| one.row).collect(),
+            slices: slices.collect(),
         }
     }
 
@@ -124,7 +129,7 @@ impl Journal {
     /// From bytes.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        kept_form::read_older(bytes, 3)
+        kept_form::read_older(bytes, 4)
     }
 
     /// Puts it into `world`, where a command may have begun before the disk was there. A command that waits for a state of a service has
@@ -142,6 +147,9 @@ impl Journal {
             let timer = self.timers.iter().find(|(row, _)| *row == kept.row).map(|(_, timer)| timer.clone());
             let clock = (world.facts.boot.as_slice(), now_ms);
             let timer = timer.map(|timer| timer.resume(world.facts.now_s, clock));
+            let slice = self.slices.iter().find(|(row, _)| *row == kept.row).map(|(_, wish)| wish.clone());
+            let day_ms = now_ms.saturating_add(crate::job::LONGEST_S.saturating_mul(1000));
+            let until_ms = if slice.is_some() { day_ms } else { until_ms };
             let wishes = self.wishes.iter().find(|(row, _)| *row == kept.row);
             let wishes = wishes.map(|(_, wishes)| wishes.clone()).unwrap_or_default();
             let phase = Phase::found(!self.waiting.contains(&kept.row), true);
@@ -158,6 +166,7 @@ impl Journal {
                 progress: (0, 0),
                 canceled: false,
                 empties: kept.empties,
+                slice: slice.map(|wish| (wish, rental::Phase::default())),
             });
         }
         for mut request in begun_since {
@@ -193,6 +202,7 @@ pub fn row(world: &World, endpoint: &str) -> Option<u32> {
 mod tests {
     use super::{Journal, Outgoing};
     use crate::job::{Job, Phase, What, Wishes};
+    use crate::rental::{self, Wish};
     use crate::testing::world;
     use crate::timer::Timer;
     use crate::world::Request;
@@ -210,6 +220,7 @@ mod tests {
             progress: (1, 2),
             canceled: false,
             empties: None,
+            slice: None,
             timer: None,
         }
     }
@@ -292,6 +303,19 @@ mod tests {
     }
 
     #[test]
+    fn a_slice_that_was_asked_for_is_asked_for_again() {
+        let mut before = world();
+        let wish = Wish::Release(contract::Name::new("acme").unwrap());
+        let asked = rental::Phase::Asked { again: false };
+        before.requests = vec![Request { slice: Some((wish.clone(), asked)), ..request(5, None) }];
+        let bytes = Journal::of(&before, Vec::new()).write().unwrap();
+        let mut after = world();
+        let _ = Journal::read(&bytes).unwrap().restore(&mut after, 60, 1_000);
+        let kept = &after.requests[0];
+        assert_eq!((&kept.slice, kept.until_ms), (&Some((wish, rental::Phase::Lost)), 1_000 + 86_400_000));
+    }
+
+    #[test]
     fn a_timer_goes_on_and_a_file_of_before_is_read() {
         let mut before = world();
         before.facts.boot = b"one".to_vec();
@@ -304,9 +328,9 @@ mod tests {
         after.facts.now_s = Some(1_040);
         let _ = Journal::read(&bytes).unwrap().restore(&mut after, 7, 5_000);
         assert_eq!(after.requests[0].until_ms, 25_000, "what is left of it");
-        // Three lists were not there before.
+        // Four lists were not there before.
         let bytes = Journal::of(&world(), Vec::new()).write().unwrap();
-        for cut in [1, 2, 3] {
+        for cut in [1, 2, 3, 4] {
             assert_eq!(
                 Journal::read(&bytes[..bytes.len() - cut]).unwrap(),
                 Journal::of(&world(), Vec::new())

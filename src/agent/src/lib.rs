@@ -18,6 +18,7 @@ pub mod world;
 
 pub mod job;
 pub mod network;
+pub mod rental;
 
 pub mod model;
 

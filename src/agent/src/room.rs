@@ -25,6 +25,7 @@ mod kept;
 mod logs;
 mod orders;
 mod ready;
+mod rental;
 mod services;
 mod slices;
 mod thresholds;
@@ -117,6 +118,8 @@ pub struct Room {
     looked_ms: u64,
     /// When operations that wait are looked at again.
     look_ms: u64,
+    /// And those on slices.
+    slices_look_ms: u64,
     whereabouts: Whereabouts,
     /// The network.
     watched: Watched,
@@ -189,6 +192,7 @@ impl Room {
             asked_ms: 0,
             looked_ms: 0,
             look_ms: 0,
+            slices_look_ms: 0,
             whereabouts: Whereabouts::default(),
             watched: Watched::default(),
             units_known: false,
@@ -245,6 +249,7 @@ impl Room {
         if ready.any(self.rooms.descriptors(), self.rooms.due_ms()) {
             self.hear_supervisor(now_ms);
             self.hear_packages(now_ms);
+            self.hear_slices(now_ms);
         }
         if ready.any(self.tenants.descriptors().map(|(one, _)| one), self.tenants.due_ms()) {
             self.hear_tenants(now_ms);
@@ -267,6 +272,7 @@ impl Room {
         self.choose_job(now_ms);
         self.keep_journal();
         self.begin_jobs(now_ms);
+        self.begin_slices(now_ms);
         self.send_news(now_ms);
         self.keep(now_ms);
     }

@@ -57,6 +57,8 @@ pub struct Rooms {
     folder: PathBuf,
     control: Option<Client>,
     dial_ms: u64,
+    /// An order that is answered later, and whose it is.
+    order: Option<(u32, Client)>,
     /// It tells of processes by itself.
     watch: Option<Client>,
     watch_ms: u64,
@@ -77,6 +79,7 @@ impl Rooms {
             folder,
             control: None,
             dial_ms: 0,
+            order: None,
             watch: None,
             watch_ms: 0,
             events: None,
@@ -91,7 +94,8 @@ impl Rooms {
 
     /// What it waits for.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.watch.iter().chain(&self.events).map(AsFd::as_fd).chain(self.packages.descriptors())
+        let order = self.order.as_ref().map(|(_, client)| client);
+        self.watch.iter().chain(&self.events).chain(order).map(AsFd::as_fd).chain(self.packages.descriptors())
     }
 
     /// When the watch is to be begun again, in milliseconds after boot.
@@ -227,13 +231,13 @@ impl Rooms {
             Order::Start(name) => Ask::Start(name.clone()),
             Order::Stop(name) => Ask::Stop(name.clone()),
             Order::Restart(name) => Ask::Restart(name.clone()),
-            Order::Rent(slice, _) => Ask::Rent(slice.clone()),
-            Order::Release(name) => Ask::Release(name.clone()),
             Order::Autostart(service, starts) => {
                 let ask = packages::Ask::Autostart { service: service.clone(), starts: *starts };
                 return self.packages.at_once(&ask).map_err(failed);
             }
-            Order::Cancel(_)
+            Order::Rent(..)
+            | Order::Release(_)
+            | Order::Cancel(_)
             | Order::RunLevel(..)
             | Order::OnBoard(_)
             | Order::EndSession(_)
@@ -264,6 +268,41 @@ impl Rooms {
             | Answer::Event(_)
             | Answer::Log { .. } => Ok(()),
         }
+    }
+
+    /// Can an order be given that is answered later?
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.order.is_none()
+    }
+
+    /// Gives such an order for the request in `row`, on a connection of its own.
+    ///
+    /// # Errors
+    /// The supervisor is not there.
+    pub fn order(&mut self, row: u32, ask: &Ask) -> Result<(), wire::Error> {
+        let client = self.dial(CONTROL)?;
+        client.send(ask, &[])?;
+        self.order = Some((row, client));
+        Ok(())
+    }
+
+    /// Its answer, once it is there; `None` in it: the supervisor is gone.
+    pub fn ordered(&mut self) -> Option<(u32, Option<Answer>)> {
+        let (row, client) = self.order.take()?;
+        match client.receive() {
+            Ok(None) => {
+                self.order = Some((row, client));
+                None
+            }
+            Ok(Some((answer, _))) => Some((row, Some(answer))),
+            Err(_) => Some((row, None)),
+        }
+    }
+
+    /// Nobody waits for its answer any more.
+    pub fn forget_order(&mut self, row: u32) {
+        self.order.take_if(|(of, _)| *of == row);
     }
 
     fn ask(&mut self, ask: &Ask, now_ms: u64, mut row: impl FnMut(Answer)) -> Result<Answer, String> {

@@ -21,6 +21,7 @@ use crate::configuration::Configuration;
 use crate::job::{Job, Phase};
 use crate::network::Network;
 use crate::peer::Traffic;
+use crate::rental::{self, Wish};
 use crate::roles::Held;
 use crate::rows::Rows;
 use crate::settings::{Said, Settings};
@@ -134,6 +135,8 @@ pub struct Request {
     pub canceled: bool,
     /// It ends when no bundle is left in this slice; and then the slice is given back, too.
     pub empties: Option<(Name, bool)>,
+    /// The operation on a slice, and how far it is.
+    pub slice: Option<(Wish, rental::Phase)>,
     /// It is a timer.
     pub timer: Option<Timer>,
 }

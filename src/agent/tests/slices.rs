@@ -9,8 +9,9 @@ use contract::control::Ask as Control;
 use contract::packages::{Answer, Ask, Install};
 use contract::wires::PACKAGES;
 use serde_json::{Value, json};
+use stage::house::Keeps;
 use stage::package::Package;
-use stage::{Desk, House, broker, connected, enter, until, word};
+use stage::{Desk, House, broker, connected, disk, enter, until, word};
 use wire::Client;
 
 fn get(desk: &mut Desk, path: &str) -> Value {
@@ -150,6 +151,63 @@ fn a_slice_is_made_smaller_than_what_is_in_use_by_force_only() {
     assert!(!end.contains("7022"), "{end}");
     assert_eq!(ceiling(), 64);
     assert_eq!(get(&mut desk, &format!("{ENVIRONMENT}1.AvailableMemory")), json!("0"));
+}
+
+#[test]
+fn a_slice_is_told_of_when_it_is_kept() {
+    if !enter("a_slice_is_told_of_when_it_is_kept") {
+        return;
+    }
+    disk();
+    let (_broker, house, daemon) = (broker(""), House::begin(), connected(&word("")));
+    let mut desk = Desk::connect(&json!({}));
+    let lasting = json!({
+        "ID": "end", "NotifType": "OperationComplete", "ReferenceList": "Device.SoftwareModules.", "Enable": "true",
+        "Persistent": "true", "NotifRetry": "true",
+    });
+    desk.call("add", &json!(["Device.LocalAgent.Subscription.", lasting]));
+    let add = "Device.SoftwareModules.ExecEnvClass.1.AddExecEnv()";
+    let input = json!({"Name": "acme", "AllocatedMemory": "65536"});
+    let keeps = |keeps: Keeps| *house.keeps.lock().unwrap() = keeps;
+    let asked = |count: usize| {
+        let rents = |one: &&Control| matches!(one, Control::Rent(_) | Control::Release(_));
+        until("the supervisor is asked", 10, || {
+            (house.orders.lock().unwrap().iter().filter(rents).count() == count).then_some(())
+        });
+    };
+    keeps(Keeps::Not("slice acme: not kept: no data disk; see ctl disk"));
+    let end = ended(&mut desk, add, "no-disk", &input).to_string();
+    assert!(end.contains("7022") && end.contains("not kept: no data disk"), "{end}");
+    asked(1);
+    // It dies of it, and then takes its time: we wait, and answer others.
+    keeps(Keeps::Dies);
+    desk.call("order", &json!([add, "slow", input]));
+    asked(2);
+    keeps(Keeps::Later);
+    asked(3);
+    let rows = "Device.LocalAgent.RequestNumberOfEntries";
+    assert_eq!(get(&mut desk, rows), json!("1"), "it is under way");
+    let why = desk.fails("order", &json!([add, "twice", input])).to_string();
+    assert!(why.contains("7022"), "one of this name is under way: {why}");
+    // We die of it, too; the next life asks again for the same.
+    drop(desk);
+    drop(daemon);
+    keeps(Keeps::Good);
+    let _daemon = connected(&word(""));
+    let mut desk = Desk::connect(&json!({}));
+    let end = of(&mut desk, "end");
+    assert!(end["commandKey"] == "slow" && !end.to_string().contains("7022"), "{end}");
+    asked(4);
+    assert_eq!(get(&mut desk, rows), json!("0"));
+    let remove = format!("{ENVIRONMENT}2.Remove()");
+    keeps(Keeps::Dies);
+    desk.call("order", &json!([remove, "gone", {}]));
+    asked(5);
+    // It was done before it died: so whoever asks again is refused.
+    house.slices.lock().unwrap().retain(|one| one.name.as_str() != "acme");
+    keeps(Keeps::Not("slice acme: nobody rents it"));
+    let end = of(&mut desk, "end");
+    assert!(end["commandKey"] == "gone" && !end.to_string().contains("7022"), "{end}");
 }
 
 #[test]

@@ -4,7 +4,11 @@
 //!
 //! The rows before the first [`Ask::All`] are not answered: one that does not fit is listed as failed, with its reason, and stays installed.
 //! [`Ask::All`] is answered with [`Answer::Done`], and so is, in order, each frame after it, with that or [`Answer::Refused`]; a service that
-//! is refused then is not kept. [`Answer::Rented`] comes at any time, and is to be kept on the disk: package is the one with a disk.
+//! is refused then is not kept.
+//!
+//! [`Answer::Rented`] and [`Answer::Released`] come at any time after that, and are to be kept on the disk: package is the one with a disk. To each,
+//! in order, it says [`Ask::Kept`] once it is on the disk, or [`Ask::NotKept`]; these two are not answered, and may come between an ask and its
+//! answer. What was ordered in this boot is said again on each connection, after [`Ask::All`] was answered: only the last word about a slice counts.
 //!
 //! Whichever dies, the next connection begins with all of it.
 
@@ -39,6 +43,11 @@ pub enum Ask {
         /// And whose service that was.
         provider: Name,
     },
+    /// The slice that was rented or released is so on the disk.
+    Kept,
+    /// It is not: the kind of reason, and in words. The disk may have it as before, or as it was said: what is said next of this slice is written in
+    /// any case.
+    NotKept(Fault, Text<REASON_BYTES>),
 }
 
 /// A service whose bundle is installed.
@@ -59,7 +68,7 @@ pub enum Answer {
     Done,
     /// Not done: the kind of reason, and in words.
     Refused(Fault, Text<REASON_BYTES>),
-    /// By itself: this slice was rented or given another size, and is to be kept on the disk.
+    /// By itself: this slice was rented or given another size, and is to be kept on the disk. See [`Ask::Kept`].
     Rented(Slice),
     /// By itself: this slice was given back, and is to be kept no more.
     Released(Name),

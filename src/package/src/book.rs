@@ -74,13 +74,14 @@ impl Book {
         &self.slices
     }
 
-    /// A slice was rented, or has another size.
-    pub fn rent(&mut self, slice: Slice) {
+    /// A slice was rented, or has another size. False: it is not in the book, for that is full.
+    pub fn rent(&mut self, slice: Slice) -> bool {
         match self.slices.iter().position(|old| old.name == slice.name) {
             Some(place) => self.slices.splice(place..=place, [slice]).for_each(drop),
             None if self.slices.len() < SLICES => self.slices.push(slice),
-            None => {}
+            None => return false,
         }
+        true
     }
 
     /// A slice was given back.
@@ -213,7 +214,7 @@ mod tests {
         let mut book = Book::default();
         for number in 0..SLICES.max(SERVICES) {
             let name = Name::new(&format!("{:x<24}", format!("n{number}"))).unwrap();
-            book.rent(Slice { name: name.clone(), ..slice("x", 8) });
+            assert_eq!(book.rent(Slice { name: name.clone(), ..slice("x", 8) }), number < SLICES);
             // The letters that JSON writes longest.
             let (source, tag) =
                 (Text::from("\u{1}".repeat(256).as_str()), Text::from("\u{1}".repeat(48).as_str()));

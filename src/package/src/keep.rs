@@ -17,6 +17,7 @@ use bundle::record::Installed;
 use bundle::sign::Architecture;
 use contract::Name;
 use contract::installed::Service;
+use contract::limit::SLICES;
 use contract::manifest::Manifest;
 use contract::packages::{Fault, State, Unit};
 use log::{info, warn};
@@ -74,6 +75,8 @@ pub struct Keep {
     store: Shared,
     book: Book,
     book_file: state::File,
+    /// The book could not be written: the disk has it as it was, or as it was to be.
+    is_unsure: bool,
     list_file: state::File,
     /// What the image says, without what was kept.
     shipped: Keyring,
@@ -122,7 +125,7 @@ impl Keep {
         let records = store.records()?;
         book.retain(|name| records.iter().any(|record| record == name.as_str()));
         let store = Arc::new(Mutex::new(store));
-        Ok(Self { store, book, book_file, list_file, shipped, keyring, device })
+        Ok(Self { store, book, book_file, is_unsure: false, list_file, shipped, keyring, device })
     }
 
     /// Is it still the disk that was opened?
@@ -146,15 +149,28 @@ impl Keep {
     /// Changes the book, on the disk first.
     ///
     /// # Errors
-    /// [`Fault::Disk`]: it is as it was.
+    /// [`Fault::Disk`]: it is as it was, here; what is on the disk is known again with the next change that is written.
     pub fn write(&mut self, change: impl FnOnce(&mut Book)) -> Result<(), Failure> {
         let mut book = self.book.clone();
         change(&mut book);
-        if book != self.book {
+        if book != self.book || self.is_unsure {
+            self.is_unsure = true;
             self.book_file.save(book::VERSION, &book.bytes()).map_err(|error| disk(&error))?;
+            self.is_unsure = false;
             self.book = book;
         }
         Ok(())
+    }
+
+    /// Changes the slices in the book, on the disk first. `change` says whether there is room.
+    ///
+    /// # Errors
+    /// As [`Keep::write`]; [`Fault::Resources`]: there is no room.
+    pub fn write_slices(&mut self, change: impl FnOnce(&mut Book) -> bool) -> Result<(), Failure> {
+        let mut fits = true;
+        self.write(|book| fits = change(book))?;
+        let full = || Failure::new(Fault::Resources, format!("{SLICES} slices are kept already"));
+        if fits { Ok(()) } else { Err(full()) }
     }
 
     /// Takes a newer list of keys.

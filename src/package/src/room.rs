@@ -106,8 +106,11 @@ impl Room {
         for heard in self.supervisor.hear() {
             match heard {
                 Heard::Act(outcome) => self.close_act(outcome),
-                Heard::Rented(slice) => self.write(|book| book.rent(slice)),
-                Heard::Released(name) => self.write(|book| book.release(&name)),
+                Heard::Rented(slice) => self.write_slices(|book| book.rent(slice)),
+                Heard::Released(name) => self.write_slices(|book| {
+                    book.release(&name);
+                    true
+                }),
             }
         }
         self.hear_work();
@@ -119,11 +122,19 @@ impl Room {
         self.tell_followers();
     }
 
-    /// Changes the book for the supervisor.
-    fn write(&mut self, change: impl FnOnce(&mut Book)) {
-        if let Ok(keep) = &mut self.keep {
-            keep.write(change).unwrap_or_else(|error| warn!("slices: not kept: {error}"));
-        }
+    /// Changes the book for the supervisor, and says whether it is so on the disk: somebody waits for that.
+    fn write_slices(&mut self, change: impl FnOnce(&mut Book) -> bool) {
+        let outcome = match &mut self.keep {
+            Ok(keep) => keep.write_slices(change),
+            Err(failure) => Err(failure.clone()),
+        };
+        self.supervisor.tell(&match outcome {
+            Ok(()) => installed::Ask::Kept,
+            Err(failure) => {
+                warn!("slices: not kept: {failure}");
+                installed::Ask::NotKept(failure.fault, failure.words.as_str().into())
+            }
+        });
     }
 
     fn look_for_the_disk(&mut self, now_ms: u64) {

@@ -87,7 +87,7 @@ impl Supervisor {
         self.is_there()
     }
 
-    /// Says a row before the list's end: it is not answered.
+    /// Says what is not answered: a row before the list's end, and whether a slice was kept.
     pub fn tell(&mut self, ask: &Ask) {
         let sent = self.client.as_ref().map(|client| client.send(ask, &[]));
         if let Some(Err(error)) = sent {

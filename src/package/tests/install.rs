@@ -7,8 +7,10 @@ mod stage;
 
 use std::fs;
 use std::os::fd::AsFd;
+use std::process::Command;
 
 use contract::installed;
+use contract::limit::SLICES;
 use contract::manifest::{Cpu, Memory};
 use contract::packages::{Answer, Ask, Fault, Install, State};
 use contract::slice::{Part, Slice};
@@ -106,6 +108,8 @@ fn what_was_ordered_outlives_the_daemon() {
         let book = String::from_utf8_lossy(&book).into_owned();
         (book.contains("987654") && !book.contains("gone")).then_some(())
     });
+    heard(&stage, 3);
+    assert_eq!(stage.heard.words(), ["kept", "kept", "kept"]);
     stage.start();
     heard(&stage, 3);
     assert_eq!(stage.heard.words(), ["slice demo", "service hello 2 starts", "all"]);
@@ -115,6 +119,55 @@ fn what_was_ordered_outlives_the_daemon() {
     *stage.heard.hangs_up.lock().unwrap() = true;
     heard(&stage, 3);
     assert_eq!(stage.heard.words(), ["slice demo", "service hello 2 starts", "all"]);
+}
+
+/// What package says to one word about a slice.
+fn says(stage: &Stage, word: installed::Answer) -> String {
+    stage.heard.says.lock().unwrap().push(word);
+    heard(stage, 1);
+    stage.heard.words().remove(0)
+}
+
+#[test]
+fn whether_a_slice_is_kept_is_said_when_it_is_known() {
+    if !enter("whether_a_slice_is_kept_is_said_when_it_is_known", &[]) {
+        return;
+    }
+    let mut stage = Stage::new("", 64);
+    heard(&stage, 1);
+    stage.heard.words();
+    let slice = |number: usize| Slice {
+        name: name(&format!("slice-{number}")),
+        cpu: Cpu { floor_permille: 10, ceiling_permille: 500 },
+        memory: Memory { floor_mib: 8, high_mib: 0, ceiling_mib: 32 },
+        disk: Default::default(),
+        uplink: Part::default(),
+        downlink: Part::default(),
+    };
+    for number in 0..SLICES {
+        assert_eq!(says(&stage, installed::Answer::Rented(slice(number))), "kept");
+    }
+    let full = says(&stage, installed::Answer::Rented(slice(SLICES)));
+    assert!(full.starts_with("not kept: Resources"), "{full}");
+    let mounted = |how: &str| {
+        let disk = stage.disk.to_str().unwrap();
+        let mount = Command::new("mount").args(["-o", &format!("remount,{how}"), disk]).status();
+        assert!(mount.unwrap().success(), "{how}");
+    };
+    let generation = || fs::read(stage.disk.join("state/package/book")).unwrap();
+    let before = generation();
+    mounted("ro");
+    let word = says(&stage, installed::Answer::Released(name("slice-1")));
+    assert!(word.starts_with("not kept: Disk"), "{word}");
+    mounted("rw");
+    // It has this one as it is: all the same nobody knows what is on the disk before it was written once more.
+    assert_eq!(says(&stage, installed::Answer::Rented(slice(1))), "kept");
+    let after = generation();
+    assert_ne!(after, before, "it was written");
+    assert_eq!(says(&stage, installed::Answer::Rented(slice(1))), "kept");
+    assert_eq!(generation(), after, "and now that is known");
+    stage.start();
+    heard(&stage, SLICES + 1);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! In:  `control::Ask`. Out: `control::Answer`s.
 //!
+//! Orders about slices are answered when package has kept them (`rental.rs`).
+//!
 //! A client that does not read loses its connection, not our time.
 
 use contract::control::{Answer, Ask, State, Verified};
@@ -16,6 +18,7 @@ use crate::events::WATCHERS_MAX;
 use crate::house::House;
 use crate::life::Event;
 use crate::process::{Process, What};
+use crate::rental::Wish;
 use crate::slices::refused;
 
 /// Clients at a time; one more is turned away.
@@ -32,13 +35,15 @@ enum Stays {
     Client,
     Watcher,
     Follower,
+    /// Not listened to before this was answered.
+    Asker(Wish),
 }
 
 impl House {
     /// Lets clients in, and answers those who have asked.
     pub fn serve(&mut self) {
         while let Some(client) = self.control.accept() {
-            if self.clients.len() < CLIENTS_MAX {
+            if self.clients.len() + self.rental.askers() < CLIENTS_MAX {
                 self.clients.push(client);
             }
         }
@@ -55,9 +60,11 @@ impl House {
                     }
                     self.followers.push(client);
                 }
+                Ok(Stays::Asker(wish)) => self.order_slice(client, wish),
                 Ok(Stays::Watcher) | Err(_) => {}
             }
         }
+        self.mind_slices();
         // Who watches has nothing more to ask; but he may leave.
         self.events.watchers.retain(|watcher| matches!(watcher.receive::<Ask>(), Received::Nothing));
     }
@@ -92,6 +99,11 @@ impl House {
                     client.send(&Answer::Done, &[])?;
                     return Ok(Stays::Follower);
                 }
+                Received::Message(Ask::Rent(_) | Ask::Release(_), _) if self.ending.is_some() => {
+                    client.send(&Answer::Refused("the machine is ending".into()), &[])?;
+                }
+                Received::Message(Ask::Rent(slice), _) => return Ok(Stays::Asker(Wish::Rent(slice))),
+                Received::Message(Ask::Release(name), _) => return Ok(Stays::Asker(Wish::Release(name))),
                 Received::Message(ask, _) => self.answer(client, ask)?,
             }
         }
@@ -111,8 +123,8 @@ impl House {
                 Answer::Done
             }
             Ask::Facts => client.send(&Answer::Facts(self.facts), &[]).map(|()| Answer::Done)?,
-            // Answered where it was heard.
-            Ask::Follow => Answer::Done,
+            // Answered where they were heard, or later.
+            Ask::Follow | Ask::Rent(_) | Ask::Release(_) => Answer::Done,
             Ask::Slices => {
                 for row in self.promised() {
                     client.send(&Answer::Promised(row), &[])?;
@@ -129,8 +141,6 @@ impl House {
                 self.tell_last(client)?;
                 Answer::Done
             }
-            Ask::Rent(slice) => self.rent(&slice),
-            Ask::Release(name) => self.give_back(&name),
             Ask::Log { name, from } => self.log(client, &name, from)?,
             Ask::Verify(name) => self.verify(client, &name)?,
             Ask::Start(name) => self.order(&name, "start", |house, place| {

@@ -28,6 +28,7 @@ use crate::lines::Lines;
 use crate::links::{For, Link};
 use crate::process::{Process, What};
 use crate::record::{self, Rented};
+use crate::rental::Rental;
 use crate::slices::{divide, measure};
 use crate::turn::exit_of;
 use crate::{Error, catalogue, slices, start};
@@ -64,6 +65,7 @@ pub(crate) struct Hands {
     pub(crate) attach: Wire,
     pub(crate) shipped: fn(&catalogue::Entry) -> bool,
     pub(crate) settle: fn(&str, &[Setting]),
+    pub(crate) clear: fn(&str),
     pub(crate) network: fn() -> Result<Network, sandbox::Error>,
     pub(crate) start: fn(&mut House, usize) -> Result<(), Error>,
 }
@@ -76,6 +78,7 @@ impl Hands {
         attach: wires::ATTACH,
         shipped: catalogue::is_there,
         settle: slices::write,
+        clear: slices::clear,
         network: Network::create,
         start: House::start_tenant,
     };
@@ -101,6 +104,7 @@ pub struct House {
     /// Slices that package has kept, as long as nobody knows what the line can promise.
     pub(crate) held: Vec<Slice>,
     pub(crate) slices_file: OwnedFd,
+    pub(crate) rental: Rental,
     pub(crate) books: Books,
     /// The data disk, as storage last said.
     pub(crate) disk: Option<mount::Disk>,
@@ -164,6 +168,7 @@ impl House {
             rented,
             held: Vec::new(),
             slices_file,
+            rental: Rental::begin(clock::boot_ms()),
             disk: None,
             books: Books::new(capacity(measure([0; 2]))),
             events: Events::default(),
@@ -179,6 +184,7 @@ impl House {
             house.bury(place, exit_of(status));
         }
         house.go_on_leaving();
+        house.go_on_renting();
         house.go_on_between();
         Ok(house)
     }
@@ -345,7 +351,12 @@ impl House {
             }
             What::Tenant(_) | What::Daemon(_) => None,
         });
-        let next_ms = timers.chain(pulses).chain(ending_ms).chain(talk_ms).fold(alive_ms, u64::min);
+        let next_ms = timers
+            .chain(pulses)
+            .chain(self.slices_due_ms())
+            .chain(ending_ms)
+            .chain(talk_ms)
+            .fold(alive_ms, u64::min);
         let limit_ms = u16::try_from(next_ms.saturating_sub(now_ms)).unwrap_or(u16::MAX);
         let mut wanted: Vec<PollFd<'_>> =
             self.descriptors().map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)).collect();

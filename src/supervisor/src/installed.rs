@@ -4,12 +4,13 @@
 //!
 //! Rows before the first `All` of a connection are what was installed before: each is taken, and one that does not fit fails when it starts,
 //! with its reason. After it each is an order: one that does not fit is refused, and nothing of it stays. While something is being waited for
-//! (a service that has to be gone first) package is not listened to: its words wait in the socket.
+//! (a service that has to be gone first) package's asks wait; what it says of slices is heard at once, for somebody waits for it (`rental.rs`).
 //!
 //! There is one package. A new connection takes the place of the one before.
 //!
 //! Not here: how a service is taken away (`leave.rs`), what package does with an answer.
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use contract::control::State;
@@ -48,6 +49,10 @@ pub struct Package {
     /// It has said all on this connection.
     pub said_all: bool,
     waits: Option<Waits>,
+    /// What it has asked, and what was not looked at yet.
+    later: VecDeque<Ask>,
+    /// Slices that it was told of on this connection, and has not said of whether it has kept them, in order.
+    words: VecDeque<Name>,
 }
 
 /// What package waits for.
@@ -66,10 +71,34 @@ enum Waits {
 }
 
 impl Package {
-    /// What to poll: nothing while it is not listened to.
+    /// What to poll: nothing while it has asked more than we look at.
     #[must_use]
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.client.as_ref().filter(|_| self.waits.is_none()).map(AsFd::as_fd)
+        self.client.as_ref().filter(|_| self.later.len() < ASKS_A_TURN).map(AsFd::as_fd)
+    }
+
+    /// It is connected, and has said all.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.said_all && self.client.is_some()
+    }
+
+    /// Tells it of a slice, where it is there; else it will be told when it has said all.
+    pub(crate) fn tell_slice(&mut self, name: &Name, word: &Answer) {
+        if self.is_there() {
+            self.words.push_back(name.clone());
+            self.tell(word);
+        }
+    }
+
+    /// It has said whether one more is kept: which one. `None`: it was not told of it, or of another word about it since.
+    pub(crate) fn heard_last_of(&mut self) -> Option<Name> {
+        self.words.pop_front().filter(|name| !self.is_told_of(name))
+    }
+
+    /// It still has something to say of this slice.
+    pub(crate) fn is_told_of(&self, name: &Name) -> bool {
+        self.words.contains(name)
     }
 
     /// Says something, once it has said all. Who does not read loses the connection, and is told again on the next.
@@ -135,18 +164,32 @@ impl House {
         if self.ending.is_some() {
             return;
         }
+        self.listen_to_package();
         for _ in 0..ASKS_A_TURN {
             if !self.catch_up() {
                 break;
             }
-            let Some(client) = &self.package.client else { break };
-            match client.receive::<Ask>() {
-                Received::Nothing => break,
-                Received::Gone => self.package.client = None,
-                Received::Message(ask, _) => self.take(ask),
-            }
+            let Some(ask) = self.package.later.pop_front() else { break };
+            self.take(ask);
         }
         self.start_wanted();
+    }
+
+    /// What it says of slices is heard; the rest waits for its turn.
+    fn listen_to_package(&mut self) {
+        for _ in 0..2 * ASKS_A_TURN {
+            let Some(client) = self.package.client.as_ref() else { return };
+            if self.package.later.len() >= ASKS_A_TURN {
+                return;
+            }
+            match client.receive::<Ask>() {
+                Received::Nothing => return,
+                Received::Gone => self.package.client = None,
+                Received::Message(Ask::Kept, _) => self.hear_kept(Ok(())),
+                Received::Message(Ask::NotKept(_, why), _) => self.hear_kept(Err(why)),
+                Received::Message(ask, _) => self.package.later.push_back(ask),
+            }
+        }
     }
 
     /// Is nothing waited for any more?
@@ -218,6 +261,8 @@ impl House {
             }
             Ask::Forget(name) => self.forget(&name),
             Ask::Drop { service, provider } => self.drop_volume(service, provider),
+            // Heard where they came.
+            Ask::Kept | Ask::NotKept(..) => return,
         };
         if let Some(outcome) = outcome {
             self.package.answer(outcome);

@@ -37,6 +37,7 @@ mod model;
 pub mod overlap;
 #[cfg(feature = "rehearsal")]
 mod rehearsal;
+pub mod rental;
 pub mod slices;
 pub mod start;
 pub mod trial;

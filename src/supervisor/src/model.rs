@@ -34,6 +34,7 @@ use played::{Played, manifest, no_network, no_start, service, wire_at};
 const DAMAGED: u8 = 9;
 
 mod ghosts;
+mod kept;
 mod many;
 mod pairs;
 mod played;
@@ -148,10 +149,12 @@ impl World {
             mount: at(wires::MOUNT),
             attach: at(wires::ATTACH),
             shipped: |_| true,
-            settle: |_, _| {},
+            settle: played::settle,
+            clear: played::clear,
             network: no_network,
             start: no_start,
         };
+        played::forget_cgroups();
         let (house, init) = life(&[], &sockets, hands);
         let mut world = Self {
             folder,

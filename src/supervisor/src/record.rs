@@ -10,7 +10,7 @@ use contract::frame;
 use contract::installed::Service;
 use contract::layer::Layers;
 use contract::limit::{REASON_BYTES, SLICES};
-use contract::slice::Slices;
+use contract::slice::{Slice, Slices};
 use contract::{Name, Text};
 use nix::sys::uio::{pread, pwrite};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -30,7 +30,7 @@ const LEDGER_AT: i64 = 1024;
 const BUNDLE_BYTES: usize = 4 * 1024;
 const BUNDLE_AT: i64 = 4 * 1024;
 /// Slices as bytes, at most, with what was ordered of them.
-const RENTED_BYTES: usize = 2 * 1024;
+const RENTED_BYTES: usize = 3 * 1024;
 
 /// What is known of a process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +111,19 @@ pub struct Rented {
     pub slices: Slices,
     /// Orders, the last one of each slice.
     pub orders: heapless::Vec<Order, { 2 * SLICES }>,
+    /// The last one, as long as package has not kept it.
+    pub pending: Option<Pending>,
+}
+
+/// An order that is not on the disk yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// Of which slice.
+    pub slice: Name,
+    /// As it was rented before; `None`: it was not.
+    pub before: Option<Slice>,
+    /// There was no order about it before in this boot, and package was told of none: what it names is what it has kept before.
+    pub first: bool,
 }
 
 /// An order about a slice.
@@ -118,8 +131,10 @@ pub struct Rented {
 pub struct Order {
     /// Which.
     pub slice: Name,
-    /// It is rented since then; else it was given back.
+    /// It is rented since then, and to be kept so; else nothing is to be kept of it.
     pub rented: bool,
+    /// package has kept it.
+    pub kept: bool,
 }
 
 /// Something that is kept as bytes in a memory file.
@@ -201,7 +216,7 @@ fn read_at<T: DeserializeOwned, const N: usize>(file: &OwnedFd, at: i64) -> Opti
 #[cfg(test)]
 mod tests {
     use super::{
-        Kept, Ledger, Name, Order, Part, Record, Rented, SLICES, Service, State, Trial, file, read,
+        Kept, Ledger, Name, Order, Part, Pending, Record, Rented, SLICES, Service, State, Trial, file, read,
         read_bundle, read_ledger, read_rented, write, write_bundle, write_ledger, write_rented,
     };
     use contract::slice::Slice;
@@ -290,7 +305,10 @@ mod tests {
         let mut rented = Rented::default();
         rented.slices.slice =
             (0..SLICES).map(|number| Slice { name: long(number), ..slice.clone() }).collect();
-        rented.orders = (0..2 * SLICES).map(|number| Order { slice: long(number), rented: true }).collect();
+        rented.orders =
+            (0..2 * SLICES).map(|number| Order { slice: long(number), rented: true, kept: true }).collect();
+        rented.pending =
+            Some(Pending { slice: long(0), before: Some(Slice { name: long(0), ..slice }), first: true });
         let file = file().unwrap();
         write_rented(&file, &rented);
         assert_eq!(read_rented(&file), Some(rented));

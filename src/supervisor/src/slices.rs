@@ -2,12 +2,11 @@
 //!
 //! In:  what was measured, the table of slices, a service that is to start. Out: cgroups that say so, or a refusal.
 //!
-//! Not here: whether something fits (`admission.rs`), what a service's own cgroup says (`sandbox::cgroup`).
+//! Not here: whether something fits (`admission.rs`), orders about slices (`rental.rs`), what a service's own cgroup says (`sandbox::cgroup`).
 //!
 //! Source: Documentation/admin-guide/cgroup-v2.rst, "Resource Distribution Models".
 
 use contract::control::{Answer, Promised, State};
-use contract::installed;
 use contract::limit::{REASON_BYTES, SLICES};
 use contract::manifest::{Manifest, Volume};
 use contract::slice::Slice;
@@ -22,11 +21,10 @@ use sys::clock;
 use crate::admission::{
     Floors, GATEWAY_MIB, Measured, Refusal, WEIGHT_MAX, capacity, disk_weight, weight, weight_of_slices,
 };
-use crate::catalogue;
 use crate::compliance::carried;
 use crate::house::House;
 use crate::process::{Process, Tenant, What};
-use crate::record::{self, Order};
+use crate::record;
 
 /// Where all slices are.
 const SLICES_GROUP: &str = "/slices";
@@ -103,6 +101,16 @@ pub(crate) fn write(path: &str, settings: &[Setting]) {
     }
 }
 
+/// The cgroup of a slice that nobody rents goes.
+pub(crate) fn clear(path: &str) {
+    cgroup::remove(path).unwrap_or_else(|error| warn!("{path}: {error}"));
+}
+
+/// The cgroup of a slice.
+pub(crate) fn group_of(slice: &Name) -> String {
+    format!("{SLICES_GROUP}/{slice}")
+}
+
 /// What is promised to a service: its floors, and while this version is tried those of the one before; where both are there, what both need.
 fn promised_to(tenant: &Tenant, beside: Option<&Process>) -> Floors {
     let own = Floors::from(&tenant.manifest);
@@ -154,17 +162,6 @@ impl House {
         }
     }
 
-    /// An order: rents a slice, or gives it another size; refused with what is short, or the rule that it breaks.
-    pub fn rent(&mut self, slice: &Slice) -> Answer {
-        if let Err(refusal) = self.rent_now(slice) {
-            return refused(&refusal, Text::format(format_args!("{refusal}")));
-        }
-        info!("slice {}: an order: rent", slice.name);
-        self.note_order(&slice.name, true);
-        self.package.tell(&installed::Answer::Rented(slice.clone()));
-        Answer::Done
-    }
-
     /// A slice that package has kept from an earlier boot: rented once it is known what fits, unless an order of this boot says otherwise.
     ///
     /// # Errors
@@ -174,6 +171,7 @@ impl House {
             return Err(Refusal::Rule(why));
         }
         if self.rented.orders.iter().any(|order| order.slice == slice.name) {
+            self.note_before(slice);
             return Ok(());
         }
         if self.lines.known.is_some() {
@@ -188,6 +186,19 @@ impl House {
     }
 
     fn rent_now(&mut self, slice: &Slice) -> Result<(), Refusal> {
+        self.book(slice)?;
+        record::write_rented(&self.slices_file, &self.rented);
+        self.settle_again(&slice.name);
+        Ok(())
+    }
+
+    /// As it is rented; `None`: it is not.
+    pub(crate) fn rented_as(&self, name: &Name) -> Option<&Slice> {
+        self.rented.slices.slice.iter().find(|slice| slice.name == *name)
+    }
+
+    /// Writes into the books that a slice is rented, or has another size.
+    pub(crate) fn book(&mut self, slice: &Slice) -> Result<(), Refusal> {
         if let Some(why) = slice.fault() {
             return Err(Refusal::Rule(why));
         }
@@ -198,59 +209,29 @@ impl House {
             // The books have as many places.
             None => drop(all.push(slice.clone())),
         }
-        record::write_rented(&self.slices_file, &self.rented);
-        self.settle_slice(slice);
-        self.weigh_again(slice);
         Ok(())
     }
 
-    /// An order of this boot counts more than what package has kept; it is told of it, now and on each connection.
-    fn note_order(&mut self, slice: &Name, rented: bool) {
-        let orders = &mut self.rented.orders;
-        orders.retain(|order| order.slice != *slice);
-        if orders.is_full() {
-            orders.remove(0);
-        }
-        let _ = orders.push(Order { slice: slice.clone(), rented }); // There is room now.
-        record::write_rented(&self.slices_file, &self.rented);
-    }
-
-    /// Tells package of every order of this boot.
-    pub fn tell_orders(&mut self) {
-        for order in &self.rented.orders {
-            let slice = self.rented.slices.slice.iter().find(|slice| slice.name == order.slice);
-            let word = match slice.filter(|_| order.rented) {
-                Some(slice) => installed::Answer::Rented(slice.clone()),
-                None => installed::Answer::Released(order.slice.clone()),
-            };
-            self.package.tell(&word);
-        }
-    }
-
-    /// An order: takes a slice back, if no service of it is here, running or not.
-    pub fn give_back(&mut self, name: &Name) -> Answer {
-        let words =
-            |why: std::fmt::Arguments<'_>| Answer::Refused(Text::format(format_args!("slice {name}: {why}")));
-        if !self.rented.slices.slice.iter().any(|slice| slice.name == *name) {
-            return words(format_args!("nobody rents it; `ctl slices` lists them"));
-        }
-        if catalogue::slices().any(|slice| slice.name == *name) {
-            return words(format_args!("it comes with the image"));
-        }
+    /// Strikes a slice out of the books, if no service of it is here, running or not; else why not.
+    pub(crate) fn strike(&mut self, name: &Name) -> Result<(), String> {
         let its = |process: &&Process| process.others().1 == Some(name);
         if let Some(process) = self.processes.iter().find(its) {
-            return words(format_args!("service {} is in it", process.name));
+            return Err(format!("service {} is in it", process.name));
         }
-        if let Err(refusal) = self.books.give_back(name) {
-            return Answer::Refused(Text::format(format_args!("{refusal}")));
-        }
+        self.books.give_back(name).map_err(|refusal| refusal.to_string())?;
         self.rented.slices.slice.retain(|slice| slice.name != *name);
-        self.note_order(name, false);
-        cgroup::remove(&format!("{SLICES_GROUP}/{name}"))
-            .unwrap_or_else(|error| warn!("slice {name}: {error}"));
-        info!("slice {name}: given back by an order");
-        self.package.tell(&installed::Answer::Released(name.clone()));
-        Answer::Done
+        Ok(())
+    }
+
+    /// What the books say of a slice becomes what the kernel does.
+    pub(crate) fn settle_again(&mut self, name: &Name) {
+        match self.rented_as(name).cloned() {
+            Some(slice) => {
+                self.settle_slice(&slice);
+                self.weigh_again(&slice);
+            }
+            None => (self.hands.clear)(&group_of(name)),
+        }
     }
 
     /// Would a service with these floors be admitted, beside those that are? While nobody knows what the line can promise, only its slice is
@@ -305,9 +286,14 @@ impl House {
     }
 
     fn settle_slice(&self, slice: &Slice) {
+        (self.hands.settle)(&group_of(&slice.name), &self.settings_of(slice));
+    }
+
+    /// What the kernel is told of a slice.
+    pub(crate) fn settings_of(&self, slice: &Slice) -> Vec<Setting> {
         let mut settings: Vec<Setting> = cgroup::bounds(slice.cpu, slice.memory).into_iter().collect();
         settings.extend(weights(Floors::from(slice), self.books.capacity()));
-        (self.hands.settle)(&format!("{SLICES_GROUP}/{}", slice.name), &settings);
+        settings
     }
 
     /// Admits the tenant at `place`, and gives it its weights; a daemon needs no admission.

@@ -16,6 +16,7 @@ use crate::job::{Job, LONGEST_S, Phase};
 use crate::journal::endpoint;
 use crate::model::{Command, Order};
 use crate::peer::random;
+use crate::rental::{self, Wish};
 use crate::resolve::{Place, spots};
 use crate::roles;
 use crate::timer::Timer;
@@ -171,7 +172,9 @@ fn wait(
     world.next_request = number.saturating_add(1);
     let (unit, job) = awaited(&order);
     let empties = if let Order::Empty(slice, gives) = &order { Some((slice.clone(), *gives)) } else { None };
-    let usual_ms = if job.is_some() || empties.is_some() { LONGEST_S * 1000 } else { REQUEST_MS };
+    let slice = wished(&order).map(|wish| (wish, rental::Phase::Waiting));
+    let is_long = job.is_some() || empties.is_some() || slice.is_some();
+    let usual_ms = if is_long { LONGEST_S * 1000 } else { REQUEST_MS };
     let clock = (world.facts.boot.as_slice(), now_ms);
     let timer = if let Order::Timer(delay_s) = &order {
         Some(Timer::begin(*delay_s, world.facts.now_s, clock))
@@ -190,10 +193,22 @@ fn wait(
         progress: (0, 0),
         canceled: false,
         empties,
+        slice,
         timer,
     });
     outcome.orders.push((Some(number), order));
     Ok(OperationKind::Request(format!("Device.LocalAgent.Request.{number}.").into()))
+}
+
+/// What is to become of a slice.
+fn wished(order: &Order) -> Option<Wish> {
+    if let Order::Rent(slice, roles) = order {
+        Some(Wish::Rent(slice.clone(), roles.clone()))
+    } else if let Order::Release(name) = order {
+        Some(Wish::Release(name.clone()))
+    } else {
+        None
+    }
 }
 
 /// A service and the state that it shall have; an operation on a bundle.

@@ -15,7 +15,7 @@ use usp::message::read::ValueType as T;
 use super::software::{percent, permille_in_use};
 use super::{Argument, Command, Event, Object, Order, boolean, count, levels, moving, number, read, text};
 use crate::roles;
-use crate::world::{World, date};
+use crate::world::{Request, World, date};
 
 /// What a controller may say about a slice's size, beside its name.
 const SIZES: [&str; 8] = [
@@ -136,7 +136,8 @@ fn resize(world: &World, slice: &mut Slice, argument: Argument<'_>) -> Result<()
 fn rent(world: &World, argument: Argument<'_>) -> Result<Order, Code> {
     let name = argument("Name").unwrap_or_default();
     let name = Name::new(&name).map_err(|_| Code::INVALID_COMMAND_ARGUMENTS)?;
-    if world.tables.slices.row(&name).is_some() {
+    let comes = |request: &Request| request.slice.as_ref().is_some_and(|(wish, _)| *wish.slice() == name);
+    if world.tables.slices.row(&name).is_some() || world.requests.iter().any(comes) {
         return Err(Code::COMMAND_FAILURE);
     }
     // There is none above a slice.

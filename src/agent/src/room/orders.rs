@@ -1,6 +1,6 @@
 //! Orders to other rooms, and the ends of commands that took their time.
 //!
-//! Not here: operations on bundles (`jobs.rs`).
+//! Not here: operations on bundles (`jobs.rs`), on slices (`rental.rs`).
 
 use contract::control::State;
 use log::warn;
@@ -8,7 +8,7 @@ use usp::Code;
 
 use super::Room;
 use crate::answer::First;
-use crate::model::{Order, environment_path};
+use crate::model::Order;
 use crate::world::Request;
 
 /// How a command has ended: what it says, or why it is not done.
@@ -62,7 +62,8 @@ impl Room {
             }
             return;
         }
-        if self.does_itself(&order, now_ms) {
+        // Those on slices are begun when they are on the disk.
+        if matches!(order, Order::Rent(..) | Order::Release(_)) || self.does_itself(&order, now_ms) {
             return;
         }
         if let Order::Certify(given) = &order {
@@ -104,17 +105,10 @@ impl Room {
     /// What a room does at once has ended by now; the rest is waited for.
     fn done_at_once(&mut self, row: u32, order: Order, now_ms: u64) {
         match order {
-            Order::Rent(slice, roles) => {
-                roles.into_iter().for_each(|roles| self.set_roles(&slice.name, roles));
-                let outputs = vec![("ExecEnvRef", environment_path(&self.world, &slice.name))];
-                self.end(row, Ok(outputs), now_ms);
-            }
-            Order::Release(slice) => {
-                self.set_roles(&slice, Vec::new());
-                self.end(row, Ok(Vec::new()), now_ms);
-            }
             Order::RestartSlice(..) => self.end(row, Ok(Vec::new()), now_ms),
-            Order::Roles(..)
+            Order::Rent(..)
+            | Order::Release(_)
+            | Order::Roles(..)
             | Order::Reboot
             | Order::Start(_)
             | Order::Stop(_)
@@ -195,6 +189,8 @@ impl Room {
     pub(super) fn cancel(&mut self, row: u32, now_ms: u64) {
         if self.world.request(row).is_some_and(|request| request.job.is_some()) {
             self.cancel_job(row, now_ms);
+        } else if self.world.request(row).is_some_and(|request| request.slice.is_some()) {
+            self.cancel_slice(row, now_ms);
         } else {
             self.end(row, Err((Code::COMMAND_CANCELED, "canceled by a controller".to_owned())), now_ms);
         }
@@ -222,7 +218,8 @@ impl Room {
                 request.until_ms = timer.until_ms();
             }
         }
-        let all = self.world.requests.iter().filter(|one| one.job.is_none() && one.empties.is_none());
+        let is_short = |one: &&Request| one.job.is_none() && one.empties.is_none() && one.slice.is_none();
+        let all = self.world.requests.iter().filter(is_short);
         let ended: Vec<(u32, Ended)> =
             all.filter_map(|one| Some((one.row, self.ended(one, now_ms)?))).collect();
         for (row, end) in ended {

@@ -13,6 +13,7 @@ use usp::Code;
 use super::Room;
 use crate::job::{End, Job, LONGEST_S, Phase, What};
 use crate::model::{Order, settle, uninstall, uuid_of, welcome};
+use crate::rental::{self, Wish};
 use crate::rooms::Given;
 use crate::settings::levels::OfSlice;
 use crate::world::{Request, date};
@@ -96,16 +97,16 @@ impl Room {
             if now_ms >= until_ms {
                 self.end(row, Err((Code::COMMAND_FAILURE, "not within a day".to_owned())), now_ms);
             } else if left.is_empty() && !self.world.requests.iter().any(|one| one.originator == 0) {
-                let given = match gives {
-                    true => self.rooms.give(&Order::Release(slice.clone()), now_ms),
-                    false => Ok(()),
-                };
-                if gives && given.is_ok() {
-                    self.set_roles(&slice, Vec::new());
-                }
                 self.asked_ms = 0;
                 self.refresh(now_ms);
-                self.end(row, given.map(|()| Vec::new()), now_ms);
+                match self.world.request_mut(row).filter(|_| gives) {
+                    // Given back as by an order of its own.
+                    Some(request) => {
+                        request.empties = None;
+                        request.slice = Some((Wish::Release(slice), rental::Phase::Waiting));
+                    }
+                    None => self.end(row, Ok(Vec::new()), now_ms),
+                }
             } else {
                 left.iter().for_each(|unit| self.uninstall_too(unit, now_ms));
             }
@@ -135,6 +136,7 @@ impl Room {
             progress: (0, 0),
             canceled: false,
             empties: None,
+            slice: None,
             timer: None,
         });
     }

@@ -40,6 +40,7 @@ impl Room {
             .chain(disk)
             .chain(periodic)
             .chain(self.jobs_due_ms())
+            .chain(self.slices_due_ms())
             .chain(self.watched.due_ms())
             .chain(self.whereabouts.due_ms())
             .chain(self.onboarding.due_ms(&self.world))

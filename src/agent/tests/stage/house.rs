@@ -80,6 +80,8 @@ pub(crate) struct House {
     /// Services of bundles.
     pub(crate) more: Arc<Mutex<Vec<Process>>>,
     pub(crate) slices: Arc<Mutex<Vec<Slice>>>,
+    /// Orders about slices are answered so: at once; not; with these words; or the connection ends.
+    pub(crate) keeps: Arc<Mutex<Keeps>>,
     /// Slices that services of bundles are in, once for each.
     pub(crate) taken: Arc<Mutex<Vec<Name>>>,
     /// What `hello` has written, and how much of it is there no more.
@@ -89,6 +91,20 @@ pub(crate) struct House {
     pub(crate) polled: Arc<AtomicUsize>,
     /// Its `identity`.
     pub(crate) who: Arc<Mutex<Who>>,
+}
+
+/// How an order about a slice is answered.
+#[derive(Clone, Default)]
+pub(crate) enum Keeps {
+    /// It is on the disk.
+    #[default]
+    Good,
+    /// Not yet.
+    Later,
+    /// It is not.
+    Not(&'static str),
+    /// The supervisor dies of it.
+    Dies,
 }
 
 /// Who is told something by itself.
@@ -109,6 +125,7 @@ impl House {
             more: Arc::default(),
             slices: Arc::new(Mutex::new(vec![slice("demo")])),
             taken: Arc::default(),
+            keeps: Arc::default(),
             log: Arc::default(),
             breaches: Arc::default(),
             polled: Arc::default(),
@@ -200,7 +217,21 @@ impl House {
             | Ask::Reboot
             | Ask::PowerOff => (None, State::Up),
         };
-        let (rows, refused) = self.say(&ask);
+        let keeps = self.keeps.lock().unwrap().clone();
+        let (rows, refused) = match (&ask, keeps) {
+            (Ask::Rent(_) | Ask::Release(_), Keeps::Not(words)) => {
+                (Vec::new(), Some(Answer::Refused(words.into())))
+            }
+            (Ask::Rent(_) | Ask::Release(_), Keeps::Dies) => {
+                self.orders.lock().unwrap().push(ask.clone());
+                return false;
+            }
+            (Ask::Rent(_) | Ask::Release(_), Keeps::Later) => {
+                self.orders.lock().unwrap().push(ask.clone());
+                return true;
+            }
+            (_, _) => self.say(&ask),
+        };
         let last = refused.unwrap_or(Answer::Done);
         for row in rows {
             let _ = client.send(&row, &[]);

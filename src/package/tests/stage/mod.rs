@@ -99,7 +99,8 @@ impl Heard {
                         Received::Message(ask, _) => {
                             self.asks.lock().unwrap().push(ask.clone());
                             *has_all |= ask == installed::Ask::All;
-                            if *has_all && client.send(&self.answer(&ask), &[]).is_err() {
+                            let is_word = matches!(ask, installed::Ask::Kept | installed::Ask::NotKept(..));
+                            if *has_all && !is_word && client.send(&self.answer(&ask), &[]).is_err() {
                                 return false;
                             }
                         }
@@ -137,6 +138,8 @@ impl Heard {
                 installed::Ask::All => "all".to_owned(),
                 installed::Ask::Forget(name) => format!("forget {name}"),
                 installed::Ask::Drop { service, provider } => format!("drop {service} of {provider}"),
+                installed::Ask::Kept => "kept".to_owned(),
+                installed::Ask::NotKept(fault, why) => format!("not kept: {fault:?}: {why}"),
             })
             .collect()
     }

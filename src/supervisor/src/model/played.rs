@@ -1,6 +1,7 @@
 //! Who is played: storage and network, services, the kernel's part of a start.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -11,6 +12,7 @@ use contract::manifest::{Manifest, Ready, Restart, Update, Volume};
 use contract::wires::Wire;
 use contract::{attach, mount};
 use sandbox::Network;
+use sandbox::cgroup::Setting;
 use wire::{Connection, Listener, Received};
 
 use super::{DAMAGED, World};
@@ -26,6 +28,28 @@ const PID_MIN: i32 = 1 << 23;
 
 thread_local! {
     static NEXT_PID: Cell<i32> = const { Cell::new(PID_MIN) };
+    /// Cgroups of slices.
+    static CGROUPS: RefCell<BTreeMap<String, Vec<Setting>>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Another world begins in this thread.
+pub(super) fn forget_cgroups() {
+    CGROUPS.with_borrow_mut(BTreeMap::clear);
+}
+
+pub(super) fn settle(path: &str, settings: &[Setting]) {
+    if path.matches('/').count() == 2 {
+        CGROUPS.with_borrow_mut(|all| all.insert(path.to_owned(), settings.to_vec()));
+    }
+}
+
+pub(super) fn clear(path: &str) {
+    CGROUPS.with_borrow_mut(|all| all.remove(path));
+}
+
+/// What was last said of a slice's cgroup; `None`: it is not there.
+pub(super) fn cgroup(path: &str) -> Option<Vec<Setting>> {
+    CGROUPS.with_borrow(|all| all.get(path).cloned())
 }
 
 /// A daemon that is played: it listens, and may have one connection.

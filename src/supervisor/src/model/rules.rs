@@ -3,11 +3,10 @@
 use contract::control::State;
 use contract::installed::{Answer, Ask, Service};
 use contract::limit::SERVICES;
-use contract::manifest::{Cpu, Manifest, Memory, Ready};
+use contract::manifest::{Cpu, Manifest, Ready};
 use contract::mount::Damage;
 use contract::packages::Fault;
 use contract::sla::{Event as Told, What as Happened};
-use contract::slice::{Part, Slice};
 use contract::{Name, control, mount};
 use sys::Errno;
 use wire::Client;
@@ -377,50 +376,6 @@ fn who_follows_hears_that_a_service_is_gone() {
     }
     assert_eq!(heard.first(), Some(&control::Answer::Done));
     assert_eq!(heard.last(), Some(&control::Answer::Gone(name("a"))), "{heard:?}");
-}
-
-fn slice(cpu: u32) -> Slice {
-    Slice {
-        name: name("barn"),
-        cpu: Cpu { floor_permille: cpu, ceiling_permille: 1_000 },
-        memory: Memory { floor_mib: 1, high_mib: 0, ceiling_mib: 2 },
-        disk: Default::default(),
-        uplink: Part::default(),
-        downlink: Part::default(),
-    }
-}
-
-#[test]
-fn a_slice_outlives_a_boot_and_an_order_counts_more_than_what_was_kept() {
-    let mut world = World::new();
-    let rented = |world: &World| world.house.books.slice("barn").map(|floors| floors.cpu_permille());
-    world.house.lines.known = None;
-    assert_eq!(world.talk(&[Ask::Slice(slice(7)), Ask::All]), [Answer::Done]);
-    assert_eq!((rented(&world), world.house.held.len()), (None, 1), "nobody knows yet what fits");
-    world.house.lines.known = Some([0; 2]);
-    world.house.rent_all();
-    assert_eq!(rented(&world), Some(7));
-    assert!(world.order(&control::Ask::Rent(slice(5))));
-    let said = |world: &World| world.other.as_ref().unwrap().receive().unwrap().map(|(answer, _)| answer);
-    assert_eq!(said(&world), Some(Answer::Rented(slice(5))));
-    // package was away, or did not write it down: it is told again, in this life and the next.
-    for _ in 0..2 {
-        assert_eq!(world.talk(&[Ask::Slice(slice(7)), Ask::All]), [Answer::Done, Answer::Rented(slice(5))]);
-        assert_eq!(rented(&world), Some(5));
-        world.happen(H::Life(None));
-        world.house.rent_all();
-    }
-    let its = of(Manifest { provider: name("barn"), ..manifest("a") });
-    world.talk(&[Ask::All, its]);
-    assert!(!world.order(&control::Ask::Release(name("barn"))), "there is a service in it");
-    assert!(!world.order(&control::Ask::Rent(slice(0))), "it has more");
-    world.talk(&[Ask::All]);
-    assert!(world.order(&control::Ask::Release(name("barn"))));
-    assert_eq!(said(&world), Some(Answer::Released(name("barn"))));
-    assert_eq!(world.talk(&[Ask::Slice(slice(7)), Ask::All]), [Answer::Done, Answer::Released(name("barn"))]);
-    assert_eq!(rented(&world), None, "given back is given back");
-    assert!(!world.order(&control::Ask::Release(name("demo"))), "it comes with the image");
-    assert!(!world.order(&control::Ask::Release(name("nobody"))));
 }
 
 #[test]
