@@ -69,6 +69,7 @@ fn supervisor_kib(guest: &mut Guest) -> u64 {
 fn state(guest: &mut Guest) -> BTreeMap<String, i32> {
     let text = guest.door("state").unwrap();
     assert!(text.lines().count() > 300, "it looks at the machine: {}", text.lines().count());
+    assert!(!text.contains(" unreadable\n"), "it sees what daemons hold:\n{text}");
     let mut lines = BTreeMap::new();
     for line in text.lines() {
         *lines.entry(line.to_owned()).or_insert(0) += 1;
@@ -118,13 +119,20 @@ fn a_link_outlives_its_process(guest: &mut Guest) {
 
 /// The control: what is left behind in a table of the kernel's is seen. Nothing takes it away again.
 fn leaks_are_seen(guest: &mut Guest) {
-    for (what, line) in [("rule", "+1 rule leak leak"), ("queue", "+1 queue lo pfifo ffffffff")] {
+    let leaks = [
+        ("rule", "+1 rule leak leak"),
+        ("queue", "+1 queue lo pfifo ffffffff"),
+        ("descriptor", "+1 descriptor voice socket /run/wire/calls"),
+    ];
+    for (what, line) in leaks {
         let before = rested(guest);
         guest.door(&format!("leak {what}")).unwrap();
-        let seen = |guest: &mut Guest| {
-            Ok(changes(&before, &state(guest)).iter().any(|change| change == line).then_some(()))
-        };
-        guest.until(&format!("a leaked {what}"), UP_LIMIT, seen).unwrap();
+        let mut last = Vec::new();
+        let seen = guest.until(&format!("a leaked {what}"), UP_LIMIT, |guest| {
+            last = changes(&before, &state(guest));
+            Ok(last.iter().any(|change| change == line).then_some(()))
+        });
+        assert!(seen.is_ok(), "a leaked {what}, as {line:?}: {last:#?}");
     }
 }
 

@@ -100,7 +100,11 @@ fn descriptors(lines: &mut Vec<String>) {
         else {
             continue;
         };
-        for entry in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
+        let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+            lines.push(format!("descriptor {name} unreadable"));
+            continue;
+        };
+        for entry in entries.flatten() {
             let target = fs::read_link(entry.path()).unwrap_or_default().to_string_lossy().into_owned();
             let (kind, number) = target.split_once(":[").unwrap_or((&target, ""));
             let wire = wires.get(number.trim_end_matches(']')).map(String::as_str).unwrap_or_default();

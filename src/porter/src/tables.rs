@@ -12,10 +12,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 
+use contract::wires::CALLS;
 use ctl::Error;
 use network::bytes::{Writer, attribute, attributes, message, text, u32_at};
 use network::socket::{ACK, CREATE, REQUEST, Socket};
 use nix::errno::Errno;
+use wire::Client;
 
 /// `struct nfgenmsg` and `struct tcmsg`, in bytes.
 const NFGEN: usize = 4;
@@ -147,7 +149,7 @@ fn firewall() -> io::Result<Vec<String>> {
     Ok(lines)
 }
 
-/// Leaves something behind: a `rule`, or a `queue`.
+/// Leaves something behind: a `rule`, a `queue`, or a `descriptor` that a daemon holds for somebody who asks nothing.
 pub(crate) fn leak(what: &str) -> Result<(), Error> {
     let refused = |errno: Errno| Error::Refused(format!("{what}: {}", errno.desc()));
     match what {
@@ -156,7 +158,11 @@ pub(crate) fn leak(what: &str) -> Result<(), Error> {
             let body = [head(LOOPBACK, ROOT), Writer::default().put_text(1, "pfifo").end()].concat();
             Socket::route().and_then(|mut socket| socket.change(NEW_QUEUE, CREATE, &body)).map_err(refused)
         }
-        _ => Err(Error::Usage("leak rule|queue".to_owned())),
+        "descriptor" => {
+            std::mem::forget(Client::dial(CALLS).map_err(|error| Error::Refused(error.to_string()))?);
+            Ok(())
+        }
+        _ => Err(Error::Usage("leak rule|queue|descriptor".to_owned())),
     }
 }
 

@@ -30,8 +30,8 @@ pub struct Daemon {
     pub optional: bool,
 }
 
-/// The door's rights: to kill and to follow daemons, to write as a tenant would; in rehearsals to loosen the machine's own settings, and to list
-/// its firewall.
+/// The door's rights: to kill and to follow daemons, to write as a tenant would; in rehearsals to loosen the machine's own settings, to list
+/// its firewall, and to look at what daemons hold.
 const DOOR: &[Capability] = &[
     Capability::CAP_KILL,
     Capability::CAP_SYS_PTRACE,
@@ -41,6 +41,8 @@ const DOOR: &[Capability] = &[
     Capability::CAP_SYS_ADMIN,
     #[cfg(feature = "rehearsal")]
     Capability::CAP_NET_ADMIN,
+    #[cfg(feature = "rehearsal")]
+    Capability::CAP_DAC_READ_SEARCH,
 ];
 
 /// All of them, in the order of their start.
