@@ -82,6 +82,9 @@ pub struct Job {
     /// Roles that its service shall have. The journal keeps them beside it: the form of this is older.
     #[serde(skip)]
     pub wishes: Wishes,
+    /// Its service is started again when it ends by itself, or not; `None`: as its manifest says. It is kept as wishes are.
+    #[serde(skip)]
+    pub restarts: Option<bool>,
 }
 
 impl Job {

@@ -36,6 +36,8 @@ pub struct Journal {
     waiting: Vec<u32>,
     /// Operations on slices, by their rows; and behind that.
     slices: Vec<(u32, Wish)>,
+    /// Whether services of operations under way are started again when they end by themselves; a file of before has none of these, either.
+    restarts: Vec<(u32, bool)>,
 }
 
 /// A command that is under way.
@@ -91,6 +93,10 @@ impl Journal {
             let (job, _) = request.job.as_ref()?;
             (job.wishes != Wishes::default()).then(|| (request.row, job.wishes.clone()))
         });
+        let restarts = world.requests.iter().filter_map(|request| {
+            let (job, _) = request.job.as_ref()?;
+            Some((request.row, job.restarts?))
+        });
         let timers = world.requests.iter().filter_map(|one| Some((one.row, one.timer.clone()?)));
         let waiting = world.requests.iter().filter(|one| {
             // What was found on the disk without its words is not whole, though it has none.
@@ -110,6 +116,7 @@ impl Journal {
             timers: timers.collect(),
             waiting: waiting.map(|one| one.row).collect(),
             slices: slices.collect(),
+            restarts: restarts.collect(),
         }
     }
 
@@ -129,7 +136,7 @@ impl Journal {
     /// From bytes.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        kept_form::read_older(bytes, 4)
+        kept_form::read_older(bytes, 5)
     }
 
     /// Puts it into `world`, where a command may have begun before the disk was there. A command that waits for a state of a service has
@@ -153,6 +160,7 @@ impl Journal {
             let wishes = self.wishes.iter().find(|(row, _)| *row == kept.row);
             let wishes = wishes.map(|(_, wishes)| wishes.clone()).unwrap_or_default();
             let phase = Phase::found(!self.waiting.contains(&kept.row), true);
+            let restarts = self.restarts.iter().find(|(row, _)| *row == kept.row).map(|(_, said)| *said);
             world.requests.push(Request {
                 row: kept.row,
                 originator,
@@ -162,7 +170,7 @@ impl Journal {
                 until_ms: timer.as_ref().map(Timer::until_ms).or(job_until_ms).unwrap_or(until_ms),
                 timer,
                 begun: kept.begun,
-                job: kept.job.map(|job| (Job { wishes, ..job }, phase)),
+                job: kept.job.map(|job| (Job { wishes, restarts, ..job }, phase)),
                 progress: (0, 0),
                 canceled: false,
                 empties: kept.empties,
@@ -240,6 +248,7 @@ mod tests {
             version: 0,
             begun_s: 100,
             wishes: Wishes { required: Some(vec!["read".to_owned()]), optional: None },
+            restarts: None,
         }
     }
 
@@ -268,14 +277,14 @@ mod tests {
         assert_eq!(first, [lost, waiting, lost, lost, waiting]);
         assert_eq!(phases(&again).0, first, "nor is one without its word whole in the life after");
         // A list of two.
-        let (first, again) = phases(&bytes[..bytes.len() - 3]);
+        let (first, again) = phases(&bytes[..bytes.len() - 5]);
         assert_eq!((first, phases(&again).0), (vec![lost; 5], vec![lost; 5]));
     }
 
     #[test]
     fn what_is_under_way_is_taken_up_again_without_secrets() {
         let mut before = world();
-        let job = job("who", "secret-word");
+        let job = Job { restarts: Some(false), ..job("who", "secret-word") };
         before.next_request = 6;
         before.requests = vec![request(5, Some(job.clone()))];
         let outgoing = Outgoing {
@@ -328,9 +337,9 @@ mod tests {
         after.facts.now_s = Some(1_040);
         let _ = Journal::read(&bytes).unwrap().restore(&mut after, 7, 5_000);
         assert_eq!(after.requests[0].until_ms, 25_000, "what is left of it");
-        // Four lists were not there before.
+        // Five lists were not there before.
         let bytes = Journal::of(&world(), Vec::new()).write().unwrap();
-        for cut in [1, 2, 3, 4] {
+        for cut in [1, 2, 3, 4, 5] {
             assert_eq!(
                 Journal::read(&bytes[..bytes.len() - cut]).unwrap(),
                 Journal::of(&world(), Vec::new())

@@ -7,6 +7,11 @@
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::linux::fs::MetadataExt;
+use std::path::Path;
+
+use contract::Name;
+use contract::mount::{VOLUMES, volume_folder};
+use contract::packages::Unit;
 
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket,
@@ -59,13 +64,32 @@ fn look_at_processors(facts: &mut Facts) {
 /// The data disk, where there is one: it is another file system than the root.
 #[allow(clippy::useless_conversion, reason = "these are numbers of 32 bits on the gateway")]
 fn disk_kib() -> Option<(u64, u64)> {
-    let folder = std::path::Path::new(state::STATE).parent()?;
+    let folder = Path::new(state::STATE).parent()?;
     if fs::metadata(folder).ok()?.st_dev() == fs::metadata("/").ok()?.st_dev() {
         return None;
     }
     let says = nix::sys::statvfs::statvfs(folder).ok()?;
     let kib = |blocks: u64| blocks.saturating_mul(u64::from(says.fragment_size())) / 1024;
     Some((kib(u64::from(says.blocks())), kib(u64::from(says.blocks_available()))))
+}
+
+/// What services have in their volumes.
+pub fn look_at_volumes(facts: &mut Facts) {
+    let Some(disk) = Path::new(state::STATE).parent() else { return };
+    facts.volumes = facts.bundles.iter().filter_map(|unit| volume_bytes(disk, unit)).collect();
+}
+
+/// The folder of a volume tells of its own account, where the file system keeps one. Source: statfs(2); the kernel's `ext4_statfs_project`.
+#[allow(clippy::useless_conversion, reason = "these are numbers of 32 bits on the gateway")]
+fn volume_bytes(disk: &Path, unit: &Unit) -> Option<(Name, u64)> {
+    unit.uses.volume.as_ref()?;
+    let folder = volume_folder(&unit.name, &unit.provider);
+    let says = nix::sys::statvfs::statvfs(disk.join(VOLUMES).join(folder.as_str()).as_path()).ok()?;
+    let whole = nix::sys::statvfs::statvfs(disk).ok()?;
+    // Else it is the disk of which it tells.
+    let is_its_own = says.blocks() != whole.blocks();
+    let blocks = u64::from(says.blocks()).saturating_sub(u64::from(says.blocks_free()));
+    is_its_own.then(|| (unit.name.clone(), blocks.saturating_mul(u64::from(says.fragment_size()))))
 }
 
 /// Seconds since 1970; `None`: the clock is not believed.

@@ -67,6 +67,9 @@ mod trust;
 
 mod software;
 
+mod restart;
+mod uses;
+
 mod deployment;
 mod environment;
 mod levels;
@@ -126,7 +129,7 @@ pub struct Made {
 
 /// The rows that a table has.
 pub type Rows = fn(&World, &[u32]) -> Vec<u32>;
-/// An argument of a command, by its name.
+/// An argument of a command, by its name. A name that ends with `*` is the first of all that begin so and say something.
 pub type Argument<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// What a command makes of its arguments.
 pub type Make = fn(&World, &[u32], Argument<'_>) -> Result<Order, Code>;
@@ -235,6 +238,8 @@ pub enum Order {
     Collect(u32),
     /// From now on a service starts by itself, or not.
     Autostart(contract::Name, bool),
+    /// From now on it is started again when it ends by itself, or not.
+    Restarts(contract::Name, bool),
     /// The session with the controller in this row ends.
     EndSession(u32),
     /// The connection with the controller in this row ends, and is made anew.
@@ -371,8 +376,11 @@ pub const OBJECTS: &[&[Object]] = &[
     transport::OBJECTS,
     software::OBJECTS,
     environment::OBJECTS,
+    uses::OF_SLICES,
     deployment::OBJECTS,
     software::UNITS,
+    restart::OBJECTS,
+    uses::OF_UNITS,
     guarantee::OBJECTS,
     service::OBJECTS,
     brought::OBJECTS,

@@ -7,6 +7,7 @@
 
 use std::rc::Rc;
 
+use contract::Name;
 use contract::clock::{Clock, Source};
 use contract::learn::Mapping;
 use contract::leases;
@@ -28,6 +29,8 @@ pub const LAN: u32 = 4;
 pub const GUEST: u32 = 5;
 /// A port that a host of the home has asked for is known by its protocol and port behind this; no name of an operator's begins so.
 const ASKED: &str = "asked/";
+/// And one that is a service's behind this.
+const SERVED: &str = "served/";
 
 /// All that is said of the network.
 #[derive(Debug, Clone, Default)]
@@ -52,8 +55,21 @@ pub struct Network {
     pub sources: Vec<Source>,
     /// Hosts of the home.
     pub hosts: Vec<Host>,
+    /// Ports of the Internet play's address that lead to services: their manifests say which.
+    pub served: Vec<Served>,
     /// Rows.
     pub rows: Places,
+}
+
+/// A port of the Internet play's address that leads to a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// Which.
+    pub service: Name,
+    /// The port outside, where it leads to; no host: it has no address.
+    pub mapping: Mapping,
+    /// It runs.
+    pub up: bool,
 }
 
 /// A link, as `network` and the kernel's files say it.
@@ -198,9 +214,18 @@ impl Network {
     /// Takes what is new, in place of what was there; new things get rows.
     pub fn hear(&mut self, mut new: Self) {
         new.rows = std::mem::take(&mut self.rows);
+        new.served = std::mem::take(&mut self.served);
         new.hosts = hosts::hosts(&new);
         *self = new;
         self.settle();
+    }
+
+    /// These ports lead to services.
+    pub fn serve(&mut self, served: Vec<Served>) {
+        if self.served != served {
+            self.served = served;
+            self.settle();
+        }
     }
 
     /// Gives rows to what has none, and takes those of what is gone.
@@ -213,7 +238,8 @@ impl Network {
         rows.ports.keep(cables.map(|link| link.as_str()));
         let named: Vec<String> = wanted.forward.iter().map(|one| one.name.to_string()).collect();
         let asked = self.asked(true).map(|(one, _)| asked_key(one));
-        keep(&mut rows.forwards, named.into_iter().chain(asked));
+        let served = self.served.iter().map(served_key);
+        keep(&mut rows.forwards, named.into_iter().chain(asked).chain(served));
         let named: Vec<String> = wanted.pinhole.iter().map(|one| one.name.to_string()).collect();
         let asked = self.asked(false).map(|(one, _)| asked_key(one));
         keep(&mut rows.pinholes, named.into_iter().chain(asked));
@@ -236,6 +262,12 @@ fn keep(rows: &mut Rows, keys: impl Iterator<Item = String>) {
 #[must_use]
 pub fn asked_key(one: &Mapping) -> String {
     format!("{ASKED}{:?}/{}/{}", one.protocol, one.external_port, one.host)
+}
+
+/// What a port is known by that leads to a service.
+#[must_use]
+pub fn served_key(one: &Served) -> String {
+    format!("{SERVED}{}/{:?}/{}", one.service, one.mapping.protocol, one.mapping.external_port)
 }
 
 /// What a name server is known by.

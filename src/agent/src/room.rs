@@ -335,6 +335,7 @@ impl Room {
             return;
         }
         self.asked_ms = now_ms;
+        machine::look_at_volumes(&mut self.world.facts);
         if let Some(processes) = self.rooms.processes(now_ms) {
             self.stale |= self.world.facts.processes != processes;
             self.world.hear_processes(processes);

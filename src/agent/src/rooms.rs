@@ -235,6 +235,10 @@ impl Rooms {
                 let ask = packages::Ask::Autostart { service: service.clone(), starts: *starts };
                 return self.packages.at_once(&ask).map_err(failed);
             }
+            Order::Restarts(service, restarts) => {
+                let ask = packages::Ask::Restarts { service: service.clone(), restarts: *restarts };
+                return self.packages.at_once(&ask).map_err(failed);
+            }
             Order::Rent(..)
             | Order::Release(_)
             | Order::Cancel(_)

@@ -7,9 +7,12 @@
 //! Not here: what of it stands where in the tree (`model.rs`).
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use contract::Name;
-use contract::control::{Kind, Process, Promised};
+use contract::control::{Kind, Process, Promised, State};
+use contract::learn::Mapping;
+use contract::manifest::{Audience, Serve};
 use contract::packages::Unit;
 use contract::sla::Compliance;
 use serde::{Deserialize, Serialize};
@@ -19,7 +22,7 @@ use x509::time::Date;
 use crate::challenge::Challenges;
 use crate::configuration::Configuration;
 use crate::job::{Job, Phase};
-use crate::network::Network;
+use crate::network::{Network, Served};
 use crate::peer::Traffic;
 use crate::rental::{self, Wish};
 use crate::roles::Held;
@@ -170,6 +173,8 @@ pub struct Facts {
     pub compliance: Vec<Compliance>,
     /// What `package` says of bundles.
     pub bundles: Vec<Unit>,
+    /// What services have in their volumes, in bytes; one whose disk does not say it is left out.
+    pub volumes: BTreeMap<Name, u64>,
     /// What services say of themselves.
     pub reports: BTreeMap<Name, Report>,
 }
@@ -212,6 +217,29 @@ impl World {
         self.tables.processes.keep(processes.iter().map(|process| process.name.as_str()));
         self.tables.services.keep(tenants.map(|process| process.name.as_str()));
         self.facts.processes = processes;
+        self.settle_served();
+    }
+
+    /// Ports of the Internet play's address that lead to services.
+    fn settle_served(&mut self) {
+        let mut served = Vec::new();
+        for unit in &self.facts.bundles {
+            let process = self.facts.processes.iter().find(|process| process.name == unit.name);
+            let host = process.and_then(|process| process.address).unwrap_or(Ipv4Addr::UNSPECIFIED);
+            let up = process.is_some_and(|process| process.state == State::Up);
+            let leads = |serve: &&Serve| serve.to == Audience::Internet && serve.at != 0;
+            served.extend(unit.uses.serves.iter().filter(leads).map(|serve| Served {
+                service: unit.name.clone(),
+                mapping: Mapping {
+                    protocol: serve.protocol,
+                    external_port: serve.at,
+                    host: host.into(),
+                    port: serve.port,
+                },
+                up,
+            }));
+        }
+        self.network.serve(served);
     }
 
     /// Takes what the supervisor says of one process, unless something newer is known.
@@ -251,6 +279,7 @@ impl World {
     pub fn hear_bundles(&mut self, bundles: Vec<Unit>) {
         self.tables.bundles.keep(bundles.iter().map(|unit| unit.name.as_str()));
         self.facts.bundles = bundles;
+        self.settle_served();
     }
 
     /// The service in `row`.
@@ -290,6 +319,14 @@ impl World {
     pub fn request_mut(&mut self, row: u32) -> Option<&mut Request> {
         self.requests.iter_mut().find(|request| request.row == row)
     }
+}
+
+/// The time of something that happens so many milliseconds after boot; the unknown time where the clock is not believed.
+#[must_use]
+pub fn date_after_boot(world: &World, at_ms: u64) -> String {
+    let seconds = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let booted_s = world.facts.now_s.map(|now_s| now_s.saturating_sub(seconds(world.facts.uptime_s)));
+    date(booted_s.map(|booted_s| booted_s.saturating_add(seconds(at_ms / 1000))))
 }
 
 /// A time as TR-106 writes it (UTC, ISO 8601); the unknown time where there is none.

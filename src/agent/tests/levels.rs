@@ -44,6 +44,7 @@ fn autostarts(package: &Package) -> Vec<(String, bool)> {
         | Ask::Remove { .. }
         | Ask::Await(_)
         | Ask::Cancel(_)
+        | Ask::Restarts { .. }
         | Ask::Keyring => None,
     };
     package.asks().into_iter().filter_map(one).collect()

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::layer::{Layer, Layers};
 use crate::limit::{LOG_CHUNK_BYTES, REASON_BYTES};
+use crate::manifest::Restart;
 use crate::name::{Name, Text};
 use crate::sla::{Amounts, Compliance, Event};
 use crate::slice::Slice;
@@ -121,6 +122,14 @@ pub struct Process {
     pub reason: Text<REASON_BYTES>,
     /// It starts by itself at boot.
     pub autostart: bool,
+    /// What happens when it ends by itself: as its manifest says, or an operator.
+    pub restart: Restart,
+    /// When it was last started again without an order, in milliseconds after boot.
+    pub restarted_ms: Option<u64>,
+    /// When it will be, in milliseconds after boot, where it waits for that.
+    pub next_ms: Option<u64>,
+    /// From SIGTERM to the end of its cgroup, in milliseconds.
+    pub stop_grace_ms: u32,
 }
 
 /// What there is to be promised, and what is.

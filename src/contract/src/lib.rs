@@ -20,6 +20,7 @@ pub mod prefix;
 
 pub mod layer;
 pub mod manifest;
+pub mod restart;
 pub mod slice;
 #[cfg(feature = "text")]
 pub mod text;

@@ -4,11 +4,20 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::limit::{PATH_BYTES, REASON_BYTES};
+use crate::limit::{NAME_BYTES, PATH_BYTES, REASON_BYTES};
 use crate::name::{Name, Text};
 
 /// Where sealed images lie in the root.
 pub const ROOT_IMAGES: &str = "/usr/lib/shg/services";
+
+/// The folder of volumes, at the data disk's top. Others may pass through it, and see nothing.
+pub const VOLUMES: &str = "services";
+
+/// The folder of a service's volume, below [`VOLUMES`]: another provider's service of this name has another one.
+#[must_use]
+pub fn volume_folder(service: &Name, provider: &Name) -> Text<{ 2 * NAME_BYTES + 1 }> {
+    Text::format(format_args!("{service}.{provider}"))
+}
 
 /// What may be asked of storage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::limit::{REASON_BYTES, SOURCE_BYTES, TAG_BYTES};
+use crate::limit::{ARGUMENT_BYTES, REASON_BYTES, SERVES, SOURCE_BYTES, TAG_BYTES, VARIABLES};
+use crate::list::List;
+use crate::manifest::{Audience, Manifest, Serve, Volume};
 use crate::name::{Name, Text};
 
 /// What may be asked of package.
@@ -39,6 +41,13 @@ pub enum Ask {
         service: Name,
         /// Does it?
         starts: bool,
+    },
+    /// From now on it is started again when it ends by itself, or not; over the manifest's word ([`crate::restart::ordered`]).
+    Restarts {
+        /// Which.
+        service: Name,
+        /// Is it?
+        restarts: bool,
     },
     /// Take a newer list of keys; the frame carries it as a sealed memory file.
     Keyring,
@@ -106,6 +115,39 @@ pub struct Unit {
     pub state: State,
     /// When it was first installed, and when last updated, in seconds after 1970; 0: the clock was not known.
     pub installed_s: [u64; 2],
+    /// What it uses of the gateway.
+    pub uses: Uses,
+}
+
+/// What a service uses of the gateway, as its manifest says.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Uses {
+    /// What it keeps on the data disk.
+    pub volume: Option<Volume>,
+    /// What it offers.
+    pub serves: List<Serve, SERVES>,
+    /// It reaches the Internet, or some of it, or is reached from there.
+    pub internet: bool,
+    /// The same of the home.
+    pub home: bool,
+    /// `NAME=value`, each: what it finds in its environment beside what every service has.
+    pub environment: List<Text<ARGUMENT_BYTES>, VARIABLES>,
+}
+
+impl Uses {
+    /// Those of `manifest`.
+    #[must_use]
+    pub fn of(manifest: &Manifest) -> Self {
+        let (serves, reaches) = (&manifest.serves, &manifest.reaches);
+        let offers = |audience| serves.iter().any(|serve| serve.to == audience);
+        Self {
+            volume: manifest.volume.clone(),
+            serves: serves.iter().cloned().collect(),
+            internet: reaches.internet || !reaches.provider.is_empty() || offers(Audience::Internet),
+            home: !reaches.home.is_empty() || reaches.ssdp || reaches.mdns || offers(Audience::Home),
+            environment: manifest.environment.iter().cloned().collect(),
+        }
+    }
 }
 
 /// What is being done with a bundle.
@@ -156,4 +198,33 @@ pub enum Fault {
     Canceled,
     /// The data disk is not there, or fails.
     Disk,
+}
+
+#[cfg(all(test, feature = "text"))]
+mod tests {
+    use super::Uses;
+    use std::format;
+
+    const PLAIN: &str = "version = 2\nname = 'hello'\nprovider = 'demo'\nsummary = ''\nimage = 'x'\ncommand = ['/x']\nenvironment = ['A=1']\n\
+        [cpu]\nfloor_permille = 1\nceiling_permille = 10\n[memory]\nfloor_mib = 1\nceiling_mib = 2\n[limits]\npids = 9\n";
+
+    #[test]
+    fn what_a_manifest_says_is_used() {
+        let serve = |to: &str| format!("[[serves]]\nname = 'a'\nport = 80\nto = '{to}'\n");
+        // more of the manifest; the Internet, the home
+        for (more, internet, home) in [
+            (serve("slice"), true, false),
+            ("[reaches]\ninternet = false\n".into(), false, false),
+            ("[reaches]\ninternet = false\nprovider = ['192.0.2.0/24']\n".into(), true, false),
+            ("[reaches]\ninternet = false\nhome = ['tcp/80']\n".into(), false, true),
+            ("[reaches]\ninternet = false\nmdns = true\n".into(), false, true),
+            (format!("[reaches]\ninternet = false\n{}", serve("internet")), true, false),
+            (format!("[reaches]\ninternet = false\n{}", serve("home")), false, true),
+            (format!("[reaches]\ninternet = false\n{}", serve("portal")), false, false),
+        ] {
+            let uses = Uses::of(&crate::manifest::parse(&format!("{PLAIN}{more}")).unwrap());
+            assert_eq!((uses.internet, uses.home), (internet, home), "{more}");
+            assert_eq!((uses.environment.len(), uses.volume), (1, None));
+        }
+    }
 }

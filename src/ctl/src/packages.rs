@@ -219,6 +219,7 @@ mod tests {
             autostart: true,
             state: State::Updating,
             installed_s: [0, 9],
+            uses: contract::packages::Uses::default(),
         };
         let row = unit_row(&unit).join(" ");
         assert_eq!(row, "hello 2 demo updating on 5 MiB https://registry.example/demo/hello:2");

@@ -46,6 +46,9 @@ pub struct Entry {
     pub tag: Text<TAG_BYTES>,
     /// It starts by itself, or not; `None`: as its manifest says.
     pub autostart: Option<bool>,
+    /// It is started again when it ends by itself, or not; `None`: as its manifest says.
+    #[serde(default)]
+    pub restarts: Option<bool>,
     /// When it was first installed, and when last updated, in seconds after 1970; 0: the clock was not known.
     pub installed_s: [u64; 2],
 }
@@ -110,6 +113,12 @@ impl Book {
         self.services.push(entry);
     }
 
+    /// From now on `name` is started again when it ends by itself, or not.
+    pub fn restarts(&mut self, name: &Name, restarts: bool) {
+        let entry = Entry { restarts: Some(restarts), ..self.take(name) };
+        self.services.push(entry);
+    }
+
     /// Takes the row of `name` out; an empty one, where there was none.
     fn take(&mut self, name: &Name) -> Entry {
         let place = self.services.iter().position(|entry| entry.name == *name);
@@ -118,6 +127,7 @@ impl Book {
             source: "".into(),
             tag: "".into(),
             autostart: None,
+            restarts: None,
             installed_s: [0, 0],
         };
         place.map_or_else(empty, |place| self.services.remove(place))
@@ -187,11 +197,13 @@ mod tests {
         book.release(&Name::new("back").unwrap());
         book.install(&name, &"https://a/b:1".into(), &"one".into(), 5);
         book.autostart(&name, true);
+        book.restarts(&name, false);
         book.install(&name, &"https://a/b:2".into(), &"two".into(), 9);
         let read = Book::parse(&book.bytes()).unwrap();
         assert_eq!(read.slices(), [slice("demo", 16)]);
         let entry = read.entry(&name).unwrap();
-        assert_eq!((entry.tag.as_str(), entry.autostart, entry.installed_s), ("two", Some(true), [5, 9]));
+        assert_eq!((entry.tag.as_str(), entry.installed_s), ("two", [5, 9]));
+        assert_eq!((entry.autostart, entry.restarts), (Some(true), Some(false)));
         let volume = Dropped { service: name.clone(), provider: Name::new("demo").unwrap() };
         book.drop_volume(volume.clone());
         book.drop_volume(volume.clone());
@@ -204,6 +216,11 @@ mod tests {
         assert!(book.volumes_dropped().is_empty());
         book.forget(&name);
         assert_eq!(book.entry(&name), None);
+        // Of a book of before, in which nobody has said whether it is started again.
+        let before = "{\"slices\":[],\"services\":[{\"name\":\"hello\",\"source\":\"https://a/b:1\",\"tag\":\"one\",\
+            \"autostart\":true,\"installed_s\":[5,5]}]}";
+        let entry = Book::parse(before.as_bytes()).unwrap().entry(&name).cloned().unwrap();
+        assert_eq!((entry.autostart, entry.restarts), (Some(true), None));
         for bad in ["", "{}", "[]", "{\"slices\":7,\"services\":[]}"] {
             assert_eq!(Book::parse(bad.as_bytes()), None, "{bad}");
         }
@@ -220,6 +237,7 @@ mod tests {
                 (Text::from("\u{1}".repeat(256).as_str()), Text::from("\u{1}".repeat(48).as_str()));
             book.install(&name, &source, &tag, u64::MAX);
             book.autostart(&name, false);
+            book.restarts(&name, false);
             book.drop_volume(Dropped { service: name.clone(), provider: name });
         }
         assert!(book.bytes().len() <= BYTES_MAX, "{} bytes", book.bytes().len());

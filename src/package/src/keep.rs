@@ -19,7 +19,8 @@ use contract::Name;
 use contract::installed::Service;
 use contract::limit::SLICES;
 use contract::manifest::Manifest;
-use contract::packages::{Fault, State, Unit};
+use contract::packages::{Fault, State, Unit, Uses};
+use contract::restart::ordered;
 use log::{info, warn};
 use state::Kept;
 
@@ -214,6 +215,7 @@ impl Keep {
                 autostart: self.starts(one),
                 state: state(name),
                 installed_s: entry.map_or([0, 0], |entry| entry.installed_s),
+                uses: Uses::of(&one.service),
             }
         };
         let store = lock(&self.store);
@@ -233,6 +235,8 @@ impl Keep {
     pub fn service(&self, one: &Installed) -> Service {
         let mut manifest = one.service.clone();
         manifest.autostart = self.starts(one);
+        let entry = self.book.entry(&one.statement.name);
+        manifest.restart = ordered(manifest.restart, entry.and_then(|entry| entry.restarts));
         Service { manifest, image: one.image.0, version: one.statement.version }
     }
 

@@ -223,7 +223,12 @@ impl Room {
             Ask::Remove { service, drop_data } => self.begin_remove(id, service, drop_data),
             Ask::Await(tag) => self.wait_for(id, &tag).map(|()| false),
             Ask::Cancel(tag) => self.cancel(&tag).map(|()| true),
-            Ask::Autostart { service, starts } => self.autostart(&service, starts).map(|()| true),
+            Ask::Autostart { service, starts } => {
+                self.order(&service, |book| book.autostart(&service, starts)).map(|()| true)
+            }
+            Ask::Restarts { service, restarts } => {
+                self.order(&service, |book| book.restarts(&service, restarts)).map(|()| true)
+            }
             Ask::Keyring => self.take_list(along).map(|()| true),
         };
         match outcome {
@@ -265,11 +270,12 @@ impl Room {
         }
     }
 
-    fn autostart(&mut self, name: &Name, starts: bool) -> Result<(), Failure> {
+    /// Writes down what was ordered of a service over its manifest, and says it to the supervisor.
+    fn order(&mut self, name: &Name, write: impl FnOnce(&mut Book)) -> Result<(), Failure> {
         let keep = self.keep.as_mut().map_err(|failure| failure.clone())?;
         let found = lock(keep.store()).installed().iter().find(|one| one.statement.name == *name).cloned();
         let found = found.ok_or_else(|| absent(name))?;
-        keep.write(|book| book.autostart(name, starts))?;
+        keep.write(write)?;
         // One that is being put is said with it, once it is put.
         if self.act.as_ref().and_then(Under::put).is_none_or(|(put, _)| put != name) {
             let service = keep.service(&found);

@@ -89,6 +89,9 @@ fn what_was_ordered_outlives_the_daemon() {
     stage.does(&Ask::Autostart { service: name("hello"), starts: true });
     heard(&stage, 1);
     assert_eq!(stage.heard.words(), ["service hello 2 starts"]);
+    stage.does(&Ask::Restarts { service: name("hello"), restarts: false });
+    heard(&stage, 1);
+    assert_eq!(stage.heard.words(), ["service hello 2 starts once"]);
     let slice = Slice {
         name: name("demo"),
         cpu: Cpu { floor_permille: 10, ceiling_permille: 500 },
@@ -112,13 +115,22 @@ fn what_was_ordered_outlives_the_daemon() {
     assert_eq!(stage.heard.words(), ["kept", "kept", "kept"]);
     stage.start();
     heard(&stage, 3);
-    assert_eq!(stage.heard.words(), ["slice demo", "service hello 2 starts", "all"]);
+    assert_eq!(stage.heard.words(), ["slice demo", "service hello 2 starts once", "all"]);
     let rows = stage.does(&Ask::List);
     assert!(unit(&rows[0]).autostart && unit(&rows[0]).tag.as_str() == "a-tag", "{rows:?}");
     // Each connection hears all of it anew.
     *stage.heard.hangs_up.lock().unwrap() = true;
     heard(&stage, 3);
-    assert_eq!(stage.heard.words(), ["slice demo", "service hello 2 starts", "all"]);
+    assert_eq!(stage.heard.words(), ["slice demo", "service hello 2 starts once", "all"]);
+    // And so is its next version, until that is ordered otherwise: then it is as its manifest says.
+    shop.put("3", &hello(3));
+    stage.does(&update("hello", &shop.source("3")));
+    assert_eq!(stage.heard.words(), ["service hello 3 starts once"]);
+    stage.does(&Ask::Restarts { service: name("hello"), restarts: true });
+    heard(&stage, 1);
+    assert_eq!(stage.heard.words(), ["service hello 3 starts"]);
+    let nothing = Ask::Restarts { service: name("world"), restarts: true };
+    assert_eq!(stage.refuses(&nothing).0, Fault::Absent);
 }
 
 /// What package says to one word about a slice.

@@ -318,6 +318,7 @@ mod tests {
 
     use contract::Text;
     use contract::layer::Layers;
+    use contract::manifest::Restart;
     use contract::wires::Wire;
     use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
     use wire::{Connection, Listener, Received};
@@ -362,6 +363,10 @@ mod tests {
             layers: Layers::NONE,
             reason: Text::default(),
             autostart: false,
+            restart: Restart::Always,
+            restarted_ms: None,
+            next_ms: None,
+            stop_grace_ms: 5_000,
         })
     }
 

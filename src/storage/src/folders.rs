@@ -16,6 +16,7 @@
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use contract::mount::VOLUMES;
 use contract::wires::uid;
 use log::warn;
 use nix::errno::Errno;
@@ -26,7 +27,7 @@ use nix::unistd::{Gid, Uid, fchownat};
 use crate::Error;
 
 /// Folders at the top that are ours, and who may enter.
-const TOP: [(&str, Mode); 2] = [(STATE, PASSING), ("services", PASSING)];
+const TOP: [(&str, Mode); 2] = [(STATE, PASSING), (VOLUMES, PASSING)];
 /// The one with the bundles, and what is in it: the gateway's packages belong to `package`, and here they are only read.
 pub(crate) const BUNDLES: &str = "bundles";
 const IN_BUNDLES: [&str; 2] = ["images", "records"];

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use contract::Name;
 use contract::limit::SERVICES;
+use contract::mount::{VOLUMES, volume_folder};
 use log::{info, warn};
 use nix::fcntl::renameat;
 use nix::sys::stat::{Mode, mkdirat};
@@ -33,9 +34,7 @@ use crate::folders::BUNDLES;
 use crate::owner::Owners;
 use crate::{Error, errno, folder};
 
-/// The folder of volumes, at the data disk's top.
-const FOLDER: &str = "services";
-/// In it: what was dropped, each thing under a number. No service has such a name.
+/// In the folder of volumes: what was dropped, each thing under a number. No service has such a name.
 const GONE: &str = ".gone";
 /// Between a service and its provider; no name has it.
 const POINT: char = '.';
@@ -70,7 +69,7 @@ pub struct Whose<'n> {
 
 impl Whose<'_> {
     fn folder(self) -> String {
-        format!("{}{POINT}{}", self.service, self.provider)
+        volume_folder(self.service, self.provider).to_string()
     }
 }
 
@@ -108,7 +107,7 @@ impl Volumes {
     }
 
     fn folder(&self) -> Result<OwnedFd, Errno> {
-        folder::top(&self.top).and_then(|top| folder::open(top, FOLDER))
+        folder::top(&self.top).and_then(|top| folder::open(top, VOLUMES))
     }
 
     /// A detached mount of the volume of `service`, which is made if it is not there, shown as `owners`' and limited from now on.

@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use contract::control::State;
 use contract::installed::{Answer, Ask, Service};
 use contract::limit::SERVICES;
-use contract::manifest::Manifest;
+use contract::manifest::{Manifest, Restart};
 use contract::packages::Fault;
 use contract::{Name, Text, mount};
 use log::{info, warn};
@@ -318,8 +318,8 @@ impl House {
         let Some(What::Tenant(tenant)) = self.processes.get(place).map(|process| &process.what) else {
             return false;
         };
-        let autostart = tenant.manifest.autostart;
-        let same = tenant.manifest == Manifest { autostart, ..service.manifest.clone() };
+        let Manifest { autostart, restart, .. } = tenant.manifest;
+        let same = tenant.manifest == Manifest { autostart, restart, ..service.manifest.clone() };
         let bundle = tenant.bundle.as_ref();
         same && bundle
             .is_some_and(|bundle| (bundle.image, bundle.version) == (service.image, service.version))
@@ -389,16 +389,16 @@ impl House {
         let What::Tenant(tenant) = &mut process.what else { return None };
         let bundle = tenant.bundle.as_mut()?;
         bundle.named = true;
-        let autostart = service.manifest.autostart;
+        let ordered = (service.manifest.autostart, service.manifest.restart);
         let known = match &mut bundle.next {
             Some(next) => (&mut next.manifest, next.image, next.version),
             None => (&mut tenant.manifest, bundle.image, bundle.version),
         };
         let (manifest, image, version) = known;
-        let was = std::mem::replace(&mut manifest.autostart, autostart);
+        let was = order(manifest, ordered);
         if (image, version) == (service.image, service.version) && *manifest == service.manifest {
             let tried = bundle.trial.is_some() && is_order;
-            if was != autostart {
+            if was != ordered {
                 let _ = process.write_bundle(); // It was written once, and is as large as it was.
                 self.tell(place);
             }
@@ -408,7 +408,7 @@ impl House {
             }
             return Some(Ok(()));
         }
-        manifest.autostart = was;
+        order(manifest, was);
         let name = service.manifest.name.clone();
         if tenant.manifest.provider != service.manifest.provider {
             let provider = &tenant.manifest.provider;
@@ -474,6 +474,12 @@ impl House {
         }
         self.tell(place);
     }
+}
+
+/// What an operator may say over a manifest, which makes no other version of it: does it start by itself, and again? What it said before.
+fn order(manifest: &mut Manifest, (autostart, restart): (bool, Restart)) -> (bool, Restart) {
+    let was = std::mem::replace(&mut manifest.autostart, autostart);
+    (was, std::mem::replace(&mut manifest.restart, restart))
 }
 
 fn taken(name: &Name) -> Reason {

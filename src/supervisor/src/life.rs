@@ -5,6 +5,7 @@
 //! Not here: when an event happens (`turn.rs`), how an act is done (`start.rs`).
 
 use contract::control::State;
+use contract::restart::{DELAY_GROWTH, DELAY_MS_MAX, DELAY_MS_MIN};
 
 /// What can happen to a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,16 +95,14 @@ pub fn next(state: State, event: Event) -> (State, Act) {
 
 /// Deaths within this time are a crowd, in milliseconds.
 pub const CROWD_MS: u64 = 10_000;
-/// The longest pause before a start, in milliseconds.
-pub const DELAY_MS_MAX: u64 = 60_000;
 
-/// How long to wait before the next start, in milliseconds: not at all after the first two deaths within [`CROWD_MS`], then one second,
-/// and twice as long each time up to [`DELAY_MS_MAX`].
+/// How long to wait before the next start, in milliseconds: not at all after the first two deaths within [`CROWD_MS`], then
+/// [`DELAY_MS_MIN`], and [`DELAY_GROWTH`] times as long each time up to [`DELAY_MS_MAX`].
 #[must_use]
 pub fn delay_ms(deaths_in_a_row: u32) -> u64 {
     match deaths_in_a_row {
         0..=2 => 0,
-        more => 1_000_u64.checked_shl(more - 3).unwrap_or(DELAY_MS_MAX).min(DELAY_MS_MAX),
+        more => DELAY_MS_MIN.saturating_mul(DELAY_GROWTH.saturating_pow(more - 3)).min(DELAY_MS_MAX),
     }
 }
 
@@ -207,7 +206,10 @@ mod tests {
     fn the_third_crash_in_a_row_waits() {
         let delays: Vec<u64> = (1..=12).map(delay_ms).collect();
         assert_eq!(delays[..6], [0, 0, 1_000, 2_000, 4_000, 8_000]);
-        assert_eq!(delays[11], 60_000);
+        assert!(
+            (9..=200).all(|deaths| delay_ms(deaths) == 60_000),
+            "nobody who has died long enough hurries"
+        );
         assert_eq!(delay_ms(u32::MAX), 60_000);
     }
 }

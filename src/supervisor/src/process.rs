@@ -13,7 +13,7 @@ use contract::control::{self, Kind, State};
 use contract::installed::Service;
 use contract::layer::Layers;
 use contract::limit::NAME_BYTES;
-use contract::manifest::{Manifest, Volume};
+use contract::manifest::{Manifest, Restart, Volume};
 use contract::sla::Amounts;
 use log::warn;
 use nix::unistd::pipe2;
@@ -389,6 +389,27 @@ impl Process {
                 What::Daemon(_) => true,
                 What::Tenant(tenant) => tenant.manifest.autostart,
             },
+            restart: match &self.what {
+                What::Daemon(_) => Restart::Always,
+                What::Tenant(tenant) => tenant.manifest.restart,
+            },
+            restarted_ms: record.restarted_ms,
+            next_ms: self.next_ms(),
+            stop_grace_ms: u32::try_from(self.stop_grace_ms()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// When it is started again by itself, in milliseconds after boot.
+    fn next_ms(&self) -> Option<u64> {
+        match self.record.state {
+            State::Waiting => self.record.timer_ms,
+            State::Down => self.again_ms(),
+            State::Preparing
+            | State::Starting
+            | State::Up
+            | State::Ending
+            | State::Returning
+            | State::Failed => None,
         }
     }
 }

@@ -49,6 +49,8 @@ pub struct Record {
     pub timer_ms: Option<u64>,
     /// How often it was started again, since it first was or somebody has restarted it: what was ordered does not count.
     pub restarts: u32,
+    /// When it last was, in milliseconds after boot.
+    pub restarted_ms: Option<u64>,
     /// Deaths that came close upon each other, and when the last one was.
     pub deaths: (u32, u64),
     /// Deadlines that it missed in a row.
@@ -77,6 +79,7 @@ impl Default for Record {
             ready_ms: None,
             timer_ms: None,
             restarts: 0,
+            restarted_ms: None,
             deaths: (0, 0),
             missed: 0,
             crashes: 0,

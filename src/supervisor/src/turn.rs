@@ -6,6 +6,7 @@ use contract::Text;
 use contract::control::{Exit, State};
 use contract::layer::Layers;
 use contract::manifest::Restart;
+use contract::restart::{CRASHES_MAX, WELL_MS};
 use contract::sla::What as Happened;
 use log::{info, warn};
 use std::os::fd::AsFd;
@@ -20,10 +21,6 @@ use crate::record::Record;
 
 /// Deadlines that a tenant may miss in a row before it counts as failed.
 const MISSED_MAX: u32 = 3;
-/// Ends in a row, each within [`WELL_MS`], after which a tenant counts as failed: with the pauses between them, minutes.
-const CRASHES_MAX: u32 = 10;
-/// Who was up for so long is well, in milliseconds.
-const WELL_MS: u64 = 60_000;
 /// How long the first preparation of a start may take, in milliseconds.
 pub(crate) const PREPARE_MS: u64 = 15_000;
 /// How often that time is doubled.
@@ -333,6 +330,7 @@ fn enter_state(process: &mut Process, state: State, event: Event, now_ms: u64) {
     }
     if is_new_attempt(record.state, state, event) {
         record.restarts = record.restarts.saturating_add(1);
+        record.restarted_ms = Some(now_ms);
     }
     record.state = state;
     record.since_ms = now_ms;

@@ -50,6 +50,10 @@ fn control_frames() -> Vec<Vec<u8>> {
         layers: contract::layer::Layers::all(),
         reason: "".into(),
         autostart: true,
+        restart: contract::manifest::Restart::OnFailure,
+        restarted_ms: Some(4_000),
+        next_ms: None,
+        stop_grace_ms: 5_000,
     };
     let mut buffer = [0; 8 * 1024];
     let mut frames: Vec<Vec<u8>> =

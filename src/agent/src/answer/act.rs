@@ -71,8 +71,11 @@ fn begin(
     (outcome, now_ms): (&mut Outcome, u64),
 ) -> Result<OperationKind<'static>, Failure<'static>> {
     let argument = |name: &str| {
-        let entries = operate.input_args.iter().rev();
-        entries.into_iter().find(|entry| entry.key == name).map(|entry| entry.value.clone().into_owned())
+        let is = |entry: &&Entry<'_>| match name.strip_suffix('*') {
+            Some(begin) => entry.key.starts_with(begin) && !entry.value.is_empty(),
+            None => entry.key == name,
+        };
+        operate.input_args.iter().rev().find(is).map(|entry| entry.value.clone().into_owned())
     };
     let needed = command.inputs.iter().filter_map(|input| input.strip_prefix('*'));
     if needed.into_iter().any(|input| argument(input).is_none()) {
@@ -227,6 +230,7 @@ fn awaited(order: &Order) -> Awaited {
         | Order::Roles(..)
         | Order::Release(_)
         | Order::Autostart(..)
+        | Order::Restarts(..)
         | Order::RunLevel(..)
         | Order::OnBoard(_)
         | Order::EndSession(_)

@@ -34,7 +34,7 @@ pub(crate) fn uuid_of(unit: &Unit) -> String {
 }
 
 /// A time of `package`'s.
-fn time(seconds: u64) -> String {
+pub(super) fn time(seconds: u64) -> String {
     date(i64::try_from(seconds).ok())
 }
 
@@ -58,6 +58,7 @@ fn blank(world: &World, what: What) -> Job {
         version: 0,
         begun_s: now_s(world),
         wishes: Wishes::default(),
+        restarts: None,
     }
 }
 
@@ -111,6 +112,38 @@ fn beyond(world: &World, (job, slice): (&Job, Option<&Name>), argument: Argument
     None
 }
 
+/// What the standard lets a controller say, and what here is said elsewhere: arguments, and where. Whoever says one of them does not get something
+/// else instead.
+const ELSEWHERE: [(&str, &str); 9] = [
+    ("ApplicationData.*", "ApplicationData: the bundle's manifest says what its service keeps"),
+    ("EnvVariable.*", "EnvVariable: what a service is told is in X_SHG_Service.Configuration"),
+    ("HostObject.*", "HostObject: the bundle's manifest says which devices its service uses"),
+    ("ModuleVersion", "ModuleVersion: a bundle has one version"),
+    ("NetworkConfig.*", "NetworkConfig: the bundle's manifest says its service's ports and reach"),
+    ("RegisterTrustPaths", "RegisterTrustPaths: no part of the tree comes with a bundle"),
+    ("Resources.*", "Resources: the bundle's manifest says floors and ceilings"),
+    ("ShutdownDelay", "ShutdownDelay: the bundle's manifest says how long its service may take to end"),
+    ("Signature", "Signature: it is in the bundle"),
+];
+
+/// An order that says what is said elsewhere.
+fn elsewhere(argument: Argument<'_>) -> Option<Fault> {
+    let refused = |words| Some((End::Nonsense(Code::INVALID_ARGUMENTS.number()), words));
+    let says = |name: &str| argument(name).is_some_and(|said| !said.is_empty());
+    if let Some(&(_, words)) = ELSEWHERE.iter().find(|(name, _)| says(name)) {
+        return refused(words);
+    }
+    if argument("Privileged").is_some_and(|said| boolean(&said) == Ok(true)) {
+        return refused("Privileged: no service is");
+    }
+    if super::restart::asks_for_others(argument) {
+        return refused(
+            "AutoRestart: its numbers are the same for every service, and stand in ExecutionUnit.{i}.AutoRestart",
+        );
+    }
+    None
+}
+
 /// A slice that is off takes no operation.
 fn off(world: &World, slice: Option<&Name>) -> Option<Fault> {
     let off = slice.is_some_and(|slice| !super::levels::is_on(world, slice));
@@ -149,7 +182,9 @@ pub(super) fn install(world: &World, argument: Argument<'_>) -> Result<Order, Co
         fault = fault.or(Some(busy()));
     }
     job.wishes = wishes(argument)?;
-    fault = fault.or_else(|| off(world, job.slice.as_ref()));
+    let restarts = argument("AutoRestart.Enable").map(|said| boolean(&said)).transpose();
+    job.restarts = restarts.map_err(|_| Code::INVALID_COMMAND_ARGUMENTS)?;
+    fault = fault.or_else(|| elsewhere(argument)).or_else(|| off(world, job.slice.as_ref()));
     fault = fault.or_else(|| beyond(world, (&job, job.slice.as_ref()), argument));
     Ok(Order::Bundle(Box::new(job), fault))
 }
@@ -269,7 +304,10 @@ pub(super) const OBJECTS: &[Object] = &[Object::table(
             let wrong = source(&mut job, argument)?;
             job.wishes = wishes(argument)?;
             let slice = rows.first().and_then(|row| world.bundle(*row)).map(|unit| &unit.provider);
-            let fault = wrong.or(fault).or_else(|| beyond(world, (&job, slice), argument));
+            let fault = wrong
+                .or(fault)
+                .or_else(|| elsewhere(argument))
+                .or_else(|| beyond(world, (&job, slice), argument));
             Ok(Order::Bundle(Box::new(job), fault.or_else(|| kept(argument))))
         },
     },

@@ -304,6 +304,9 @@ pub(super) const OBJECTS: &[Object] = &[
                     let slice = world.slice(*rows.first()?)?.slice.as_ref()?;
                     Some(roles::references(roles::available(world, slice)))
                 }),
+                read("ApplicationDataNumberOfEntries", T::UnsignedInt, |world, rows| {
+                    count(super::uses::volumes(world, rows).len())
+                }),
                 // Nobody has an account (docs/usp.md).
                 read("AvailableUserRoles", T::String, |_, _| Some(String::new())),
             ],

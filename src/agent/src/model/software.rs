@@ -9,7 +9,7 @@ use usp::message::read::ValueType as T;
 
 use super::{Command, Event, Object, Order, Parameter, count, moving, read};
 use crate::log::Wanted;
-use crate::world::World;
+use crate::world::{World, date};
 
 fn status(state: State) -> &'static str {
     match state {
@@ -83,6 +83,7 @@ pub(super) const OBJECTS: &[Object] = &[Object {
             "RequiredRoles",
             "OptionalRoles",
             "RequiredUserRoles",
+            "AutoRestart.Enable",
         ],
         outputs: &["UUID", "Version", "ExecEnvRef"],
         order: |world, _, argument| super::deployment::install(world, argument),
@@ -119,57 +120,49 @@ pub(super) const OBJECTS: &[Object] = &[Object {
     )
 }];
 
-pub(super) const UNITS: &[Object] = &[
-    Object::table(
-        "Device.SoftwareModules.ExecutionUnit.{i}.",
-        &[&["EUID"], &["Alias"]],
-        |world, _| world.tables.services.all(),
-        PARAMETERS,
-    )
-    .with(&[
-        Command {
-            name: "SetRequestedState",
-            kind: CommandType::Async,
-            inputs: &["*RequestedState"],
-            outputs: &[],
-            order: |world, rows, argument| {
-                let name = name(world, rows)?;
-                match argument("RequestedState").as_deref() {
-                    Some("Active") => match slice(world, rows) {
-                        Some(slice) if !super::levels::is_on(world, &slice) => Err(Code::COMMAND_FAILURE),
-                        Some(_) | None => Ok(Order::Start(name)),
-                    },
-                    Some("Idle") => Ok(Order::Stop(name)),
-                    Some(_) | None => Err(Code::INVALID_COMMAND_ARGUMENTS),
-                }
-            },
+pub(super) const UNITS: &[Object] = &[Object::table(
+    "Device.SoftwareModules.ExecutionUnit.{i}.",
+    &[&["EUID"], &["Alias"]],
+    |world, _| world.tables.services.all(),
+    PARAMETERS,
+)
+.with(&[
+    Command {
+        name: "SetRequestedState",
+        kind: CommandType::Async,
+        inputs: &["*RequestedState"],
+        outputs: &[],
+        order: |world, rows, argument| {
+            let name = name(world, rows)?;
+            match argument("RequestedState").as_deref() {
+                Some("Active") => match slice(world, rows) {
+                    Some(slice) if !super::levels::is_on(world, &slice) => Err(Code::COMMAND_FAILURE),
+                    Some(_) | None => Ok(Order::Start(name)),
+                },
+                Some("Idle") => Ok(Order::Stop(name)),
+                Some(_) | None => Err(Code::INVALID_COMMAND_ARGUMENTS),
+            }
         },
-        Command {
-            name: "Restart",
-            kind: CommandType::Async,
-            inputs: &[],
-            outputs: &[],
-            order: |world, rows, _| name(world, rows).map(Order::Restart),
+    },
+    Command {
+        name: "Restart",
+        kind: CommandType::Async,
+        inputs: &[],
+        outputs: &[],
+        order: |world, rows, _| name(world, rows).map(Order::Restart),
+    },
+    // The last lines of what it has written, or those from a byte on (decision 133).
+    Command {
+        name: "X_SHG_Log",
+        kind: CommandType::Sync,
+        inputs: &["Lines", "From"],
+        outputs: &["Log", "From", "Next"],
+        order: |world, rows, argument| {
+            let (lines, from) = (argument("Lines"), argument("From"));
+            Wanted::read(name(world, rows)?, lines.as_deref(), from.as_deref()).map(Order::Log)
         },
-        // The last lines of what it has written, or those from a byte on (decision 133).
-        Command {
-            name: "X_SHG_Log",
-            kind: CommandType::Sync,
-            inputs: &["Lines", "From"],
-            outputs: &["Log", "From", "Next"],
-            order: |world, rows, argument| {
-                let (lines, from) = (argument("Lines"), argument("From"));
-                Wanted::read(name(world, rows)?, lines.as_deref(), from.as_deref()).map(Order::Log)
-            },
-        },
-    ]),
-    Object::single(
-        "Device.SoftwareModules.ExecutionUnit.{i}.AutoRestart.",
-        &[moving("RetryCount", T::UnsignedInt, |world, rows| {
-            unit(world, rows, |one| one.restarts.to_string())
-        })],
-    ),
-];
+    },
+])];
 
 const PARAMETERS: &[Parameter] = &[
     read("EUID", T::String, |world, rows| unit(world, rows, |one| one.name.to_string())),
@@ -192,9 +185,9 @@ const PARAMETERS: &[Parameter] = &[
     read("AllocatedHostUID", T::UnsignedInt, |world, rows| {
         unit(world, rows, |one| one.uid_base.unwrap_or(0).to_string())
     }),
-    // What it keeps is in volumes of its manifest's.
-    read("AllocatedDiskSpace", T::Int, |_, _| Some("-1".to_owned())),
-    read("DiskSpaceInUse", T::Int, |_, _| Some("-1".to_owned())),
+    // KiB, of its volume; -1: it has none.
+    read("AllocatedDiskSpace", T::Int, super::uses::allocated_kib),
+    moving("DiskSpaceInUse", T::Int, super::uses::used_kib),
     // KiB.
     read("AllocatedMemory", T::Int, |world, rows| {
         let service = world.service(*rows.first()?)?;
@@ -216,11 +209,20 @@ const PARAMETERS: &[Parameter] = &[
         let used = world.compliance(&service.name).map_or(0, permille_in_use);
         Some(percent(used, super::environment::permille(world, slice(world, rows).as_ref())))
     }),
+    // As old as its bundle; of a service of the image nobody knows it.
+    read("CreationTime", T::DateTime, |world, rows| {
+        let time = bundle(world, rows, |one| super::deployment::time(one.installed_s[0]))?;
+        Some(if time.is_empty() { date(None) } else { time })
+    }),
     moving("Uptime", T::UnsignedInt, |world, rows| {
         let service = world.service(*rows.first()?)?;
         let since_s = service.since_ms / 1000;
         let up = if service.state == State::Up { world.facts.uptime_s.saturating_sub(since_s) } else { 0 };
         Some(up.to_string())
+    }),
+    // In seconds; what is begun counts.
+    read("ShutdownDelay", T::UnsignedInt, |world, rows| {
+        unit(world, rows, |one| one.stop_grace_ms.div_ceil(1000).to_string())
     }),
     // What it is called among others in its slice: a service has one name on the gateway.
     read("ExecEnvLabel", T::String, |world, rows| unit(world, rows, |one| one.name.to_string())),
@@ -233,6 +235,10 @@ const PARAMETERS: &[Parameter] = &[
     // Nothing of either: its values are in `X_SHG_Service.`.
     read("VendorConfigList", T::String, |_, _| Some(String::new())),
     read("References", T::String, |_, _| Some(String::new())),
+    read("EnvVariableNumberOfEntries", T::UnsignedInt, |world, rows| {
+        count(super::uses::variables(world, rows).len())
+    }),
+    read("ApplicationDataList", T::String, super::uses::volume_of),
     read("ExecutionEnvRef", T::String, |world, rows| {
         let slice = slice(world, rows);
         Some(slice.map(|slice| super::environment::path(world, &slice)).unwrap_or_default())

@@ -8,12 +8,13 @@ use contract::Name;
 use contract::mount::Damage;
 use contract::packages::{Ask, Fault, Install, Unit};
 use contract::sla::Breach;
+use log::warn;
 use usp::Code;
 
 use super::Room;
 use super::orders::Ended;
 use crate::job::{Act, End, Event, Job, Phase, What, found, next};
-use crate::model::{environment_path, execution_unit, uuid_of};
+use crate::model::{Order, environment_path, execution_unit, uuid_of};
 use crate::packages::Said;
 use crate::tenants::Happened;
 use crate::world::{Request, date};
@@ -217,6 +218,7 @@ impl Room {
         let unit = unit.cloned();
         if end == End::Good {
             self.give_roles(&job, unit.as_ref());
+            self.say_restarts(&job, unit.as_ref(), now_ms);
         }
         let (number, code, word) = fault(end);
         let words = if words.is_empty() && number != 0 { word.to_owned() } else { words };
@@ -240,6 +242,15 @@ impl Room {
             &change,
             (None, true, now_ms),
         );
+    }
+
+    /// Whether its service is started again when it ends by itself, where that was asked for.
+    fn say_restarts(&mut self, job: &Job, unit: Option<&Unit>, now_ms: u64) {
+        let (Some(unit), Some(restarts)) = (unit, job.restarts) else { return };
+        let order = Order::Restarts(unit.name.clone(), restarts);
+        if let Err((_, why)) = self.rooms.give(&order, now_ms) {
+            warn!("{}: AutoRestart.Enable: {why}", unit.name);
+        }
     }
 
     pub(super) fn state_change(

@@ -12,7 +12,7 @@ use contract::control::{Answer, Ask, Kind, Process, Promised, State};
 use contract::identify;
 use contract::layer::Layers;
 use contract::limit::LOG_CHUNK_BYTES;
-use contract::manifest::{Cpu, Memory};
+use contract::manifest::{Cpu, Memory, Restart};
 use contract::sla::{Amounts, Breach, Compliance, Event, RESOURCES, What, Window};
 use contract::slice::{Part, Slice};
 use contract::wires::{CONTROL, IDENTIFY, TENANT_UID_BASE, Wire};
@@ -58,6 +58,10 @@ pub(crate) fn process(service: &str) -> Process {
         layers: Layers::all(),
         reason: "".into(),
         autostart: true,
+        restart: Restart::Always,
+        restarted_ms: None,
+        next_ms: None,
+        stop_grace_ms: 2_500,
     }
 }
 

@@ -6,7 +6,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use contract::packages::{Answer, Ask, Fault, Install, State, Unit};
+use contract::Text;
+use contract::manifest::{Audience, Protocol, Restart, Serve, Volume};
+use contract::packages::{Answer, Ask, Fault, Install, State, Unit, Uses};
+use contract::restart::ordered;
 use contract::wires::PACKAGES;
 use wire::{Connection, Listener, Received};
 
@@ -50,6 +53,19 @@ fn provider(install: &Install) -> &str {
     match install.source.split('/').collect::<Vec<_>>()[..] {
         [_, provider, _] => provider,
         _ => "demo",
+    }
+}
+
+/// What each of its services uses: a volume, a port of the address outside, a few words.
+fn uses() -> Uses {
+    let page =
+        Serve { name: name("page"), protocol: Protocol::Tcp, port: 443, to: Audience::Internet, at: 8443 };
+    Uses {
+        volume: Some(Volume { size_mib: 3, inodes: 64, at: "/data".into(), kept: false }),
+        serves: std::iter::once(page).collect(),
+        internet: true,
+        home: false,
+        environment: ["MODE=day", "PLACE=a=b", "MODE=night"].into_iter().map(Text::from).collect(),
     }
 }
 
@@ -143,6 +159,12 @@ impl Package {
                 units.for_each(|unit| unit.autostart = starts);
                 Answer::Done
             }
+            Ask::Restarts { service, restarts } => {
+                let mut more = self.house.more.lock().unwrap();
+                let its = more.iter_mut().filter(|one| one.name == service);
+                its.for_each(|one| one.restart = ordered(Restart::Always, Some(restarts)));
+                Answer::Done
+            }
             Ask::List => {
                 self.list(&client, &self.units());
                 return vec![client];
@@ -189,6 +211,7 @@ impl Package {
             autostart: true,
             state: State::Installed,
             installed_s: [1_764_100_799, 1_764_100_799],
+            uses: uses(),
         });
         *self.house.taken.lock().unwrap() = inside.units.iter().map(|unit| unit.provider.clone()).collect();
         let mut more = self.house.more.lock().unwrap();

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use contract::Name;
 use contract::installed;
+use contract::manifest::Restart;
 use contract::packages::{Answer, Ask, Fault, Install, Unit};
 use contract::wires::{INSTALLED, PACKAGES, Wire};
 pub(crate) use testbed::{Program, run, until};
@@ -130,7 +131,12 @@ impl Heard {
                 installed::Ask::Slice(slice) => format!("slice {}", slice.name),
                 installed::Ask::Service(service) => {
                     let starts = if service.manifest.autostart { " starts" } else { "" };
-                    format!("service {} {}{starts}", service.manifest.name, service.version)
+                    let again = match service.manifest.restart {
+                        Restart::Always => "",
+                        Restart::OnFailure => " until it ends well",
+                        Restart::Never => " once",
+                    };
+                    format!("service {} {}{starts}{again}", service.manifest.name, service.version)
                 }
                 installed::Ask::Before(service) => {
                     format!("before {} {}", service.manifest.name, service.version)

@@ -1,9 +1,9 @@
 //! What package is refused and told, and what becomes of what does not fit: one rule a test.
 
-use contract::control::State;
+use contract::control::{Exit, State};
 use contract::installed::{Answer, Ask, Service};
 use contract::limit::SERVICES;
-use contract::manifest::{Cpu, Manifest, Ready};
+use contract::manifest::{Cpu, Manifest, Ready, Restart};
 use contract::mount::Damage;
 use contract::packages::Fault;
 use contract::sla::{Event as Told, What as Happened};
@@ -290,6 +290,36 @@ fn autostart_is_for_the_next_boot_and_the_same_word_again_changes_nothing() {
     world.talk(&[off, Ask::All, Ask::Forget(name("a"))]);
     world.talk(&[Ask::All, of(Manifest { autostart: false, ..manifest("a") })]);
     assert_eq!(world.state("a").0, State::Down, "it does not start by itself");
+}
+
+#[test]
+fn whether_it_is_started_again_is_an_order_and_no_other_version() {
+    let mut world = World::new();
+    let with = |restart| of(Manifest { restart, ..manifest("a") });
+    world.talk(&[Ask::All, with(Restart::Always)]);
+    let row = |world: &World| world.house.processes[world.place("a").unwrap()].row();
+    let die = |world: &mut World| world.house.bury(world.place("a").unwrap(), Exit::Signal(9));
+    assert_eq!(
+        (row(&world).restart, row(&world).restarted_ms, row(&world).next_ms),
+        (Restart::Always, None, None)
+    );
+    die(&mut world);
+    assert!(row(&world).state == State::Waiting && row(&world).next_ms.is_some(), "{:?}", row(&world));
+    world.rest();
+    let (again, pid) = (row(&world), world.pid("a"));
+    assert!(again.state == State::Up && again.restarted_ms.is_some() && again.next_ms.is_none(), "{again:?}");
+    assert_eq!(
+        world.talk(&[with(Restart::Always), Ask::All, with(Restart::Never)]),
+        [Answer::Done, Answer::Done]
+    );
+    assert_eq!((world.pid("a"), row(&world).restart), (pid, Restart::Never), "nothing was restarted");
+    world.next_life(None);
+    assert_eq!((world.pid("a"), row(&world).restart), (pid, Restart::Never), "it is kept");
+    die(&mut world);
+    world.rest();
+    let said = row(&world);
+    assert_eq!((said.state, said.next_ms), (State::Down, None), "it has ended, and stays so");
+    assert_eq!((said.restarts, said.restarted_ms), (1, again.restarted_ms));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `Device.NAT.`, `Device.Firewall.`: ports of the Internet play's address that lead into the home, and pinholes of IPv6.
 //!
-//! Both tables have what is wanted, and what hosts of the home have asked for by PCP; of the latter nothing is set here.
+//! Both tables have what is wanted, and what hosts of the home have asked for by PCP; the first has ports that lead to services, too, as their
+//! manifests say. Only of what is wanted anything is set here.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -15,7 +16,7 @@ use usp::message::read::{ObjectAccess, ValueType as T};
 
 use super::{Grow, Object, address, alias, change, enabled, entries, interface, no, wanted, yes};
 use crate::model::{boolean, count, moving, number, read, text};
-use crate::network::{Places, asked_key};
+use crate::network::{Places, Served, asked_key, served_key};
 use crate::world::World;
 
 /// Letters of a description. Source: `contract::wanted::Forward`.
@@ -28,6 +29,7 @@ const UDP: &str = "17";
 enum Row<'w, W> {
     Wanted(&'w W),
     Asked(&'w Mapping, u32),
+    Served(&'w Served),
 }
 
 impl<W> Row<'_, W> {
@@ -36,6 +38,7 @@ impl<W> Row<'_, W> {
         match self {
             Self::Wanted(one) => wanted(one),
             Self::Asked(one, _) => asked(one),
+            Self::Served(one) => asked(&one.mapping),
         }
     }
 }
@@ -47,7 +50,8 @@ fn asked<'w>(world: &'w World, ipv4: bool, key: &str) -> Option<(&'w Mapping, u3
 fn forward<'w>(world: &'w World, rows: &[u32]) -> Option<Row<'w, Forward>> {
     let key = world.network.rows.forwards.name(*rows.first()?)?;
     let named = wanted(world)?.forward.iter().find(|one| one.name.as_str() == key).map(Row::Wanted);
-    named.or_else(|| asked(world, true, key).map(|(one, left_s)| Row::Asked(one, left_s)))
+    let named = named.or_else(|| asked(world, true, key).map(|(one, left_s)| Row::Asked(one, left_s)));
+    named.or_else(|| world.network.served.iter().find(|one| served_key(one) == key).map(Row::Served))
 }
 
 fn pinhole<'w>(world: &'w World, rows: &[u32]) -> Option<Row<'w, Pinhole>> {
@@ -221,18 +225,27 @@ const FORWARD: &[super::Parameter] = &[
         },
     ),
     read("Status", T::String, |world, rows| {
-        Some(forward(world, rows)?.say(|one| status(one.enable), |_| status(true)))
+        Some(match forward(world, rows)? {
+            Row::Wanted(one) => status(one.enable),
+            Row::Asked(..) => status(true),
+            Row::Served(one) => status(one.up),
+        })
     }),
     read("Alias", T::String, alias),
     read("Origin", T::String, |world, rows| {
-        Some(forward(world, rows)?.say(|_| "Controller".to_owned(), |_| "User".to_owned()))
+        let word = match forward(world, rows)? {
+            Row::Wanted(_) => "Controller",
+            Row::Asked(..) => "User",
+            Row::Served(_) => "System",
+        };
+        Some(word.to_owned())
     }),
     read("AllInterfaces", T::Boolean, no),
     read("Interface", T::String, |_, _| Some(interface(1))),
     // 0: for ever.
     moving("RemainingLeaseTime", T::UnsignedInt, |world, rows| {
         Some(match forward(world, rows)? {
-            Row::Wanted(_) => "0".to_owned(),
+            Row::Wanted(_) | Row::Served(_) => "0".to_owned(),
             Row::Asked(_, left_s) => left_s.to_string(),
         })
     }),
@@ -299,7 +312,10 @@ const FORWARD: &[super::Parameter] = &[
             let to = |one: &Forward| {
                 if one.to.is_unspecified() { String::new() } else { one.to.to_string() }
             };
-            Some(forward(world, rows)?.say(to, |one| one.host.to_string()))
+            let host = |one: &Mapping| {
+                if one.host.is_unspecified() { String::new() } else { one.host.to_string() }
+            };
+            Some(forward(world, rows)?.say(to, host))
         },
         |wanted, places, rows, value| {
             let to = if value.is_empty() { Ipv4Addr::UNSPECIFIED } else { address(value)? };
@@ -310,10 +326,11 @@ const FORWARD: &[super::Parameter] = &[
         "Description",
         T::String,
         |world, rows| {
-            Some(
-                forward(world, rows)?
-                    .say(|one| one.description.to_string(), |_| "asked for by PCP".to_owned()),
-            )
+            Some(match forward(world, rows)? {
+                Row::Wanted(one) => one.description.to_string(),
+                Row::Asked(..) => "asked for by PCP".to_owned(),
+                Row::Served(one) => format!("leads to the service {}", one.service),
+            })
         },
         |wanted, places, rows, value| {
             let said = text(value, DESCRIPTION_MAX)?;
@@ -413,7 +430,7 @@ const PINHOLE: &[super::Parameter] = &[
     ),
     moving("RemainingLeaseTime", T::UnsignedInt, |world, rows| {
         Some(match pinhole(world, rows)? {
-            Row::Wanted(_) => "0".to_owned(),
+            Row::Wanted(_) | Row::Served(_) => "0".to_owned(),
             Row::Asked(_, left_s) => left_s.to_string(),
         })
     }),
