@@ -108,7 +108,7 @@ fn two_who_write_all_they_can_have_what_they_are_promised() {
         return println!("skipped in part: floors of the disk: this kernel does not divide it");
     }
     for (_, slice, floor) in POURERS {
-        guest.door(&format!("rent {slice} 100 2000 8 64 0 0 {floor}")).unwrap();
+        facts::rent(guest, &format!("{slice} 100 2000 8 64 0 0 {floor}")).unwrap();
     }
     // What is left of a quarter.
     let refused = guest.ask("rent barn 10 1000 1 2 0 0 51").unwrap();

@@ -44,8 +44,8 @@ fn boot() -> Option<Guest> {
 
 /// Slices of the others give back what their services do not need, while these run.
 fn make_room(guest: &mut Guest) {
-    guest.door("rent demo 20 1000 4 64").unwrap();
-    guest.door("rent rehearsal 20 2000 4 256").unwrap();
+    facts::rent(guest, "demo 20 1000 4 64").unwrap();
+    facts::rent(guest, "rehearsal 20 2000 4 256").unwrap();
 }
 
 fn start(guest: &mut Guest, name: &str) {
@@ -81,8 +81,8 @@ fn admission_keeps_floors_of_the_processor_when_all_run() {
     let ceiling = guest.ask("cgroup slices/cpu.max").unwrap();
     assert!(ceiling.text.contains("400000 100000"), "{ceiling:?}");
     make_room(&mut guest);
-    guest.door("rent north 400 2000 8 32").unwrap();
-    guest.door("rent south 300 2000 8 32").unwrap();
+    facts::rent(&mut guest, "north 400 2000 8 32").unwrap();
+    facts::rent(&mut guest, "south 300 2000 8 32").unwrap();
     for (name, ..) in SPINNERS {
         start(&mut guest, name);
     }
@@ -197,7 +197,7 @@ fn admission_fills_the_box_with_floors_of_memory_and_refuses_the_next() {
         "{refused:?}"
     );
     let memory = fits * HOLDER_MIB;
-    guest.door(&format!("rent barn 200 2000 {memory} {memory}")).unwrap();
+    facts::rent(&mut guest, &format!("barn 200 2000 {memory} {memory}")).unwrap();
 
     for number in 1..=fits {
         start(&mut guest, &format!("hold-{number}"));
@@ -275,8 +275,8 @@ fn admission_that_is_not_kept_is_a_breach_and_told() {
     const SERVICE: &str = "spin-a";
     let Some(mut guest) = boot() else { return };
     make_room(&mut guest);
-    guest.door("rent north 400 2000 8 32").unwrap();
-    guest.door("rent south 200 2000 8 32").unwrap();
+    facts::rent(&mut guest, "north 400 2000 8 32").unwrap();
+    facts::rent(&mut guest, "south 200 2000 8 32").unwrap();
     for (name, ..) in SPINNERS.iter().filter(|(_, _, _, ceiling)| *ceiling == 2_000) {
         start(&mut guest, name);
     }

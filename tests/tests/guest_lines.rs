@@ -93,7 +93,7 @@ fn boot() -> Option<Guest> {
     guest.until("an address on the WAN", UP_LIMIT, facts::wan).unwrap();
     guest.topology().unwrap().lan_lease(UP_LIMIT).unwrap();
     let [up, down] = [SERVICES.iter().map(|service| service.floor).sum::<u64>(); 2];
-    guest.door(&format!("rent demo 200 1000 32 64 {up} {down}")).unwrap();
+    facts::rent(&mut guest, &format!("demo 200 1000 32 64 {up} {down}")).unwrap();
     for service in &SERVICES {
         guest.door(&format!("start {}", service.name)).unwrap();
         let up = |guest: &mut Guest| Ok((facts::process(guest, service.name)?.state == "up").then_some(()));

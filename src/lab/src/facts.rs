@@ -169,6 +169,23 @@ pub fn wait_all_up(guest: &mut Guest) -> Result<(), Error> {
     })
 }
 
+/// Rents a slice by the words of `ctl rent`, as soon as there is a data disk that keeps it: a new stick has to be made ready first.
+///
+/// # Errors
+/// [`Error::Answer`]: it was refused for another reason. Others as [`Guest::ask`].
+pub fn rent(guest: &mut Guest, words: &str) -> Result<(), Error> {
+    let request = format!("rent {words}");
+    guest.until(&request, UP_LIMIT, |guest| {
+        let answer = guest.ask(&request)?;
+        if answer.exit == 0 {
+            return Ok(Some(()));
+        }
+        let early = answer.text.contains("no data disk");
+        let refused = Error::Answer { who: format!("ctl {request}"), why: answer.text };
+        if early { Ok(None) } else { Err(refused) }
+    })
+}
+
 /// When things happened; a moment that has not come is an error.
 ///
 /// # Errors
