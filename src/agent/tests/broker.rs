@@ -236,7 +236,7 @@ fn a_connection_is_made_anew_by_a_command() {
         } else {
             assert_eq!(root.operate(command), format!("{command}{{}}"));
         }
-        let (_, _, record) = agent.publish();
+        let (_, (_, _, record)) = agent.unacknowledged();
         let Some(Kind::Disconnect(end)) = Record::decode(&record, &DESK).unwrap().kind else {
             panic!("{round}")
         };

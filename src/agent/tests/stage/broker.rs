@@ -116,6 +116,13 @@ impl Agent {
 
     /// PUBLISH of a record: its topic, its properties, its bytes. It is acknowledged where it wants to be.
     pub(crate) fn publish(&mut self) -> (String, Properties, Vec<u8>) {
+        let (id, published) = self.unacknowledged();
+        id.into_iter().for_each(|id| self.send(0x40, &id.to_be_bytes()));
+        published
+    }
+
+    /// As [`Agent::publish`], of somebody who has gone and takes no acknowledgement: what wants to be acknowledged has a number.
+    pub(crate) fn unacknowledged(&mut self) -> (Option<u16>, (String, Properties, Vec<u8>)) {
         loop {
             let (first, body) = self.packet().unwrap();
             if first == 0x40 {
@@ -132,8 +139,7 @@ impl Agent {
                 panic!("{first:#x}: not PUBLISH")
             };
             assert_eq!(first >> 1 & 3, self.qos, "QoS");
-            id.into_iter().for_each(|id| self.send(0x40, &id.to_be_bytes()));
-            return (topic, properties, payload);
+            return (id, (topic, properties, payload));
         }
     }
 
