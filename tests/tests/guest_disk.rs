@@ -7,6 +7,10 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "guest_bundles/disk.rs"]
+#[allow(dead_code, reason = "each suite takes what it needs")]
+mod disk;
+
 use std::time::Duration;
 
 use lab::facts;
@@ -29,9 +33,9 @@ const RATIO_MIN: f64 = 2.0;
 const ALIKE_MAX: f64 = 1.5;
 
 fn boot() -> Option<Guest> {
-    let (variant, around) = (Variant::Floors, Around::Nothing);
-    let options =
-        Options { variant, around, stick_bytes_s: Some(STICK_BYTES_S), ..Options::usual().unwrap() };
+    let (variant, around, files) = (Variant::Floors, Around::Nothing, disk::Desk::new().files());
+    let stick_bytes_s = Some(STICK_BYTES_S);
+    let options = Options { variant, around, files, stick_bytes_s, ..Options::usual().unwrap() };
     let mut guest = Guest::boot(&options).unwrap()?;
     facts::wait_all_up(&mut guest).unwrap();
     let mounted = |guest: &mut Guest| Ok((guest.json("disk --json")?["state"] == "mounted").then_some(()));

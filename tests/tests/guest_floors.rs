@@ -7,6 +7,10 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "guest_bundles/disk.rs"]
+#[allow(dead_code, reason = "each suite takes what it needs")]
+mod disk;
+
 use std::time::Duration;
 
 use lab::facts;
@@ -36,7 +40,8 @@ const HOLDER_MIB: u64 = 48;
 const HELD_BYTES: u64 = 46 << 20;
 
 fn boot() -> Option<Guest> {
-    let options = Options { variant: Variant::Floors, around: Around::Nothing, ..Options::usual().unwrap() };
+    let (variant, around, files) = (Variant::Floors, Around::Nothing, disk::Desk::new().files());
+    let options = Options { variant, around, files, ..Options::usual().unwrap() };
     let mut guest = Guest::boot(&options).unwrap()?;
     facts::wait_all_up(&mut guest).unwrap();
     Some(guest)

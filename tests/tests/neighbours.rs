@@ -12,6 +12,10 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "guest_bundles/disk.rs"]
+#[allow(dead_code, reason = "each suite takes what it needs")]
+mod disk;
+
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 

@@ -59,7 +59,7 @@ fn an_agent_that_ends_says_so() {
     let (_, _, record) = agent.publish();
     assert!(matches!(Record::decode(&record, &DESK).unwrap().kind, Some(Kind::MqttConnect(_))));
     kill(Pid::from_raw(i32::try_from(daemon.0.id()).unwrap()), Signal::SIGTERM).unwrap();
-    let (topic, _, record) = agent.publish();
+    let (_, (topic, _, record)) = agent.unacknowledged();
     let Some(Kind::Disconnect(end)) = Record::decode(&record, &DESK).unwrap().kind else { panic!("{topic}") };
     assert_eq!((topic.as_str(), end.reason_code, end.reason.is_empty()), ("/usp/controller", 0, false));
     assert_eq!(agent.packet().unwrap().0, 0xe0, "DISCONNECT is the last");

@@ -132,6 +132,12 @@ impl Desk {
         Entry { provider: Name::new("demo").unwrap(), key: secret(1).public().unwrap() }
     }
 
+    /// These keys, for a guest's root: without any a gateway keeps nothing on its data disk, not even a slice.
+    pub(crate) fn files(&self) -> Vec<(String, Vec<u8>)> {
+        let files = lab::root::keys(&self.keys()).unwrap();
+        files.into_iter().map(|(place, bytes)| (place.to_owned(), bytes)).collect()
+    }
+
     /// The image's folder of keys.
     pub(crate) fn keys(&self) -> PathBuf {
         self.scratch.file("keys")

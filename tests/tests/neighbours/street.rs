@@ -101,8 +101,12 @@ fn provide(topology: &mut Topology) {
 pub(crate) fn boot() -> Option<Guest> {
     let [queues, plain] = networks();
     let file = |name: &str, text: &str| (format!("etc/shg/{name}"), text.as_bytes().to_vec());
-    let files =
-        vec![file("rehearsal", "neighbours\n"), file("queues.toml", &queues), file("plain.toml", &plain)];
+    let mut files = crate::disk::Desk::new().files();
+    files.extend([
+        file("rehearsal", "neighbours\n"),
+        file("queues.toml", &queues),
+        file("plain.toml", &plain),
+    ]);
     let options = Options {
         variant: Variant::Rehearsal,
         around: Around::Tagged,
