@@ -1,5 +1,5 @@
 //! What a service was promised of the line it gets, both ways, beside another service and a home that both want all of it; and no more than its
-//! ceiling where nobody is in its way.
+//! ceiling where nobody is in its way. Nor more packets than one may have.
 //!
 //! In:  the rehearsal root on the board kernel, two services of bundles, a home and a provider that send steadily. Out: passed, failed, or
 //! `skipped: ` and why. The numbers are printed. What does not hold while others had this machine is looked at again, and then said to be void.
@@ -16,6 +16,7 @@
 mod disk;
 mod orders;
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use lab::guest::{Around, Guest, Options, UP_LIMIT};
@@ -51,6 +52,9 @@ const ERROR_PERCENT: u64 = 5;
 /// How long is measured, in guest milliseconds, and how long everybody sends: until queues are full, and until the last number was read.
 const MEASURE_MS: u64 = 15_000;
 const RAGE_S: u64 = 35;
+/// What `small_packets_have_their_measure` lets a service have, in packets a second, for so many seconds.
+const PACKETS_S: u64 = 100;
+const PACKETS_FOR_S: u64 = 20;
 /// How often a busy machine is given another chance.
 const LOOKS_MAX: usize = 3;
 
@@ -64,8 +68,8 @@ fn manifest(service: &Service) -> String {
     format!("{manifest}\n[uplink]\n{rate}[downlink]\n{rate}{serve}")
 }
 
-/// A guest with both services; `None`: it cannot run here.
-fn boot() -> Option<Guest> {
+/// A guest with both services, and this in its network's text; `None`: it cannot run here.
+fn boot(services: &str) -> Option<Guest> {
     let program = lab::house::firmware().join("chatter");
     let Ok(program) = std::fs::read(&program) else {
         println!("skipped: no {}: make firmware rehearsal", program.display());
@@ -80,7 +84,7 @@ fn boot() -> Option<Guest> {
     let options = Options {
         variant: Variant::Rehearsal,
         around: Around::Topology,
-        network: Some(format!("{SHIPPED}{QUEUES}")),
+        network: Some(SHIPPED.replace("[services]\n", services) + QUEUES),
         files,
         data: Some(desk.data()),
         ..Options::usual().unwrap()
@@ -238,7 +242,7 @@ fn floors_and_ceilings_of_the_line_hold_both_ways() {
     if let Err(why) = tool::need("python3", "python3") {
         return println!("skipped: {why}");
     }
-    let Some(mut guest) = boot() else { return };
+    let Some(mut guest) = boot("[services]\n") else { return };
     for way in LINES {
         all_want_all_of_it(&mut guest, way);
         alone_has_its_ceiling(&mut guest, way);
@@ -270,4 +274,52 @@ fn alone_has_its_ceiling(guest: &mut Guest, (way, link, _): (&str, &str, u64)) {
     let holds = |rates: &[u64]| within(rates[0], north.ceiling);
     let what = format!("{way}: {} alone, ceiling {}", north.name, north.ceiling);
     judge(&what, shows(guest, |guest| rage(guest, (way, link), &[north], &[north.name]), holds));
+}
+
+/// How often the service says that it did `word`.
+fn did(guest: &mut Guest, word: &str) -> u64 {
+    let answered = |guest: &mut Guest| {
+        let log = facts::log(guest, SERVICES[0].name)?;
+        let line = log.into_iter().find(|line| line.starts_with(&format!("did {word}(")));
+        Ok(line.and_then(|line| line.rsplit(' ').nth(1)?.parse().ok()))
+    };
+    guest.until(word, UP_LIMIT, answered).unwrap()
+}
+
+/// Small packets cost the gateway as much as large ones. The control is in it: many more were sent than came.
+#[test]
+fn small_packets_have_their_measure() {
+    let Some(()) = namespace::enter("small_packets_have_their_measure").unwrap() else { return };
+    if let Err(why) = tool::need("python3", "python3") {
+        return println!("skipped: {why}");
+    }
+    let Some(mut guest) = boot(&format!("[services]\npackets_s = {PACKETS_S}\n")) else { return };
+    let guest = &mut guest;
+    let port = SERVICES[0].port;
+    let (there, seconds) = ((port + 2_000).to_string(), (3 * PACKETS_FOR_S).to_string());
+
+    let count = ["python3", SCRIPT, "count", &there, &seconds];
+    let mut count = guest.topology().unwrap().command(Side::Isp, &count);
+    let count = count.stdout(Stdio::piped()).spawn().unwrap();
+    let mut orders = Orders::open(guest.topology().unwrap(), port);
+    orders.rage(PACKETS_FOR_S, &format!("packets {ISP_ADDRESS}:{there}"));
+    let sent = did(guest, "Packets");
+    let count = count.wait_with_output().unwrap();
+    let came = String::from_utf8(count.stdout).unwrap().trim().parse().unwrap();
+    measured("from it", sent, came);
+
+    let source = ["python3", SCRIPT, "source", &there, &seconds, "480", "18"];
+    guest.topology().unwrap().start(Side::Isp, &source).unwrap();
+    orders.rage(PACKETS_FOR_S, &format!("fetch {ISP_ADDRESS}:{there}"));
+    measured("to it", PACKETS_FOR_S * 480_000 / 8 / 60, did(guest, "Fetch"));
+}
+
+/// A measure of packets a second, and a tenth of it at once.
+fn measured(way: &str, sent: u64, came: u64) {
+    let may = PACKETS_S * PACKETS_FOR_S;
+    println!("{way}: {sent} packets, {came} came, of {may}");
+    assert!(sent >= 4 * may, "{way}: {sent} are no flood");
+    assert!(came * 100 <= (may + PACKETS_S / 10) * (100 + ERROR_PERCENT), "{way}: {came}");
+    // What is late on a busy machine is not what the measure has thrown away.
+    assert!(came * 100 >= may * 75, "{way}: {came}");
 }

@@ -192,6 +192,13 @@ pub struct Services {
     pub prefix: Ipv4Addr,
     /// Its length, in bits: 16 to 26.
     pub prefix_length: u8,
+    /// Packets a second that each of them may send, and may be sent: 100 to 1000000. At once it is a tenth of that.
+    #[serde(default = "packets_s")]
+    pub packets_s: u32,
+}
+
+const fn packets_s() -> u32 {
+    20_000 // Full ones are 240 Mbit/s; and segments that the kernel cuts later count once.
 }
 
 /// Is `address` in `prefix`/`length`?

@@ -8,32 +8,9 @@ use std::fs;
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use contract::learn::{Address6, Ipv6, Learned, Lease, OnLink};
+use contract::learn::{Learned, Lease};
 use network::gateway::{ADOPT_MS, Gateway};
-use stage::{CONFIGURATION, Namespace, attachment, enter, folder, lease, plug_in, run};
-
-fn ipv6(link: &str, prefixes: &[(&str, u32)]) -> Ipv6 {
-    let prefix = |(prefix, preferred_s): &(&str, u32)| OnLink {
-        prefix: prefix.parse().unwrap(),
-        preferred_s: *preferred_s,
-        valid_s: 7_200,
-    };
-    let address = Address6 {
-        address: "2001:db8:ff::7".parse().unwrap(),
-        prefix_length: 64,
-        preferred_s: 900,
-        valid_s: 1_800,
-    };
-    Ipv6 {
-        link: link.into(),
-        router: "fe80::1".parse().ok(),
-        mtu: 0,
-        addresses: [address].into_iter().collect(),
-        prefixes: prefixes.iter().map(prefix).collect(),
-        name_servers: heapless::Vec::new(),
-        time_servers: heapless::Vec::new(),
-    }
-}
+use stage::{CONFIGURATION, Namespace, attachment, enter, folder, ipv6, lease, plug_in, run};
 
 fn assert_says(said: &str, words: &[&str]) {
     for word in words {

@@ -5,29 +5,14 @@
 mod stage;
 
 use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use contract::learn::{Learned, Lease};
-use contract::manifest::Protocol;
+use contract::manifest::{Port, Protocol};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+use stage::frames::{advertisement, frames, number};
 use stage::neighbours::{LIMIT, Neighbours, PORT, SILENCE};
-use stage::{Namespace, attachment, enter, lease, run};
-
-/// A link's number.
-fn number(at: &Namespace, link: &str) -> u32 {
-    at.run(&format!("ip -o link show dev {link}")).split(':').next().unwrap().parse().unwrap()
-}
-
-/// A socket that sends whole frames by `link`.
-fn frames(at: &Namespace, link: &str) -> OwnedFd {
-    let index = at.run(&format!("ip -o link show dev {link}")).split(':').next().unwrap().parse().unwrap();
-    at.within(|| {
-        let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None).unwrap();
-        sys::packet::bind(&socket, index, 0x88b5).unwrap(); // a protocol for experiments: nothing is heard
-        socket
-    })
-}
+use stage::{Namespace, attachment, enter, ipv6, lease, run};
 
 /// Pings `to` and says whether it answers in time.
 fn pings(at: &Namespace, to: &str, limit: Duration) -> bool {
@@ -40,22 +25,6 @@ fn pings(at: &Namespace, to: &str, limit: Duration) -> bool {
         socket.send_to(&[8, 0, 0, 0, 0, 0, 0, 1], (to, 0)).unwrap();
         socket.recv_from(&mut [0; 64]).is_ok()
     })
-}
-
-/// A router's advertisement to everybody, with a prefix to take addresses from. Source: RFC 4861 §4.2, §4.6.2.
-fn advertisement(prefix: Ipv6Addr) -> Vec<u8> {
-    let (router, everybody): (Ipv6Addr, Ipv6Addr) =
-        ("fe80::bad".parse().unwrap(), "ff02::1".parse().unwrap());
-    let mut message = vec![134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0];
-    message.extend([3, 4, 64, 0xc0, 0, 0, 7, 8, 0, 0, 7, 8, 0, 0, 0, 0]);
-    message.extend(prefix.octets());
-    let pseudo = [&router.octets()[..], &everybody.octets(), &[0, 0, 0, 48, 0, 0, 0, 58], &message].concat();
-    let sum: u32 = pseudo.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
-    let folded = u16::try_from(sum % 0xffff).unwrap();
-    message[2..4].copy_from_slice(&(!folded).to_be_bytes());
-    let head = [0x60, 0, 0, 0, 0, 48, 58, 255];
-    let ethernet = [0x33, 0x33, 0, 0, 0, 1, 2, 0, 0, 0, 0x0b, 0xad, 0x86, 0xdd];
-    [&ethernet[..], &head, &router.octets(), &everybody.octets(), &message].concat()
 }
 
 #[test]
@@ -132,6 +101,51 @@ fn a_service_asks_nobody_for_neighbours() {
     });
     let asked = radio.run("ip -6 neigh show dev eth0 nud all");
     assert!(asked.lines().any(|line| line.starts_with("fe80::dead ") && line.contains("FAILED")), "{asked}");
+}
+
+/// Neighbours at home that are asked for and have not answered.
+fn asked_for() -> usize {
+    run("ip -6 neigh show dev br-lan nud incomplete").lines().count()
+}
+
+/// A service that may speak to devices at home speaks to addresses that none of them has: each would keep a place in the only table.
+#[test]
+fn a_service_that_looks_for_devices_leaves_room_for_neighbours() {
+    if !enter("a_service_that_looks_for_devices_leaves_room_for_neighbours") {
+        return;
+    }
+    let (all, mut gateway) = Neighbours::make();
+    all.warm_up();
+    gateway.learn(Learned::Ipv6(ipv6("eth0", &[("2001:db8:1::/56", 3_600)])));
+    let radio = Namespace::make();
+    let (namespace, inside) = radio.copies();
+    let mut asked = attachment("radio", 2, 0);
+    asked.reaches.home.push(Port { protocol: Protocol::Udp, port: 9 }).unwrap();
+    gateway.attach(asked, &namespace, inside).unwrap();
+    all.home.run("ip address add 2001:db8:1::100/64 dev home nodad");
+    all.home.run("ip route add default via 2001:db8:1::1 dev home");
+    let device = all.home.within(|| UdpSocket::bind("[::]:9").unwrap());
+    device.set_read_timeout(Some(LIMIT)).unwrap();
+    let socket = radio.within(|| UdpSocket::bind("[::]:0").unwrap());
+    socket.send_to(b"hello", "[2001:db8:1::100]:9").unwrap();
+    assert!(device.recv_from(&mut [0; 8]).is_ok(), "whom it may speak to");
+    let looks = || {
+        for number in 0..3_000_u16 {
+            let nobody = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0xbad, number);
+            let _ = socket.send_to(b"hello", SocketAddrV6::new(nobody, 9, 0, 0));
+        }
+        asked_for()
+    };
+    let kept = looks();
+    assert!((1..300).contains(&kept), "{kept} places");
+
+    // The control: without these rules, and the one for its connections, the table is full.
+    run("nft flush chain inet shg from-services");
+    run("nft add rule inet shg from-services accept");
+    let taken = looks();
+    assert!(taken > 500, "{taken} places: nothing but these rules holds it back");
+    gateway.turn();
+    assert_eq!(gateway.fault(), None);
 }
 
 #[test]

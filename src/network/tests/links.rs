@@ -14,7 +14,6 @@ use std::time::Instant;
 
 use contract::manifest::Protocol;
 use network::gateway::Gateway;
-use network::qos::links::PACKETS;
 use stage::neighbours::{LIMIT, Neighbours, SILENCE};
 use stage::{Namespace, attachment, enter, run};
 
@@ -24,8 +23,8 @@ const OWN: &str = "10.64.0.2";
 const MANY: usize = 600;
 /// What it may have: `network::firewall::input`.
 const TO_US: usize = 256;
-/// So many datagrams at once are ten bursts.
-const FLOOD: u32 = PACKETS * 10;
+/// So many datagrams at once are ten times what a service may send at once.
+const FLOOD: u32 = 20_000;
 
 /// Is a datagram from `address` of `hello` heard by the provider?
 fn heard_from(all: &Neighbours, address: &str, silent: bool) -> bool {

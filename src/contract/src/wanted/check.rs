@@ -165,7 +165,7 @@ fn play(access: &Access, vlan: &'static str) -> [Rule; 8] {
 }
 
 /// Plays are told apart, and so are networks.
-fn apart(wanted: &Wanted) -> [Rule; 8] {
+fn apart(wanted: &Wanted) -> [Rule; 9] {
     let vlans = plays(wanted).map(|(access, _)| access.vlan);
     let others = || plays(wanted).skip(1).map(|(access, _)| access);
     let twice = vlans
@@ -186,6 +186,7 @@ fn apart(wanted: &Wanted) -> [Rule; 8] {
         ),
         (others().any(|access| access.ipv6 == WanIpv6::Dhcp), "ipv6: only the Internet play gets a prefix"),
         (!(16..=26).contains(&wanted.services.prefix_length), "services.prefix_length: 16 to 26"),
+        (!(100..=1_000_000).contains(&wanted.services.packets_s), "services.packets_s: 100 to 1000000"),
         (lan.overlaps(&services), "services.prefix: it overlaps the LAN's"),
         (
             guests.is_some_and(|guests| guests.overlaps(&lan) || guests.overlaps(&services)),

@@ -30,6 +30,11 @@ const STRANGERS: (u64, u32) = (200, 400);
 const ECHO6: u8 = 128;
 const PINGS: (u64, u32) = (50, 100);
 
+/// New ones from a service into the home by IPv6, a second and at once; and of all services. There are more addresses than anybody can know, and each that
+/// nobody has keeps a place in the kernel's only table of neighbours for three seconds (it has 1024): so they are some hundred.
+const ASKED6: (u64, u32) = (20, 40);
+const ALL_ASKED6: (u64, u32) = (60, 100);
+
 /// Addresses of one link only: they are never passed on. Source: RFC 3927 §7. Those of IPv6 the kernel keeps to their link itself.
 const LINK_LOCAL: Ipv4Addr = Ipv4Addr::new(169, 254, 0, 0);
 
@@ -153,6 +158,13 @@ fn services(house: &House<'_>) -> Vec<Rule> {
     for service in house.services {
         let by = || rule().comes_by(&service_link(service.slot));
         rules.push(by().connections_beyond(CONNECTIONS).throw_away().says(&service.service));
+        if !service.reaches.home.is_empty() {
+            let asks = by().goes_by(lan).ipv6().first().beyond(ASKED6.0, ASKED6.1);
+            rules.push(asks.throw_away().says(&service.service));
+        }
+    }
+    if house.services.iter().any(|service| !service.reaches.home.is_empty()) {
+        rules.push(rule().goes_by(lan).ipv6().first().beyond(ALL_ASKED6.0, ALL_ASKED6.1).throw_away());
     }
     rules.push(rule().goes_by(wan).is_in("nowhere", &[Load::To4]).refuse());
     rules.push(rule().goes_by(wan).is_in("nowhere6", &[Load::To6]).refuse());

@@ -16,17 +16,15 @@ use super::line::{LINE, SERVICE_LEAF};
 use super::tree::{ALL, Act, Class, EGRESS, Filter, INGRESS, Rate, Takes, Tree};
 use crate::target::{Attachment, INSIDE_LINK, service_link};
 
-/// Packets that one service sends, and is sent, a second, at most: full ones are 240 Mbit/s, and segments that the kernel cuts later count once.
-pub const PACKETS_S: u32 = 20_000;
-/// And at once: a tenth of that.
-pub const PACKETS: u32 = 2_000;
+/// What a service may send, and be sent, at once, is this part of what it may in a second.
+const AT_ONCE: u32 = 10;
 
 /// Its place among filters; those of the line's have 1 and 2, and a place holds filters of one protocol only.
 const PLACE: u16 = 3;
 
-/// Our end.
+/// Our end; each service may send, and be sent, so many packets a second.
 #[must_use]
-pub fn outside(service: &Attachment) -> Tree {
+pub fn outside(service: &Attachment, packets_s: u32) -> Tree {
     let measure = |parent| Filter {
         parent,
         priority: PLACE,
@@ -34,7 +32,7 @@ pub fn outside(service: &Attachment) -> Tree {
         handle: 0,
         takes: Takes::Words(Vec::new()),
         class: 0,
-        acts: vec![Act::AtMost { packets_s: PACKETS_S, burst: PACKETS }],
+        acts: vec![Act::AtMost { packets_s, burst: packets_s / AT_ONCE }],
     };
     let tree = ceiling(service_link(service.slot), service.rates.ceiling_down_kbit_s);
     Tree { hooked: true, filters: [INGRESS, EGRESS].map(measure).to_vec(), ..tree }
@@ -68,6 +66,7 @@ fn ceiling(link: String, kbit_s: u32) -> Tree {
 #[cfg(test)]
 mod tests {
     use super::{inside, outside, segment_bytes};
+    use crate::qos::tree::Act;
     use crate::target::Attachment;
     use crate::testing::{rated, with_queues};
     use contract::attach::Rates;
@@ -94,11 +93,13 @@ mod tests {
         for (what, up, down, within, without) in table {
             let rates = Rates { ceiling_up_kbit_s: up, ceiling_down_kbit_s: down, ..Rates::default() };
             let service = Attachment { rates, ..rated(3, 0, 0) };
-            let (inside, outside) = (inside(&service), outside(&service));
+            let (inside, outside) = (inside(&service), outside(&service, 700));
             assert_eq!((inside.classes.len(), outside.classes.len()), (within, without), "{what}");
             assert_eq!((inside.link.as_str(), outside.link.as_str()), ("eth0", "svc-3"), "{what}");
             assert_eq!((inside.hooked, outside.hooked), (false, true), "{what}");
             assert_eq!((inside.filters.len(), outside.filters.len()), (0, 2), "{what}");
+            let measure = [Act::AtMost { packets_s: 700, burst: 70 }];
+            assert!(outside.filters.iter().all(|filter| filter.acts == measure), "{what}");
         }
     }
 }

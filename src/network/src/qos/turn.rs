@@ -82,7 +82,8 @@ impl Gateway {
     fn queue_trees(&self, wanted: &Wanted, links: &Observed) -> Vec<Tree> {
         let attachments = self.attachments();
         let mut trees = line::trees(wanted, &attachments, links.link(IFB).map(|link| link.index));
-        trees.extend(attachments.iter().map(links::outside));
+        let packets_s = wanted.services.packets_s;
+        trees.extend(attachments.iter().map(|service| links::outside(service, packets_s)));
         trees
     }
 

@@ -7,13 +7,14 @@
 #![allow(dead_code, unused_imports, reason = "no test needs all of it")]
 
 pub(crate) mod bulk;
+pub(crate) mod frames;
 pub(crate) mod neighbours;
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use contract::Name;
-use contract::learn::Lease;
+use contract::learn::{Address6, Ipv6, Lease, OnLink};
 use contract::manifest::{Audience, Protocol, Serve};
 use network::target::Attachment;
 use nix::sched::{CloneFlags, setns, unshare};
@@ -121,5 +122,29 @@ pub(crate) fn attachment(name: &str, slot: u8, at: u16) -> Attachment {
         serves: vec![page],
         reaches: Default::default(),
         rates: Default::default(),
+    }
+}
+
+/// What the operator says of IPv6 on `link`: an address, and prefixes, each preferred for so many seconds.
+pub(crate) fn ipv6(link: &str, prefixes: &[(&str, u32)]) -> Ipv6 {
+    let prefix = |(prefix, preferred_s): &(&str, u32)| OnLink {
+        prefix: prefix.parse().unwrap(),
+        preferred_s: *preferred_s,
+        valid_s: 7_200,
+    };
+    let address = Address6 {
+        address: "2001:db8:ff::7".parse().unwrap(),
+        prefix_length: 64,
+        preferred_s: 900,
+        valid_s: 1_800,
+    };
+    Ipv6 {
+        link: link.into(),
+        router: "fe80::1".parse().ok(),
+        mtu: 0,
+        addresses: [address].into_iter().collect(),
+        prefixes: prefixes.iter().map(prefix).collect(),
+        name_servers: heapless::Vec::new(),
+        time_servers: heapless::Vec::new(),
     }
 }

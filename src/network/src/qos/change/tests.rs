@@ -88,9 +88,12 @@ fn trees() -> Vec<Tree> {
     for network in &networks {
         for services in &services {
             trees.extend(line::trees(network, services, Some(9)));
-            trees.extend(
-                services.iter().flat_map(|service| [links::outside(service), links::inside(service)]),
-            );
+            trees.extend(services.iter().flat_map(|service| {
+                [20_000, 300]
+                    .map(|packets_s| links::outside(service, packets_s))
+                    .into_iter()
+                    .chain([links::inside(service)])
+            }));
         }
     }
     trees
