@@ -10,9 +10,10 @@
 )]
 
 mod model;
+mod stage;
 
 use contract::Name;
-use contract::learn::{Address6, Ipv6, Learned, Lease, OnLink, Session};
+use contract::learn::{Learned, Lease, Session};
 use contract::wanted::{self, Wanted};
 use model::{apply, empty, essence, link, settle};
 use network::known::Known;
@@ -21,6 +22,7 @@ use network::plan::{Change, plan};
 use network::target::{self, Attachment, Target};
 use network::view::View;
 use proptest::prelude::*;
+use stage::ipv6;
 
 const PLAIN: &str = include_str!("../../../rootfs/etc/shg/network.toml");
 const WHOLE: &str = include_str!("../../contract/tests/data/whole.toml");
@@ -74,29 +76,6 @@ fn lease(link: &str, address: [u8; 4], prefix_length: u8, classless: bool) -> Le
         sip_servers: heapless::Vec::new(),
         server: router,
         lease_s: 600,
-    }
-}
-
-fn ipv6(link: &str, prefixes: &[(&str, u32)]) -> Ipv6 {
-    let prefix = |(prefix, preferred_s): &(&str, u32)| OnLink {
-        prefix: prefix.parse().unwrap(),
-        preferred_s: *preferred_s,
-        valid_s: 7_200,
-    };
-    let address = Address6 {
-        address: "2001:db8:ff::7".parse().unwrap(),
-        prefix_length: 64,
-        preferred_s: 900,
-        valid_s: 1_800,
-    };
-    Ipv6 {
-        link: link.into(),
-        router: "fe80::1".parse().ok(),
-        mtu: 0,
-        addresses: [address].into_iter().collect(),
-        prefixes: prefixes.iter().map(prefix).collect(),
-        name_servers: heapless::Vec::new(),
-        time_servers: heapless::Vec::new(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Frames as no honest program sends them.
 //!
+//! In:  a namespace and its link; addresses, ports, a prefix. Out: a socket that sends whole frames; their bytes.
+//!
 //! Source: RFC 826 (ARP), RFC 768 and 791 (UDP over IPv4), RFC 4861 §4.2, §4.6.2 (router advertisements).
 
 use std::net::Ipv6Addr;
