@@ -108,6 +108,7 @@ impl Room {
     /// Begins to fetch. `false`: its end comes later.
     pub(crate) fn begin_install(&mut self, id: Id, install: Install) -> Result<bool, Failure> {
         let keep = self.keep.as_ref().map_err(Failure::clone)?;
+        keep.trusts()?;
         let word = operator::read(&self.places.word).map_err(|fault| Failure::new(Fault::Ask, fault))?;
         Source::parse(&install.source, &word.plain_http)?;
         if install.username.contains(':') {

@@ -39,7 +39,7 @@ impl From<Error> for Failure {
             Error::Disk(..) => Fault::Disk,
             Error::Space(..) | Error::Full => Fault::Resources,
             Error::Form(_) | Error::Digest(_) | Error::Image(_) => Fault::Form,
-            Error::Signature(_) | Error::Statement => Fault::Signature,
+            Error::Unkeyed | Error::Signature(_) | Error::Statement => Fault::Signature,
             Error::Older(..) => Fault::Older,
             Error::Foreign(_) => Fault::Foreign,
             Error::Same(_) => Fault::Duplicate,

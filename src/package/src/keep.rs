@@ -79,10 +79,10 @@ pub struct Keep {
     /// The book could not be written: the disk has it as it was, or as it was to be.
     is_unsure: bool,
     list_file: state::File,
-    /// What the image says, without what was kept.
-    shipped: Keyring,
+    /// What the image says, without what was kept; or why nobody's keys count.
+    shipped: Result<Keyring, Failure>,
     /// Whose keys count.
-    keyring: Keyring,
+    keyring: Option<Keyring>,
     /// Which file system it is: another disk is another one.
     device: u64,
 }
@@ -97,19 +97,25 @@ fn disk(error: &dyn std::fmt::Display) -> Failure {
 }
 
 impl Keep {
-    /// Opens what is on the disk.
+    /// Opens what is on the disk. Where the image has no root key, nobody's bundles count, and the rest is as it is: slices are kept without.
     ///
     /// # Errors
-    /// [`Fault::Disk`]: it is not there (yet): try again. [`Fault::Signature`]: the image has no root key, so nobody's bundles count.
+    /// [`Fault::Disk`]: it is not there (yet): try again.
     pub fn open(places: &Places) -> Result<Self, Failure> {
         let device = device(&places.bundles).filter(|_| places.state.is_there());
         let none = "there is no data disk, so nothing can be installed; see ctl disk";
         let device = device.ok_or_else(|| Failure::new(Fault::Disk, none))?;
-        let shipped = shipped(&places.keys)?;
+        let shipped = shipped(&places.keys);
         let (book_file, list_file) =
             (places.state.file("book", book::BYTES_MAX), places.state.file(LIST, envelope::BYTES_MAX));
-        let keyring = newest(&shipped, &list_file)?;
-        info!("keys: {} count, list {}", keyring.entries.len(), keyring.serial);
+        let keyring = match &shipped {
+            Ok(shipped) => Some(newest(shipped, &list_file)?),
+            Err(failure) => {
+                warn!("{failure}");
+                None
+            }
+        };
+        keyring.iter().for_each(counts);
         let folder = Folder::new(&places.bundles)
             .map_err(|error| disk(&format!("{}: {error}", places.bundles.display())))?;
         let store = Store::open(folder, keyring.clone(), ARCHITECTURE)?;
@@ -174,27 +180,37 @@ impl Keep {
         if fits { Ok(()) } else { Err(full()) }
     }
 
+    /// Can any bundle be installed at all?
+    ///
+    /// # Errors
+    /// [`Fault::Signature`]: nobody's keys count.
+    pub fn trusts(&self) -> Result<(), Failure> {
+        self.shipped.as_ref().map(drop).map_err(Failure::clone)
+    }
+
     /// Takes a newer list of keys.
     ///
     /// # Errors
     /// [`Fault::Older`], [`Fault::Signature`], [`Fault::Disk`]: it is not taken.
     pub fn take_list(&mut self, list: &[u8]) -> Result<(), Failure> {
-        let newer = self.shipped.update(list);
+        let shipped = self.shipped.as_ref().map_err(Failure::clone)?;
+        let now = self.keyring.as_ref().unwrap_or(shipped);
+        let newer = shipped.update(list);
         let newer = newer.map_err(|fault| {
             let is_old = matches!(fault, keyring::Fault::Old(..));
-            let has_changed = self.keyring.root != self.shipped.root;
+            let has_changed = now.root != shipped.root;
             let hint =
                 if has_changed { " (a new root counts from the image on that has its key)" } else { "" };
             Failure::new(if is_old { Fault::Older } else { Fault::Signature }, format!("{fault}{hint}"))
         })?;
-        if newer.serial <= self.keyring.serial {
-            let fault = keyring::Fault::Old(newer.serial, self.keyring.serial);
+        if newer.serial <= now.serial {
+            let fault = keyring::Fault::Old(newer.serial, now.serial);
             return Err(Failure::new(Fault::Older, fault));
         }
         self.list_file.save(LIST_VERSION, list).map_err(|error| disk(&error))?;
-        info!("keys: {} count, list {}", newer.entries.len(), newer.serial);
+        counts(&newer);
         lock(&self.store).believe(newer.clone());
-        self.keyring = newer;
+        self.keyring = Some(newer);
         Ok(())
     }
 
@@ -252,6 +268,10 @@ impl Keep {
     pub fn services(&self) -> Vec<Service> {
         lock(&self.store).installed().iter().map(|one| self.service(one)).collect()
     }
+}
+
+fn counts(keyring: &Keyring) {
+    info!("keys: {} count, list {}", keyring.entries.len(), keyring.serial);
 }
 
 /// What the image says about keys.

@@ -58,6 +58,8 @@ pub enum Error {
     Full,
     /// The parts do not fit together.
     Form(form::Fault),
+    /// Nobody's keys count.
+    Unkeyed,
     /// No key that counts signed it.
     Signature(keyring::Fault),
     /// The signature speaks of another bundle.
@@ -85,6 +87,7 @@ impl fmt::Display for Error {
             Self::Space(need, free) => write!(f, "data disk: {need} bytes are needed, {free} are free"),
             Self::Full => write!(f, "bundles: {SERVICES_MAX} are installed, no more"),
             Self::Form(fault) => write!(f, "bundle: {fault}"),
+            Self::Unkeyed => write!(f, "bundle: no key is trusted"),
             Self::Signature(fault) => write!(f, "bundle: {fault}"),
             Self::Statement => write!(f, "bundle: the signature speaks of another one"),
             Self::Digest(wanted) => write!(f, "image: it is not {wanted}"),

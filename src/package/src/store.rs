@@ -37,8 +37,8 @@ const OLD: &str = ".old";
 #[derive(Debug)]
 pub struct Store<D> {
     disk: D,
-    /// Whose bundles count.
-    keyring: Keyring,
+    /// Whose bundles count; `None`: nobody's.
+    keyring: Option<Keyring>,
     architecture: Architecture,
     installed: Vec<Installed>,
     /// The image that is being fetched: nobody tidies it away.
@@ -81,10 +81,10 @@ fn disk_error(name: &str, step: &'static str) -> impl FnOnce(std::io::Error) -> 
 }
 
 /// Believes the parts, or says why not.
-fn believe(record: Record, keyring: &Keyring) -> Result<Installed, Error> {
+fn believe(record: Record, keyring: Option<&Keyring>) -> Result<Installed, Error> {
     let parts = form::parse(&record.manifest).map_err(Error::Form)?;
     let (stated, service) = parts.statement(&record.config).map_err(Error::Form)?;
-    let statement = keyring.open(&record.signature).map_err(Error::Signature)?;
+    let statement = keyring.ok_or(Error::Unkeyed)?.open(&record.signature).map_err(Error::Signature)?;
     if statement != stated {
         return Err(Error::Statement);
     }
@@ -92,14 +92,19 @@ fn believe(record: Record, keyring: &Keyring) -> Result<Installed, Error> {
 }
 
 impl<D: Disk> Store<D> {
-    /// Opens what is on `disk` and takes away what is left of anything that was cut.
+    /// Opens what is on `disk` and takes away what is left of anything that was cut. Without a keyring no bundle counts.
     ///
     /// A record that is not whole, is not believed any more or has lost its image is left out, with a word in the log. Its file stays: a list of
     /// keys that is wrong must not cost a service.
     ///
     /// # Errors
     /// [`Error::Disk`]: the folders cannot be read.
-    pub fn open(disk: D, keyring: Keyring, architecture: Architecture) -> Result<Self, Error> {
+    pub fn open(
+        disk: D,
+        keyring: impl Into<Option<Keyring>>,
+        architecture: Architecture,
+    ) -> Result<Self, Error> {
+        let keyring = keyring.into();
         let mut store =
             Self { disk, keyring, architecture, installed: Vec::new(), fetched: None, first: None };
         store.bring_back()?;
@@ -142,7 +147,7 @@ impl<D: Disk> Store<D> {
         let bytes =
             self.disk.read(Place::Records, name, limit).map_err(disk_error(name, "cannot be read"))?;
         let broken = || disk_error(name, "is not whole")(std::io::ErrorKind::InvalidData.into());
-        let found = believe(Record::parse(&bytes).ok_or_else(broken)?, &self.keyring)?;
+        let found = believe(Record::parse(&bytes).ok_or_else(broken)?, self.keyring.as_ref())?;
         if found.statement.name.as_str() == name { Ok(found) } else { Err(Error::Statement) }
     }
 
@@ -172,7 +177,7 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// [`Error`] says why it is not taken.
     pub fn offer(&self, record: &Record) -> Result<Offer, Error> {
-        let found = believe(record.clone(), &self.keyring)?;
+        let found = believe(record.clone(), self.keyring.as_ref())?;
         if found.statement.architecture != self.architecture {
             return Err(Error::Architecture);
         }
@@ -228,7 +233,7 @@ impl<D: Disk> Store<D> {
             let parts = form::parse(&record.manifest).map_err(Error::Form)?;
             return Err(Error::Same(parts.version));
         };
-        let found = believe(record.clone(), &self.keyring)?;
+        let found = believe(record.clone(), self.keyring.as_ref())?;
         self.fetched = Some(found.image);
         self.tidy()?;
         Ok((Candidate { found }, had))
@@ -247,7 +252,7 @@ impl<D: Disk> Store<D> {
         if self.offer(&record)? == Offer::Same {
             return Ok(());
         }
-        let candidate = Candidate { found: believe(record, &self.keyring)? };
+        let candidate = Candidate { found: believe(record, self.keyring.as_ref())? };
         let checked = self.check(candidate)?;
         let replaced = self.put(checked)?;
         self.settle(replaced)
@@ -357,7 +362,7 @@ impl<D: Disk> Store<D> {
 
     /// From now on these keys count. What is installed stays, whoever signed it.
     pub fn believe(&mut self, keyring: Keyring) {
-        self.keyring = keyring;
+        self.keyring = Some(keyring);
     }
 
     /// Takes away what no record names. One part of an image stays: the one that is being fetched, or the largest, whose download may go on.

@@ -140,6 +140,17 @@ fn says(stage: &Stage, word: installed::Answer) -> String {
     stage.heard.words().remove(0)
 }
 
+fn slice(number: usize) -> Slice {
+    Slice {
+        name: name(&format!("slice-{number}")),
+        cpu: Cpu { floor_permille: 10, ceiling_permille: 500 },
+        memory: Memory { floor_mib: 8, high_mib: 0, ceiling_mib: 32 },
+        disk: Default::default(),
+        uplink: Part::default(),
+        downlink: Part::default(),
+    }
+}
+
 #[test]
 fn whether_a_slice_is_kept_is_said_when_it_is_known() {
     if !enter("whether_a_slice_is_kept_is_said_when_it_is_known", &[]) {
@@ -148,14 +159,6 @@ fn whether_a_slice_is_kept_is_said_when_it_is_known() {
     let mut stage = Stage::new("", 64);
     heard(&stage, 1);
     stage.heard.words();
-    let slice = |number: usize| Slice {
-        name: name(&format!("slice-{number}")),
-        cpu: Cpu { floor_permille: 10, ceiling_permille: 500 },
-        memory: Memory { floor_mib: 8, high_mib: 0, ceiling_mib: 32 },
-        disk: Default::default(),
-        uplink: Part::default(),
-        downlink: Part::default(),
-    };
     for number in 0..SLICES {
         assert_eq!(says(&stage, installed::Answer::Rented(slice(number))), "kept");
     }
@@ -404,11 +407,24 @@ fn without_a_disk_everything_is_refused_until_there_is_one() {
     heard(&stage, 2);
     assert_eq!(stage.heard.words(), ["service hello 1", "all"]);
 
-    // A root without keys: nobody's bundles count.
-    fs::remove_file("/etc/shg/keys/root.public").unwrap();
+    // A root without keys: nobody's bundles count, and slices are kept all the same.
+    let (key, hidden) = ("/etc/shg/keys/root.public", "/etc/shg/keys/hidden");
+    fs::rename(key, hidden).unwrap();
+    stage.heard.words();
     stage.start();
-    let (fault, words) = stage.refuses(&install(&shop.source("1")));
-    assert!(fault == Fault::Signature && words.contains("root.public"), "{words}");
+    heard(&stage, 1);
+    assert_eq!(stage.heard.words(), ["all"]);
+    assert_eq!(stage.list(), Vec::<String>::new());
+    for ask in [install(&shop.source("1")), update("hello", &shop.source("1"))] {
+        let (fault, words) = stage.refuses(&ask);
+        assert!(fault == Fault::Signature && words.contains("root.public"), "{words}");
+    }
+    assert_eq!(says(&stage, installed::Answer::Rented(slice(1))), "kept");
+    // With the image that has them, what was installed is there again, and so is the slice.
+    fs::rename(hidden, key).unwrap();
+    stage.start();
+    heard(&stage, 3);
+    assert_eq!(stage.list(), ["hello 1"]);
 }
 
 #[test]
