@@ -16,6 +16,7 @@
 #[allow(dead_code, reason = "each suite takes what it needs")]
 mod disk;
 
+use std::io::Read;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -40,9 +41,11 @@ use street::{AT_WORK, SCRIPT};
 /// The mob, and the port before that of the first.
 const MOB: [&str; 4] = ["mob-1", "mob-2", "mob-3", "mob-4"];
 const MOB_PORT: u16 = 7010;
-/// How long a piece of work takes when nobody is in its way: an eighth of a thread, half of the worker's floor.
-const WORK_US: u64 = 12_500;
-const WORK: usize = 4;
+/// How long a page takes when nobody is in its way: an eighth of a thread, half of the worker's floor.
+const WEB_US: u64 = 12_500;
+const WEB: usize = 4;
+/// What a victim says before it waits for the others.
+const READY: &[u8] = b"ready\n";
 /// Programs without a sandbox.
 const WILD: usize = 8;
 /// Antagonists, those of the short run first.
@@ -97,25 +100,43 @@ struct Stage {
 }
 
 impl Stage {
-    /// What every victim notices in the next seconds, all at once.
-    fn notice(&mut self) -> Look {
-        let (came, before, begun) = (street::came(&mut self.guest), Ticks::now().unwrap(), Instant::now());
+    /// The victims' programs, each of which has said that it is ready.
+    fn victims(&mut self) -> Vec<Child> {
         let topology = self.guest.topology().unwrap();
         let start = |words: &[String]| {
             let words: Vec<&str> =
                 ["python3", SCRIPT].into_iter().chain(words.iter().map(String::as_str)).collect();
-            topology.command(Side::Lan, &words).stdout(Stdio::piped()).spawn().unwrap()
+            topology.command(Side::Lan, &words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
         };
         let victims = street::victims(self.seconds, self.turns);
-        let programs: Vec<Child> = victims.iter().map(|(_, _, words)| start(words)).collect();
-        let read = |(program, (_, aim, _)): (Child, &(_, Aim, _))| {
-            let output = program.wait_with_output().unwrap();
-            Cell::parse(&String::from_utf8_lossy(&output.stdout), *aim).unwrap()
+        let mut programs: Vec<Child> = victims.iter().map(|(_, _, words)| start(words)).collect();
+        for program in &mut programs {
+            let mut word = [0; READY.len()];
+            program.stdout.as_mut().unwrap().read_exact(&mut word).unwrap();
+            assert_eq!(word, READY);
+        }
+        programs
+    }
+
+    /// What they notice in the next seconds, all at once.
+    fn notice(&mut self, victims: Vec<Child>) -> Look {
+        let (came, before, begun) = (street::came(&mut self.guest), Ticks::now().unwrap(), Instant::now());
+        let mut victims = victims;
+        victims.iter_mut().for_each(|victim| drop(victim.stdin.take()));
+        let read = |(victim, (_, aim, _)): (Child, (_, Aim, _))| {
+            let output = victim.wait_with_output().unwrap();
+            Cell::parse(&String::from_utf8_lossy(&output.stdout), aim).unwrap()
         };
-        let cells = programs.into_iter().zip(&victims).map(read).collect();
+        let cells = victims.into_iter().zip(street::victims(0, 0)).map(read).collect();
         let others_permille = Ticks::now().unwrap().others_permille(&before);
         let came = street::came(&mut self.guest) - came;
         Look { cells, others_permille, came_s: came / begun.elapsed().as_secs().max(1) }
+    }
+
+    /// The same while nobody rages.
+    fn rest(&mut self) -> Look {
+        let victims = self.victims();
+        self.notice(victims)
     }
 
     /// As the product divides it, with queues; or worse, without. Who has floors again has them before `network` is asked, and a machine that
@@ -151,10 +172,11 @@ impl Stage {
     fn column(&mut self, how: &str, antagonist: &str) -> Look {
         let rage_s = self.seconds + 4;
         self.divide(how);
+        let victims = self.victims();
         let mob = self.rage(how, antagonist, rage_s);
         let begun = Instant::now();
         pass("the beginning of a rage", Duration::from_secs(1));
-        let look = self.notice();
+        let look = self.notice(victims);
         let rest = Duration::from_secs(rage_s + 1).saturating_sub(begun.elapsed());
         pass("the end of a rage", rest);
         self.divide("floors");
@@ -182,10 +204,10 @@ impl Stage {
 
     /// All columns of one antagonist; the one by floors again, if the machine below was busy.
     fn row(&mut self, antagonist: &str) -> Row {
-        let first = self.notice();
+        let first = self.rest();
         let [none, ceilings] = ["none", "ceilings"].map(|how| self.column(how, antagonist));
         // Other work of the machine below comes and goes: what is at rest is the worse of two looks.
-        let rest = first.worse(self.notice());
+        let rest = first.worse(self.rest());
         let before = self.restarts();
         let mut floors = self.column("floors", antagonist);
         for _ in 1..LOOKS_MAX {
@@ -208,10 +230,10 @@ fn stage() -> Option<Stage> {
     let mut stage = Stage { guest, seconds: if long() { 10 } else { 4 }, turns: 20 };
     stage.all_up();
     // The first look finds everything cold; the second shows how fast this machine is.
-    let _ = stage.notice();
-    let worked = stage.notice().cells[WORK];
-    stage.turns = (stage.turns * WORK_US / worked.median_us.max(1)).max(1);
-    println!("a piece of work: {} turns", stage.turns);
+    let _ = stage.rest();
+    let worked = stage.rest().cells[WEB];
+    stage.turns = (stage.turns * WEB_US / worked.median_us.max(1)).max(1);
+    println!("a page: {} turns", stage.turns);
     Some(stage)
 }
 

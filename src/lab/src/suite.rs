@@ -33,7 +33,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(3600);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What belongs to a subject that has other names: room, and file of tests; `lib` are those beside the code.
-const SUBJECTS: [(&str, &[(&str, &str)]); 3] = [
+const SUBJECTS: [(&str, &[(&str, &str)]); 4] = [
     ("admission", &[("supervisor", LIB), ("tests", "guest_disk"), ("tests", "guest_lines")]),
     (
         "bundles",
@@ -45,16 +45,37 @@ const SUBJECTS: [(&str, &[(&str, &str)]); 3] = [
             ("package", "registry"),
             ("package", "resume"),
             ("tests", "guest_bundles"),
+            ("tests", "guest_makers"),
+        ],
+    ),
+    (
+        "modules",
+        &[
+            ("agent", LIB),
+            ("agent", "levels"),
+            ("agent", "queue"),
+            ("agent", "roles"),
+            ("agent", "slices"),
+            ("agent", "uses"),
+            ("supervisor", LIB),
         ],
     ),
     (
         "usp",
         &[
             ("agent", "broker"),
+            ("agent", "bulk"),
+            ("agent", "deaf"),
+            ("agent", "doctor"),
             ("agent", "exchange"),
             ("agent", "isolation"),
+            ("agent", "limits"),
+            ("agent", "pieces"),
+            ("agent", "proof"),
             ("agent", "requests"),
+            ("agent", "tls"),
             ("agent", "transports"),
+            ("agent", "trust"),
             ("tests", "guest_usp"),
         ],
     ),
@@ -302,16 +323,19 @@ mod tests {
             assert!(is_there, "{room}/{file}");
         }
         let usp = selection(Some("usp")).0.join(" ");
-        let begin = "-p usp --lib --bins --test oracle -p agent --test broker -p agent --test exchange";
+        let begin = "-p usp --lib --bins --test oracle -p agent --test broker -p agent --test bulk";
         assert!(usp.starts_with(begin) && usp.contains("-p agent --test usp"), "{usp}");
     }
 
     #[test]
     fn a_pattern_is_a_room_a_file_or_a_name() {
+        const MODULES: &str = "-p agent --test levels -p agent --lib -p agent --test modules -p agent --test queue \
+                               -p agent --test roles -p agent --test slices -p agent --test uses \
+                               -p supervisor --lib -p tests --test guest_modules";
         let table = [
             (None, "--workspace", ""),
             (Some("lease"), "-p lease", ""),
-            (Some("modules"), "-p agent --test modules -p tests --test guest_modules", ""),
+            (Some("modules"), MODULES, ""),
             (Some("voice"), "-p voice --lib --bins --test voice -p tests --test voice_load", ""),
             (Some("hello"), "-p hello", ""),
             (Some("tidy"), "-p tests --test tidy", ""),

@@ -58,7 +58,7 @@ pub(crate) fn victims(seconds: u64, turns: u64) -> Victims {
         ("call", Aim::Home, words(&["flow", ISP_ADDRESS, "9001", &seconds, "184"])),
         ("tv", Aim::Home, words(&["tv", "eth0", group, port, &seconds])),
         ("dns", Aim::Home, words(&["dns", "192.168.1.1", &seconds])),
-        ("work", Aim::Home, words(&["work", "192.168.1.1", WORKER_PORT, &seconds, &turns])),
+        ("web", Aim::Home, words(&["web", "192.168.1.1", WORKER_PORT, &seconds, &turns])),
         ("write", Aim::Disk, words(&["write", "192.168.1.1", WRITER_PORT, &seconds, RECORD_BYTES])),
     ]
 }

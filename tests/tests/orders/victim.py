@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""What a home notices of its gateway: datagrams to the provider and back, a channel of his, its name server, services that work and write for it.
+"""What a home notices of its gateway: datagrams to the provider and back, a channel of his, its name server, a web service whose pages are work, one that writes for it.
 
 In:  echo PORT TOS | hold PORT | station LINK GROUP PORT | watch LINK GROUP PORT                          (for ever)
      flow ADDRESS PORT SECONDS TOS | tv LINK GROUP PORT SECONDS | dns ADDRESS SECONDS
-     work ADDRESS PORT SECONDS TURNS | write ADDRESS PORT SECONDS BYTES                       (victims)
+     web ADDRESS PORT SECONDS TURNS | write ADDRESS PORT SECONDS BYTES                       (victims)
      flood ADDRESS PORT SECONDS PACKETS_S                                                     (0: as fast as it can)
-Out: the victims `SENT LOST P50 P99`, times in microseconds; whatever is late by two seconds is lost.
+Out: the victims `ready`, and once their input has ended `SENT LOST P50 P99`, times in microseconds; whatever is late by two seconds is lost.
 
 Both ends of a channel are on one machine, so its times are of one clock, and count from the fastest packet. Who watches for ever keeps the
 home in the channel's group, so that no victim's coming or going changes what the gateway listens to.
 """
+import http.client
 import selectors
 import socket
 import struct
@@ -23,9 +24,16 @@ CHANNEL_S = 0.008  # 1.3 Mbit/s.
 CHANNEL_BYTES = 1316  # Seven packets of a transport stream: RFC 2250.
 CHANNEL_TOS = 128  # CS4: RFC 4594.
 ASK_S = 0.05
-WORK_S = 0.1
+WEB_S = 0.1
 WRITE_S = 0.5
 FLOOD_BYTES = 18
+
+
+def begin():
+    """Says that all is there, and waits until all others are: programs that are just starting would take the gateway's processor. When it begins."""
+    print("ready", flush=True)
+    sys.stdin.read()
+    return time.monotonic()
 
 
 def link(tos=0):
@@ -88,7 +96,7 @@ def summary(sent, times):
 
 def tv(name, group, port, seconds):
     one, times = joined(name, group, port), []
-    begun = time.monotonic()
+    begun = begin()
     while (left := begun + seconds + PATIENCE_S - time.monotonic()) > 0:
         one.settimeout(left)
         try:
@@ -108,7 +116,7 @@ def datagrams(address, port, seconds, make, interval, tos=0):
     """Sends what `make` makes of a number, and takes answers by the first two bytes."""
     one = link(tos)
     one.connect((address, port))
-    begun, sent, times, waiting = time.monotonic(), 0, [], {}
+    begun, sent, times, waiting = begin(), 0, [], {}
     while True:
         now = time.monotonic()
         if now - begun > seconds + PATIENCE_S or (now - begun > seconds and not waiting):
@@ -139,6 +147,20 @@ def question(number):
     return struct.pack("!HHHHHH", number & 0xFFFF, 0x0100, 1, 0, 0, 0) + name + struct.pack("!HH", 1, 1)
 
 
+def page(address, port, turns):
+    """Gets a page over a connection of its own."""
+    asked = http.client.HTTPConnection(address, port, timeout=PATIENCE_S)
+    try:
+        asked.request("GET", f"/{turns}")
+        answer = asked.getresponse()
+        if answer.status != 200 or not answer.read():
+            raise OSError(f"status {answer.status}")
+    except http.client.HTTPException as error:
+        raise OSError("no page") from error
+    finally:
+        asked.close()
+
+
 def done(address, port, order, word):
     """Gives a service an order, and waits for its word that it is done."""
     with socket.create_connection((address, port), PATIENCE_S) as one:
@@ -152,15 +174,15 @@ def done(address, port, order, word):
             text += piece
 
 
-def pieces(address, port, seconds, interval, order, word):
+def pieces(seconds, interval, piece):
     """So many a second; one that is late puts off those behind it, and those that are put off past the end are lost."""
-    begun, tried, times = time.monotonic(), 0, []
+    begun, tried, times = begin(), 0, []
     wanted = int(seconds / interval)
     while tried < wanted and time.monotonic() - begun < seconds:
         time.sleep(max(0, begun + tried * interval - time.monotonic()))
         since, tried = time.monotonic(), tried + 1
         try:
-            done(address, port, order, word)
+            piece()
             times.append(time.monotonic() - since)
         except OSError:
             pass
@@ -198,10 +220,11 @@ elif what == "tv":
     tv(words[0], words[1], int(words[2]), float(words[3]))
 elif what == "dns":
     datagrams(words[0], 53, float(words[1]), question, ASK_S)
-elif what == "work":
-    pieces(words[0], int(words[1]), float(words[2]), WORK_S, b"work %d\n" % int(words[3]), b"worked")
+elif what == "web":
+    pieces(float(words[2]), WEB_S, lambda: page(words[0], int(words[1]), int(words[3])))
 elif what == "write":
-    pieces(words[0], int(words[1]), float(words[2]), WRITE_S, b"write %d\n" % int(words[3]), b"written")
+    order = b"write %d\n" % int(words[3])
+    pieces(float(words[2]), WRITE_S, lambda: done(words[0], int(words[1]), order, b"written"))
 elif what == "flood":
     flood(words[0], int(words[1]), float(words[2]), float(words[3]))
 else:

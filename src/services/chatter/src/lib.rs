@@ -1,12 +1,12 @@
 //! A tenant for tests: it writes a numbered line every 10 ms, holds connections open, and ends with the code that it is told.
 //!
-//! In:  connections; a line `exit CODE`, `work TURNS`, `write BYTES` or `do SECONDS ANTAGONIST` (`antagonist.rs`) on one of them. Out: `line N`
+//! In:  connections; a line `exit CODE`, `write BYTES` or `do SECONDS ANTAGONIST` (`antagonist.rs`) on one of them. Out: `line N`
 //! on standard output; `tick N` on each connection every 100 ms, with numbers that begin at 0 for each, so whoever listens sees whether anything
-//! was lost; `worked` when work is done; `written` when its volume's disk has a record of so many bytes, or `refused`.
+//! was lost; `written` when its volume's disk has a record of so many bytes, or `refused`.
 //!
 //! With words it does something else: `spin N` keeps N threads busy, `hold N` touches N MiB and keeps them, `nap N` ends after N ms,
 //! `tree N` starts N naps and stays, `pair N` starts one that eats without an end (`eat N`, after N ms) and stays, `keep N` fills its volume (`volume.rs`) and stays, `pour N` writes there with N threads for ever,
-//! `film N` reads N bytes of its camera and stays, `line N` takes a line of at most N bytes from its serial port, answers it and stays,
+//! `web N` serves pages that are work on port N (`web.rs`), `film N` reads N bytes of its camera and stays, `line N` takes a line of at most N bytes from its serial port, answers it and stays,
 //! `exit N` ends at once with that code.
 //!
 //! Only the rehearsal root has it. Not here: anything that a service should be modelled on; for that there is `hello`.
@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 mod antagonist;
 mod volume;
+mod web;
 
 pub use antagonist::Antagonist;
 
@@ -79,6 +80,7 @@ pub fn other_work(words: &[String]) -> Option<fn(usize)> {
         Some("keep") => Some(keep),
         Some("pour") => Some(pour),
         Some("film") => Some(film),
+        Some("web") => Some(web::serve),
         Some("line") => Some(line),
         Some(_) | None => None,
     }
@@ -237,13 +239,6 @@ fn tick(mut stream: TcpStream, ends: &Sender<u8>) {
         match parse(&order) {
             // The receiver is `main`, which is there as long as we are.
             Some(Order::Exit(code)) => drop(ends.send(code)),
-            Some(Order::Work(turns)) => {
-                order.clear();
-                std::hint::black_box(antagonist::work(turns));
-                if writeln!(stream, "worked").is_err() {
-                    return;
-                }
-            }
             Some(Order::Write(bytes)) => {
                 order.clear();
                 let word = volume::record(bytes).map_or("refused", |()| "written");
@@ -266,17 +261,14 @@ fn tick(mut stream: TcpStream, ends: &Sender<u8>) {
 enum Order {
     /// End with this code.
     Exit(u8),
-    /// Do so many turns of work.
-    Work(u64),
     /// Add a record of so many bytes to the diary.
     Write(usize),
     /// Do this for so many seconds.
     Do(u64, Antagonist),
 }
 
-/// The longest rage, in seconds, the longest work, in turns, and the longest record, in bytes.
+/// The longest rage, in seconds, and the longest record, in bytes.
 const RAGE_S_MAX: u64 = 600;
-const TURNS_MAX: u64 = 100_000;
 const RECORD_BYTES_MAX: usize = 65_536;
 
 /// An order, once its line is whole.
@@ -284,9 +276,6 @@ fn parse(order: &[u8]) -> Option<Order> {
     let line = std::str::from_utf8(order).ok()?.strip_suffix('\n')?.trim_end();
     if let Some(code) = line.strip_prefix("exit ") {
         return code.parse().ok().map(Order::Exit);
-    }
-    if let Some(turns) = line.strip_prefix("work ") {
-        return turns.parse().ok().filter(|turns| *turns <= TURNS_MAX).map(Order::Work);
     }
     if let Some(bytes) = line.strip_prefix("write ") {
         return bytes.parse().ok().filter(|bytes| *bytes <= RECORD_BYTES_MAX).map(Order::Write);
@@ -306,8 +295,6 @@ mod tests {
             ("exit 7\n", Some(Order::Exit(7))),
             ("do 3 spin\n", Some(Order::Do(3, Antagonist::Spin))),
             ("do 9999 spin\n", None),
-            ("work 40\n", Some(Order::Work(40))),
-            ("work 1000000\n", None),
             ("write 512\n", Some(Order::Write(512))),
             ("write 1000000\n", None),
             ("exit 7", None),

@@ -22,9 +22,11 @@ const COPIES: usize = 8;
 /// A mob: so many, and the port before that of the first.
 const MOB: u16 = 4;
 const MOB_PORT: u16 = 7010;
-/// Who does work for the home: a floor that is enough for it, and its port.
+/// Who serves pages to the home, each of them work: a floor that is enough for it, and its port.
 const WORKER_PERMILLE: u32 = 250;
 const WORKER_PORT: u16 = 7020;
+/// Where `chatter` listens inside, whatever it does there.
+const WEB_PORT: &str = "7000";
 /// Who keeps a diary for the home.
 const WRITER_PERMILLE: u32 = 50;
 /// Its floor of the disk: most of its slice's, which is rented by the test.
@@ -145,7 +147,9 @@ fn neighbours(all: &[Entry]) -> Vec<Entry> {
         let memory = Memory { floor_mib: 8, high_mib: 0, ceiling_mib: 16 };
         Some(Manifest { cpu, memory, ..copy(of, name, "demo")? })
     };
-    let worker = at_work("worker", WORKER_PERMILLE).and_then(|worker| at_home(worker, of, WORKER_PORT));
+    let worker = at_work("worker", WORKER_PERMILLE)
+        .map(|worker| Manifest { command: words("web", WEB_PORT), ..worker })
+        .and_then(|worker| at_home(worker, of, WORKER_PORT));
     let writer = at_work("writer", WRITER_PERMILLE)
         .map(|writer| Manifest { volume: volume(WRITER_MIB), disk: WRITER_DISK, ..writer })
         .and_then(|writer| at_home(writer, of, WRITER_PORT));
