@@ -135,15 +135,25 @@ impl Controller {
 
 /// What `round` takes, in microseconds: the better quartile.
 fn quartile_us(rounds: usize, mut round: impl FnMut()) -> u64 {
-    let mut all: Vec<u128> = (0..rounds)
-        .map(|_| {
-            let begin = Instant::now();
-            round();
-            begin.elapsed().as_micros()
-        })
-        .collect();
+    quartile((0..rounds).map(|_| took_us(&mut round)).collect())
+}
+
+/// The same of two things in turns: what else the machine does falls on both.
+fn in_turns_us(rounds: usize, mut one: impl FnMut(), mut other: impl FnMut()) -> (u64, u64) {
+    let both = (0..rounds).map(|_| (took_us(&mut one), took_us(&mut other)));
+    let (ones, others) = both.unzip();
+    (quartile(ones), quartile(others))
+}
+
+fn took_us(round: &mut impl FnMut()) -> u64 {
+    let begin = Instant::now();
+    round();
+    u64::try_from(begin.elapsed().as_micros()).unwrap()
+}
+
+fn quartile(mut all: Vec<u64>) -> u64 {
     all.sort_unstable();
-    u64::try_from(all[rounds / 4]).unwrap()
+    all[all.len() / 4]
 }
 
 /// How many a second, where `AT_ONCE` of them take so long.
@@ -257,10 +267,8 @@ fn the_agent_is_quick_and_small() {
         (0..count).for_each(|_| back.send("/echo", get.clone()));
         (0..count).for_each(|_| drop(back.next()));
     };
-    let echo_us = quartile_us(rounds, || echo(1));
-    let get_us = quartile_us(rounds, || controllers[0].get(1));
-    let echoes_us = quartile_us(rounds / 8, || echo(AT_ONCE));
-    let gets_us = quartile_us(rounds / 8, || controllers[0].get(AT_ONCE));
+    let (echo_us, get_us) = in_turns_us(rounds, || echo(1), || controllers[0].get(1));
+    let (echoes_us, gets_us) = in_turns_us(rounds, || echo(AT_ONCE), || controllers[0].get(AT_ONCE));
     println!(); // libtest has begun a line
     println!("figure get_us {get_us} {echo_us} at_most 1500");
     println!("figure gets_at_once_us {gets_us} {echoes_us} at_most 1500");
