@@ -284,9 +284,7 @@ impl Room {
             self.peers.iter_mut().for_each(Peer::hurry);
             self.whereabouts.hurry();
         }
-        if changes.ways || changes.neighbours {
-            self.watched.stir(now_ms);
-        }
+        self.watched.stir(changes, now_ms);
     }
 
     /// Each state of a service is told, however short it was.

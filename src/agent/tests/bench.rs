@@ -1,4 +1,4 @@
-//! What the agent costs: a Get's way there and back against a bare echo by the same broker, news, the whole model, memory.
+//! What the agent costs: a Get's way there and back against a bare echo by the same broker, three kinds of news, the whole model, memory.
 //!
 //! In:  `SHG_BENCH=1` (`make bench B=usp` sets it) for the whole of it; without, one short round proves that all of it works.
 //! Out: `figure NAME ours peer at_least|at_most THOUSANDTHS`, a line each, which `lab bench` judges.
@@ -13,9 +13,11 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
+use contract::control::State;
 use mqtt::client::{Client, News};
 use mqtt::packet::{Hello, Version};
-use stage::{ENDPOINT, House, broker, connected, enter, until};
+use stage::net::Net;
+use stage::{ENDPOINT, House, Program, broker, connected, enter, until};
 use usp::message::read::{Get, GetSupportedDm};
 use usp::message::write::{Add, CreateObject, ParamSetting, Set, UpdateObject};
 use usp::message::{BodyKind, RequestKind};
@@ -32,6 +34,8 @@ const RESIDENT_KIB_MAX: u64 = 6 * 1024;
 /// What the whole model may take, and news, in microseconds.
 const MODEL_US_MAX: u64 = 200_000;
 const NEWS_US_MAX: u64 = 100_000;
+/// Changes of the network that are looked at on end (docs/usp.md).
+const AT_ONCE_OF_NETWORK: usize = 4;
 
 /// A client that waits.
 struct Bare {
@@ -180,14 +184,19 @@ fn subscribe(controllers: &mut [Controller]) {
             required: true,
         };
         let row = number % CONTROLLERS + 1;
-        // All are looked at with each change; only the first has news when a change is timed.
-        let watched = if number == 0 { "PeriodicNotifInterval" } else { "ProvisioningCode" };
+        // All are looked at with each change; only one of the first three has news when a change is timed.
+        let watched = match number {
+            0 => "Device.LocalAgent.Controller.1.PeriodicNotifInterval".to_owned(),
+            1 => "Device.SoftwareModules.ExecutionUnit.1.Status".to_owned(),
+            2 => "Device.NAT.PortMappingNumberOfEntries".to_owned(),
+            _ => format!("Device.LocalAgent.Controller.{row}.ProvisioningCode"),
+        };
         let create = CreateObject {
             obj_path: "Device.LocalAgent.Subscription.".into(),
             param_settings: vec![
                 setting("ID", format!("s{number}")),
                 setting("NotifType", "ValueChange".to_owned()),
-                setting("ReferenceList", format!("Device.LocalAgent.Controller.{row}.{watched}")),
+                setting("ReferenceList", watched),
                 setting("Enable", "true".to_owned()),
             ],
         };
@@ -220,6 +229,33 @@ fn news(controller: &mut Controller, value: usize) {
     panic!("no news");
 }
 
+/// The next news that another room's change is the cause of.
+fn told(controller: &mut Controller, path: &str) {
+    let message = controller.bare.message();
+    assert!(String::from_utf8_lossy(&message).contains(path), "{}", String::from_utf8_lossy(&message));
+}
+
+/// From a service's other state until its news is here; the same of a change of the network, which the kernel tells of. In microseconds.
+fn news_of_rooms(controllers: &mut [Controller], house: &House, rounds: usize) -> [u64; 2] {
+    let mut round = 0;
+    let service_us = quartile_us(rounds, || {
+        round += 1;
+        house.becomes(if round % 2 == 1 { State::Ending } else { State::Up });
+        told(&mut controllers[1], "ExecutionUnit.1.Status");
+    });
+    let net = Net::begin();
+    let path = "Device.NAT.PortMappingNumberOfEntries";
+    until("the network is known", 10, || (net.0.lock().unwrap().looks > 0).then_some(()));
+    let mut round = 0;
+    let network_us = quartile_us(AT_ONCE_OF_NETWORK, || {
+        round += 1;
+        net.0.lock().unwrap().asked = round % 2 == 1;
+        testbed::run(&["ip", "address", "add", &format!("127.9.0.{round}/32"), "dev", "lo"]);
+        told(&mut controllers[2], path);
+    });
+    [service_us, network_us]
+}
+
 /// The whole SupportedDM, once.
 fn whole_model(controller: &mut Controller) {
     let all = GetSupportedDm {
@@ -234,6 +270,13 @@ fn whole_model(controller: &mut Controller) {
     assert!(model.len() > 3_000, "{}", String::from_utf8_lossy(&model));
 }
 
+fn resident_kib(daemon: &Program) -> u64 {
+    // Program::start runs setpriv, which becomes the daemon.
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.0.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
 #[test]
 fn the_agent_is_quick_and_small() {
     if !enter("the_agent_is_quick_and_small") {
@@ -241,7 +284,7 @@ fn the_agent_is_quick_and_small() {
     }
     let whole = std::env::var_os("SHG_BENCH").is_some();
     let rounds = if whole { 1_000 } else { 40 };
-    let (_broker, _house, daemon) = (broker(""), House::begin(), connected(&word()));
+    let (_broker, house, daemon) = (broker(""), House::begin(), connected(&word()));
     until("all are connected", 10, || {
         (stage::daemon_said().matches(": connected").count() == CONTROLLERS).then_some(())
     });
@@ -280,14 +323,14 @@ fn the_agent_is_quick_and_small() {
     println!("figure set_to_notify_us {news_us} {NEWS_US_MAX} at_most 1000");
     let model_us = quartile_us(rounds / 10, || whole_model(&mut controllers[1]));
     println!("figure supported_dm_us {model_us} {MODEL_US_MAX} at_most 1000");
-    // Program::start runs setpriv, which becomes the daemon.
-    let status = fs::read_to_string(format!("/proc/{}/status", daemon.0.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    let resident: u64 = line.split_whitespace().next().unwrap().parse().unwrap();
+    let resident = resident_kib(&daemon);
     println!("figure agent_kib {resident} {RESIDENT_KIB_MAX} at_most 1000");
+    let [service_us, network_us] = news_of_rooms(&mut controllers, &house, rounds / 10);
+    println!("figure service_to_notify_us {service_us} {NEWS_US_MAX} at_most 1000");
+    println!("figure network_to_notify_us {network_us} {NEWS_US_MAX} at_most 1000");
     println!(
-        "row a Get {get_us} µs, an echo {echo_us} µs; of {AT_ONCE} at once {} Gets/s, {} echoes/s; news {news_us} µs, the whole model {model_us} µs, \
-         {resident} KiB resident",
+        "row a Get {get_us} µs, an echo {echo_us} µs; of {AT_ONCE} at once {} Gets/s, {} echoes/s; news of a Set {news_us} µs, of a service {service_us} µs, \
+         of the network {network_us} µs, the whole model {model_us} µs, {resident} KiB resident",
         per_second(gets_us),
         per_second(echoes_us)
     );

@@ -3,6 +3,9 @@
 
 mod stage;
 
+use std::fs;
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use stage::net::Net;
 use stage::{Desk, House, broker, connected, daemon_said, enter, until, word};
@@ -62,6 +65,150 @@ fn the_network_is_read() {
     assert_eq!((&asked["ExternalPort"], &asked["InternalPort"]), (&json!("4000"), &json!("5000")), "{asked}");
     let why = desk.fails("del", &json!([row]));
     assert!(why.to_string().contains("7013"), "{why}");
+}
+
+/// A session, and what leads into the home, by both families.
+const SESSION: &str = concat!(
+    include_str!("../../../docs/examples/pppoe.toml"),
+    "[[forward]]\nname = 'page'\nport = 8000\nlast = 8010\nto = '192.168.1.100'\nfrom = '198.51.100.0/24'\ndescription = 'a page'\n",
+    "[[pinhole]]\nname = 'console'\nprotocol = 'udp'\nport = 5000\nto = '::1:2:3:4'\nfrom = '2001:db8:9::/48'\n",
+);
+
+/// A play by PPP, and the firewall's tables.
+#[test]
+fn a_session_and_the_firewall_are_read() {
+    if !enter("a_session_and_the_firewall_are_read") {
+        return;
+    }
+    let (_broker, _house, net) = (broker(""), House::begin(), Net::of(SESSION));
+    let _daemon = connected(&word(""));
+    let mut desk = Desk::connect(&json!({}));
+    let table = [
+        ("Device.PPP.InterfaceNumberOfEntries", "1"),
+        ("Device.PPP.Interface.1.Name", "ppp0"),
+        ("Device.PPP.Interface.1.LowerLayers", "Device.Ethernet.VLANTermination.1"),
+        ("Device.IP.Interface.1.LowerLayers", "Device.PPP.Interface.1"),
+        ("Device.IP.Interface.1.IPv4Address.1.IPAddress", "203.0.113.7"),
+        ("Device.IP.Interface.1.IPv4Address.1.AddressingType", "IPCP"),
+        ("Device.PPP.Interface.1.ConnectionStatus", "Connected"),
+        ("Device.PPP.Interface.1.X_SHG_LastReason", "the peer has ended the one before"),
+        ("Device.PPP.Interface.1.Username", "subscriber@isp.example"),
+        ("Device.PPP.Interface.1.Password", ""),
+        ("Device.PPP.Interface.1.CurrentMRUSize", "1492"),
+        ("Device.PPP.Interface.1.IPv6CPEnable", "true"),
+        ("Device.PPP.Interface.1.PPPoE.ServiceName", ""),
+        ("Device.PPP.Interface.1.IPCP.LocalIPAddress", "203.0.113.7"),
+        ("Device.PPP.Interface.1.IPCP.RemoteIPAddress", "203.0.113.1"),
+        ("Device.PPP.Interface.1.IPCP.DNSServers", "203.0.113.53"),
+        ("Device.PPP.Interface.1.IPv6CP.LocalInterfaceIdentifier", "::200:ff:fe00:7"),
+        ("Device.PPP.Interface.1.IPv6CP.RemoteInterfaceIdentifier", "::1"),
+        ("Device.Firewall.Config", "High"),
+        ("Device.Firewall.Type", "Stateful"),
+        ("Device.Firewall.PinholeNumberOfEntries", "1"),
+        ("Device.Firewall.Pinhole.1.Status", "Enabled"),
+        ("Device.Firewall.Pinhole.1.Origin", "Controller"),
+        ("Device.Firewall.Pinhole.1.DestIP", "::1:2:3:4"),
+        ("Device.Firewall.Pinhole.1.DestPort", "5000"),
+        ("Device.Firewall.Pinhole.1.Protocol", "17"),
+        ("Device.Firewall.Pinhole.1.SourcePrefixes", "2001:db8:9::/48"),
+        ("Device.NAT.PortMapping.1.Status", "Enabled"),
+        ("Device.NAT.PortMapping.1.ExternalPort", "8000"),
+        ("Device.NAT.PortMapping.1.ExternalPortEndRange", "8010"),
+        ("Device.NAT.PortMapping.1.Protocol", "TCP"),
+        ("Device.NAT.PortMapping.1.InternalClient", "192.168.1.100"),
+        ("Device.NAT.PortMapping.1.RemoteHost", "198.51.100.0/24"),
+        ("Device.NAT.PortMapping.1.Description", "a page"),
+    ];
+    for (path, want) in table {
+        assert_eq!(get(&mut desk, path), json!(want), "{path}");
+    }
+    // A pinhole that a host has asked for is the host's; and a session that has ended says so.
+    let mut state = net.0.lock().unwrap();
+    (state.asked, state.session) = (true, "SEARCHING");
+    drop(state);
+    let asked = "Device.Firewall.Pinhole.2.";
+    until("its row", 5, || {
+        desk.call("instances", &json!(["Device.Firewall.Pinhole."])).to_string().contains(asked).then_some(())
+    });
+    let row = get(&mut desk, asked);
+    let of = |name: &str| row[name].as_str().unwrap().to_owned();
+    assert_eq!(["Origin", "DestIP", "DestPort", "Protocol"].map(of), ["User", "2001:db8::10", "6000", "6"]);
+    let why = desk.fails("del", &json!([asked]));
+    assert!(why.to_string().contains("7013"), "{why}");
+    assert_eq!(get(&mut desk, "Device.PPP.Interface.1.ConnectionStatus"), json!("Connecting"));
+    assert_eq!(get(&mut desk, "Device.PPP.Interface.1.IPCP.LocalIPAddress"), json!(""));
+}
+
+/// The kernel says that something is another.
+fn stir(number: usize) {
+    testbed::run(&["ip", "address", "add", &format!("127.9.0.{number}/32"), "dev", "lo"]);
+}
+
+/// Has changes of the number of ports told.
+fn subscribe(desk: &mut Desk) {
+    let wish = json!({
+        "ID": "ports", "NotifType": "ValueChange", "ReferenceList": "Device.NAT.PortMappingNumberOfEntries",
+        "Enable": "true",
+    });
+    desk.call("add", &json!(["Device.LocalAgent.Subscription.", wish]));
+}
+
+/// Changes that come one soon after the other are told each for itself: with a look a second the fifth would come after four.
+#[test]
+fn changes_are_told_at_once() {
+    if !enter("changes_are_told_at_once") {
+        return;
+    }
+    let (_broker, _house, net) = (broker(""), House::begin(), Net::begin());
+    let _daemon = connected(&word(""));
+    let mut desk = Desk::connect(&json!({}));
+    subscribe(&mut desk);
+    let began = Instant::now();
+    let told = (1..=5).map(|number| {
+        let one = Instant::now();
+        net.0.lock().unwrap().asked = number % 2 == 1;
+        stir(number);
+        let notice = desk.notice();
+        assert!(notice.to_string().contains("PortMappingNumberOfEntries"), "{notice}");
+        one.elapsed()
+    });
+    let told: Vec<Duration> = told.collect();
+    println!("told after {told:?}");
+    assert!(began.elapsed() < Duration::from_secs(3), "{told:?}");
+}
+
+/// News of the kernel's without end are not looked at without end, and a change in them is told all the same.
+#[test]
+fn a_flood_of_news_costs_little() {
+    const SPAN: Duration = Duration::from_secs(4);
+    /// Looks at once; one comes a second.
+    const AT_ONCE: usize = 5;
+    if !enter("a_flood_of_news_costs_little") {
+        return;
+    }
+    let (_broker, _house, net) = (broker(""), House::begin(), Net::begin());
+    let _daemon = connected(&word(""));
+    let mut desk = Desk::connect(&json!({}));
+    subscribe(&mut desk);
+    let lines: String = (1..=100)
+        .map(|number| {
+            let one = format!("127.8.0.{number}/32 dev lo\n");
+            format!("address add {one}address del {one}")
+        })
+        .collect();
+    fs::write("/run/flood", lines).unwrap();
+    let looks = || net.0.lock().unwrap().looks;
+    let (began, before) = (Instant::now(), looks());
+    while began.elapsed() < SPAN {
+        testbed::run(&["ip", "-batch", "/run/flood"]);
+    }
+    let looked = looks() - before;
+    let may = AT_ONCE + usize::try_from(began.elapsed().as_secs()).unwrap() + 1;
+    println!("{looked} looks, {may} at most");
+    assert!((1..=may).contains(&looked), "{looked} looks, {may} at most");
+    net.0.lock().unwrap().asked = true;
+    testbed::run(&["ip", "-batch", "/run/flood"]);
+    assert!(desk.notice().to_string().contains("PortMappingNumberOfEntries"));
 }
 
 /// A Set is a transaction, an Add makes a row that holds once it is enabled, and all of it is kept once we are heard again.

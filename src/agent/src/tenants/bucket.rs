@@ -56,7 +56,13 @@ impl Bucket {
     /// When there is a token, in milliseconds after boot.
     #[must_use]
     pub fn due_ms(&self) -> u64 {
-        let missing = WHOLE.saturating_sub(self.has);
+        self.holds_ms(1)
+    }
+
+    /// When it holds so many, which are no more than it can, in milliseconds after boot.
+    #[must_use]
+    pub fn holds_ms(&self, tokens: u64) -> u64 {
+        let missing = tokens.saturating_mul(WHOLE).saturating_sub(self.has);
         self.looked_ms.saturating_add(missing.div_ceil(self.per_s.max(1)))
     }
 }
@@ -69,7 +75,7 @@ mod tests {
     fn it_empties_and_fills() {
         let mut bucket = Bucket::full(4, 3, 100);
         assert_eq!((0..5).filter(|_| bucket.take(100)).count(), 3);
-        assert_eq!(bucket.due_ms(), 350);
+        assert_eq!((bucket.due_ms(), bucket.holds_ms(2)), (350, 600));
         assert!(!bucket.take(349) && bucket.take(350) && !bucket.take(350));
         assert_eq!((0..9).filter(|_| bucket.take(1_000_000)).count(), 3, "it holds no more than it holds");
         assert!(!bucket.take(0), "a clock that goes back gives nothing");

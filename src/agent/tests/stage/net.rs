@@ -1,4 +1,4 @@
-//! A `network`, a `lease` and a `time` that a test plays: the network of docs/examples/ipoe.toml with a host at home, and a trial.
+//! A `network`, a `lease` and a `time` that a test plays: the network of docs/examples/ipoe.toml, or another, with a host at home, and a trial.
 //!
 //! In:  what the daemon asks. Out: what they would answer. A change is on trial, as in the real one: taken back when its time is over.
 
@@ -8,10 +8,10 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use contract::learn::{Lease, Mapping};
+use contract::learn::{Lease, Mapping, Session};
 use contract::manifest::Protocol;
 use contract::show::{Address, Answer, Ask, Link, Route, Traffic};
-use contract::wanted::Wanted;
+use contract::wanted::{PPP_LINK, WanIpv4, Wanted};
 use contract::wires::{CLOCK, LEASES, SHOW};
 use contract::{clock, leases};
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -34,8 +34,10 @@ pub(crate) struct State {
     pub(crate) changes: usize,
     /// Of these kept.
     pub(crate) kept: usize,
-    /// A host has asked for a port.
+    /// A host has asked for a port: where a session is wanted, of IPv6.
     pub(crate) asked: bool,
+    /// The state of the session, where one is wanted.
+    pub(crate) session: &'static str,
     /// How often leases were asked for.
     pub(crate) looks: usize,
     /// The controller that the DHCP server names.
@@ -51,13 +53,19 @@ pub(crate) struct Net(pub(crate) Arc<Mutex<State>>);
 impl Net {
     /// Serves all three wires.
     pub(crate) fn begin() -> Self {
-        let wanted = contract::wanted::parse(TEXT).unwrap();
+        Self::of(TEXT)
+    }
+
+    /// The same, with another network.
+    pub(crate) fn of(text: &str) -> Self {
+        let wanted = contract::wanted::parse(text).unwrap();
         let state = State {
             wanted,
             trial: None,
             changes: 0,
             kept: 0,
             asked: false,
+            session: "UP",
             looks: 0,
             controller: None,
             domain: String::new(),
@@ -148,6 +156,10 @@ impl Net {
     fn leases(&self) -> Vec<leases::Answer> {
         let mut state = self.0.lock().unwrap();
         state.looks += 1;
+        if state.wanted.internet.ipv4 == WanIpv4::Pppoe {
+            let asked = state.asked.then(pinhole);
+            return std::iter::once(session(&state)).chain(asked).chain([leases::Answer::Done]).collect();
+        }
         let lease = Lease {
             link: "eth0".into(),
             address: [203, 0, 113, 7].into(),
@@ -200,22 +212,58 @@ fn found(wanted: &Wanted) -> Vec<Answer> {
             life_s,
         })
     };
+    let internet = wanted.address_link(&wanted.internet);
     let route = Route {
         play: 0,
         to: "0.0.0.0/0".parse().unwrap(),
-        link: "eth0".into(),
+        link: internet.clone(),
         via: Some(std::net::IpAddr::from([203, 0, 113, 1])),
         metric: 0,
     };
-    vec![
+    let session = (internet.as_str() == PPP_LINK).then(|| link(PPP_LINK, ""));
+    let rest = [
         link("eth0", ""),
         link("eth0.20", ""),
         link("eth1", "br-lan"),
         link("br-lan", ""),
-        address("eth0", [203, 0, 113, 7], 24),
+        address(&internet, [203, 0, 113, 7], 24),
         address("br-lan", wanted.lan.address.octets(), wanted.lan.prefix_length),
         Answer::Route(route),
-    ]
+    ];
+    session.into_iter().chain(rest).collect()
+}
+
+/// The session that is wanted.
+fn session(state: &State) -> leases::Answer {
+    let link = state.wanted.frame_link(&state.wanted.internet);
+    let up = Session {
+        link: link.clone(),
+        ppp: PPP_LINK.into(),
+        address: [203, 0, 113, 7].into(),
+        peer: [203, 0, 113, 1].into(),
+        name_servers: heapless::Vec::from_slice(&[[203, 0, 113, 53].into()]).unwrap(),
+        mtu: 1492,
+        identifier: 0x0200_00ff_fe00_0007,
+        peer_identifier: 1,
+    };
+    leases::Answer::Session {
+        link,
+        state: state.session.into(),
+        session: (state.session == "UP").then_some(up),
+        up_s: 60,
+        reason: "the peer has ended the one before".into(),
+    }
+}
+
+/// What a host has asked for.
+fn pinhole() -> leases::Answer {
+    let mapping = Mapping {
+        protocol: Protocol::Tcp,
+        external_port: 6000,
+        host: "2001:db8::10".parse().unwrap(),
+        port: 6000,
+    };
+    leases::Answer::Mapping { link: "br-lan".into(), mapping, remaining_s: 90 }
 }
 
 fn voice() -> Traffic {
