@@ -311,6 +311,8 @@ fn a_slice_is_an_environment() {
     assert_eq!(sizes, (64, 400, 16));
     let why = desk.fails("order", &json!([add, "again", size]));
     assert!(why.to_string().contains("7022"), "one of that name is there: {why}");
+    let why = desk.fails("order", &json!([add, "all", {"Name": "all", "AllocatedMemory": "2147483647"}]));
+    assert!(why.to_string().contains("7227"), "nobody has so much: {why}");
     let modify = "Device.SoftwareModules.ExecEnv.2.ModifyConstraints()";
     operate(&mut desk, modify, "more", &json!({"X_SHG_UplinkFloor": "500"}));
     desk.notice();

@@ -130,7 +130,13 @@ fn resize(world: &World, slice: &mut Slice, argument: Argument<'_>) -> Result<()
     set(&mut slice.uplink.floor_kbit_s, uplink?);
     set(&mut slice.downlink.floor_kbit_s, downlink?);
     set(&mut slice.disk.floor_permille, disk?);
-    if slice.fault().is_some() { Err(Code::INVALID_COMMAND_ARGUMENTS) } else { Ok(()) }
+    // What is more than there is on any gateway is short here, rather than nonsense.
+    let is_more = slice.memory.ceiling_mib > all_mib || slice.cpu.ceiling_permille > all_permille;
+    match slice.fault() {
+        None => Ok(()),
+        Some(_) if is_more => Err(Code::SYSTEM_RESOURCES_EXCEEDED),
+        Some(_) => Err(Code::INVALID_COMMAND_ARGUMENTS),
+    }
 }
 
 fn rent(world: &World, argument: Argument<'_>) -> Result<Order, Code> {
