@@ -15,6 +15,7 @@ mod write;
 
 pub(crate) use act::{KEY_MAX, REQUEST_MS, REQUESTS_OF_ONE_MAX};
 
+use contract::Name;
 use usp::message::{BodyKind, ErrorBody, Msg, MsgType, ParamError, RequestKind, ResponseKind};
 use usp::{Code, VERSIONS};
 
@@ -39,6 +40,8 @@ pub struct Outcome {
     pub changed: bool,
     /// Logs that belong into the answer.
     pub logs: Vec<Reads>,
+    /// Volumes that go before the answer is true.
+    pub drops: Vec<Drops>,
     /// A command of a controller's has ended by the word of another: the row of the request.
     pub canceled: Vec<u32>,
 }
@@ -50,6 +53,17 @@ pub struct Reads {
     pub command: String,
     /// What of which log.
     pub wanted: Wanted,
+}
+
+/// A volume that a service has left is to go.
+#[derive(Debug)]
+pub struct Drops {
+    /// The command, as it was executed: its result says whether it goes.
+    pub command: String,
+    /// Whose.
+    pub service: Name,
+    /// And whose service that was.
+    pub provider: Name,
 }
 
 /// Orders that have to be carried out before an answer is true.

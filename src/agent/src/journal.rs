@@ -12,6 +12,7 @@ use crate::job::{Job, Phase, Wishes};
 use crate::kept_form;
 use crate::network::Places;
 use crate::rental::{self, Wish};
+use crate::rows::Rows;
 use crate::timer::Timer;
 use crate::world::{Request, Tables, World};
 
@@ -38,6 +39,8 @@ pub struct Journal {
     slices: Vec<(u32, Wish)>,
     /// Whether services of operations under way are started again when they end by themselves; a file of before has none of these, either.
     restarts: Vec<(u32, bool)>,
+    /// Rows of volumes. In files of before volumes had the rows of their bundles.
+    volumes: Rows,
 }
 
 /// A command that is under way.
@@ -117,6 +120,7 @@ impl Journal {
             waiting: waiting.map(|one| one.row).collect(),
             slices: slices.collect(),
             restarts: restarts.collect(),
+            volumes: world.tables.volumes.clone(),
         }
     }
 
@@ -136,7 +140,12 @@ impl Journal {
     /// From bytes.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        kept_form::read_older(bytes, 5)
+        let mut journal: Self = kept_form::read_older(bytes, 8)?;
+        if journal.volumes == Rows::default() {
+            journal.volumes = journal.tables.bundles.clone();
+        }
+        journal.tables.volumes = journal.volumes.clone();
+        Some(journal)
     }
 
     /// Puts it into `world`, where a command may have begun before the disk was there. A command that waits for a state of a service has
@@ -276,8 +285,8 @@ mod tests {
         let (first, again) = phases(&bytes);
         assert_eq!(first, [lost, waiting, lost, lost, waiting]);
         assert_eq!(phases(&again).0, first, "nor is one without its word whole in the life after");
-        // A list of two.
-        let (first, again) = phases(&bytes[..bytes.len() - 5]);
+        // A list of two, two empty ones, rows of volumes.
+        let (first, again) = phases(&bytes[..bytes.len() - 8]);
         assert_eq!((first, phases(&again).0), (vec![lost; 5], vec![lost; 5]));
     }
 
@@ -337,13 +346,29 @@ mod tests {
         after.facts.now_s = Some(1_040);
         let _ = Journal::read(&bytes).unwrap().restore(&mut after, 7, 5_000);
         assert_eq!(after.requests[0].until_ms, 25_000, "what is left of it");
-        // Five lists were not there before.
+        // Five lists were not there before, and rows of volumes, which are three numbers.
         let bytes = Journal::of(&world(), Vec::new()).write().unwrap();
-        for cut in [1, 2, 3, 4, 5] {
+        for cut in 1..=8 {
             assert_eq!(
                 Journal::read(&bytes[..bytes.len() - cut]).unwrap(),
                 Journal::of(&world(), Vec::new())
             );
         }
+    }
+
+    #[test]
+    fn a_volume_keeps_its_row() {
+        let mut before = world();
+        before.tables.bundles.keep(["hello", "cam"].into_iter());
+        let again = |bytes: &[u8]| {
+            let mut after = world();
+            let _ = Journal::read(bytes).unwrap().restore(&mut after, 60, 0);
+            after.tables.volumes
+        };
+        let bytes = Journal::of(&before, Vec::new()).write().unwrap();
+        assert_eq!(again(&bytes[..bytes.len() - 3]).row("cam"), Some(2), "before, it was its bundle's");
+        before.tables.volumes.keep(["cam"].into_iter());
+        let bytes = Journal::of(&before, Vec::new()).write().unwrap();
+        assert_eq!(again(&bytes), before.tables.volumes);
     }
 }

@@ -11,7 +11,6 @@ use std::path::Path;
 
 use contract::Name;
 use contract::mount::{VOLUMES, volume_folder};
-use contract::packages::Unit;
 
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket,
@@ -73,23 +72,28 @@ fn disk_kib() -> Option<(u64, u64)> {
     Some((kib(u64::from(says.blocks())), kib(u64::from(says.blocks_available()))))
 }
 
-/// What services have in their volumes.
+/// What volumes have in them.
 pub fn look_at_volumes(facts: &mut Facts) {
     let Some(disk) = Path::new(state::STATE).parent() else { return };
-    facts.volumes = facts.bundles.iter().filter_map(|unit| volume_bytes(disk, unit)).collect();
+    let used = facts.bundles.iter().filter(|unit| unit.uses.volume.is_some());
+    let used = used.map(|unit| (&unit.name, &unit.provider));
+    let all = used.chain(facts.kept.iter().map(|one| (&one.service, &one.provider)));
+    let says = |(service, provider): (&Name, &Name)| {
+        Some(((service.clone(), provider.clone()), volume_bytes(disk, service, provider)?))
+    };
+    facts.volumes = all.filter_map(says).collect();
 }
 
 /// The folder of a volume tells of its own account, where the file system keeps one. Source: statfs(2); the kernel's `ext4_statfs_project`.
 #[allow(clippy::useless_conversion, reason = "these are numbers of 32 bits on the gateway")]
-fn volume_bytes(disk: &Path, unit: &Unit) -> Option<(Name, u64)> {
-    unit.uses.volume.as_ref()?;
-    let folder = volume_folder(&unit.name, &unit.provider);
+fn volume_bytes(disk: &Path, service: &Name, provider: &Name) -> Option<u64> {
+    let folder = volume_folder(service, provider);
     let says = nix::sys::statvfs::statvfs(disk.join(VOLUMES).join(folder.as_str()).as_path()).ok()?;
     let whole = nix::sys::statvfs::statvfs(disk).ok()?;
     // Else it is the disk of which it tells.
     let is_its_own = says.blocks() != whole.blocks();
     let blocks = u64::from(says.blocks()).saturating_sub(u64::from(says.blocks_free()));
-    is_its_own.then(|| (unit.name.clone(), blocks.saturating_mul(u64::from(says.fragment_size()))))
+    is_its_own.then(|| blocks.saturating_mul(u64::from(says.fragment_size())))
 }
 
 /// Seconds since 1970; `None`: the clock is not believed.

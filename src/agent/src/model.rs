@@ -240,6 +240,8 @@ pub enum Order {
     Autostart(contract::Name, bool),
     /// From now on it is started again when it ends by itself, or not.
     Restarts(contract::Name, bool),
+    /// The volume that a service has left goes, before that is answered: whose, and whose service that was.
+    Drop(contract::Name, contract::Name),
     /// The session with the controller in this row ends.
     EndSession(u32),
     /// The connection with the controller in this row ends, and is made anew.

@@ -1,13 +1,14 @@
-//! The wire `packages`: which bundles there are, and operations on them.
+//! The wire `packages`: which bundles there are, what those that are gone have left, and operations on them.
 //!
-//! In:  questions. Out: units, all of them after each change; and what `package` says to each operation, which has a connection of its own.
+//! In:  questions. Out: all rows after each change; and what `package` says to each operation, which has a connection of its own.
 //!
 //! Not here: what an operation is and when it has ended (`job.rs`).
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 
-use contract::packages::{Answer, Ask, Fault, Unit};
+use contract::limit::KEPT;
+use contract::packages::{Answer, Ask, Fault, Kept, Unit};
 use contract::wires::PACKAGES;
 use wire::Client;
 
@@ -22,6 +23,39 @@ const PATIENCE_MS: u16 = 1_000;
 /// Operations at a time: `package` does one, and who comes meanwhile is refused.
 pub const JOBS_MAX: usize = 1;
 
+/// What `package` lists.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listed {
+    /// Bundles.
+    pub units: Vec<Unit>,
+    /// Volumes whose services are gone.
+    pub kept: Vec<Kept>,
+}
+
+impl Listed {
+    /// Takes a row of a list, or a change of it. Was it one?
+    fn take(&mut self, row: Answer) -> bool {
+        match row {
+            Answer::Unit(unit) => {
+                self.units.retain(|one| one.name != unit.name);
+                if self.units.len() < ROWS_MAX {
+                    self.units.push(unit);
+                }
+            }
+            Answer::Gone(name) => self.units.retain(|one| one.name != name),
+            Answer::Kept(kept) => {
+                self.kept.retain(|one| !one.is_of(&kept.service, &kept.provider));
+                if self.kept.len() < KEPT {
+                    self.kept.push(kept);
+                }
+            }
+            Answer::Dropped(service, provider) => self.kept.retain(|one| !one.is_of(&service, &provider)),
+            Answer::Progress { .. } | Answer::Done | Answer::Refused(..) => return false,
+        }
+        true
+    }
+}
+
 /// What was said to an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
@@ -31,8 +65,8 @@ pub enum Said {
     Done,
     /// It is not, and why.
     Refused(Fault, String),
-    /// All units.
-    Rows(Vec<Unit>),
+    /// All rows.
+    Rows(Listed),
     /// The connection is gone.
     Gone,
 }
@@ -43,7 +77,7 @@ struct Line {
     row: u32,
     client: Client,
     /// Rows of a list that has been asked for; `None`: none has.
-    rows: Option<Vec<Unit>>,
+    rows: Option<Listed>,
 }
 
 /// The wire.
@@ -51,7 +85,7 @@ struct Line {
 pub struct Packages {
     folder: PathBuf,
     follow: Option<Client>,
-    units: Vec<Unit>,
+    listed: Listed,
     /// The first list is whole.
     whole: bool,
     dial_ms: u64,
@@ -62,7 +96,7 @@ impl Packages {
     /// Its socket is in `folder`.
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder, follow: None, units: Vec::new(), whole: false, dial_ms: 0, lines: Vec::new() }
+        Self { folder, follow: None, listed: Listed::default(), whole: false, dial_ms: 0, lines: Vec::new() }
     }
 
     fn dial(&self) -> Result<Client, String> {
@@ -93,43 +127,32 @@ impl Packages {
         self.whole && self.lines.len() < JOBS_MAX
     }
 
-    /// All units, where something of them has changed.
-    pub fn heard(&mut self, now_ms: u64) -> Option<Vec<Unit>> {
+    /// All rows, where something of them has changed.
+    pub fn heard(&mut self, now_ms: u64) -> Option<Listed> {
         if self.follow.is_none() && self.dial_ms <= now_ms {
             self.dial_ms = now_ms.saturating_add(DIAL_EVERY_MS);
             self.follow = self.dial().ok().filter(|client| client.send(&Ask::Follow, &[]).is_ok());
-            self.units.clear();
+            self.listed = Listed::default();
             self.whole = false;
         }
         let mut changed = false;
         for _ in 0..FRAMES_A_TURN {
             match self.follow.as_ref()?.receive::<Answer>() {
                 Ok(None) => break,
-                Ok(Some((Answer::Unit(unit), _))) => {
-                    self.units.retain(|one| one.name != unit.name);
-                    if self.units.len() < ROWS_MAX {
-                        self.units.push(unit);
-                    }
-                    changed = true;
-                }
-                Ok(Some((Answer::Gone(name), _))) => {
-                    self.units.retain(|one| one.name != name);
-                    changed = true;
-                }
                 Ok(Some((Answer::Done, _))) => {
                     self.whole = true;
                     changed = true;
                 }
-                Ok(Some((Answer::Progress { .. }, _))) => {}
                 // It follows nobody any more.
                 Ok(Some((Answer::Refused(..), _))) | Err(_) => {
                     self.follow = None;
                     self.whole = false;
                     break;
                 }
+                Ok(Some((row, _))) => changed |= self.listed.take(row),
             }
         }
-        (changed && self.whole).then(|| self.units.clone())
+        (changed && self.whole).then(|| self.listed.clone())
     }
 
     /// Begins to ask for the operation in `row`, anew.
@@ -140,12 +163,12 @@ impl Packages {
         self.forget(row);
         let client = self.dial()?;
         client.send(ask, &[]).map_err(|error| error.to_string())?;
-        let rows = (*ask == Ask::List).then(Vec::new);
+        let rows = (*ask == Ask::List).then(Listed::default);
         self.lines.push(Line { row, client, rows });
         Ok(())
     }
 
-    /// Asks for all units, on the connection of the operation in `row`.
+    /// Asks for all rows, on the connection of the operation in `row`.
     ///
     /// # Errors
     /// `package` is not there.
@@ -153,7 +176,7 @@ impl Packages {
         let Some(line) = self.lines.iter_mut().find(|line| line.row == row) else {
             return self.begin(row, &Ask::List);
         };
-        line.rows = Some(Vec::new());
+        line.rows = Some(Listed::default());
         line.client.send(&Ask::List, &[]).map_err(|error| error.to_string())
     }
 
@@ -198,7 +221,14 @@ impl Packages {
             match client.receive::<Answer>().map_err(|error| error.to_string())? {
                 Some((Answer::Done, _)) => return Ok(()),
                 Some((Answer::Refused(_, why), _)) => return Err(why.to_string()),
-                Some((Answer::Unit(_) | Answer::Gone(_) | Answer::Progress { .. }, _)) => {}
+                Some((
+                    Answer::Unit(_)
+                    | Answer::Gone(_)
+                    | Answer::Kept(_)
+                    | Answer::Dropped(..)
+                    | Answer::Progress { .. },
+                    _,
+                )) => {}
                 None => break,
             }
         }
@@ -215,13 +245,12 @@ impl Line {
                 Ok(Some((Answer::Progress { bytes, of }, _))) => Some(Said::Progress(bytes, of)),
                 Ok(Some((Answer::Refused(fault, why), _))) => Some(Said::Refused(fault, why.to_string())),
                 Ok(Some((Answer::Done, _))) => Some(self.rows.take().map_or(Said::Done, Said::Rows)),
-                Ok(Some((Answer::Unit(unit), _))) => {
-                    if let Some(rows) = self.rows.as_mut().filter(|rows| rows.len() < ROWS_MAX) {
-                        rows.push(unit);
+                Ok(Some((row, _))) => {
+                    if let Some(rows) = &mut self.rows {
+                        rows.take(row);
                     }
                     continue;
                 }
-                Ok(Some((Answer::Gone(_), _))) => continue,
             };
         }
     }

@@ -30,6 +30,7 @@ mod services;
 mod slices;
 mod thresholds;
 mod trial;
+mod volumes;
 mod wait;
 
 use crate::Error;

@@ -239,7 +239,8 @@ impl Rooms {
                 let ask = packages::Ask::Restarts { service: service.clone(), restarts: *restarts };
                 return self.packages.at_once(&ask).map_err(failed);
             }
-            Order::Rent(..)
+            Order::Drop(..)
+            | Order::Rent(..)
             | Order::Release(_)
             | Order::Cancel(_)
             | Order::RunLevel(..)

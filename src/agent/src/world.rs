@@ -13,7 +13,7 @@ use contract::Name;
 use contract::control::{Kind, Process, Promised, State};
 use contract::learn::Mapping;
 use contract::manifest::{Audience, Serve};
-use contract::packages::Unit;
+use contract::packages::{Kept, Unit};
 use contract::sla::Compliance;
 use serde::{Deserialize, Serialize};
 use x509::Certificate;
@@ -80,6 +80,9 @@ pub struct Tables {
     pub services: Rows,
     /// Bundles: `DeploymentUnit`.
     pub bundles: Rows,
+    /// Volumes, by their services: `ApplicationData`. No slice has two services of a name. The journal keeps them beside: the form of this is older.
+    #[serde(skip)]
+    pub volumes: Rows,
     /// Slices: `ExecEnv`.
     pub slices: Rows,
     /// All that the supervisor keeps alive: `ProcessStatus.Process`.
@@ -173,8 +176,10 @@ pub struct Facts {
     pub compliance: Vec<Compliance>,
     /// What `package` says of bundles.
     pub bundles: Vec<Unit>,
-    /// What services have in their volumes, in bytes; one whose disk does not say it is left out.
-    pub volumes: BTreeMap<Name, u64>,
+    /// And of volumes whose services are gone.
+    pub kept: Vec<Kept>,
+    /// What volumes have in them, in bytes, by their services and whose those are; one whose disk does not say it is left out.
+    pub volumes: BTreeMap<(Name, Name), u64>,
     /// What services say of themselves.
     pub reports: BTreeMap<Name, Report>,
 }
@@ -275,11 +280,21 @@ impl World {
         self.facts.promised = promised;
     }
 
-    /// Takes what `package` says; new bundles get rows.
-    pub fn hear_bundles(&mut self, bundles: Vec<Unit>) {
+    /// Takes what `package` says; new bundles and volumes get rows.
+    pub fn hear_bundles(&mut self, bundles: Vec<Unit>, kept: Vec<Kept>) {
+        let used = bundles.iter().filter(|unit| unit.uses.volume.is_some()).map(|unit| unit.name.as_str());
+        self.tables.volumes.keep(used.chain(kept.iter().map(|one| one.service.as_str())));
+        self.facts.kept = kept;
         self.tables.bundles.keep(bundles.iter().map(|unit| unit.name.as_str()));
         self.facts.bundles = bundles;
         self.settle_served();
+    }
+
+    /// A volume that its service has left is there no more.
+    pub fn forget_volume(&mut self, service: &Name, provider: &Name) {
+        let mut kept = std::mem::take(&mut self.facts.kept);
+        kept.retain(|one| !one.is_of(service, provider));
+        self.hear_bundles(self.facts.bundles.clone(), kept);
     }
 
     /// The service in `row`.

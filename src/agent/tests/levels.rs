@@ -45,7 +45,8 @@ fn autostarts(package: &Package) -> Vec<(String, bool)> {
         | Ask::Await(_)
         | Ask::Cancel(_)
         | Ask::Restarts { .. }
-        | Ask::Keyring => None,
+        | Ask::Keyring
+        | Ask::Drop { .. } => None,
     };
     package.asks().into_iter().filter_map(one).collect()
 }

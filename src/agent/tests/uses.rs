@@ -118,6 +118,71 @@ fn a_volume_and_a_port_stand_in_the_tree() {
     );
 }
 
+#[test]
+fn what_a_unit_leaves_is_there_until_it_is_removed() {
+    let desk = word(&[(DESK, "full")]);
+    let Some((house, first)) = begin("what_a_unit_leaves_is_there_until_it_is_removed", &desk) else {
+        return;
+    };
+    let package = Package::begin(&house);
+    let mut local = Local::connect(DESK);
+    hear_changes(&mut local);
+    let table = "Device.SoftwareModules.ExecEnv.1.ApplicationData.";
+    let line = format!(
+        "Device.LocalAgent.Subscription. ID=gone NotifType=ObjectDeletion Enable=true ReferenceList={table}"
+    );
+    assert!(local.add(false, &[&line]).contains("gone"));
+    for source in ["hello2:1", "cam:1"] {
+        assert!(install(&mut local, source, "").contains("CurrentState=Installed"), "{source}");
+    }
+    let uuid = get(&mut local, "Device.SoftwareModules.DeploymentUnit.2.UUID");
+    let refused = local.operate(&format!("{table}2.Remove()"));
+    assert!(refused.contains("!7022"), "a unit has it: {refused}");
+    let leave = |local: &mut Local, unit: u32, retain: bool| {
+        local.operate(&format!(
+            "Device.SoftwareModules.DeploymentUnit.{unit}.Uninstall() RetainData={retain}"
+        ));
+        assert!(local.hear("change").contains("CurrentState=Uninstalled"));
+    };
+    leave(&mut local, 2, true);
+    let left = [
+        ("Device.SoftwareModules.DeploymentUnitNumberOfEntries", "1"),
+        ("Device.SoftwareModules.ExecEnv.1.ApplicationDataNumberOfEntries", "2"),
+        (&format!("{table}2.Name"), "volume"),
+        (&format!("{table}2.ApplicationUUID"), &uuid),
+        (&format!("{table}2.Capacity"), "3"),
+        (&format!("{table}2.Retain"), "Forever"),
+        (&format!("{table}2.AccessPath"), "/data"),
+    ];
+    says(&mut local, &left);
+    // It is in its row in the next life, too; and when its unit comes again, and goes again.
+    drop((local, first));
+    let _daemon = daemon(&desk);
+    let mut local = Local::connect(DESK);
+    until("it is there again", 10, || (get(&mut local, left[1].0) == "2").then_some(()));
+    says(&mut local, &left);
+    hear_changes(&mut local);
+    assert!(local.add(false, &[&line]).contains("gone"));
+    assert!(install(&mut local, "cam:1", "").contains("CurrentState=Installed"));
+    let unit = "Device.SoftwareModules.ExecutionUnit.3.";
+    says(&mut local, &[(&format!("{unit}ApplicationDataList"), &format!("{table}2"))]);
+    leave(&mut local, 2, true);
+    says(&mut local, &left);
+    assert!(local.news.iter().all(|(_, one)| one.subscription_id != "gone"), "{:?}", local.news);
+
+    let done = local.operate(&format!("{table}2.Remove()"));
+    assert!(!done.contains('!'), "{done}");
+    says(&mut local, &[(left[1].0, "1")]);
+    assert_eq!(local.hear("gone"), format!("gone {table}2."));
+    assert!(package.kept().is_empty() && package.asks().iter().any(|ask| matches!(ask, Ask::Drop { .. })));
+    let again = local.operate(&format!("{table}2.Remove()"));
+    assert!(again.contains("70") && again != done, "it is gone: {again}");
+    // What goes with its unit leaves nothing.
+    leave(&mut local, 1, false);
+    says(&mut local, &[(left[1].0, "0")]);
+    assert_eq!(local.hear("gone"), format!("gone {table}1."));
+}
+
 fn a_port_leads_to_it(local: &mut Local, house: &House) {
     let row = "Device.NAT.PortMapping.1.";
     says(

@@ -6,6 +6,8 @@
 pub const NAME_BYTES: usize = 24;
 /// Services on one gateway: what 1 GiB and two threads can hold with a floor that means something.
 pub const SERVICES: usize = 32;
+/// Volumes that stay though their services are gone: two for each service that there can be.
+pub const KEPT: usize = 2 * SERVICES;
 /// Events that the supervisor remembers: whoever comes late, or was away for a moment, still learns of them.
 pub const EVENTS: usize = 32;
 /// Slices of one gateway: each has a service or two.

@@ -13,9 +13,10 @@ use crate::name::{Name, Text};
 /// What may be asked of package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {
-    /// An [`Answer::Unit`] for each bundle that is installed or on its way.
+    /// An [`Answer::Unit`] for each bundle that is installed or on its way, an [`Answer::Kept`] for each volume whose service is gone.
     List,
-    /// As [`Ask::List`] with its [`Answer::Done`], and from then on a row for each change: [`Answer::Unit`], [`Answer::Gone`].
+    /// As [`Ask::List`] with its [`Answer::Done`], and from then on a row for each change: [`Answer::Unit`], [`Answer::Gone`],
+    /// [`Answer::Kept`], [`Answer::Dropped`]. What takes the place of something else is said before that goes.
     Follow,
     /// Fetch a bundle, check it, install it or put it in the place of an older one. [`Answer::Progress`] comes meanwhile; the end comes when
     /// it is installed and the supervisor knows it. It goes on if the asker goes.
@@ -51,6 +52,14 @@ pub enum Ask {
     },
     /// Take a newer list of keys; the frame carries it as a sealed memory file.
     Keyring,
+    /// The volume of a service that is gone goes, and all that is in it. The end comes when that is written down: from then on it is listed no
+    /// more, and goes whatever happens. Refused with [`Fault::Busy`] where a service has it, with [`Fault::Absent`] where none is kept.
+    Drop {
+        /// Whose.
+        service: Name,
+        /// And whose service that was.
+        provider: Name,
+    },
 }
 
 /// What is to be installed.
@@ -88,6 +97,10 @@ pub enum Answer {
     Done,
     /// It was not done.
     Refused(Fault, Text<REASON_BYTES>),
+    /// A volume whose service is gone.
+    Kept(Kept),
+    /// It is kept no more: it goes, or its service is there again. Whose it was, and whose service that was.
+    Dropped(Name, Name),
 }
 
 /// A bundle.
@@ -117,6 +130,29 @@ pub struct Unit {
     pub installed_s: [u64; 2],
     /// What it uses of the gateway.
     pub uses: Uses,
+}
+
+/// A volume whose service is gone, as that has left it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Whose.
+    pub service: Name,
+    /// And whose service that was: if it comes again, it has it again.
+    pub provider: Name,
+    /// What the asker called its bundle.
+    pub tag: Text<TAG_BYTES>,
+    /// What its manifest said of it. Nothing can be put into it now, and only what is in it is counted against the disk.
+    pub volume: Volume,
+    /// When the service was first installed, and when it went, in seconds after 1970; 0: the clock was not known.
+    pub since_s: [u64; 2],
+}
+
+impl Kept {
+    /// Is it this one's?
+    #[must_use]
+    pub fn is_of(&self, service: &Name, provider: &Name) -> bool {
+        self.service == *service && self.provider == *provider
+    }
 }
 
 /// What a service uses of the gateway, as its manifest says.

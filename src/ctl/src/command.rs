@@ -103,6 +103,18 @@ const COMMANDS: &[Command] = &[
         run: packages::remove,
     },
     Command {
+        name: "kept",
+        arguments: "[--json]",
+        about: "Show what services that were removed have left on the data disk",
+        run: packages::kept,
+    },
+    Command {
+        name: "drop",
+        arguments: "NAME PROVIDER",
+        about: "Take away what a service that was removed has left",
+        run: packages::drop_kept,
+    },
+    Command {
         name: "cancel",
         arguments: "[TAG]",
         about: "Give up the installation or update with this tag; what was fetched goes on next time",

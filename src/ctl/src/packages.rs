@@ -8,7 +8,7 @@ use std::io::{IsTerminal, Write, stderr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use contract::Name;
-use contract::packages::{Answer, Ask, Install, State, Unit};
+use contract::packages::{Answer, Ask, Install, Kept, State, Unit};
 use contract::wires::PACKAGES;
 
 use crate::command::{Out, Words};
@@ -29,7 +29,14 @@ fn ask(ask: &Ask, along: &[BorrowedFd<'_>], mut each: impl FnMut(Answer)) -> Res
         match client.wait::<Answer>() {
             Ok((Answer::Done, _)) => return Ok(()),
             Ok((Answer::Refused(_, why), _)) => return Err(Error::Refused(why.to_string())),
-            Ok((row @ (Answer::Unit(_) | Answer::Gone(_) | Answer::Progress { .. }), _)) => each(row),
+            Ok((
+                row @ (Answer::Unit(_)
+                | Answer::Gone(_)
+                | Answer::Kept(_)
+                | Answer::Dropped(..)
+                | Answer::Progress { .. }),
+                _,
+            )) => each(row),
             Err(wire::Error::Silent) => {}
             Err(error) => return Err(failed(error)),
         }
@@ -55,6 +62,39 @@ pub(crate) fn packages(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
     }
     let rows: Vec<[String; 7]> = units.iter().map(unit_row).collect();
     table::print(["NAME", "VERSION", "PROVIDER", "STATE", "AUTOSTART", "SIZE", "SOURCE"], &rows, out)
+}
+
+pub(crate) fn kept(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
+    words.none()?;
+    let mut kept = Vec::new();
+    ask(&Ask::List, &[], |row| {
+        if let Answer::Kept(one) = row {
+            kept.push(one);
+        }
+    })?;
+    if words.json {
+        let rows: Vec<String> = kept.iter().map(kept_json).collect();
+        return Ok(writeln!(out, "{}", json::array(&rows))?);
+    }
+    let row = |one: &Kept| {
+        let tag = if one.tag.is_empty() { "-" } else { one.tag.as_str() };
+        [one.service.to_string(), one.provider.to_string(), size(one.volume.bytes()), tag.to_owned()]
+    };
+    let rows: Vec<[String; 4]> = kept.iter().map(row).collect();
+    table::print(["NAME", "PROVIDER", "LIMIT", "TAG"], &rows, out)
+}
+
+fn kept_json(one: &Kept) -> String {
+    let [installed, removed] = one.since_s.map(|seconds| Some(seconds).filter(|seconds| *seconds != 0));
+    Object::default()
+        .text("name", &one.service)
+        .text("provider", &one.provider)
+        .text("tag", &one.tag)
+        .number("limit_bytes", Some(one.volume.bytes()))
+        .number("limit_files", Some(one.volume.inodes.into()))
+        .number("installed_s", installed)
+        .number("removed_s", removed)
+        .end()
 }
 
 fn state_word(state: State) -> &'static str {
@@ -174,6 +214,13 @@ pub(crate) fn remove(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
     Ok(writeln!(out, "{service}: removed")?)
 }
 
+pub(crate) fn drop_kept(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
+    let [service, provider] = words.plain() else { return Err(words.wrong()) };
+    let (service, provider) = (name(words, service)?, name(words, provider)?);
+    ask(&Ask::Drop { service: service.clone(), provider }, &[], |_| {})?;
+    Ok(writeln!(out, "{service}: what it had kept goes")?)
+}
+
 pub(crate) fn cancel(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
     let tag = match words.plain() {
         [] => "",
@@ -202,8 +249,9 @@ pub(crate) fn keyring(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{size, unit_json, unit_row, whole};
-    use contract::packages::{State, Unit};
+    use super::{kept_json, size, unit_json, unit_row, whole};
+    use contract::manifest::Volume;
+    use contract::packages::{Kept, State, Unit};
 
     #[test]
     fn a_row_says_what_is_installed() {
@@ -230,6 +278,13 @@ mod tests {
              \"image_bytes\":5242880,\"installed_s\":null,\"updated_s\":9}}"
         );
         assert_eq!(unit_json(&unit), want);
+        let volume = Volume { size_mib: 3, inodes: 64, at: "/data".into(), kept: true };
+        let (service, provider, tag) = (unit.name, unit.provider, "one".into());
+        assert_eq!(
+            kept_json(&Kept { service, provider, tag, volume, since_s: [0, 9] }),
+            "{\"name\":\"hello\",\"provider\":\"demo\",\"tag\":\"one\",\"limit_bytes\":3145728,\"limit_files\":64,\
+             \"installed_s\":null,\"removed_s\":9}"
+        );
     }
 
     #[test]

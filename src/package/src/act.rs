@@ -8,6 +8,7 @@
 use bundle::record::Installed;
 use contract::Name;
 use contract::installed;
+use contract::limit::KEPT;
 use contract::manifest::Manifest;
 use contract::packages::{Fault, Install};
 use log::{info, warn};
@@ -198,6 +199,11 @@ impl Room {
         if self.work.as_ref().is_some_and(|work| work.concerns(&service)) {
             return Err(busy(format!("{service}: a bundle of it is being fetched; ctl cancel, or wait")));
         }
+        if keep.stays(&service, drop_data, 0).is_some() && keep.book().kept().len() >= KEPT {
+            let words =
+                format!("{service}: {KEPT} volumes of services that are gone are kept already; see ctl kept");
+            return Err(Failure::new(Fault::Resources, words));
+        }
         self.act = Some(Under::new(Act::Remove { service, drop_data }, vec![id]));
         self.say_act();
         Ok(false)
@@ -266,7 +272,13 @@ impl Room {
         let keep = self.keep.as_mut().map_err(|failure| failure.clone())?;
         let now_s = now_s();
         // It runs already: where its tag is kept is no reason to stop it.
-        let kept = keep.write(|book| book.install(&put.service, &install.source, &install.tag, now_s));
+        // One that has no volume now leaves what one before it has left.
+        let has_volume = keep.manifest(&put.service).is_some_and(|service| service.volume.is_some());
+        let provider = lock(keep.store()).provider(&put.service).filter(|_| has_volume);
+        let kept = keep.write(|book| {
+            book.install(&put.service, &install.source, &install.tag, now_s);
+            provider.iter().for_each(|provider| book.has_again(&put.service, provider));
+        });
         kept.unwrap_or_else(|failure| warn!("{}: {failure}", put.service));
         Ok(lock(keep.store()).settle(put.replaced)?)
     }
@@ -283,19 +295,42 @@ impl Room {
         Ok(())
     }
 
-    /// Takes a bundle away for good. Which volume is to go then? That is written down first: it goes, whatever happens from then on.
+    /// Takes a bundle away for good. Which volume is to go then? That is written down first, and so is one that stays: it goes, or is listed,
+    /// whatever happens from then on.
     fn remove(&mut self, service: &Name, drop_data: bool) -> Result<Option<Dropped>, Failure> {
         let keep = self.keep.as_mut().map_err(|failure| failure.clone())?;
         let found = lock(keep.store()).installed().iter().find(|one| one.statement.name == *service).cloned();
         // Of a bundle that is not believed nobody knows whose it is: what it had stays.
         let goes = found.filter(|one| drop_data || one.service.volume.as_ref().is_some_and(|it| !it.kept));
         let volume = goes.map(|one| Dropped { service: service.clone(), provider: one.statement.provider });
-        if let Some(volume) = &volume {
-            keep.write(|book| book.drop_volume(volume.clone()))?;
-        }
+        let stays = keep.stays(service, drop_data, now_s());
+        keep.write(|book| {
+            volume.iter().for_each(|volume| book.drop_volume(volume.clone()));
+            stays.into_iter().for_each(|volume| book.keep_volume(volume));
+        })?;
         lock(keep.store()).remove(service)?;
         keep.write(|book| book.forget(service))?;
         Ok(volume)
+    }
+
+    /// The volume of a service that is gone is to go. From here on it does; nobody waits for that.
+    pub(crate) fn drop_kept(&mut self, volume: Dropped) -> Result<(), Failure> {
+        let keep = self.keep.as_mut().map_err(|failure| failure.clone())?;
+        let Dropped { service, provider } = &volume;
+        if keep.is_used(service, provider)? || self.work.as_ref().is_some_and(|work| work.concerns(service)) {
+            return Err(busy(format!("{service}: its volume is in use")));
+        }
+        if !keep.book().kept().iter().any(|one| one.is_of(service, provider)) {
+            let words = format!(
+                "{service}: no volume of a service of {provider}'s is kept; ctl kept shows those that are"
+            );
+            return Err(Failure::new(Fault::Absent, words));
+        }
+        keep.write(|book| book.drop_volume(volume))?;
+        if self.supervisor.is_there() {
+            self.go_on_dropping();
+        }
+        Ok(())
     }
 
     fn begin_drop(&mut self, volume: Dropped, waiters: Vec<Id>) {
@@ -307,7 +342,7 @@ impl Room {
     pub(crate) fn go_on_dropping(&mut self) {
         let (None, Ok(keep)) = (&self.act, &self.keep) else { return };
         let installed = |volume: &&Dropped| {
-            lock(keep.store()).installed().iter().any(|one| one.statement.name == volume.service)
+            lock(keep.store()).provider(&volume.service).is_some_and(|provider| provider == volume.provider)
         };
         let next = keep.book().volumes_dropped().iter().find(|volume| !installed(volume)).cloned();
         if let Some(volume) = next {

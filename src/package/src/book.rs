@@ -1,18 +1,22 @@
-//! What outlives the daemon beside the bundles themselves: slices that were rented, and what was ordered of each service.
+//! What outlives the daemon beside the bundles themselves: slices that were rented, what was ordered of each service, and volumes of services
+//! that are gone.
 //!
 //! In:  orders, the supervisor's word. Out: bytes for the state room; and back.
 //!
 //! Pure: `keep.rs` has the file. What makes no sense in it any more is left out.
 
-use contract::limit::{SERVICES, SLICES, SOURCE_BYTES, TAG_BYTES};
+use contract::limit::{KEPT, SERVICES, SLICES, SOURCE_BYTES, TAG_BYTES};
 use contract::name::{Name, Text};
+use contract::packages::Kept;
 use contract::slice::Slice;
 use serde::{Deserialize, Serialize};
 
 /// The form of the bytes: JSON.
 pub const VERSION: u16 = 1;
 /// The most bytes: each row has some hundred.
-pub const BYTES_MAX: usize = 2048 * (SERVICES + SLICES);
+pub const BYTES_MAX: usize = 2048 * (SERVICES + SLICES + KEPT);
+/// Volumes that are still to go, at most.
+const DROPS_MAX: usize = SERVICES + KEPT;
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -24,6 +28,9 @@ pub struct Book {
     /// Services that are gone, and whose volumes are still to go.
     #[serde(default)]
     drops: Vec<Dropped>,
+    /// Those whose volumes stay.
+    #[serde(default)]
+    kept: Vec<Kept>,
 }
 
 /// A volume that is still to go.
@@ -67,7 +74,8 @@ impl Book {
         book.slices.retain(|slice| slice.fault().is_none());
         book.slices.truncate(SLICES);
         book.services.truncate(SERVICES);
-        book.drops.truncate(SERVICES);
+        book.drops.truncate(DROPS_MAX);
+        book.kept.truncate(KEPT);
         Some(book)
     }
 
@@ -133,10 +141,30 @@ impl Book {
         place.map_or_else(empty, |place| self.services.remove(place))
     }
 
-    /// This volume is to go once its bundle is gone; of more than there can be services the eldest stays.
+    /// This volume stays though its service goes. Whoever lets that go has looked whether there is room.
+    pub fn keep_volume(&mut self, volume: Kept) {
+        self.has_again(&volume.service, &volume.provider);
+        if self.kept.len() < KEPT {
+            self.kept.push(volume);
+        }
+    }
+
+    /// Volumes of services that are gone.
+    #[must_use]
+    pub fn kept(&self) -> &[Kept] {
+        &self.kept
+    }
+
+    /// A service has it again.
+    pub fn has_again(&mut self, service: &Name, provider: &Name) {
+        self.kept.retain(|volume| !volume.is_of(service, provider));
+    }
+
+    /// This volume is to go once its bundle is gone; of more than there can be the eldest stays.
     pub fn drop_volume(&mut self, volume: Dropped) {
+        self.has_again(&volume.service, &volume.provider);
         self.dropped(&volume);
-        if self.drops.len() >= SERVICES {
+        if self.drops.len() >= DROPS_MAX {
             self.drops.remove(0);
         }
         self.drops.push(volume);
@@ -158,11 +186,16 @@ impl Book {
         self.services.retain(|entry| entry.name != *name);
     }
 
-    /// Only these are installed.
-    pub fn retain(&mut self, is_installed: impl Fn(&Name) -> bool) {
+    /// Only these are installed, and only these volumes are in use; `None`: nobody knows. What was to stay is not forgotten: it is not listed as long
+    /// as a service has it.
+    pub fn retain(
+        &mut self,
+        is_installed: impl Fn(&Name) -> bool,
+        is_used: impl Fn(&Name, &Name) -> Option<bool>,
+    ) {
         self.services.retain(|entry| is_installed(&entry.name));
         // One whose bundle is there was not removed after all.
-        self.drops.retain(|volume| !is_installed(&volume.service));
+        self.drops.retain(|volume| is_used(&volume.service, &volume.provider) == Some(false));
     }
 }
 
@@ -170,9 +203,10 @@ impl Book {
 mod tests {
     use super::{BYTES_MAX, Book, Dropped};
     use contract::Name;
-    use contract::limit::{SERVICES, SLICES};
-    use contract::manifest::{Cpu, Memory};
+    use contract::limit::{KEPT, SERVICES, SLICES};
+    use contract::manifest::{Cpu, Memory, Volume};
     use contract::name::Text;
+    use contract::packages::Kept;
     use contract::slice::{Part, Slice};
 
     fn slice(name: &str, floor_mib: u32) -> Slice {
@@ -208,10 +242,10 @@ mod tests {
         book.drop_volume(volume.clone());
         book.drop_volume(volume.clone());
         assert_eq!(Book::parse(&book.bytes()).unwrap().volumes_dropped(), std::slice::from_ref(&volume));
-        book.retain(|_| true);
+        book.retain(|_| true, |_, _| Some(true));
         assert!(book.volumes_dropped().is_empty(), "its bundle is there");
         book.drop_volume(volume.clone());
-        book.retain(|_| false);
+        book.retain(|_| false, |_, _| Some(false));
         book.dropped(&volume);
         assert!(book.volumes_dropped().is_empty());
         book.forget(&name);
@@ -221,9 +255,35 @@ mod tests {
             \"autostart\":true,\"installed_s\":[5,5]}]}";
         let entry = Book::parse(before.as_bytes()).unwrap().entry(&name).cloned().unwrap();
         assert_eq!((entry.autostart, entry.restarts), (Some(true), None));
+        assert!(Book::parse(before.as_bytes()).unwrap().kept().is_empty());
         for bad in ["", "{}", "[]", "{\"slices\":7,\"services\":[]}"] {
             assert_eq!(Book::parse(bad.as_bytes()), None, "{bad}");
         }
+    }
+
+    fn kept(service: &Name, at: &str) -> Kept {
+        let volume = Volume { size_mib: u32::MAX, inodes: u32::MAX, at: at.into(), kept: true };
+        let (service, provider) = (service.clone(), service.clone());
+        Kept { service, provider, tag: "\u{1}".repeat(48).as_str().into(), volume, since_s: [u64::MAX; 2] }
+    }
+
+    #[test]
+    fn what_stays_is_written_down_until_it_goes_or_is_had_again() {
+        let (one, other) = (Name::new("one").unwrap(), Name::new("other").unwrap());
+        let mut book = Book::default();
+        book.keep_volume(kept(&one, "/data"));
+        book.keep_volume(kept(&one, "/kept"));
+        book.keep_volume(kept(&other, "/data"));
+        let of_another = Kept { provider: other.clone(), ..kept(&one, "/data") };
+        book.keep_volume(of_another.clone());
+        let mut book = Book::parse(&book.bytes()).unwrap();
+        assert_eq!(book.kept(), [kept(&one, "/kept"), kept(&other, "/data"), of_another.clone()]);
+        book.retain(|_| true, |_, _| Some(true));
+        assert_eq!(book.kept().len(), 3, "nothing is forgotten");
+        book.drop_volume(Dropped { service: other.clone(), provider: other.clone() });
+        assert_eq!((book.kept().len(), book.volumes_dropped().len()), (2, 1));
+        book.has_again(&one, &one);
+        assert_eq!(book.kept(), [of_another], "it is another's");
     }
 
     #[test]
@@ -240,6 +300,11 @@ mod tests {
             book.restarts(&name, false);
             book.drop_volume(Dropped { service: name.clone(), provider: name });
         }
+        for number in 0..=KEPT {
+            let name = Name::new(&format!("{:x<24}", format!("k{number}"))).unwrap();
+            book.keep_volume(kept(&name, &"\u{1}".repeat(96)));
+        }
+        assert_eq!(book.kept().len(), KEPT);
         assert!(book.bytes().len() <= BYTES_MAX, "{} bytes", book.bytes().len());
     }
 }

@@ -19,7 +19,7 @@ use contract::Name;
 use contract::installed::Service;
 use contract::limit::SLICES;
 use contract::manifest::Manifest;
-use contract::packages::{Fault, State, Unit, Uses};
+use contract::packages::{Fault, Kept as Volume, State, Unit, Uses};
 use contract::restart::ordered;
 use log::{info, warn};
 use state::Kept;
@@ -130,7 +130,10 @@ impl Keep {
         };
         // A service whose record is not believed now may be believed again: its row stays as long as its record.
         let records = store.records()?;
-        book.retain(|name| records.iter().any(|record| record == name.as_str()));
+        book.retain(
+            |name| records.iter().any(|record| record == name.as_str()),
+            |service, provider| uses(&store, &records, service, provider),
+        );
         let store = Arc::new(Mutex::new(store));
         Ok(Self { store, book, book_file, is_unsure: false, list_file, shipped, keyring, device })
     }
@@ -241,6 +244,40 @@ impl Keep {
         units
     }
 
+    /// Volumes of services that are gone. One whose service is being put is among them until that is settled.
+    #[must_use]
+    pub fn kept(&self) -> Vec<Volume> {
+        let store = lock(&self.store);
+        let has_it = |one: &Volume| store.provider(&one.service).is_some_and(|its| its == one.provider);
+        let is_used = |one: &&Volume| has_it(one) && !store.is_first(&one.service);
+        self.book.kept().iter().filter(|one| !is_used(one)).cloned().collect()
+    }
+
+    /// May a service have the volume of `service` of `provider`?
+    ///
+    /// # Errors
+    /// [`Fault::Disk`].
+    pub fn is_used(&self, service: &Name, provider: &Name) -> Result<bool, Failure> {
+        let store = lock(&self.store);
+        Ok(uses(&store, &store.records()?, service, provider) != Some(false))
+    }
+
+    /// What stays of `service` where it goes at `now_s`, as its manifest says, and whoever removes it. Of a bundle that is not believed nobody
+    /// knows.
+    #[must_use]
+    pub fn stays(&self, service: &Name, drop_data: bool, now_s: u64) -> Option<Volume> {
+        let store = lock(&self.store);
+        let one = store.installed().iter().find(|one| one.statement.name == *service)?;
+        let entry = self.book.entry(service);
+        Some(Volume {
+            service: service.clone(),
+            provider: one.statement.provider.clone(),
+            tag: entry.map_or_else(|| "".into(), |entry| entry.tag.clone()),
+            volume: one.service.volume.clone().filter(|volume| volume.kept && !drop_data)?,
+            since_s: [entry.map_or(0, |entry| entry.installed_s[0]), now_s],
+        })
+    }
+
     fn starts(&self, one: &Installed) -> bool {
         let ordered = self.book.entry(&one.statement.name).and_then(|entry| entry.autostart);
         ordered.unwrap_or(one.service.autostart)
@@ -267,6 +304,14 @@ impl Keep {
     #[must_use]
     pub fn services(&self) -> Vec<Service> {
         lock(&self.store).installed().iter().map(|one| self.service(one)).collect()
+    }
+}
+
+/// Has a service the volume of `service` of `provider`? Whose a service is whose bundle is not believed nobody knows: `None`.
+fn uses(store: &Store<Folder>, records: &[String], service: &Name, provider: &Name) -> Option<bool> {
+    match store.provider(service) {
+        Some(its) => Some(its == *provider),
+        None => (!records.iter().any(|record| record == service.as_str())).then_some(false),
     }
 }
 

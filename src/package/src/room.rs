@@ -20,7 +20,7 @@ use std::os::unix::net::UnixStream;
 
 use contract::Name;
 use contract::installed;
-use contract::packages::{Answer, Ask, Fault, State, Unit};
+use contract::packages::{Answer, Ask, Fault, Kept, State, Unit};
 use log::{info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use state::{Mounts, RETRY_MS};
@@ -32,7 +32,7 @@ use wire::Listener;
 use crate::RoomError;
 use crate::act::{Act, Under};
 use crate::asked::{Asked, Id};
-use crate::book::Book;
+use crate::book::{Book, Dropped};
 use crate::failure::Failure;
 use crate::fetch::lock;
 use crate::keep::{Keep, Places};
@@ -60,7 +60,7 @@ pub struct Room {
     /// When the disk is looked for again, in milliseconds after boot.
     retry_ms: u64,
     /// What followers were told last.
-    told: Vec<Unit>,
+    told: (Vec<Unit>, Vec<Kept>),
 }
 
 impl Room {
@@ -82,7 +82,7 @@ impl Room {
             mounts: Mounts::watch().ok(),
             is_doubted: false,
             retry_ms: 0,
-            told: Vec::new(),
+            told: Default::default(),
         })
     }
 
@@ -195,25 +195,22 @@ impl Room {
         }
     }
 
-    /// The rows.
-    fn units(&self) -> Vec<Unit> {
-        self.keep.as_ref().map(|keep| keep.units(|name| self.state(name))).unwrap_or_default()
+    /// The rows: bundles, and volumes of services that are gone.
+    fn rows(&self) -> (Vec<Unit>, Vec<Kept>) {
+        let Ok(keep) = &self.keep else { return Default::default() };
+        (keep.units(|name| self.state(name)), keep.kept())
     }
 
     fn tell_followers(&mut self) {
         if !self.asked.has_followers() {
             return;
         }
-        let units = self.units();
-        if units == self.told {
+        let now = self.rows();
+        if now == self.told {
             return;
         }
-        let is_there = |old: &&Unit| units.iter().any(|unit| unit.name == old.name);
-        let gone = self.told.iter().filter(|old| !is_there(old)).map(|old| Answer::Gone(old.name.clone()));
-        let new = units.iter().filter(|unit| !self.told.contains(unit)).cloned().map(Answer::Unit);
-        let rows: Vec<Answer> = gone.chain(new).collect();
-        self.asked.tell_followers(&rows);
-        self.told = units;
+        self.asked.tell_followers(&changes(&self.told, &now));
+        self.told = now;
     }
 
     fn answer(&mut self, id: Id, ask: Ask, along: Descriptors) {
@@ -230,6 +227,7 @@ impl Room {
                 self.order(&service, |book| book.restarts(&service, restarts)).map(|()| true)
             }
             Ask::Keyring => self.take_list(along).map(|()| true),
+            Ask::Drop { service, provider } => self.drop_kept(Dropped { service, provider }).map(|()| true),
         };
         match outcome {
             // Its end comes later.
@@ -247,13 +245,15 @@ impl Room {
                 return self.asked.end(id, &Err(failure));
             }
         }
-        let units = self.units();
-        self.asked.rows(id, units.iter().cloned().map(Answer::Unit));
+        let rows = self.rows();
+        let (units, kept) =
+            (rows.0.iter().cloned().map(Answer::Unit), rows.1.iter().cloned().map(Answer::Kept));
+        self.asked.rows(id, units.chain(kept));
         self.asked.end(id, &Ok(()));
         if follows {
             // Those who follow already are told first what has changed since, so that all stand at the same rows.
             self.tell_followers();
-            self.told = units;
+            self.told = rows;
             self.asked.follow(id);
         }
     }
@@ -336,6 +336,18 @@ impl Room {
             Err(errno) => Err(RoomError::Poll(errno)),
         }
     }
+}
+
+/// What followers are told: what a service has left is there before it goes, and a service before it has that again.
+fn changes((units, kept): &(Vec<Unit>, Vec<Kept>), now: &(Vec<Unit>, Vec<Kept>)) -> Vec<Answer> {
+    let stays = now.1.iter().filter(|one| !kept.contains(one)).cloned().map(Answer::Kept);
+    let new = now.0.iter().filter(|unit| !units.contains(unit)).cloned().map(Answer::Unit);
+    let is_there = |old: &&Unit| now.0.iter().any(|unit| unit.name == old.name);
+    let gone = units.iter().filter(|old| !is_there(old)).map(|old| Answer::Gone(old.name.clone()));
+    let is_kept = |old: &&Kept| now.1.iter().any(|one| one.is_of(&old.service, &old.provider));
+    let dropped = kept.iter().filter(|old| !is_kept(old));
+    let dropped = dropped.map(|old| Answer::Dropped(old.service.clone(), old.provider.clone()));
+    stays.chain(new).chain(gone).chain(dropped).collect()
 }
 
 /// It is not installed.

@@ -157,6 +157,13 @@ impl<D: Disk> Store<D> {
         &self.installed
     }
 
+    /// Whose service `name` is, where it is installed.
+    #[must_use]
+    pub fn provider(&self, name: &Name) -> Option<Name> {
+        let found = self.installed.iter().find(|one| one.statement.name == *name);
+        found.map(|one| one.statement.provider.clone())
+    }
+
     /// Was `name` put where nothing was, and is it not settled? It may still be taken back, and then nobody should have heard of it.
     #[must_use]
     pub fn is_first(&self, name: &Name) -> bool {

@@ -240,7 +240,12 @@ impl House {
 
     /// Begins to drop the volume of a service that is not there any more. `None`: it is said when it is gone.
     fn drop_volume(&mut self, service: Name, provider: Name) -> Option<Result<(), Reason>> {
-        if self.processes.iter().any(|process| process.name == service) {
+        // Another's service of this name has another volume.
+        let has_it = |process: &Process| match &process.what {
+            What::Tenant(tenant) => process.name == service && tenant.manifest.provider == provider,
+            What::Daemon(_) => false,
+        };
+        if self.processes.iter().any(has_it) {
             return Some(Err((Fault::Busy, format!("{service}: its volume is in use"))));
         }
         info!("{service}: its volume is dropped");

@@ -9,7 +9,7 @@ use usp::message::read::CommandType;
 use usp::message::{Entry, Failure};
 use usp::path::{Leaf, Path};
 
-use super::{Outcome, Reads, Refusal};
+use super::{Drops, Outcome, Reads, Refusal};
 use crate::access::Access;
 use crate::challenge::Ask;
 use crate::job::{Job, LONGEST_S, Phase};
@@ -118,6 +118,8 @@ fn at_once(order: Order, executed: &str, outcome: &mut Outcome) -> OutputArgs<'s
         outcome.canceled.push(request);
     } else if let Order::Log(wanted) = order {
         outcome.logs.push(Reads { command: executed.to_owned(), wanted });
+    } else if let Order::Drop(service, provider) = order {
+        outcome.drops.push(Drops { command: executed.to_owned(), service, provider });
     } else if let Order::Says(says) = order {
         output.output_args = says.into_iter().map(|(name, value)| Entry::new(name, value)).collect();
     } else {
@@ -231,6 +233,7 @@ fn awaited(order: &Order) -> Awaited {
         | Order::Release(_)
         | Order::Autostart(..)
         | Order::Restarts(..)
+        | Order::Drop(..)
         | Order::RunLevel(..)
         | Order::OnBoard(_)
         | Order::EndSession(_)

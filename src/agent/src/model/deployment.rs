@@ -30,7 +30,12 @@ fn unit(world: &World, rows: &[u32], get: fn(&Unit) -> String) -> Option<String>
 
 /// What a unit is called everywhere: as its operator has said, or as its name says.
 pub(crate) fn uuid_of(unit: &Unit) -> String {
-    uuid::read(&unit.tag).unwrap_or_else(|| uuid::of(&unit.name, &unit.provider))
+    uuid_said(&unit.tag, &unit.name, &unit.provider)
+}
+
+/// The same of one that is gone.
+pub(super) fn uuid_said(tag: &str, service: &Name, provider: &Name) -> String {
+    uuid::read(tag).unwrap_or_else(|| uuid::of(service, provider))
 }
 
 /// A time of `package`'s.

@@ -109,11 +109,12 @@ impl Room {
             self.look_at_network(now_ms);
         }
         let outcome = answer(&mut self.world, row, message, now_ms);
-        let Outcome { mut answer, orders, first, delivered, changed, logs, canceled } = outcome;
+        let Outcome { mut answer, orders, first, delivered, changed, logs, drops, canceled } = outcome;
         if let Some(Err(why)) = first.map(|first| self.give_first(first, now_ms)) {
             answer = Some(refused(message, &why));
         }
         self.read_logs(answer.as_mut(), logs, now_ms);
+        self.drop_volumes(answer.as_mut(), drops, now_ms);
         self.stale |= !orders.is_empty();
         if changed || std::mem::take(&mut self.stale) {
             // A subscription's first look comes before what the next message changes.

@@ -15,7 +15,7 @@ use super::Room;
 use super::orders::Ended;
 use crate::job::{Act, End, Event, Job, Phase, What, found, next};
 use crate::model::{Order, environment_path, execution_unit, uuid_of};
-use crate::packages::Said;
+use crate::packages::{Listed, Said};
 use crate::tenants::Happened;
 use crate::world::{Request, date};
 
@@ -82,8 +82,8 @@ fn waits(request: &Request) -> bool {
 impl Room {
     /// What `package` has said.
     pub(super) fn hear_packages(&mut self, now_ms: u64) {
-        if let Some(units) = self.rooms.packages.heard(now_ms) {
-            self.hear_units(units, now_ms);
+        if let Some(listed) = self.rooms.packages.heard(now_ms) {
+            self.hear_listed(listed, now_ms);
         }
         for (row, said) in self.rooms.packages.said() {
             match said {
@@ -95,10 +95,10 @@ impl Room {
                 Said::Done => self.step(row, Event::Done, String::new(), now_ms),
                 Said::Refused(fault, words) => self.step(row, Event::Refused(fault), words, now_ms),
                 Said::Gone => self.step(row, Event::Gone, String::new(), now_ms),
-                Said::Rows(units) => {
+                Said::Rows(listed) => {
                     let job = self.world.request(row).and_then(|request| request.job.as_ref());
-                    let found = job.map(|(job, _)| found(job, &units));
-                    self.hear_units(units, now_ms);
+                    let found = job.map(|(job, _)| found(job, &listed.units));
+                    self.hear_listed(listed, now_ms);
                     if let Some(found) = found {
                         self.step(row, Event::Rows(found), String::new(), now_ms);
                     }
@@ -111,15 +111,15 @@ impl Room {
         }
     }
 
-    fn hear_units(&mut self, units: Vec<Unit>, now_ms: u64) {
-        if self.world.facts.bundles == units {
+    fn hear_listed(&mut self, Listed { units, kept }: Listed, now_ms: u64) {
+        if self.world.facts.bundles == units && self.world.facts.kept == kept {
             self.units_known = true;
         } else {
             // Its service comes or goes with it.
             self.asked_ms = 0;
             self.refresh(now_ms);
             let before = self.world.facts.bundles.clone();
-            self.world.hear_bundles(units);
+            self.world.hear_bundles(units, kept);
             // Of what was there before our own time nothing is told.
             if std::mem::replace(&mut self.units_known, true) {
                 self.tell_of_others(&before, now_ms);

@@ -6,11 +6,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use contract::Text;
 use contract::manifest::{Audience, Protocol, Restart, Serve, Volume};
-use contract::packages::{Answer, Ask, Fault, Install, State, Unit, Uses};
+use contract::packages::{Answer, Ask, Fault, Install, Kept, State, Unit, Uses};
 use contract::restart::ordered;
 use contract::wires::PACKAGES;
+use contract::{Name, Text};
 use wire::{Connection, Listener, Received};
 
 use super::house::{House, listener, name, process};
@@ -29,9 +29,13 @@ struct Work {
     listening: Vec<Connection>,
 }
 
+/// All that is listed.
+type Rows = (Vec<Unit>, Vec<Kept>);
+
 #[derive(Default)]
 struct Inside {
     units: Vec<Unit>,
+    kept: Vec<Kept>,
     asks: Vec<Ask>,
     /// Installations wait.
     held: bool,
@@ -61,7 +65,7 @@ fn uses() -> Uses {
     let page =
         Serve { name: name("page"), protocol: Protocol::Tcp, port: 443, to: Audience::Internet, at: 8443 };
     Uses {
-        volume: Some(Volume { size_mib: 3, inodes: 64, at: "/data".into(), kept: false }),
+        volume: Some(Volume { size_mib: 3, inodes: 64, at: "/data".into(), kept: true }),
         serves: std::iter::once(page).collect(),
         internet: true,
         home: false,
@@ -87,6 +91,15 @@ impl Package {
         self.inside.lock().unwrap().asks.clone()
     }
 
+    /// Volumes whose services are gone.
+    pub(crate) fn kept(&self) -> Vec<Kept> {
+        self.inside.lock().unwrap().kept.clone()
+    }
+
+    fn rows(&self) -> Rows {
+        (self.units(), self.kept())
+    }
+
     pub(crate) fn units(&self) -> Vec<Unit> {
         self.inside.lock().unwrap().units.clone()
     }
@@ -94,7 +107,7 @@ impl Package {
     fn serve(&self, wire: &Listener) {
         let (mut clients, mut followers): (Vec<Connection>, Vec<Connection>) = (Vec::new(), Vec::new());
         let mut works: Vec<Work> = Vec::new();
-        let mut told: Vec<Unit> = Vec::new();
+        let mut told = Rows::default();
         loop {
             clients.extend(wire.accept());
             for client in std::mem::take(&mut clients) {
@@ -146,9 +159,10 @@ impl Package {
                 }
                 Answer::Done
             }
-            Ask::Remove { service, .. } => {
-                let units = &mut self.inside.lock().unwrap().units;
-                units.retain(|unit| unit.name != service);
+            Ask::Remove { service, drop_data } => {
+                let Inside { units, kept, .. } = &mut *self.inside.lock().unwrap();
+                let gone = units.extract_if(.., |unit| unit.name == service);
+                kept.extend(gone.filter(|_| !drop_data).map(left));
                 *self.house.taken.lock().unwrap() = units.iter().map(|unit| unit.provider.clone()).collect();
                 self.house.more.lock().unwrap().retain(|one| one.name != service);
                 Answer::Done
@@ -165,8 +179,9 @@ impl Package {
                 its.for_each(|one| one.restart = ordered(Restart::Always, Some(restarts)));
                 Answer::Done
             }
+            Ask::Drop { service, provider } => self.drop_kept(&service, &provider),
             Ask::List => {
-                self.list(&client, &self.units());
+                self.list(&client, &self.rows());
                 return vec![client];
             }
             Ask::Follow | Ask::Keyring => panic!("{ask:?}: not here"),
@@ -177,9 +192,21 @@ impl Package {
         asking
     }
 
-    fn list(&self, client: &Connection, units: &[Unit]) {
-        for unit in units {
-            let _ = client.send(&Answer::Unit(unit.clone()), &[]);
+    fn drop_kept(&self, service: &Name, provider: &Name) -> Answer {
+        let kept = &mut self.inside.lock().unwrap().kept;
+        match kept.iter().position(|one| one.is_of(service, provider)) {
+            Some(place) => {
+                kept.remove(place);
+                Answer::Done
+            }
+            None => Answer::Refused(Fault::Busy, "its volume is in use".into()),
+        }
+    }
+
+    fn list(&self, client: &Connection, (units, kept): &Rows) {
+        let kept = kept.iter().cloned().map(Answer::Kept);
+        for row in units.iter().cloned().map(Answer::Unit).chain(kept) {
+            let _ = client.send(&row, &[]);
         }
         let _ = client.send(&Answer::Done, &[]);
     }
@@ -199,6 +226,7 @@ impl Package {
             (Some(_), Some(_)) | (None, _) => {}
         }
         inside.units.retain(|unit| unit.name.as_str() != service);
+        inside.kept.retain(|one| !one.is_of(&name(&service), &name(provider(install))));
         inside.units.push(Unit {
             name: name(&service),
             provider: name(provider(install)),
@@ -220,17 +248,26 @@ impl Package {
         Answer::Done
     }
 
-    fn tell(&self, told: &mut Vec<Unit>, followers: &mut Vec<Connection>) {
-        let now = self.units();
-        let before = std::mem::replace(told, now.clone());
-        let mut rows: Vec<Answer> =
-            now.iter().filter(|unit| !before.contains(unit)).cloned().map(Answer::Unit).collect();
-        let gone = before.iter().filter(|unit| !now.iter().any(|other| other.name == unit.name));
-        rows.extend(gone.map(|unit| Answer::Gone(unit.name.clone())));
+    fn tell(&self, told: &mut Rows, followers: &mut Vec<Connection>) {
+        let now = self.rows();
+        let (units, kept) = std::mem::replace(told, now.clone());
+        let stays = now.1.iter().filter(|one| !kept.contains(one)).cloned().map(Answer::Kept);
+        let new = now.0.iter().filter(|unit| !units.contains(unit)).cloned().map(Answer::Unit);
+        let gone = units.iter().filter(|unit| !now.0.iter().any(|other| other.name == unit.name));
+        let gone = gone.map(|unit| Answer::Gone(unit.name.clone()));
+        let dropped = kept.iter().filter(|one| !now.1.contains(one));
+        let dropped = dropped.map(|one| Answer::Dropped(one.service.clone(), one.provider.clone()));
+        let rows: Vec<Answer> = stays.chain(new).chain(gone).chain(dropped).collect();
         for row in rows {
             followers.retain(|client| client.send(&row, &[]).is_ok());
         }
     }
+}
+
+/// What a service has left.
+fn left(unit: Unit) -> Kept {
+    let Unit { name: service, provider, tag, installed_s: since_s, uses, .. } = unit;
+    Kept { service, provider, tag, volume: uses.volume.unwrap(), since_s }
 }
 
 /// Tells all who wait; those who are still there may ask on.

@@ -42,7 +42,17 @@ impl Made {
         Self::sized(name, provider, (version, key), 300_000)
     }
 
+    /// The same with a volume that stays when the service goes.
+    pub(crate) fn with_volume(name: &str, provider: &str, version: u64, key: u8) -> Self {
+        let volume = format!("{SERVICE}\n[volume]\nsize_mib = 3\nat = '/kept'\nkept = true\n");
+        Self::of(&volume, (name, provider), (version, key), 300_000)
+    }
+
     pub(crate) fn sized(name: &str, provider: &str, (version, key): (u64, u8), size: usize) -> Self {
+        Self::of(SERVICE, (name, provider), (version, key), size)
+    }
+
+    fn of(service: &str, (name, provider): (&str, &str), (version, key): (u64, u8), size: usize) -> Self {
         let mut program = vec![u8::try_from(version).unwrap(); 9000];
         program[..20]
             .copy_from_slice(&[0x7f, b'E', b'L', b'F', 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 3, 0]);
@@ -58,7 +68,7 @@ impl Made {
         };
         let data: Vec<u8> = (0..size / 8).flat_map(|_| draw()).collect();
         tree.put(b"data", Owner::root(0o644), Content::File(data)).unwrap();
-        let service = SERVICE
+        let service = service
             .replace("autostart = true", "autostart = false")
             .replace("\"hello\"", &format!("\"{name}\""))
             .replace("\"demo\"", &format!("\"{provider}\""));

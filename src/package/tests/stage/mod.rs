@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use contract::Name;
 use contract::installed;
 use contract::manifest::Restart;
-use contract::packages::{Answer, Ask, Fault, Install, Unit};
+use contract::packages::{Answer, Ask, Fault, Install, Kept, Unit};
 use contract::wires::{INSTALLED, PACKAGES, Wire};
 pub(crate) use testbed::{Program, run, until};
 use wire::{Client, Connection, Listener, Received};
@@ -219,7 +219,14 @@ impl Stage {
     /// What is installed, in words.
     pub(crate) fn list(&self) -> Vec<String> {
         let rows = self.does(&Ask::List);
-        rows.into_iter().map(|row| format!("{} {}", unit(&row).name, unit(&row).version)).collect()
+        let units = rows.iter().filter(|row| !matches!(row, Answer::Kept(_))).map(unit);
+        units.map(|unit| format!("{} {}", unit.name, unit.version)).collect()
+    }
+
+    /// Volumes whose services are gone.
+    pub(crate) fn kept(&self) -> Vec<Kept> {
+        let kept = |row| if let Answer::Kept(kept) = row { Some(kept) } else { None };
+        self.does(&Ask::List).into_iter().filter_map(kept).collect()
     }
 
     /// The names of the files of images and records, with their sizes.
@@ -260,7 +267,11 @@ pub(crate) fn end(client: &Client) -> (Vec<Answer>, Answer) {
     loop {
         match next(client) {
             end @ (Answer::Done | Answer::Refused(..)) => return (rows, end),
-            row @ (Answer::Unit(_) | Answer::Gone(_) | Answer::Progress { .. }) => rows.push(row),
+            row @ (Answer::Unit(_)
+            | Answer::Gone(_)
+            | Answer::Kept(_)
+            | Answer::Dropped(..)
+            | Answer::Progress { .. }) => rows.push(row),
         }
     }
 }
@@ -289,6 +300,11 @@ pub(crate) fn order(source: &str) -> Install {
 
 pub(crate) fn name(text: &str) -> Name {
     Name::new(text).unwrap()
+}
+
+/// An order to drop what `service` of `provider` has left.
+pub(crate) fn drops(service: &str, provider: &str) -> Ask {
+    Ask::Drop { service: name(service), provider: name(provider) }
 }
 
 /// An order to remove `service`.
