@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use lab::guest::{Around, Guest, Options, UP_LIMIT};
@@ -22,6 +22,23 @@ const BATCH: usize = 10;
 const SAY_EVERY: usize = 500;
 /// What the supervisor may have grown by after all of it, in KiB.
 const GROWN_KIB_MAX: u64 = 64;
+/// All services of the house that stay: the first one, the one for tests, and copies.
+const SERVICES: usize = 10;
+const COPIES: usize = 8;
+/// The daemons beside PID 1 and the supervisor, and the door of roots for tests: a process each, in a group of its name.
+const DAEMONS: [&str; 11] = [
+    "storage",
+    "network",
+    "lease",
+    "names",
+    "multicast",
+    "voice",
+    "time",
+    "identity",
+    "agent",
+    "package",
+    "door",
+];
 
 /// So many in the long run, and so many in the short one.
 fn count(whole: usize, short: usize) -> usize {
@@ -92,7 +109,7 @@ fn rested(guest: &mut Guest) -> BTreeMap<String, i32> {
 /// Lines that are there more often (+) or less often (-) than before.
 fn changes(before: &BTreeMap<String, i32>, after: &BTreeMap<String, i32>) -> Vec<String> {
     let count = |lines: &BTreeMap<String, i32>, line: &str| lines.get(line).copied().unwrap_or(0);
-    let lines: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let lines: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let change = |line: &&String| count(after, line) - count(before, line);
     lines.iter().filter(|line| change(line) != 0).map(|line| format!("{:+} {line}", change(line))).collect()
 }
@@ -115,6 +132,41 @@ fn a_link_outlives_its_process(guest: &mut Guest) {
     assert!(anew.iter().zip(&anew_again).all(|(one, other)| one != other), "{anew:?}, {anew_again:?}");
     // The control: another service's network is another one.
     assert_ne!(kept, look(guest, "hello").1);
+}
+
+/// Processes outside the sandboxes that should not be there (+), and those that should be and are not (-).
+fn strangers(guest: &mut Guest) -> Vec<String> {
+    let known = ["process init /", "process supervisor /gateway/supervisor"].map(str::to_owned).into_iter();
+    let known = known.chain(DAEMONS.map(|name| format!("process {name} /gateway/{name}")));
+    let mut outside = state(guest);
+    outside.retain(|line, _| line.starts_with("process ") && !group(line).starts_with("/slices/"));
+    changes(&known.map(|line| (line, 1)).collect(), &outside)
+}
+
+/// The group at the end of a line about a process.
+fn group(line: &str) -> &str {
+    line.rsplit(' ').next().unwrap()
+}
+
+/// Ten services run in ten groups, and outside of these nothing but what runs without them: none has a helper there.
+fn no_service_has_a_helper_outside(guest: &mut Guest) {
+    for number in 1..=COPIES {
+        guest.door(&format!("start copy-{number}")).unwrap();
+    }
+    let up = |guest: &mut Guest| {
+        let all = facts::processes(guest)?.into_iter();
+        let up = all.filter(|process| process.is_tenant && process.state == "up").count();
+        Ok((up == SERVICES).then_some(()))
+    };
+    guest.until("ten services up", UP_LIMIT, up).unwrap();
+    let state = state(guest);
+    let processes = state.keys().filter(|line| line.starts_with("process ")).map(|line| group(line));
+    let groups: BTreeSet<&str> = processes.filter(|group| group.starts_with("/slices/")).collect();
+    assert_eq!(groups.len(), SERVICES, "{groups:?}");
+    assert_eq!(strangers(guest), [""; 0]);
+    // The control: one that sleeps is seen.
+    guest.door("leak process").unwrap();
+    assert_eq!(strangers(guest), ["+1 process door /gateway/door"]);
 }
 
 /// The control: what is left behind in a table of the kernel's is seen. Nothing takes it away again.
@@ -161,6 +213,7 @@ fn lives_by_the_thousand_leave_nothing_behind() {
     let grown = supervisor_kib(&mut guest).saturating_sub(kib);
     println!("the supervisor: {kib} KiB, grown by {grown}");
     a_link_outlives_its_process(&mut guest);
+    no_service_has_a_helper_outside(&mut guest);
     leaks_are_seen(&mut guest);
     assert!(grown <= GROWN_KIB_MAX, "the supervisor has grown by {grown} KiB of {kib}");
 }

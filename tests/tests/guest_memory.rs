@@ -1,4 +1,5 @@
 //! Want of memory ends whoever it should, whole, and nobody else: a daemon that leaks, a service of two programs of which one eats.
+//! And a service that is to be slowed down is held there, and ended by nobody.
 //!
 //! In:  the rehearsal root, whose door writes files of cgroups. Out: passed, failed, or `skipped: ` and why.
 //!
@@ -17,6 +18,12 @@ const LEAKS: [&str; 2] = ["time", "network"];
 /// The service of two programs, and its group.
 const PAIR: &str = "pair";
 const GROUP: &str = "slices/rehearsal/pair";
+/// The service that is slowed down, and its group; from where on, and what it wants, in bytes.
+const GREEDY: &str = "greedy";
+const HELD: &str = "slices/rehearsal/greedy";
+const WANTED_BYTES: u64 = 24 << 20;
+/// A service without that word.
+const FREE: &str = "slices/rehearsal/chatter";
 
 fn boot() -> Option<Guest> {
     let options =
@@ -100,14 +107,18 @@ fn members(guest: &mut Guest) -> Vec<String> {
     group(guest, &format!("{GROUP}/cgroup.procs")).lines().map(str::to_owned).collect()
 }
 
-/// Starts the pair: who is in its group.
-fn start(guest: &mut Guest) -> (Process, Vec<String>) {
-    guest.door(&format!("start {PAIR}")).unwrap();
+fn start(guest: &mut Guest, name: &str) -> Process {
+    guest.door(&format!("start {name}")).unwrap();
     let up = |guest: &mut Guest| {
-        let now = facts::process(guest, PAIR)?;
+        let now = facts::process(guest, name)?;
         Ok((now.state == "up").then_some(now))
     };
-    let told = guest.until(PAIR, UP_LIMIT, up).unwrap();
+    guest.until(name, UP_LIMIT, up).unwrap()
+}
+
+/// Starts the pair: who is in its group.
+fn start_pair(guest: &mut Guest) -> (Process, Vec<String>) {
+    let told = start(guest, PAIR);
     let all = members(guest);
     // The reaper, and the two.
     assert_eq!(all.len(), 3, "{all:?}");
@@ -118,7 +129,7 @@ fn start(guest: &mut Guest) -> (Process, Vec<String>) {
 fn a_service_dies_whole_when_one_of_its_programs_eats() {
     let Some(mut guest) = boot() else { return };
     // Without the word in its group the other one would live on: the eater is killed alone.
-    let (before, _) = start(&mut guest);
+    let (before, _) = start_pair(&mut guest);
     guest.door(&format!("cgroup {GROUP}/memory.oom.group 0")).unwrap();
     let eaten = |guest: &mut Guest| Ok((members(guest).len() == 2).then_some(()));
     guest.until("half of it is left", UP_LIMIT, eaten).unwrap();
@@ -129,7 +140,7 @@ fn a_service_dies_whole_when_one_of_its_programs_eats() {
     guest.until("it is down", UP_LIMIT, down).unwrap();
 
     // As the product has it: all of it goes, and all of it comes again.
-    let (before, all) = start(&mut guest);
+    let (before, all) = start_pair(&mut guest);
     assert_eq!(group(&mut guest, &format!("{GROUP}/memory.oom.group")), "1");
     let said = guest.door(&format!("starves {PAIR}")).unwrap();
     println!("{PAIR}: {}", said.trim_end());
@@ -144,4 +155,31 @@ fn a_service_dies_whole_when_one_of_its_programs_eats() {
     let pids: Vec<String> = pids.map(|pid| pid.to_string()).collect();
     assert!(now.iter().all(|pid| pids.contains(pid)), "{now:?} in {pids:?}");
     assert!(all.iter().all(|pid| !pids.contains(pid)), "{all:?} in {pids:?}");
+}
+
+/// How often that has happened to a group: `high`, `oom_kill`.
+fn happened(guest: &mut Guest, of: &str, what: &str) -> u64 {
+    let text = group(guest, &format!("{of}/memory.events"));
+    let count = text.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(' '));
+    count.and_then(|count| count.parse().ok()).unwrap()
+}
+
+#[test]
+fn a_service_is_slowed_down_where_it_asks_for_that() {
+    let Some(mut guest) = boot() else { return };
+    let before = start(&mut guest, GREEDY);
+    let over = |guest: &mut Guest| Ok((happened(guest, HELD, "high") > 0).then_some(()));
+    guest.until("it is over the line", UP_LIMIT, over).unwrap();
+    // Slowed down, and no more: in its own time it has all that it wants, and nobody ends it.
+    let all = |guest: &mut Guest| {
+        let bytes: u64 = group(guest, &format!("{HELD}/memory.current")).parse().unwrap();
+        Ok((bytes >= WANTED_BYTES).then_some(()))
+    };
+    guest.until("it has all", UP_LIMIT, all).unwrap();
+    println!("{GREEDY}: over {} times", happened(&mut guest, HELD, "high"));
+    let after = facts::process(&mut guest, GREEDY).unwrap();
+    assert_eq!((after.pid, after.restarts, after.state.as_str()), (before.pid, 0, "up"), "{after:?}");
+    assert_eq!(happened(&mut guest, HELD, "oom_kill"), 0);
+    // Nor was anybody slowed down who has not asked for it.
+    assert_eq!(happened(&mut guest, FREE, "high"), 0);
 }

@@ -75,6 +75,7 @@ pub(crate) fn print(out: Out<'_>) -> io::Result<()> {
             lines.push(format!("owner {} {}:{} {:o}", path.display(), meta.uid(), meta.gid(), meta.mode()));
         });
     }
+    processes(&mut lines);
     zombies(&mut lines);
     lines.sort();
     lines.iter().try_for_each(|line| writeln!(out, "{line}"))
@@ -92,8 +93,7 @@ fn mounts(lines: &mut Vec<String>) {
 fn descriptors(lines: &mut Vec<String>) {
     let wires = wires();
     for (pid, status) in statuses() {
-        let name =
-            status.lines().next().and_then(|line| line.strip_prefix("Name:")).unwrap_or_default().trim();
+        let name = name(&status);
         let Some(name) = PROGRAMS
             .iter()
             .find(|program| **program == name || (name == "rehearsal" && **program == "supervisor"))
@@ -121,6 +121,14 @@ fn wires() -> BTreeMap<String, String> {
     columns.filter_map(|mut words| Some((words.nth(6)?.to_owned(), words.next()?.to_owned()))).collect()
 }
 
+/// Every program that runs, and its group. A thread of the kernel, or who has ended, has no memory of its own.
+fn processes(lines: &mut Vec<String>) {
+    for (pid, status) in statuses().into_iter().filter(|(_, status)| status.contains("\nVmSize:")) {
+        let group = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        lines.push(format!("process {} {}", name(&status), group.trim_end().trim_start_matches("0::")));
+    }
+}
+
 fn zombies(lines: &mut Vec<String>) {
     let dead = statuses().into_iter().filter(|(_, status)| status.contains("\nState:\tZ"));
     lines.extend(dead.map(|(_, status)| format!("zombie {}", status.lines().next().unwrap_or_default())));
@@ -133,6 +141,11 @@ fn statuses() -> Vec<(String, String)> {
     let pids = pids.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
     pids.filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/status")).ok().map(|text| (pid, text)))
         .collect()
+}
+
+/// The name in what the kernel says of a process.
+fn name(status: &str) -> &str {
+    status.lines().next().and_then(|line| line.strip_prefix("Name:")).unwrap_or_default().trim()
 }
 
 /// Everything below `folder` on its own file system, links not followed.

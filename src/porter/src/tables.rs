@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::process::Command;
 
 use contract::wires::CALLS;
 use ctl::Error;
@@ -149,7 +150,8 @@ fn firewall() -> io::Result<Vec<String>> {
     Ok(lines)
 }
 
-/// Leaves something behind: a `rule`, a `queue`, or a `descriptor` that a daemon holds for somebody who asks nothing.
+/// Leaves something behind: a `rule`, a `queue`, a `descriptor` that a daemon holds for somebody who asks nothing, or a `process` that sleeps
+/// for an hour.
 pub(crate) fn leak(what: &str) -> Result<(), Error> {
     let refused = |errno: Errno| Error::Refused(format!("{what}: {}", errno.desc()));
     match what {
@@ -162,7 +164,11 @@ pub(crate) fn leak(what: &str) -> Result<(), Error> {
             std::mem::forget(Client::dial(CALLS).map_err(|error| Error::Refused(error.to_string()))?);
             Ok(())
         }
-        _ => Err(Error::Usage("leak rule|queue|descriptor".to_owned())),
+        "process" => {
+            std::mem::forget(Command::new(std::env::current_exe()?).args(["nap", "3600000"]).spawn()?);
+            Ok(())
+        }
+        _ => Err(Error::Usage("leak rule|queue|descriptor|process".to_owned())),
     }
 }
 

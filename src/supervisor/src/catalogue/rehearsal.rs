@@ -2,8 +2,8 @@
 //!
 //! In:  the word in [`PLAY`], which only roots for tests have. Out: what that play needs.
 //!
-//! * Without a word: copies of the first service to fill the house, one that ends at once, a bush of processes, a pair of which one eats, and a
-//!   bad neighbour that takes orders.
+//! * Without a word: copies of the first service to fill the house, one that ends at once, a bush of processes, a pair of which one eats, one
+//!   that wants more memory than it may have at once, and a bad neighbour that takes orders.
 //! * `floors`: services that want all the processor, services that hold their memory, and services that want all of the disk.
 //! * `neighbours`: a mob of four that takes orders, whose ceilings together are more than there is; a worker with the floor that it needs, and a
 //!   writer. The mob and the writer have volumes.
@@ -37,6 +37,10 @@ const MOB_MIB: u32 = 24;
 const WRITER_MIB: u32 = 4;
 /// When the one of a pair begins to eat, in milliseconds after both are there.
 const PAIR_MS: &str = "10000";
+/// Who is slowed down: from where on, what it wants, and its ceiling, in MiB.
+const GREEDY_HIGH_MIB: u32 = 8;
+const GREEDY_MIB: &str = "24";
+const GREEDY_CEILING_MIB: u32 = 32;
 /// Services that hold their memory: more than fit.
 const HOLDERS: usize = 20;
 /// What each holds; its floor is a little more: its program, its page tables.
@@ -79,7 +83,7 @@ fn copies(all: &[Entry]) -> Vec<Entry> {
     let chatter = all.iter().find(|entry| entry.manifest.name.as_str() == "chatter");
     let more = chatter.map(|entry| {
         let of = &entry.manifest;
-        [quitter(of), bush(of), pair(of), tame(of)]
+        [quitter(of), bush(of), pair(of), greedy(of), tame(of)]
     });
     let all = copies.chain(more.into_iter().flatten()).flatten();
     all.map(|manifest| Entry { manifest, without: Layers::NONE }).collect()
@@ -103,6 +107,13 @@ fn bush(chatter: &Manifest) -> Option<Manifest> {
 fn pair(chatter: &Manifest) -> Option<Manifest> {
     let copy = copy(chatter, "pair", "rehearsal")?;
     Some(Manifest { command: words("pair", PAIR_MS), ..copy })
+}
+
+/// Holds more than that from which on it is slowed down, and less than its ceiling.
+fn greedy(chatter: &Manifest) -> Option<Manifest> {
+    let mut copy = copy(chatter, "greedy", "rehearsal")?;
+    (copy.memory.high_mib, copy.memory.ceiling_mib) = (GREEDY_HIGH_MIB, GREEDY_CEILING_MIB);
+    Some(Manifest { command: words("hold", GREEDY_MIB), ready: Ready::Running, ..copy })
 }
 
 /// A bad neighbour with ceilings that a service usually gets; it takes orders at this port of the home's.
