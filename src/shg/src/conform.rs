@@ -8,6 +8,8 @@
 //! Source: TR-369 §7.7 (R-OPR), §A.1 (R-SMM); TR-181 2.19.1, `Device.SoftwareModules.` (faults 7223, 7226; OperationComplete goes before
 //! `DUStateChange!`).
 
+mod environments;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -21,7 +23,7 @@ use usp::{DESK, Msg};
 use crate::command::Answer;
 use crate::controller::{Desk, Fleet, notify};
 use crate::error::Error;
-use crate::gateway::{get_of, response, subscribed, subscription, unsubscribe, values};
+use crate::gateway::{get_of, response, set_of, subscribed, subscription, unsubscribe, updated, values};
 use crate::options::Options;
 
 const MODULES: &str = "Device.SoftwareModules.";
@@ -37,6 +39,15 @@ const DEAD: &str = "https://127.0.0.1:1/nobody:1";
 type Row = BTreeMap<String, String>;
 /// A rule was broken: how.
 type Kept = Result<(), String>;
+
+/// What came of a rule.
+#[derive(Debug)]
+enum Verdict {
+    Kept,
+    Broken(String),
+    /// The agent has nothing that it is about, and need not.
+    Skipped(String),
+}
 
 /// What came of one command.
 #[derive(Debug, Default)]
@@ -76,7 +87,7 @@ struct Suite<'d, 'f> {
     desk: &'d mut Desk<'f>,
     asked: u32,
     wait: Duration,
-    rows: Vec<(&'static str, &'static str, Kept)>,
+    rows: Vec<(&'static str, &'static str, Verdict)>,
 }
 
 /// Runs it.
@@ -108,15 +119,19 @@ pub(crate) fn modules(options: &Options) -> Result<Answer, Error> {
     Ok(table(rows))
 }
 
-fn table(rows: Vec<(&'static str, &'static str, Kept)>) -> Answer {
+fn table(rows: Vec<(&'static str, &'static str, Verdict)>) -> Answer {
     let (mut text, mut list, mut broken) = (String::new(), Vec::new(), 0_usize);
-    for (source, rule, kept) in rows {
-        let word = if kept.is_ok() { "kept" } else { "BROKEN" };
-        let why = kept.err().unwrap_or_default();
-        text.push_str(format!("{word:<7} {source:<22} {rule} {why}").trim_end());
+    for (source, rule, verdict) in rows {
+        let (word, why) = match &verdict {
+            Verdict::Kept => ("kept", ""),
+            Verdict::Broken(why) => ("BROKEN", why.as_str()),
+            Verdict::Skipped(why) => ("skipped", why.as_str()),
+        };
+        text.push_str(format!("{word:<7} {source:<26} {rule} {why}").trim_end());
         text.push('\n');
-        broken += usize::from(!why.is_empty());
-        list.push(json!({ "source": source, "rule": rule, "kept": why.is_empty(), "why": why }));
+        broken += usize::from(matches!(verdict, Verdict::Broken(_)));
+        let (kept, skipped) = (matches!(verdict, Verdict::Kept), matches!(verdict, Verdict::Skipped(_)));
+        list.push(json!({ "source": source, "rule": rule, "kept": kept, "skipped": skipped, "why": why }));
     }
     let why = (broken > 0).then(|| format!("{broken} of {} rules were broken", list.len()));
     Answer { text, value: Value::Array(list), failed: why }
@@ -132,7 +147,11 @@ fn must(holds: bool, why: impl FnOnce() -> String) -> Kept {
 
 impl Suite<'_, '_> {
     fn note(&mut self, source: &'static str, rule: &'static str, kept: Kept) {
-        self.rows.push((source, rule, kept));
+        self.rows.push((source, rule, kept.map_or_else(Verdict::Broken, |()| Verdict::Kept)));
+    }
+
+    fn skip(&mut self, source: &'static str, rule: &'static str, why: &str) {
+        self.rows.push((source, rule, Verdict::Skipped(why.to_owned())));
     }
 
     /// Values below a path.
@@ -147,6 +166,26 @@ impl Suite<'_, '_> {
     /// One value.
     fn value(&mut self, path: &str) -> Result<String, Error> {
         Ok(self.get(path)?.ok().and_then(|row| row.into_values().next()).unwrap_or_default())
+    }
+
+    /// Waits until a value is this one; the last that was there.
+    fn becomes(&mut self, path: &str, want: &str) -> Result<String, Error> {
+        let until = Instant::now() + self.wait;
+        loop {
+            let value = self.value(path)?;
+            if value == want || Instant::now() >= until {
+                return Ok(value);
+            }
+            let _ = self.desk.news(Instant::now() + Duration::from_millis(200))?;
+        }
+    }
+
+    /// Sets one value; or why not.
+    fn set(&mut self, object: &str, name: &str, value: &str) -> Result<Kept, Error> {
+        let answers = self.desk.ask(|_| Some(set_of(&[(object, name, value)])))?;
+        let answer = answers.into_iter().flatten().next();
+        let answer = answer.unwrap_or_else(|| Err("no answer".to_owned()));
+        Ok(answer.and_then(|bytes| updated(&bytes)).map(drop))
     }
 
     /// Gives a command and waits for its end; with `unit`, for the change of a unit, too.
@@ -192,6 +231,7 @@ impl Suite<'_, '_> {
     fn run(&mut self, first: &str, second: &str) -> Result<(), Error> {
         self.model()?;
         self.refusals()?;
+        self.environments()?;
         let Some(unit) = self.install(first)? else { return Ok(()) };
         self.again(first)?;
         self.start_and_stop(&unit)?;
@@ -304,25 +344,48 @@ impl Suite<'_, '_> {
         let list = self.value(&format!("{unit}.ExecutionUnitList"))?;
         let Some(first) = list.split(',').next().filter(|first| !first.is_empty()) else { return Ok(()) };
         let execution = first.trim_end_matches('.').to_owned();
+        let (command, status) = (format!("{execution}.SetRequestedState()"), format!("{execution}.Status"));
         for (state, rule) in [("Idle", "an execution unit stops"), ("Active", "it starts")] {
-            let command = format!("{execution}.SetRequestedState()");
             self.operate(&command, &[("RequestedState", state)], false)?;
-            let until = Instant::now() + self.wait;
-            let mut status = String::new();
-            while status != state && Instant::now() < until {
-                status = self.value(&format!("{execution}.Status"))?;
-                let _ = self.desk.news(Instant::now() + Duration::from_millis(200))?;
-            }
-            self.note("TR-181 ExecutionUnit", rule, must(status == state, || status.clone()));
+            let found = self.becomes(&status, state)?;
+            self.note("TR-181 ExecutionUnit", rule, must(found == state, || found.clone()));
         }
-        let story =
-            self.operate(&format!("{execution}.SetRequestedState()"), &[("RequestedState", "x")], false)?;
+        let story = self.operate(&command, &[("RequestedState", "x")], false)?;
         let refused = story.refused.is_some() || matches!(story.complete(), Some(Err(_)));
         self.note(
             "R-OPR.1",
             "a state that is none is refused in the answer",
             must(refused, || format!("{story:?}")),
         );
+        let story = self.operate(&format!("{execution}.Restart()"), &[], false)?;
+        let kept = must(matches!(story.complete(), Some(Ok(_))), || format!("{story:?}"));
+        self.note("TR-181 Restart()", "the restart of a running unit ends", kept);
+        let found = self.becomes(&status, "Active")?;
+        self.note("TR-181 Restart()", "it runs again", must(found == "Active", || found.clone()));
+        self.start_again(&execution)
+    }
+
+    /// Whether a unit is started again by itself can be said, and is as it was at the end.
+    fn start_again(&mut self, execution: &str) -> Result<(), Error> {
+        const RULE: (&str, &str) = ("TR-181 AutoRestart.", "Enable is set, and is so");
+        let object = format!("{execution}.AutoRestart.");
+        let path = format!("{object}Enable");
+        let before = self.value(&path)?;
+        let other = match before.as_str() {
+            "true" | "1" => "false",
+            "false" | "0" => "true",
+            _ => {
+                self.skip(RULE.0, RULE.1, "the agent has no AutoRestart.Enable");
+                return Ok(());
+            }
+        };
+        let mut kept = Ok(());
+        for value in [other, before.as_str()] {
+            let set = self.set(&object, "Enable", value)?;
+            let found = if set.is_ok() { self.becomes(&path, value)? } else { String::new() };
+            kept = kept.and(set).and(must(found == value, || format!("{value}: it is {found}")));
+        }
+        self.note(RULE.0, RULE.1, kept);
         Ok(())
     }
 
@@ -354,5 +417,29 @@ impl Suite<'_, '_> {
         let kept = left.map_or(Ok(()), |row| must(row.is_empty(), || format!("{row:?}")));
         self.note("TR-181 Uninstall()", "its row is gone", kept);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Verdict, table};
+
+    #[test]
+    fn a_rule_is_kept_broken_or_skipped() {
+        let rows = vec![
+            ("R-A", "one", Verdict::Kept),
+            ("R-B", "two", Verdict::Skipped("the agent has none".to_owned())),
+        ];
+        let answer = table(rows);
+        assert!(answer.failed.is_none(), "what is skipped is not broken");
+        let words: Vec<&str> = answer.text.lines().filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!(words, ["kept", "skipped"]);
+        assert!(answer.text.ends_with("two the agent has none\n"), "{}", answer.text);
+        assert_eq!((&answer.value[1]["kept"], &answer.value[1]["skipped"]), (&json!(false), &json!(true)));
+        let answer =
+            table(vec![("R-A", "one", Verdict::Kept), ("R-B", "two", Verdict::Broken(String::new()))]);
+        assert_eq!(answer.failed.as_deref(), Some("1 of 2 rules were broken"), "without words, too");
     }
 }

@@ -172,18 +172,7 @@ pub(crate) fn set(options: &Options) -> Result<Answer, Error> {
         options.words.iter().map(|word| update(word)).collect::<Result<_, _>>()?;
     let fleet = Fleet::open(options)?;
     let mut desk = Desk::open(&fleet, &fleet.chosen(options, false)?, options)?;
-    let make = || {
-        let objects = updates.iter().map(|(object, name, value)| UpdateObject {
-            obj_path: (*object).into(),
-            param_settings: vec![ParamSetting {
-                param: (*name).into(),
-                value: (*value).into(),
-                required: true,
-            }],
-        });
-        RequestKind::Set(Set { allow_partial: false, update_objs: objects.collect() })
-    };
-    let answers = desk.ask(|_| Some(make()))?;
+    let answers = desk.ask(|_| Some(set_of(&updates)))?;
     let outcomes = answers.into_iter().enumerate().filter_map(|(place, answer)| {
         let outcome = answer?.and_then(|bytes| updated(&bytes));
         Some((desk.name(place), outcome))
@@ -191,7 +180,17 @@ pub(crate) fn set(options: &Options) -> Result<Answer, Error> {
     Ok(gather(outcomes.collect()))
 }
 
-fn updated(bytes: &[u8]) -> Result<(String, Value), String> {
+/// A Set of all of them or none: object, parameter, value.
+pub(crate) fn set_of<'u>(updates: &[(&'u str, &'u str, &'u str)]) -> RequestKind<'u> {
+    let objects = updates.iter().map(|(object, name, value)| UpdateObject {
+        obj_path: (*object).into(),
+        param_settings: vec![ParamSetting { param: (*name).into(), value: (*value).into(), required: true }],
+    });
+    RequestKind::Set(Set { allow_partial: false, update_objs: objects.collect() })
+}
+
+/// What a Set has done: lines and values.
+pub(crate) fn updated(bytes: &[u8]) -> Result<(String, Value), String> {
     let Some(ResponseKind::Set(set)) = response(bytes) else { return Err("not an answer to Set".to_owned()) };
     let (mut lines, mut map) = (String::new(), Map::new());
     for object in &set.updated_obj_results {
