@@ -118,7 +118,7 @@ fn changes(before: &BTreeMap<String, i32>, after: &BTreeMap<String, i32>) -> Vec
 /// on purpose: docs/decisions/0009-fresh-cgroups.md.
 fn a_link_outlives_its_process(guest: &mut Guest) {
     let look = |guest: &mut Guest, name: &str| -> (Vec<String>, Vec<String>) {
-        let text = guest.door(&format!("kept {name}")).unwrap();
+        let text = guest.door(&format!("lasts {name}")).unwrap();
         text.lines()
             .map(str::to_owned)
             .partition(|line| line.starts_with("pid ") || line.starts_with("group "))

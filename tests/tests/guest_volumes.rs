@@ -146,6 +146,7 @@ fn a_service_keeps_what_it_writes_and_loses_it_as_was_said() {
         ("keeper", 6, "size_mib = 4\ninodes = 40\nkept = true\n"),
         ("cache", 2, "size_mib = 4\n"),
         ("diary", 1, "size_mib = 1\nkept = true\n"),
+        ("notes", 1, "size_mib = 1\nkept = true\n"),
         ("huge", 1, "size_mib = 1000\n"),
     ] {
         desk.install_program(name, &keeper(name, mib, volume), program.clone());
@@ -159,7 +160,7 @@ fn a_service_keeps_what_it_writes_and_loses_it_as_was_said() {
 
     // Bounded by bytes and by files, and read back from outside.
     for life in 1..=2 {
-        for name in ["keeper", "cache", "diary"] {
+        for name in ["keeper", "cache", "diary", "notes"] {
             becomes(guest, name, "up");
         }
         assert_eq!(said(guest, "keeper", "life "), life.to_string());
@@ -167,7 +168,7 @@ fn a_service_keeps_what_it_writes_and_loses_it_as_was_said() {
         assert!(full && (3 * MIB..=4 * MIB).contains(&bytes), "{bytes} bytes");
         let (count, full) = done(&said(guest, "keeper", "made "));
         assert!(full && (30..40).contains(&count), "{count} files");
-        assert_eq!(promised(guest), 9 * MIB);
+        assert_eq!(promised(guest), 10 * MIB);
         let verified = guest.door("verify keeper").unwrap();
         assert!(
             verified.contains("/kept rw,nosuid,nodev,noexec of 4194304 bytes and 40 files"),
@@ -188,6 +189,8 @@ fn a_service_keeps_what_it_writes_and_loses_it_as_was_said() {
         }
     }
 
+    what_stays_is_seen_and_goes(guest);
+
     // It goes with the service, or stays, as the manifest or whoever removes it says.
     for (order, name, stays) in
         [("keeper", "keeper", true), ("cache", "cache", false), ("diary --drop-data", "diary", false)]
@@ -197,4 +200,28 @@ fn a_service_keeps_what_it_writes_and_loses_it_as_was_said() {
         assert_eq!(is_there(guest, name), stays, "{name}");
     }
     assert_eq!(promised(guest), 0);
+}
+
+/// Volumes whose services are gone, by their services.
+fn kept(guest: &mut Guest) -> Vec<String> {
+    let rows = guest.json("kept --json").unwrap();
+    rows.as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect()
+}
+
+fn what_stays_is_seen_and_goes(guest: &mut Guest) {
+    let before = promised(guest);
+    guest.door("remove notes").unwrap();
+    assert_eq!(kept(guest), ["notes"]);
+    let used = before - promised(guest);
+    assert!(used <= MIB, "only what is in it is promised: {used} bytes less");
+    guest.reset().unwrap();
+    guest.wait_ready(UP_LIMIT).unwrap();
+    becomes(guest, "keeper", "up");
+    assert_eq!(kept(guest), ["notes"]);
+    assert!(guest.ask("drop keeper demo").unwrap().text.contains("in use"));
+    guest.door("drop notes demo").unwrap();
+    assert_eq!(kept(guest), Vec::<String>::new());
+    let gone = |guest: &mut Guest| Ok((promised(guest) == before - MIB).then_some(()));
+    guest.until("its room", UP_LIMIT, gone).unwrap();
+    assert!(!is_there(guest, "notes"));
 }

@@ -252,7 +252,7 @@ pub(crate) fn look(name: &str, file: &str, out: Out<'_>) -> Result<(), Error> {
 
 /// What a restart leaves alone, by the kernel's own numbers: the service's network namespace, all services' links and their queues. And what
 /// it does not: its process and its group.
-pub(crate) fn kept(name: &str, out: Out<'_>) -> Result<(), Error> {
+pub(crate) fn lasts(name: &str, out: Out<'_>) -> Result<(), Error> {
     let pid = pid(&Talk::new(name)?.row()?)?;
     let network = std::fs::metadata(format!("/proc/{pid}/ns/net"))?.ino();
     let group = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))?;

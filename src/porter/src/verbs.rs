@@ -22,7 +22,7 @@ impl Held {
         let plain: Vec<&str> = words.iter().map(String::as_str).collect();
         match plain.as_slice() {
             ["state"] => Ok(state::print(out)?),
-            ["kept", name] => live::kept(name, out),
+            ["lasts", name] => live::lasts(name, out),
             ["leak", what] => tables::leak(what),
             ["exits", name, count] => live::exits(name, count, out),
             ["restarts", name, count] => live::restarts(name, count, out),
