@@ -2,7 +2,8 @@
 //!
 //! In:  one UDP datagram. Out: a [`Message`], or nothing: what breaks a limit or the grammar is not SIP for us.
 //!
-//! Headers stay as they came, in their order, but for those that a proxy has to change; what we do not know passes.
+//! Headers stay as they came, in their order, but for those that a proxy has to change; what we do not know passes. The body's length is
+//! no header here: it is what the body has.
 //!
 //! Source: RFC 3261 §7, §7.3.3 (compact forms), §18.3 (framing), §20.
 
@@ -39,6 +40,7 @@ pub enum Start {
 pub struct Message {
     /// Its first line.
     pub start: Start,
+    /// At most [`HEADERS_MAX`] when it was read; without `Content-Length`.
     headers: Vec<(String, String)>,
     /// Its body.
     pub body: Vec<u8>,
@@ -67,32 +69,37 @@ impl Message {
                 let (name, value) = line.split_once(':')?;
                 headers.push((name.trim_end().to_owned(), value.trim().to_owned()));
             }
-            if headers.len() > HEADERS_MAX || headers.last()?.1.len() > HEADER_BYTES_MAX {
+            if headers.len() > HEADERS_MAX + 1 || headers.last()?.1.len() > HEADER_BYTES_MAX {
                 return None;
             }
         }
         if headers.iter().any(|(name, _)| name.is_empty() || !name.bytes().all(is_token)) {
             return None;
         }
+        let (lengths, headers): (Vec<_>, Vec<_>) =
+            headers.into_iter().partition(|(name, _)| is(name, "Content-Length"));
+        if headers.len() > HEADERS_MAX {
+            return None;
+        }
         let rest = bytes.get(end + 4..)?;
-        let mut message = Self { start, headers, body: Vec::new() };
         // What is behind the body is thrown away; a body that is shorter than it says is broken. Source: RFC 3261 §18.3.
-        let length = match message.first("Content-Length") {
-            Some(length) => length.parse::<usize>().ok()?,
-            None => rest.len(),
+        let length = match lengths.as_slice() {
+            [] => rest.len(),
+            [(_, length)] => digits(length)?,
+            // Two lengths are two messages to two readers.
+            [..] => return None,
         };
-        message.body = rest.get(..length)?.to_vec();
-        Some(message)
+        Some(Self { start, headers, body: rest.get(..length)?.to_vec() })
     }
 
-    /// As bytes. The body's length is put right.
+    /// As bytes, with the body's length. A message near the limits may be longer than what [`Message::read`] takes.
     #[must_use]
     pub fn write(&self) -> Vec<u8> {
         let mut text = match &self.start {
             Start::Request { method, uri } => format!("{method} {uri} {VERSION}\r\n"),
             Start::Response { code, reason } => format!("{VERSION} {code} {reason}\r\n"),
         };
-        for (name, value) in self.headers.iter().filter(|(name, _)| !is(name, "Content-Length")) {
+        for (name, value) in &self.headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
         text.push_str(&format!("Content-Length: {}\r\n\r\n", self.body.len()));
@@ -178,6 +185,11 @@ fn start(line: &str) -> Option<Start> {
     let (uri, version) = rest.split_once(' ')?;
     let good = !method.is_empty() && method.bytes().all(is_token) && !uri.is_empty() && version == VERSION;
     good.then(|| Start::Request { method: method.to_owned(), uri: uri.to_owned() })
+}
+
+/// A number and nothing else: no sign. Source: RFC 3261 §20.14.
+fn digits(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Source: RFC 3261 §25.1, `token`.
@@ -284,6 +296,9 @@ mod tests {
             ("no code", "SIP/2.0 99 x\r\n\r\n"),
             ("a body that is too short", "OPTIONS sip:a SIP/2.0\r\nl: 5\r\n\r\nfour"),
             ("no length", "OPTIONS sip:a SIP/2.0\r\nl: -1\r\n\r\n"),
+            ("a length with a sign", "OPTIONS sip:a SIP/2.0\r\nl: +1\r\n\r\nx"),
+            ("two lengths", "OPTIONS sip:a SIP/2.0\r\nl: 1\r\nContent-Length: 2\r\n\r\nxy"),
+            ("two lengths in one line", "OPTIONS sip:a SIP/2.0\r\nl: 1, 2\r\n\r\nxy"),
             ("a header without a name", "OPTIONS sip:a SIP/2.0\r\n: 1\r\n\r\n"),
             ("goes on before it begins", "OPTIONS sip:a SIP/2.0\r\n x\r\n\r\n"),
             ("a NUL", "OPTIONS sip:a\0 SIP/2.0\r\n\r\n"),
@@ -292,6 +307,13 @@ mod tests {
         ] {
             assert_eq!(Message::read(text.as_bytes()), None, "{what}");
         }
+        let full = format!("OPTIONS sip:a SIP/2.0\r\n{}\r\nbody", "X: 1\r\n".repeat(96));
+        let full = Message::read(full.as_bytes()).unwrap();
+        assert_eq!(
+            Message::read(&full.write()),
+            Some(full),
+            "the length that is written takes nobody's place"
+        );
         let ping = Message::read(b"OPTIONS sip:a SIP/2.0\r\n\r\n").unwrap();
         assert!(matches!(ping.start, Start::Request { .. }));
     }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use contract::told::Voice;
 use tests::fuzz::run;
 use voice::media::Pair;
-use voice::message::Message;
+use voice::message::{MESSAGE_BYTES_MAX, Message};
 use voice::proxy::{Ports, Proxy};
 use voice::sdp;
 use voice::side::Side;
@@ -36,8 +36,11 @@ impl Ports for Always {
 fn sip() {
     run("sip", &[INVITE, ANSWER], |bytes| {
         let Some(message) = Message::read(bytes) else { return };
+        let written = message.write();
+        // A space behind a colon, or the length, may be what is too much.
         assert!(
-            Message::read(&message.write()).is_some_and(|again| again.body == message.body),
+            written.len() > MESSAGE_BYTES_MAX
+                || Message::read(&written).is_some_and(|again| again.body == message.body),
             "what we write, we read"
         );
     });
