@@ -1,13 +1,13 @@
 //! Images of which the kernel has read what was not signed: which image stands behind a device.
 //!
-//! In:  a device's number, `/sys/class/block`. Out: the image's digest; all that are known to be damaged.
+//! In:  a device as the kernel's event names it, `/sys/class/block`. Out: the image's digest; all that are known to be damaged.
 //!
 //! It is asked of the kernel and not of the shelf: a device lives as long as somebody is in a mount of it, through many lives of ours, and so
 //! does what the kernel knows of it.
 //!
 //! Not here: how it is heard of (`uevent.rs`), what follows from it (the supervisor).
 //!
-//! Source: Documentation/ABI/testing/sysfs-block-dm; Documentation/ABI/testing/sysfs-block-loop (`backing_file`).
+//! Source: Documentation/ABI/stable/sysfs-block (`diskseq`); Documentation/ABI/testing/sysfs-block-dm; Documentation/ABI/testing/sysfs-block-loop (`backing_file`).
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,6 +17,7 @@ use contract::mount::Damage;
 use log::warn;
 use sys::device_mapper::Control;
 
+use crate::uevent::Mapped;
 use crate::verity::NAME;
 
 /// What verity says of a device that has met what is not as its root says.
@@ -39,10 +40,14 @@ impl Devices {
         fs::read_to_string(self.descriptions.join(path)).ok().map(|text| text.trim_end().to_owned())
     }
 
-    /// The image behind `/dev/dm-<number>`. `None`: the device is gone, or none of ours.
+    /// The image behind a device. `None`: the device is gone, or none of ours. What the kernel says of a device may be read when another
+    /// one, with a sound image, has its number: that one is not meant.
     #[must_use]
-    pub fn image(&self, number: u32) -> Option<Digest> {
-        self.image_of(&self.word(&format!("dm-{number}/dm/name"))?)
+    pub fn image(&self, device: Mapped) -> Option<Digest> {
+        let Mapped { number, sequence } = device;
+        let now = self.word(&format!("dm-{number}/diskseq"))?;
+        let name = self.word(&format!("dm-{number}/dm/name")).filter(|_| now.parse() == Ok(sequence))?;
+        self.image_of(&name)
     }
 
     /// The image behind the device of this name, which says the loop device below it.
@@ -80,6 +85,7 @@ pub fn warn(image: Digest, damage: Damage) {
 #[cfg(test)]
 mod tests {
     use super::Devices;
+    use crate::uevent::Mapped;
     use std::fs;
 
     #[test]
@@ -97,12 +103,15 @@ mod tests {
             fs::create_dir_all(folder.join(format!("dm-{number}/dm"))).unwrap();
             fs::create_dir_all(folder.join(format!("loop{number}/loop"))).unwrap();
             fs::write(folder.join(format!("dm-{number}/dm/name")), format!("{name}\n")).unwrap();
+            fs::write(folder.join(format!("dm-{number}/diskseq")), format!("{}\n", 20 + number)).unwrap();
             fs::write(folder.join(format!("loop{number}/loop/backing_file")), format!("{backing}\n"))
                 .unwrap();
         }
-        let found = [0, 1, 2, 3, 4].map(|number| devices.image(number).map(|image| image.hex()));
+        let of = |number: u32, sequence| devices.image(Mapped { number, sequence }).map(|image| image.hex());
+        let found = [0, 1, 2, 3, 4].map(|number| of(number, u64::from(20 + number)));
         let image = || Some(hex.clone());
         assert_eq!(found, [image(), image(), None, None, None]);
+        assert_eq!(of(0, 19), None, "the one that had this number before");
         assert_eq!(devices.image_of("shg-../loop0"), None);
         fs::remove_dir_all(folder).unwrap();
     }

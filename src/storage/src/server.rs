@@ -152,9 +152,9 @@ impl Server {
     /// Follows what the kernel said.
     fn hear(&mut self, event: &Event) {
         match event {
-            Event::Damaged(number, damage) => {
+            Event::Damaged(device, damage) => {
                 // One that is gone again was refused when it was opened, and who had asked was told.
-                let image = self.devices.image(*number);
+                let image = self.devices.image(*device);
                 image.into_iter().for_each(|image| self.tell(image, *damage));
             }
             Event::Came(_) | Event::Went(_) => {

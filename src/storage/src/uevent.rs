@@ -15,6 +15,15 @@ const EVENT_BYTES_MAX: usize = 4096;
 /// A block device's name as `/dev` has it: `sda1`, `mmcblk0p1`.
 pub type Device = Text<32>;
 
+/// The device `/dev/dm-<number>` of one time: another one has that number as soon as it is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mapped {
+    /// Its number.
+    pub number: u32,
+    /// `diskseq`, which no other device of this boot has. Linux 5.15.
+    pub sequence: u64,
+}
+
 /// What happened to a block device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -22,8 +31,8 @@ pub enum Event {
     Came(Device),
     /// It went.
     Went(Device),
-    /// Of the device `/dev/dm-<number>` something was read that was not signed.
-    Damaged(u32, Damage),
+    /// Something was read that was not signed.
+    Damaged(Mapped, Damage),
     /// Events were lost: look at all of them again.
     Lost,
 }
@@ -74,7 +83,7 @@ pub fn parse(bytes: &[u8]) -> Option<Event> {
         return None;
     }
     let (mut action, mut subsystem, mut name): (&[u8], &[u8], &[u8]) = (&[], &[], &[]);
-    let mut error: Option<&[u8]> = None;
+    let (mut error, mut sequence): (Option<&[u8]>, &[u8]) = (None, &[]);
     for word in words {
         if let Some(value) = word.strip_prefix(b"ACTION=") {
             action = value;
@@ -84,11 +93,16 @@ pub fn parse(bytes: &[u8]) -> Option<Event> {
             name = value;
         } else if let Some(value) = word.strip_prefix(b"DM_VERITY_ERR_BLOCK_NR=") {
             error = Some(value);
+        } else if let Some(value) = word.strip_prefix(b"DISKSEQ=") {
+            sequence = value;
         }
     }
     let name = std::str::from_utf8(name).ok().filter(|_| subsystem == b"block")?;
     if let Some(error) = error {
-        return damaged(name, std::str::from_utf8(error).ok()?);
+        let sequence = std::str::from_utf8(sequence).ok()?.parse().ok()?;
+        let number = name.strip_prefix("dm-")?.parse().ok()?;
+        return damage(std::str::from_utf8(error).ok()?)
+            .map(|damage| Event::Damaged(Mapped { number, sequence }, damage));
     }
     let device = device(name)?;
     match action {
@@ -98,16 +112,15 @@ pub fn parse(bytes: &[u8]) -> Option<Event> {
     }
 }
 
-/// What `error` says of the device `name`: a kind (0: data, 1: hashes) and a block.
-fn damaged(name: &str, error: &str) -> Option<Event> {
+/// What `error` says: a kind (0: data, 1: hashes) and a block.
+fn damage(error: &str) -> Option<Damage> {
     let (kind, block) = error.split_once(',')?;
     let block = block.parse().ok()?;
-    let damage = match kind {
+    Some(match kind {
         "0" => Damage::Data(block),
         "1" => Damage::Tree(block),
         _ => Damage::Somewhere,
-    };
-    Some(Event::Damaged(name.strip_prefix("dm-")?.parse().ok()?, damage))
+    })
 }
 
 /// `name` as a device that could be a disk: plain letters and digits, and not one that is made of a file or of memory: the file behind
@@ -127,7 +140,7 @@ pub fn device(name: &str) -> Option<Device> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Damage, Event, device, parse};
+    use super::{Damage, Event, Mapped, device, parse};
 
     /// As a 6.12 kernel sends them when a stick is put in (a monitor on the same socket).
     const ADDED: &[u8] = b"add@/devices/pci0000:00/0000:00:06.0/usb1/1-1/1-1:1.0/host2/target2:0:0/2:0:0:0/block/sda/sda1\0\
@@ -175,10 +188,11 @@ mod tests {
             );
             parse(text.as_bytes())
         };
+        let seventh = Mapped { number: 7, sequence: 9 };
         let table = [
-            ("dm-7", "0,203", Some(Event::Damaged(7, Damage::Data(203)))),
-            ("dm-7", "1,302", Some(Event::Damaged(7, Damage::Tree(302)))),
-            ("dm-7", "9,1", Some(Event::Damaged(7, Damage::Somewhere))),
+            ("dm-7", "0,203", Some(Event::Damaged(seventh, Damage::Data(203)))),
+            ("dm-7", "1,302", Some(Event::Damaged(seventh, Damage::Tree(302)))),
+            ("dm-7", "9,1", Some(Event::Damaged(seventh, Damage::Somewhere))),
             ("dm-7", "0", None),
             ("dm-7", "0,-1", None),
             ("dm-", "0,1", None),
@@ -188,6 +202,9 @@ mod tests {
         for (name, error, want) in table {
             assert_eq!(said(name, error), want, "{name} {error}");
         }
+        let without =
+            b"change@/x\0ACTION=change\0SUBSYSTEM=block\0DM_VERITY_ERR_BLOCK_NR=0,1\0DEVNAME=dm-7\0";
+        assert_eq!(parse(without), None, "nobody knows which device it was");
     }
 
     #[test]
