@@ -15,10 +15,10 @@ const SKIPPED: &str = "skipped: ";
 /// The first words of a test that could not look at everything.
 const IN_PART: &str = "skipped in part: ";
 
-/// How many lines of a panic are said again: the place, and what was wrong.
-const PANIC_LINES: usize = 8;
-/// How many lines of all of them.
-const WHY_LINES_MAX: usize = 64;
+/// How many lines of a panic are said again: its first ones, with the place and what was wrong, and its last ones, where a guest's console ends.
+const PANIC_LINES: (usize, usize) = (6, 16);
+/// How many lines of all of them: a panic that begins behind them is not said again.
+const WHY_LINES_MAX: usize = 128;
 
 /// What a part of a suite's output is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,8 +59,8 @@ pub struct Tally {
     open: bool,
     /// Why tests failed, shortened.
     why: Vec<String>,
-    /// Lines of the panic being read that still belong there.
-    of_panic: usize,
+    /// Lines of the panic being read that were said again or passed over; `None`: none is being read, or it has no room.
+    of_panic: Option<usize>,
 }
 
 impl Tally {
@@ -139,7 +139,7 @@ impl Tally {
         if let Some(name) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----")) {
             name.clone_into(&mut self.test);
             self.reason_seen = false;
-            self.of_panic = 0;
+            self.of_panic = None;
             if self.part != Part::Failures {
                 return Vec::new();
             }
@@ -154,18 +154,30 @@ impl Tally {
             Part::Failures if line.is_empty() => Vec::new(),
             Part::Failures => {
                 if line.contains("panicked at ") {
-                    self.of_panic = PANIC_LINES;
+                    self.of_panic = (self.why.len() < WHY_LINES_MAX).then_some(0);
                 } else if line.ends_with("stack backtrace:") {
-                    self.of_panic = 0;
+                    self.of_panic = None;
                 }
                 let said = format!("    {line}");
-                if self.of_panic > 0 && self.why.len() < WHY_LINES_MAX {
-                    self.of_panic -= 1;
-                    self.why.push(said.clone());
-                }
+                self.say_again(&said);
                 vec![said]
             }
         }
+    }
+
+    /// Keeps a panic's line, if one is being read: of a long one the middle is left out.
+    fn say_again(&mut self, line: &str) {
+        let Some(count) = &mut self.of_panic else { return };
+        *count += 1;
+        let (first, last) = PANIC_LINES;
+        if *count > first + last {
+            let middle = self.why.len() - last;
+            if *count == first + last + 1 {
+                self.why.insert(middle, "    […]".to_owned());
+            }
+            self.why.remove(self.why.len() - last);
+        }
+        self.why.push(line.to_owned());
     }
 
     fn running(&mut self, line: &str) -> Vec<String> {
@@ -304,6 +316,26 @@ test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out; fini
         );
         assert!(!said.iter().any(|line| line.contains("talk")), "{said:#?}");
         assert!(!said.iter().any(|line| line.contains("tidy")), "an empty suite says nothing: {said:#?}");
+    }
+
+    #[test]
+    fn of_a_long_panic_the_begin_and_the_end_are_said_again() {
+        let lines: String = (0..40).map(|number| format!("line {number}\n")).collect();
+        let panic = format!(
+            "---- one stdout ----\n\nthread 'one' panicked at x.rs:1:1:\n{lines}stack backtrace:\n  0: a\n"
+        );
+        let mut tally = Tally::default();
+        format!("     Running tests/a.rs (t/a-0a)\nfailures:\n{panic}")
+            .lines()
+            .for_each(|line| drop(tally.line(line)));
+        let why: Vec<&str> = tally.why().iter().map(|line| line.trim()).collect();
+        assert_eq!(
+            why[..3],
+            ["FAILED tests/a: one", "thread 'one' panicked at x.rs:1:1:", "line 0"],
+            "{why:#?}"
+        );
+        assert_eq!(why[6..9], ["line 4", "[…]", "line 24"], "{why:#?}");
+        assert_eq!(why[why.len() - 1], "line 39", "{why:#?}");
     }
 
     #[test]
