@@ -74,6 +74,8 @@ pub const PINHOLES: usize = 64;
 pub const MANAGEMENT: usize = 8;
 /// Addresses that are kept for somebody.
 pub const RESERVATIONS: usize = 128;
+/// Of these, hosts that have a class: each of them is a row of the firewall's for each port of each service that asks for its class.
+pub const DEVICES: usize = 32;
 /// Prefixes behind one play: the operator's platforms.
 pub const PLAY_PREFIXES: usize = 16;
 /// Names that may lead into the home.

@@ -23,7 +23,7 @@ pub use device::Device;
 pub use life::{Health, Probe, Update};
 pub use needs::{Cpu, Disk, Limits, Memory, Rate};
 pub(crate) use needs::{cpu_rules, disk_rules, memory_rules, rate_rules};
-pub use reaches::{Port, Reaches};
+pub use reaches::{AtHome, Kind, Port, Reaches};
 pub use volume::{FOLDERS, Volume};
 
 /// The version of manifests that this reads.

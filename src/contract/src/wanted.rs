@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limit::{BRIDGE_PORTS, FORWARDS, MANAGEMENT, PINHOLES, PLAYS, RESERVATIONS};
 use crate::list::List;
+use crate::manifest::Kind;
 use crate::name::Text;
 
 pub mod access;
@@ -164,6 +165,9 @@ pub struct Reservation {
     /// The host's name among the local names; empty: what it calls itself.
     #[serde(default)]
     pub name: Text<63>,
+    /// What it is, for services that reach devices of a class only.
+    #[serde(default)]
+    pub class: Option<Kind>,
 }
 
 /// The guest network: to the Internet, and to nothing else.

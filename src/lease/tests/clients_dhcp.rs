@@ -84,6 +84,7 @@ fn clients_dhcp_dhcpcd_gets_what_is_kept_for_it_and_its_name_is_told() {
     let wire = names();
     let server = &mut stage.wish.servers[0];
     let kept = |mac, last, name: &str| Reservation {
+        class: None,
         enable: true,
         mac,
         address: [192, 168, 1, last].into(),

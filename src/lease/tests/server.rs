@@ -197,6 +197,7 @@ fn without_name_servers_a_lease_is_short() {
 fn what_is_kept_for_somebody_is_nobody_elses() {
     let mac = |number| contract::mac::Mac([2, 0, 0, 0, 0, number]);
     let kept = |number, last: u8| contract::wanted::Reservation {
+        class: None,
         enable: true,
         mac: mac(number),
         address: Ipv4Addr::new(192, 168, 1, last),

@@ -8,7 +8,7 @@ use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
 use std::time::{Duration, Instant};
 
 use contract::learn::{Learned, Lease};
-use contract::manifest::{Port, Protocol};
+use contract::manifest::Protocol;
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use stage::frames::{advertisement, frames, number};
 use stage::neighbours::{LIMIT, Neighbours, PORT, SILENCE};
@@ -120,7 +120,7 @@ fn a_service_that_looks_for_devices_leaves_room_for_neighbours() {
     let radio = Namespace::make();
     let (namespace, inside) = radio.copies();
     let mut asked = attachment("radio", 2, 0);
-    asked.reaches.home.push(Port { protocol: Protocol::Udp, port: 9 }).unwrap();
+    asked.reaches.home.push("udp/9".parse().unwrap()).unwrap();
     gateway.attach(asked, &namespace, inside).unwrap();
     all.home.run("ip address add 2001:db8:1::100/64 dev home nodad");
     all.home.run("ip route add default via 2001:db8:1::1 dev home");

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use contract::Name;
 use contract::learn::Mapping;
-use contract::manifest::{Audience, Protocol, Reaches, Serve};
+use contract::manifest::{AtHome, Audience, Protocol, Reaches, Serve};
 use contract::wanted;
 use network::filter::{Filter, set_forwarding};
 use network::firewall::{self, Facts};
@@ -42,6 +42,10 @@ ports = ["eth1"]
 address = "192.168.1.1"
 prefix_length = 24
 pcp = true
+[[lan.reservation]]
+mac = "02:00:5e:10:00:01"
+address = "192.168.1.10"
+class = "printer"
 [guest]
 vlan = 100
 address = "192.168.2.1"
@@ -104,7 +108,9 @@ fn services() -> [Attachment; 2] {
         serve("shop", 8443, Audience::Internet, 8443),
         serve("peer", 9000, Audience::Slice, 0),
     ];
-    let home = heapless::Vec::from_iter(["tcp/8883".parse().unwrap()]);
+    let home =
+        ["tcp/8883", "printer:tcp/631", "screen:tcp/8009"].map(|asked| asked.parse::<AtHome>().unwrap());
+    let home = heapless::Vec::from_iter(home);
     let reaches = Reaches { internet: false, home, mdns: true, ..Reaches::default() };
     [service("hello", 0, offers, Reaches::default()), service("camera", 1, Vec::new(), reaches)]
 }
@@ -224,7 +230,7 @@ use Protocol::{Tcp, Udp};
 /// From, how, to which address; who hears it, at which port; as who it came: nothing if it should not come.
 type Row = (&'static str, Protocol, &'static str, &'static str, u16, Option<&'static str>);
 
-const IPV4: [Row; 38] = [
+const IPV4: [Row; 41] = [
     ("home", Tcp, "192.0.2.9:443", "isp", 443, Some("203.0.113.7")),
     ("home", Tcp, "10.64.0.2:8080", "hello", 8080, Some("192.168.1.10")),
     ("home", Tcp, "192.168.1.1:81", "hello", 8080, Some("192.168.1.10")),
@@ -255,6 +261,10 @@ const IPV4: [Row; 38] = [
     ("hello", Udp, "198.51.100.9:5060", "voice", 5060, None),
     ("camera", Tcp, "192.0.2.9:443", "isp", 443, None),
     ("camera", Tcp, "192.168.1.10:8883", "home", 8883, Some("10.64.0.3")),
+    // It is a printer, and no screen.
+    ("camera", Tcp, "192.168.1.10:631", "home", 631, Some("10.64.0.3")),
+    ("camera", Tcp, "192.168.1.10:8009", "home", 8009, None),
+    ("hello", Tcp, "192.168.1.10:631", "home", 631, None),
     ("camera", Tcp, "10.64.0.2:9000", "hello", 9000, Some("10.64.0.3")),
     ("camera", Tcp, "10.64.0.2:8080", "hello", 8080, None),
     ("isp", Tcp, "203.0.113.7:80", "home", 8080, Some("203.0.113.1")),

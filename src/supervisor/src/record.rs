@@ -260,7 +260,7 @@ mod tests {
         let reaches = &mut manifest.reaches;
         let prefix = contract::prefix::Prefix::host(std::net::Ipv6Addr::from([255; 16]).into());
         reaches.provider = std::iter::repeat_n(prefix, reaches.provider.capacity()).collect();
-        let port = contract::manifest::Port { protocol: contract::manifest::Protocol::Udp, port: u16::MAX };
+        let port = "appliance:udp/65535".parse().unwrap();
         reaches.home = std::iter::repeat_n(port, reaches.home.capacity()).collect();
         let (all, words) = (u32::MAX, &mut manifest);
         (words.start_deadline_ms, words.stop_grace_ms, words.again_s) = (all, all, all);

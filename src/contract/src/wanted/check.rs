@@ -5,6 +5,7 @@
 use core::net::Ipv4Addr;
 
 use super::{Access, Guest, Pool, Profile, SERVICE_LINK, WanIpv4, WanIpv6, Wanted, contains};
+use crate::limit::DEVICES;
 use crate::manifest::Protocol;
 use crate::prefix::Prefix;
 
@@ -85,7 +86,7 @@ fn pool(pool: &Pool, address: Ipv4Addr, length: u8) -> [bool; 4] {
     ]
 }
 
-fn home(wanted: &Wanted) -> [Rule; 9] {
+fn home(wanted: &Wanted) -> [Rule; 10] {
     let lan = &wanted.lan;
     let asked = lan.dhcp.map(|given| pool(&given, lan.address, lan.prefix_length)).unwrap_or_default();
     let [outside, empty, ours, short] = asked;
@@ -98,6 +99,7 @@ fn home(wanted: &Wanted) -> [Rule; 9] {
             || !is_host(one.address, lan.prefix_length)
             || one.address == lan.address
     });
+    let many = kept.iter().filter(|one| one.class.is_some()).count() > DEVICES;
     [
         (!(8..=30).contains(&lan.prefix_length), "lan.prefix_length: 8 to 30"),
         (
@@ -110,6 +112,7 @@ fn home(wanted: &Wanted) -> [Rule; 9] {
         (short, "lan.dhcp.lease_s: at least 120"),
         (stray, "lan.reservation: an address of another host in the LAN's prefix"),
         (twice, "lan.reservation: one address for one host"),
+        (many, "lan.reservation: at most 32 hosts have a class"),
         (!is_domain(&lan.domain), "lan.domain: labels of letters, digits and '-', with points between"),
     ]
 }

@@ -16,7 +16,7 @@ use contract::wanted::SERVICE_LINK;
 
 use super::{BY_GUEST, BY_HOME, BY_INTERNET, BY_SERVICES, FLOWS, FORWARD, House, MEDIA, SIP};
 use crate::expression::{ESTABLISHED, INVALID, Load, RELATED, Rule};
-use crate::target::service_link;
+use crate::target::{Attachment, service_link};
 
 /// Connections of one service, each way: what a busy one has ten times over; of all services half the table of a gateway of 1 GiB.
 const CONNECTIONS: u32 = 1_024;
@@ -152,18 +152,23 @@ fn guests(house: &House<'_>) -> Vec<Rule> {
     rules
 }
 
+/// Does it ask every device of the home for something? Those of a class have an IPv4 address that is known.
+fn asks_all(service: &Attachment) -> bool {
+    service.reaches.home.iter().any(|asked| asked.kind.is_none())
+}
+
 fn services(house: &House<'_>) -> Vec<Rule> {
     let (wan, lan, rule) = (&house.internet, &house.wanted.lan.bridge, || Rule::of(BY_SERVICES));
     let mut rules: Vec<Rule> = Vec::new();
     for service in house.services {
         let by = || rule().comes_by(&service_link(service.slot));
         rules.push(by().connections_beyond(CONNECTIONS).throw_away().says(&service.service));
-        if !service.reaches.home.is_empty() {
+        if asks_all(service) {
             let asks = by().goes_by(lan).ipv6().first().beyond(ASKED6.0, ASKED6.1);
             rules.push(asks.throw_away().says(&service.service));
         }
     }
-    if house.services.iter().any(|service| !service.reaches.home.is_empty()) {
+    if house.services.iter().any(asks_all) {
         rules.push(rule().goes_by(lan).ipv6().first().beyond(ALL_ASKED6.0, ALL_ASKED6.1).throw_away());
     }
     rules.push(rule().goes_by(wan).is_in("nowhere", &[Load::To4]).refuse());
@@ -177,6 +182,7 @@ fn services(house: &House<'_>) -> Vec<Rule> {
     let online = || rule().is_in("online", &[Load::LinkIn]);
     rules.extend([
         rule().goes_by(lan).is_in("things", &[Load::LinkIn, Load::Protocol, Load::ToPort]).accept(),
+        rule().goes_by(lan).is_in("kinds", &[Load::LinkIn, OFFER[0], OFFER[1], OFFER[2]]).accept(),
         online().goes_by(lan).ipv4().led().accept().says("by the address outside"),
         rule()
             .goes_by_any(SERVICE_LINK)

@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use contract::manifest::Audience;
+use contract::manifest::{AtHome, Audience};
 use contract::prefix::Prefix;
 
 use super::House;
@@ -107,16 +107,30 @@ fn offers(house: &House<'_>) -> Vec<Set> {
         sets.extend([set, set6]);
     }
     sets.extend(slices(house));
-    let mut devices = Set::of("things", &[Link, Protocol, Port]);
+    sets.extend(devices(house));
+    sets
+}
+
+/// What services ask of the home's devices: of all of them, and of those of a class, which are where their reservations are.
+fn devices(house: &House<'_>) -> [Set; 2] {
+    let mut all = Set::of("things", &[Link, Protocol, Port]);
+    let mut some = Set::of("kinds", &[Link, Protocol, Ipv4, Port]);
     for service in house.services {
-        for reached in &service.reaches.home {
-            let name = link(&service_link(service.slot));
-            let whole = [name, key(reached.protocol), port(reached.port).to_vec()].concat();
-            devices = devices.with(whole, Vec::new());
+        let name = || link(&service_link(service.slot));
+        for AtHome { kind, port: asked } in &service.reaches.home {
+            let (protocol, asked) = (|| key(asked.protocol), || port(asked.port).to_vec());
+            if kind.is_none() {
+                all = all.with([name(), protocol(), asked()].concat(), Vec::new());
+                continue;
+            }
+            let kept = house.wanted.lan.reservation.iter();
+            for kept in kept.filter(|kept| kept.enable && kept.class == *kind) {
+                let whole = [name(), protocol(), address(kept.address.into()), asked()].concat();
+                some = some.with(whole, Vec::new());
+            }
         }
     }
-    sets.push(devices);
-    sets
+    [all, some]
 }
 
 /// What services offer to the others of their slice.

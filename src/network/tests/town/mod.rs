@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use contract::Name;
 use contract::learn::Mapping;
-use contract::manifest::{Audience, Protocol, Reaches, Serve};
+use contract::manifest::{AtHome, Audience, Protocol, Reaches, Serve};
 use contract::prefix::Prefix;
 use contract::wanted::{self, Wanted};
 use network::class::Class;
@@ -101,7 +101,8 @@ fn services(number: usize) -> Vec<Attachment> {
         rates: Default::default(),
     };
     let silent = || Reaches { internet: false, ..Reaches::default() };
-    let home = heapless::Vec::from_iter(["tcp/8883".parse().unwrap(), "udp/5060".parse().unwrap()]);
+    let home = ["tcp/8883", "udp/5060", "printer:tcp/443"];
+    let home = heapless::Vec::from_iter(home.map(|asked| asked.parse().unwrap()));
     let provider = heapless::Vec::from_iter(["192.0.2.0/25".parse().unwrap()]);
     let reaches = match number % 3 {
         0 => Reaches::default(),
@@ -140,6 +141,8 @@ impl Town {
         text += &format!(
             "[lan]\nbridge = \"br-lan\"\nports = [\"eth1\"]\naddress = \"192.168.1.1\"\nprefix_length = 24\npcp = {leads}\n"
         );
+        text += "[[lan.reservation]]\nmac = \"02:00:5e:10:00:01\"\naddress = \"192.168.1.10\"\nclass = \"printer\"\n";
+        text += "[[lan.reservation]]\nmac = \"02:00:5e:10:00:02\"\naddress = \"192.168.1.11\"\nclass = \"camera\"\n";
         if guest {
             text += "[guest]\nvlan = 100\naddress = \"192.168.2.1\"\nprefix_length = 24\n";
             text += "dhcp = { first = \"192.168.2.100\", last = \"192.168.2.199\", lease_s = 3600 }\n";
@@ -356,8 +359,11 @@ impl Town {
     }
 
     pub(crate) fn reaches_home(&self, slot: u8, packet: &Packet) -> bool {
-        let ports = &self.services[usize::from(slot)].reaches.home;
-        ports.iter().any(|one| one.port == packet.port && number(one.protocol) == packet.protocol)
+        let printer = packet.target == "192.168.1.10".parse::<IpAddr>().unwrap();
+        self.services[usize::from(slot)].reaches.home.iter().any(|AtHome { kind, port }| {
+            let is_it = port.port == packet.port && number(port.protocol) == packet.protocol;
+            is_it && (kind.is_none() || printer)
+        })
     }
 
     pub(crate) fn is_provider(&self, slot: u8, address: IpAddr) -> bool {
@@ -410,11 +416,12 @@ impl Town {
 
     /// From everybody to everybody.
     pub(crate) fn packets(&self) -> impl Iterator<Item = Packet> {
-        const HOSTS: [&str; 20] = [
+        const HOSTS: [&str; 21] = [
             "192.0.2.9",
             "198.51.100.9",
             "198.18.0.9",
             "192.168.1.10",
+            "192.168.1.11",
             "192.168.2.10",
             "10.64.0.2",
             "10.64.0.3",

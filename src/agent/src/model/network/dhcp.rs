@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use contract::learn::Lease;
 use contract::leases::Answer;
 use contract::mac::Mac;
+use contract::manifest::Kind;
 use contract::wanted::{GUEST_BRIDGE, Pool, Reservation, WanIpv4, Wanted};
 use usp::Code;
 use usp::message::read::{ObjectAccess, ValueType as T};
@@ -120,7 +121,8 @@ const KEEP: Grow = Grow {
         if wanted.lan.reservation.iter().any(|one| one.mac == NOBODY) {
             return Err(Code::DUPLICATE_KEY);
         }
-        let new = Reservation { enable: false, mac: NOBODY, address: Ipv4Addr::UNSPECIFIED, name: "".into() };
+        let (mac, address) = (NOBODY, Ipv4Addr::UNSPECIFIED);
+        let new = Reservation { enable: false, mac, address, name: "".into(), class: None };
         wanted.lan.reservation.push(new).map_err(|_| Code::RESOURCES_EXCEEDED)?;
         Ok(places.kept.add(&NOBODY.to_string()))
     },
@@ -294,6 +296,18 @@ pub(super) const OBJECTS: &[Object] = &[
                     |wanted, places, rows, value| {
                         let said = address(value)?;
                         keep(wanted, places, rows).map(|one| one.address = said)
+                    },
+                ),
+                change(
+                    "X_SHG_Class",
+                    T::String,
+                    |world, rows| kept(world, rows).map(|one| one.class.map_or("", Kind::word).to_owned()),
+                    |wanted, places, rows, value| {
+                        let said = match value {
+                            "" => None,
+                            word => Some(word.parse().map_err(|_| Code::INVALID_VALUE)?),
+                        };
+                        keep(wanted, places, rows).map(|one| one.class = said)
                     },
                 ),
             ],
