@@ -29,7 +29,7 @@ fn desk() -> Desk {
     desk.install_waiting("lodger", &runs("lodger"));
     desk.install_waiting("damaged", &runs("damaged"));
     desk.bend("damaged", |image| image[1152] ^= 1);
-    desk.install_waiting("greedy", &runs("greedy").replace("floor_permille = 20", "floor_permille = 500"));
+    desk.install_waiting("wanting", &runs("wanting").replace("floor_permille = 20", "floor_permille = 500"));
     desk.install_waiting("idle", &runs("idle").replace("autostart = true", "autostart = false"));
     desk
 }
@@ -72,8 +72,8 @@ fn services_of_bundles_come_stay_and_go() {
     becomes(guest, "lodger", "up");
     let damaged = becomes(guest, "damaged", "failed");
     assert!(damaged.reason.contains("not what was signed"), "{}", damaged.reason);
-    let greedy = becomes(guest, "greedy", "failed");
-    assert!(greedy.reason.contains("short of"), "{}", greedy.reason);
+    let wanting = becomes(guest, "wanting", "failed");
+    assert!(wanting.reason.contains("short of"), "{}", wanting.reason);
     assert!(!becomes(guest, "idle", "down").autostart);
     becomes(guest, "hello", "up");
     let resident = facts::resident(guest).unwrap();
@@ -102,7 +102,7 @@ fn services_of_bundles_come_stay_and_go() {
     becomes(guest, "lodger", "down");
     guest.door("start lodger").unwrap();
     becomes(guest, "lodger", "up");
-    let refused = guest.ask("start greedy").unwrap();
+    let refused = guest.ask("start wanting").unwrap();
     assert!(refused.exit == 1 && refused.text.contains("short of"), "{}", refused.text);
 
     let (its, links) = traces(guest, "lodger");
