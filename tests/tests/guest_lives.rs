@@ -18,7 +18,7 @@ use lab::kernel::Kernel;
 use lab::root::{self, Variant};
 
 /// Name, words of its command, and lines of its manifest before and after its first table.
-const SERVICES: [(&str, &[&str], &str, &str); 11] = [
+const SERVICES: [(&str, &[&str], &str, &str); 12] = [
     ("base", &["hold", "1"], "", ""),
     ("after", &["hold", "1"], "after = [\"base\"]\n", ""),
     ("crasher", &["exit", "3"], "", ""),
@@ -34,6 +34,7 @@ const SERVICES: [(&str, &[&str], &str, &str); 11] = [
     ("film", &["film", "64"], "devices = [\"camera\"]\n", ""),
     ("line", &["line", "64"], "devices = [\"serial\"]\n", ""),
     (STRAY, &["line", "64"], "devices = [\"camera\"]\n", ""),
+    ("herald", &["herald", "60"], "start_deadline_ms = 60000\n", ""),
     ("well", &[], "", "[health]\nprobe = \"tcp\"\nport = 7000\nevery_ms = 1000\nfails = 2\n"),
 ];
 
@@ -158,6 +159,10 @@ fn each_service_lives_as_its_manifest_says() {
     let console = guest.console();
     let place = |word: &str| console.find(word).unwrap();
     assert!(place(" base: ready") < place(" after: process"), "{console}");
+
+    // Nothing came by its descriptor.
+    becomes(guest, "herald", "up", up);
+    assert!(guest.door("log herald").unwrap().contains("heard: {\"done\":1}"));
 
     // The third end in a row waits, and each one after it twice as long.
     becomes(guest, "crasher", "five times again", |process| process.restarts >= 5);

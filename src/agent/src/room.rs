@@ -8,6 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use contract::Name;
 use contract::sla::Compliance;
 use log::{info, warn};
 use nix::sys::signal::{SigSet, Signal};
@@ -309,7 +310,9 @@ impl Room {
 
     /// What services say of themselves; what happened in them is told.
     fn hear_tenants(&mut self, now_ms: u64) {
-        let (happened, changed) = self.tenants.turn(&mut self.world, now_ms);
+        let Self { tenants, world, rooms, .. } = self;
+        let mut ready = |service: &Name, pid| rooms.ready(service, pid, now_ms);
+        let (happened, changed) = tenants.turn(world, now_ms, &mut ready);
         self.stale |= changed;
         for one in happened {
             self.tell_event(&one, now_ms);

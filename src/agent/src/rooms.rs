@@ -275,6 +275,16 @@ impl Rooms {
         }
     }
 
+    /// Passes on that `service` says it is ready, by the process `pid`.
+    ///
+    /// # Errors
+    /// The supervisor does not answer, or does not believe it.
+    pub fn ready(&mut self, service: &Name, pid: u32, now_ms: u64) -> Result<(), String> {
+        let ask = Ask::Ready { service: service.clone(), pid };
+        let answer = self.ask(&ask, now_ms, |_| ())?;
+        if let Answer::Refused(why) = answer { Err(why.to_string()) } else { Ok(()) }
+    }
+
     /// Can an order be given that is answered later?
     #[must_use]
     pub fn has_room(&self) -> bool {

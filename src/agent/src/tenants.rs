@@ -58,6 +58,8 @@ pub struct Happened {
 #[derive(Debug)]
 struct Line {
     service: Name,
+    /// The process that has connected.
+    pid: u32,
     socket: UnixStream,
     input: Vec<u8>,
     out: Vec<u8>,
@@ -65,6 +67,14 @@ struct Line {
     told: BTreeMap<(bool, String), String>,
     /// It sends no more.
     ended: bool,
+}
+
+/// What lines of one turn are taken with.
+struct Turn<'t> {
+    world: &'t mut World,
+    now_ms: u64,
+    ready: &'t mut dyn FnMut(&Name, u32) -> Result<(), String>,
+    happened: Vec<Happened>,
 }
 
 /// How much of a service is taken.
@@ -108,10 +118,16 @@ impl Tenants {
         waits.map(|line| self.limits.get(&line.service).map_or(0, |limits| limits.lines.due_ms())).min()
     }
 
-    /// One turn: who has come is let in, each is read once. What happened; and whether the tree is another one now.
-    pub fn turn(&mut self, world: &mut World, now_ms: u64) -> (Vec<Happened>, bool) {
+    /// One turn: who has come is let in, each is read once; `ready` passes on that a service says by this process that it is. What happened;
+    /// and whether the tree is another one now.
+    pub fn turn(
+        &mut self,
+        world: &mut World,
+        now_ms: u64,
+        ready: &mut dyn FnMut(&Name, u32) -> Result<(), String>,
+    ) -> (Vec<Happened>, bool) {
         let mut changed = self.accept(world, now_ms);
-        let mut happened = Vec::new();
+        let mut turn = Turn { world, now_ms, ready, happened: Vec::new() };
         for line in &mut self.lines {
             let Some(limits) = self.limits.get_mut(&line.service) else { continue };
             line.read();
@@ -119,10 +135,11 @@ impl Tenants {
                 if !line.has_line() || line.out.len() >= OUT_BYTES_BUSY || !limits.lines.take(now_ms) {
                     break;
                 }
-                changed |= line.take(world, (limits, &mut happened), now_ms);
+                changed |= line.take(&mut turn, limits);
             }
             line.write();
         }
+        let Turn { world, happened, .. } = turn;
         let gone = self.lines.extract_if(.., |line| line.is_over(world)).count();
         if gone > 0 || changed {
             self.count(world);
@@ -152,6 +169,7 @@ impl Tenants {
             self.limits.entry(service.clone()).or_insert_with(fresh);
             let mut line = Line {
                 out: word::hello(&service),
+                pid: sys::seqpacket::peer_pid(socket.as_fd()).unwrap_or(0),
                 service,
                 socket,
                 input: Vec::new(),
@@ -228,12 +246,7 @@ impl Line {
     }
 
     /// Takes the next line. Is the tree another one now?
-    fn take(
-        &mut self,
-        world: &mut World,
-        (limits, happened): (&mut Limits, &mut Vec<Happened>),
-        now_ms: u64,
-    ) -> bool {
+    fn take(&mut self, turn: &mut Turn<'_>, limits: &mut Limits) -> bool {
         let end = self.input.iter().position(|byte| *byte == b'\n');
         let Some(end) = end.filter(|end| *end < LINE_BYTES) else {
             // Where the next one begins nobody knows.
@@ -244,13 +257,14 @@ impl Line {
         };
         let said = word::read(self.input.get(..end).unwrap_or_default());
         self.input.drain(..=end);
-        let now_s = world.facts.now_s;
-        let report = world.facts.reports.entry(self.service.clone()).or_default();
+        let now_s = turn.world.facts.now_s;
+        let report = turn.world.facts.reports.entry(self.service.clone()).or_default();
         let outcome = match said.word {
             Err(why) => Err(why),
-            Ok(Word::Event { .. }) if !limits.events.take(now_ms) => Err("event: too many".to_owned()),
+            Ok(Word::Ready) => (turn.ready)(&self.service, self.pid).map(|()| false),
+            Ok(Word::Event { .. }) if !limits.events.take(turn.now_ms) => Err("event: too many".to_owned()),
             Ok(Word::Event { name, data }) => {
-                happened.push(Happened { service: self.service.clone(), name, data });
+                turn.happened.push(Happened { service: self.service.clone(), name, data });
                 Ok(false)
             }
             Ok(word) => report.take(word, now_s).map_err(str::to_owned),

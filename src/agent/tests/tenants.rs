@@ -9,6 +9,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use contract::Name;
+use contract::control::Ask;
 use contract::wires::{TENANT, TENANT_UID_BASE};
 use nix::cmsg_space;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
@@ -118,6 +120,11 @@ fn a_service_is_seen_and_told() {
     }
     assert!(service.asks("{\"metric\":3}")["error"].as_str().unwrap().contains("invalid type"));
     assert!(service.asks("garbage")["error"].is_string(), "and the connection stays");
+    // That it is ready is the supervisor's to hear: with the process that says so.
+    assert_eq!(service.asks(r#"{"id":3,"ready":true}"#), json!({"done": 3}));
+    let ready = Ask::Ready { service: Name::new("hello").unwrap(), pid: std::process::id() };
+    assert!(house.orders.lock().unwrap().contains(&ready));
+    assert_eq!(service.asks(r#"{"id":4,"ready":false}"#), json!({"error": "ready: true", "id": 4}));
     is_told(&mut desk, &mut service);
     // It outlives the agent.
     let file = kept.join("services");

@@ -53,6 +53,13 @@ pub enum Ask {
     /// As [`Ask::Events`], then as [`Ask::Compliance`], but there is no end: each event to come follows, and a row whenever what a service
     /// is promised, or the number of its breaches, has changed; until the connection ends.
     Watch,
+    /// A service has said by its socket that it is ready: this process of its own did, which has to live in its cgroup. Refused: it does not.
+    Ready {
+        /// Which.
+        service: Name,
+        /// The process that said so.
+        pid: u32,
+    },
     /// Stop everything and reboot.
     Reboot,
     /// Stop everything and switch off.

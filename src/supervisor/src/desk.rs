@@ -165,10 +165,26 @@ impl House {
                 house.forget_restarts(place);
                 Ok(())
             }),
+            Ask::Ready { service, pid } => self.hear_ready(&service, pid),
             Ask::Reboot => self.say(Word::Reboot),
             Ask::PowerOff => self.say(Word::PowerOff),
         };
         client.send(&last, &[])
+    }
+
+    /// A service says by its socket that it is ready. Of two versions of it that one is whose process says so.
+    fn hear_ready(&mut self, service: &Name, pid: u32) -> Answer {
+        let lives = self.hands.lives;
+        let says = |process: &Process| process.name == *service && lives(&process.cgroup(), pid);
+        match self.processes.iter().position(says) {
+            Some(place) => {
+                self.is_ready(place);
+                Answer::Done
+            }
+            None => {
+                Answer::Refused(Text::format(format_args!("{service}: process {pid} is none of its own")))
+            }
+        }
     }
 
     fn say(&mut self, word: Word) -> Answer {

@@ -13,7 +13,7 @@ use contract::{mount, wires};
 use log::{info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use sandbox::Network;
-use sandbox::cgroup::Setting;
+use sandbox::cgroup::{self, Setting};
 use sys::clock;
 use wire::{Connection, Listener};
 
@@ -68,6 +68,8 @@ pub(crate) struct Hands {
     pub(crate) clear: fn(&str),
     pub(crate) network: fn() -> Result<Network, sandbox::Error>,
     pub(crate) start: fn(&mut House, usize) -> Result<(), Error>,
+    /// Does this process live in that cgroup?
+    pub(crate) lives: fn(&str, u32) -> bool,
 }
 
 impl Hands {
@@ -81,6 +83,7 @@ impl Hands {
         clear: slices::clear,
         network: Network::create,
         start: House::start_tenant,
+        lives: |group, pid| cgroup::processes(group).any(|one| one.unsigned_abs() == pid),
     };
 }
 

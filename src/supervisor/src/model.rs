@@ -153,6 +153,7 @@ impl World {
             clear: played::clear,
             network: no_network,
             start: no_start,
+            lives: played::lives,
         };
         played::forget_cgroups();
         let (house, init) = life(&[], &sockets, hands);

@@ -146,11 +146,10 @@ impl House {
         let Some(process) = self.processes.get_mut(place) else { return };
         let said = process.listen();
         if let What::Tenant(tenant) = &mut process.what {
-            tenant.pulse.said |= said.ready;
             tenant.pulse.ended = said.well.or(tenant.pulse.ended);
         }
         if said.ready {
-            self.happen(place, Event::Ready);
+            self.is_ready(place);
         }
         if let Some(event) = self.judge(place) {
             self.happen(place, event);
@@ -163,6 +162,14 @@ impl House {
             let event = self.late(place);
             self.happen(place, event);
         }
+    }
+
+    /// It has said that it is ready, or, where it is up, that it still is.
+    pub(crate) fn is_ready(&mut self, place: usize) {
+        if let Some(What::Tenant(tenant)) = self.processes.get_mut(place).map(|process| &mut process.what) {
+            tenant.pulse.said = true;
+        }
+        self.happen(place, Event::Ready);
     }
 
     /// The time of its state is over. Too often in a row, and it is broken.

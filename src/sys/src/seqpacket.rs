@@ -76,6 +76,14 @@ pub fn peer_uid(connection: BorrowedFd<'_>) -> Result<u32, Errno> {
     getsockopt(&connection, sockopt::PeerCredentials).map(|peer| peer.uid())
 }
 
+/// The process that made the connection, as we number processes; 0: it is in none of ours.
+///
+/// # Errors
+/// `ENOTSOCK`: not a socket.
+pub fn peer_pid(connection: BorrowedFd<'_>) -> Result<u32, Errno> {
+    getsockopt(&connection, sockopt::PeerCredentials).map(|peer| peer.pid().unsigned_abs())
+}
+
 /// Room for the descriptors of one frame, aligned as `struct cmsghdr` must be. No heap: PID 1 sends and receives too.
 #[repr(C, align(8))]
 struct Control([u8; CONTROL_BYTES]);

@@ -40,7 +40,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Takes a word that is no event. Is the tree another one now, but for values of metrics?
+    /// Takes a word about itself. Is the tree another one now, but for values of metrics?
     ///
     /// # Errors
     /// Why it is not taken.
@@ -57,7 +57,7 @@ impl Report {
                 Ok(before != self.metrics.len())
             }
             Word::Metric { name, kind, value } => self.measure(Metric { name, kind, value, at_s: now_s }),
-            Word::Event { .. } => Ok(false),
+            Word::Event { .. } | Word::Ready => Ok(false),
         }
     }
 

@@ -82,6 +82,8 @@ pub enum Word {
     },
     /// How it is, and why.
     Health(Health, String),
+    /// It does its work from now on.
+    Ready,
 }
 
 /// A line that was read.
@@ -105,6 +107,7 @@ struct Line {
     data: Option<BTreeMap<String, Value>>,
     health: Option<String>,
     reason: Option<String>,
+    ready: Option<bool>,
 }
 
 /// A name as metrics, events and settings have it: a letter, then letters, digits, `_`, `-`, `.`; `None`: it is none.
@@ -135,19 +138,19 @@ pub fn read(line: &[u8]) -> Said {
 
 fn check(line: Line) -> Result<Word, String> {
     let stray = |what: &str, there: bool| if there { Err(format!("{what}: not with this")) } else { Ok(()) };
-    match (&line.metric, &line.event, &line.health) {
-        (Some(_), None, None) => {
+    match (&line.metric, &line.event, &line.health, line.ready) {
+        (Some(_), None, None, None) => {
             stray("data", line.data.is_some())?;
             stray("reason", line.reason.is_some())?;
             metric(line)
         }
-        (None, Some(event), None) => {
+        (None, Some(event), None, None) => {
             stray("value", line.value.is_some() || line.kind.is_some())?;
             stray("reason", line.reason.is_some())?;
             let name = name(event).ok_or("event: no name")?;
             Ok(Word::Event { name, data: data(line.data.unwrap_or_default())? })
         }
-        (None, None, Some(health)) => {
+        (None, None, Some(health), None) => {
             stray("value", line.value.is_some() || line.kind.is_some())?;
             stray("data", line.data.is_some())?;
             let health = match health.as_str() {
@@ -157,7 +160,14 @@ fn check(line: Line) -> Result<Word, String> {
             };
             Ok(Word::Health(health, text("reason", line.reason.unwrap_or_default())?))
         }
-        _ => Err("one of metric, event, health".to_owned()),
+        (None, None, None, Some(true)) => {
+            stray("value", line.value.is_some() || line.kind.is_some())?;
+            stray("data", line.data.is_some())?;
+            stray("reason", line.reason.is_some())?;
+            Ok(Word::Ready)
+        }
+        (None, None, None, Some(false)) => Err("ready: true".to_owned()),
+        _ => Err("one of metric, event, health, ready".to_owned()),
     }
 }
 

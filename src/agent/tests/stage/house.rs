@@ -218,6 +218,7 @@ impl House {
             | Ask::Compliance
             | Ask::Events
             | Ask::Watch
+            | Ask::Ready { .. }
             | Ask::Reboot
             | Ask::PowerOff => (None, State::Up),
         };
@@ -301,6 +302,7 @@ impl House {
             | Ask::Restart(_)
             | Ask::Events
             | Ask::Watch
+            | Ask::Ready { .. }
             | Ask::Reboot
             | Ask::PowerOff => Vec::new(),
         };

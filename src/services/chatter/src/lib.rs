@@ -7,14 +7,15 @@
 //! With words it does something else: `spin N` keeps N threads busy, `hold N` touches N MiB and keeps them, `nap N` ends after N ms,
 //! `tree N` starts N naps and stays, `pair N` starts one that eats without an end (`eat N`, after N ms) and stays, `keep N` fills its volume (`volume.rs`) and stays, `pour N` writes there with N threads for ever,
 //! `web N` serves pages that are work on port N (`web.rs`), `film N` reads N bytes of its camera and stays, `line N` takes a line of at most N bytes from its serial port, answers it and stays,
-//! `exit N` ends at once with that code.
+//! `herald N` says by its gateway's socket that it is ready, tries for N seconds, and stays; `exit N` ends at once with that code.
 //!
 //! Only the rehearsal root has it. Not here: anything that a service should be modelled on; for that there is `hello`.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -82,6 +83,7 @@ pub fn other_work(words: &[String]) -> Option<fn(usize)> {
         Some("film") => Some(film),
         Some("web") => Some(web::serve),
         Some("line") => Some(line),
+        Some("herald") => Some(herald),
         Some(_) | None => None,
     }
 }
@@ -132,6 +134,31 @@ fn eat(ms: usize) {
     let mut all = Vec::new();
     loop {
         all.push(std::hint::black_box(vec![1_u8; 1 << 20]));
+    }
+}
+
+/// Says by its gateway's socket that it is ready, tries for so many seconds, and stays for ever.
+fn herald(seconds: usize) {
+    let end = Instant::now() + Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    let say = || {
+        let mut gateway = UnixStream::connect("/dev/gateway")?;
+        gateway.write_all(b"{\"ready\":true,\"id\":1}\n")?;
+        let mut lines = BufReader::new(gateway).lines();
+        lines
+            .find_map(|line| line.ok().filter(|line| line.contains("\"done\":1")))
+            .ok_or(ErrorKind::NotConnected)
+    };
+    while Instant::now() < end {
+        match say().map_err(std::io::Error::from) {
+            Ok(line) => {
+                println!("heard: {line}");
+                break;
+            }
+            Err(_) => thread::sleep(TICK_EVERY),
+        }
+    }
+    loop {
+        thread::park();
     }
 }
 

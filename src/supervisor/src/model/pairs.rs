@@ -9,7 +9,7 @@ use contract::manifest::Ready;
 use contract::packages::Fault;
 use contract::{Name, mount};
 
-use super::played::{OVERLAPS, inode, service};
+use super::played::{self, OVERLAPS, inode, service};
 use super::{H, World};
 use crate::life::Event;
 use crate::overlap::Part;
@@ -190,6 +190,24 @@ fn a_version_that_is_never_ready_goes_and_the_old_one_has_never_stopped() {
     );
     assert_eq!((parts(&world), world.pid(OVERLAPS)), (vec![(Part::Now, 1, State::Up)], pid));
     somebody_serves(&world, &[]);
+}
+
+#[test]
+fn a_word_by_the_socket_is_that_of_the_version_whose_process_says_it() {
+    let mut world = serving();
+    world.talk(&[order(1), Ask::All, Ask::Service(silent())]);
+    let next = world.house.next_of(OVERLAPS).unwrap();
+    let of = |world: &World, place: usize| world.house.processes[place].cgroup();
+    let (new, old) = (of(&world, next), of(&world, world.place(OVERLAPS).unwrap()));
+    assert_ne!(new, old);
+    let ready = |pid| control::Ask::Ready { service: Name::new(OVERLAPS).unwrap(), pid };
+    assert!(!world.order(&ready(77)), "a stranger's is nobody's");
+    played::let_live(&old, 78);
+    assert!(world.order(&ready(78)));
+    assert_eq!(parts(&world)[1], (Part::Next, 2, State::Starting), "the old one vouches for itself only");
+    played::let_live(&new, 79);
+    assert!(world.order(&ready(79)));
+    assert_eq!(parts(&world)[1], (Part::Next, 2, State::Up));
 }
 
 #[test]

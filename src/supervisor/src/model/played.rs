@@ -30,11 +30,22 @@ thread_local! {
     static NEXT_PID: Cell<i32> = const { Cell::new(PID_MIN) };
     /// Cgroups of slices.
     static CGROUPS: RefCell<BTreeMap<String, Vec<Setting>>> = const { RefCell::new(BTreeMap::new()) };
+    /// Who lives in which cgroup.
+    static LIVES: RefCell<BTreeMap<u32, String>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// Another world begins in this thread.
 pub(super) fn forget_cgroups() {
     CGROUPS.with_borrow_mut(BTreeMap::clear);
+    LIVES.with_borrow_mut(BTreeMap::clear);
+}
+
+pub(super) fn let_live(path: &str, pid: u32) {
+    LIVES.with_borrow_mut(|all| all.insert(pid, path.to_owned()));
+}
+
+pub(super) fn lives(path: &str, pid: u32) -> bool {
+    LIVES.with_borrow(|all| all.get(&pid).is_some_and(|its| its == path))
 }
 
 pub(super) fn settle(path: &str, settings: &[Setting]) {
