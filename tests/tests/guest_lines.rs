@@ -1,5 +1,5 @@
 //! What a service was promised of the line it gets, both ways, beside another service and a home that both want all of it; and no more than its
-//! ceiling where nobody is in its way. Nor more packets than one may have.
+//! ceiling where nobody is in its way. Nor more packets than one may have; and services of a slice together no more than its ceiling.
 //!
 //! In:  the rehearsal root on the board kernel, two services of bundles, a home and a provider that send steadily. Out: passed, failed, or
 //! `skipped: ` and why. The numbers are printed. What does not hold while others had this machine is looked at again, and then said to be void.
@@ -47,11 +47,19 @@ const SERVICES: [Service; 2] = [
     Service { name: "south", port: 7032, floor: 250, ceiling: 0 },
 ];
 
+/// Somebody of another slice, which comes with the image.
+const NEIGHBOUR: Service = Service { name: "tame", port: orders::TAME, floor: 0, ceiling: 0 };
+/// What the slice of both may have each way: more than their floors, and less than they get beside one neighbour.
+const SHARED: u64 = 900;
+const SHARED_CLASS: &str = "slice demo";
+
 /// The most that may be missing of a floor, and that a ceiling may be passed or missed by, in per cent.
 const ERROR_PERCENT: u64 = 5;
 /// How long is measured, in guest milliseconds, and how long everybody sends: until queues are full, and until the last number was read.
 const MEASURE_MS: u64 = 15_000;
 const RAGE_S: u64 = 35;
+/// The same with a slice's ceiling, and without: both while the same ones send.
+const SHARED_MS: u64 = 8_000;
 /// What `small_packets_have_their_measure` lets a service have, in packets a second, for so many seconds.
 const PACKETS_S: u64 = 100;
 const PACKETS_FOR_S: u64 = 20;
@@ -96,15 +104,22 @@ fn boot(services: &str) -> Option<Guest> {
     let mut guest = Guest::boot(&options).unwrap()?;
     guest.until("an address on the WAN", UP_LIMIT, facts::wan).unwrap();
     guest.topology().unwrap().lan_lease(UP_LIMIT).unwrap();
-    let [up, down] = [SERVICES.iter().map(|service| service.floor).sum::<u64>(); 2];
-    facts::rent(&mut guest, &format!("demo 200 1000 32 64 {up} {down}")).unwrap();
-    for service in &SERVICES {
-        guest.door(&format!("start {}", service.name)).unwrap();
-        let up = |guest: &mut Guest| Ok((facts::process(guest, service.name)?.state == "up").then_some(()));
-        let told = guest.until(service.name, UP_LIMIT, up);
-        assert!(told.is_ok(), "{:?}\n{}", facts::process(&mut guest, service.name), guest.last_lines());
-    }
+    rent(&mut guest, 0);
+    SERVICES.iter().for_each(|service| start(&mut guest, service.name));
     Some(guest)
+}
+
+/// The slice has its services' floors, and this ceiling of the line; 0: none.
+fn rent(guest: &mut Guest, ceiling: u64) {
+    let floor: u64 = SERVICES.iter().map(|service| service.floor).sum();
+    facts::rent(guest, &format!("demo 200 1000 32 64 {floor} {floor} 0 {ceiling} {ceiling}")).unwrap();
+}
+
+fn start(guest: &mut Guest, name: &str) {
+    guest.door(&format!("start {name}")).unwrap();
+    let up = |guest: &mut Guest| Ok((facts::process(guest, name)?.state == "up").then_some(()));
+    let told = guest.until(name, UP_LIMIT, up);
+    assert!(told.is_ok(), "{:?}\n{}", facts::process(guest, name), guest.last_lines());
 }
 
 /// Milliseconds after boot.
@@ -130,13 +145,13 @@ fn carried(guest: &mut Guest, link: &str, classes: &[&str]) -> (u64, Vec<u64>) {
     (at_ms, classes.iter().map(of).collect())
 }
 
-/// What each of `classes` carries on `link`, in kbit/s, for a while.
-fn rates(guest: &mut Guest, link: &str, classes: &[&str]) -> Vec<u64> {
+/// What each of `classes` carries on `link`, in kbit/s, for so long in guest milliseconds.
+fn rates(guest: &mut Guest, link: &str, classes: &[&str], measure_ms: u64) -> Vec<u64> {
     let before = carried(guest, link, classes);
     let mut after = before.clone();
     wait::until("the end of the measurement", Duration::from_secs(120), || {
         after = carried(guest, link, classes);
-        Ok((after.0 >= before.0 + MEASURE_MS).then_some(()))
+        Ok((after.0 >= before.0 + measure_ms).then_some(()))
     })
     .unwrap();
     let rate =
@@ -182,16 +197,24 @@ fn begin(guest: &mut Guest, way: &str, who: &[&Service], home: bool) -> Vec<Orde
 fn rage(guest: &mut Guest, (way, link): (&str, &str), who: &[&Service], classes: &[&str]) -> Vec<u64> {
     let begun = Instant::now();
     let orders = begin(guest, way, who, classes.contains(&"internet"));
+    all_send(guest, link, classes);
+    let rates = rates(guest, link, classes, MEASURE_MS);
+    end(begun);
+    drop(orders);
+    rates
+}
+
+fn all_send(guest: &mut Guest, link: &str, classes: &[&str]) {
     let all_send = |guest: &mut Guest| {
         let (before, after) = (carried(guest, link, classes).1, carried(guest, link, classes).1);
         Ok(before.iter().zip(&after).all(|(before, after)| after > before).then_some(()))
     };
     guest.until("all send", UP_LIMIT, all_send).unwrap();
-    let rates = rates(guest, link, classes);
+}
+
+fn end(begun: Instant) {
     let over = Duration::from_secs(RAGE_S + 2);
     wait::until("the end of a rage", 2 * over, || Ok((begun.elapsed() >= over).then_some(()))).unwrap();
-    drop(orders);
-    rates
 }
 
 /// What one way shows, and what others had of this machine meanwhile.
@@ -274,6 +297,70 @@ fn alone_has_its_ceiling(guest: &mut Guest, (way, link, _): (&str, &str, u64)) {
     let holds = |rates: &[u64]| within(rates[0], north.ceiling);
     let what = format!("{way}: {} alone, ceiling {}", north.name, north.ceiling);
     judge(&what, shows(guest, |guest| rage(guest, (way, link), &[north], &[north.name]), holds));
+}
+
+#[test]
+fn services_of_a_slice_share_its_ceiling_both_ways() {
+    let Some(()) = namespace::enter("services_of_a_slice_share_its_ceiling_both_ways").unwrap() else {
+        return;
+    };
+    if let Err(why) = tool::need("python3", "python3") {
+        return println!("skipped: {why}");
+    }
+    let Some(mut guest) = boot("[services]\n") else { return };
+    start(&mut guest, NEIGHBOUR.name);
+    for (way, link, line) in LINES {
+        let what =
+            format!("{way}: floors {:?} in a slice of {SHARED}", SERVICES.map(|service| service.floor));
+        let look = |guest: &mut Guest| with_a_ceiling_and_without(guest, (way, link));
+        judge(&what, shows(&mut guest, look, |rates| is_shared(rates, line)));
+    }
+    // Its size was changed while they ran.
+    for service in &SERVICES {
+        assert_eq!(facts::process(&mut guest, service.name).unwrap().restarts, 0, "{}", service.name);
+    }
+}
+
+/// What services of a slice and a neighbour of another one carry while all want all of the line: with the slice's ceiling, and the slice itself;
+/// and a moment later without.
+fn with_a_ceiling_and_without(guest: &mut Guest, (way, link): (&str, &str)) -> Vec<u64> {
+    let [north, south] = &SERVICES;
+    let classes = [north.name, south.name, NEIGHBOUR.name];
+    rent(guest, SHARED);
+    let begun = Instant::now();
+    let orders = begin(guest, way, &[north, south, &NEIGHBOUR], false);
+    all_send(guest, link, &classes);
+    let [one, other, third] = classes;
+    let mut shown = rates(guest, link, &[one, other, third, SHARED_CLASS], SHARED_MS);
+    rent(guest, 0);
+    shown.extend(rates(guest, link, &classes, SHARED_MS));
+    end(begun);
+    drop(orders);
+    shown
+}
+
+/// Together they have the slice's ceiling, each its floor of it, and the neighbour the rest of the line. Without it they have more.
+fn is_shared(rates: &[u64], line: u64) -> bool {
+    let [north, south, third, slice, more @ ..] = rates else { return false };
+    let floors = SERVICES.iter().zip([north, south]).all(|(service, rate)| at_least(*rate, service.floor));
+    let ceiling = within(north + south, SHARED) && within(*slice, SHARED);
+    let free: u64 = more.iter().take(SERVICES.len()).sum();
+    floors && ceiling && at_least(*third, line - SHARED) && free * 4 >= SHARED * 5
+}
+
+#[test]
+fn what_is_not_shared_is_seen() {
+    let table = [
+        ("as promised", [560, 340, 1_452, 900, 784, 784, 784], true),
+        ("more than the ceiling", [600, 360, 1_392, 960, 784, 784, 784], false),
+        ("far from it", [500, 340, 1_512, 840, 784, 784, 784], false),
+        ("a floor is missing", [660, 230, 1_452, 890, 784, 784, 784], false),
+        ("the neighbour pays", [560, 340, 1_300, 900, 784, 784, 784], false),
+        ("nothing was held back", [560, 340, 1_452, 900, 560, 340, 1_452], false),
+    ];
+    for (what, rates, wanted) in table {
+        assert_eq!(is_shared(&rates, 2_352), wanted, "{what}");
+    }
 }
 
 /// How often the service says that it did `word`.

@@ -300,7 +300,10 @@ fn a_slice_is_an_environment() {
     ] {
         assert_eq!(demo[name], value, "{name}: {demo}");
     }
-    assert_eq!(demo["X_SHG_Guarantee"]["UplinkFloor"], "1000", "{demo}");
+    let guarantee = |demo: &serde_json::Value, name: &str| demo["X_SHG_Guarantee"][name].clone();
+    assert_eq!(guarantee(&demo, "UplinkFloor"), "1000", "{demo}");
+    assert_eq!(guarantee(&demo, "UplinkCeiling"), "5000", "{demo}");
+    assert_eq!(guarantee(&demo, "DownlinkCeiling"), "0", "none: {demo}");
     let add = "Device.SoftwareModules.ExecEnvClass.1.AddExecEnv()";
     let size = json!({"Name": "acme", "AllocatedMemory": "65536", "AllocatedCPUPercent": "25", "X_SHG_MemoryFloor": "16384"});
     operate(&mut desk, add, "add", &size);
@@ -318,6 +321,19 @@ fn a_slice_is_an_environment() {
     desk.notice();
     let uplink = "Device.SoftwareModules.ExecEnv.2.X_SHG_Guarantee.UplinkFloor";
     assert_eq!(get(&mut desk, uplink), json!("500"));
+    let most = |desk: &mut Desk, way: &str| {
+        get(desk, &format!("Device.SoftwareModules.ExecEnv.2.X_SHG_Guarantee.{way}Ceiling"))
+    };
+    let ceilings = json!({"X_SHG_UplinkCeiling": "500", "X_SHG_DownlinkCeiling": "900"});
+    operate(&mut desk, modify, "most", &ceilings);
+    desk.notice();
+    assert_eq!((most(&mut desk, "Uplink"), most(&mut desk, "Downlink")), (json!("500"), json!("900")));
+    let why = desk.fails("order", &json!([modify, "below", {"X_SHG_UplinkCeiling": "499"}]));
+    assert!(why.to_string().contains("7027"), "below its own floor: {why}");
+    operate(&mut desk, modify, "none", &json!({"X_SHG_UplinkCeiling": "0", "X_SHG_DownlinkCeiling": "-1"}));
+    desk.notice();
+    assert_eq!((most(&mut desk, "Uplink"), most(&mut desk, "Downlink")), (json!("0"), json!("0")));
+    assert_eq!(get(&mut desk, uplink), json!("500"), "its floor stays");
     assert_eq!(
         get(&mut desk, "Device.SoftwareModules.ExecEnv.2.AllocatedMemory"),
         json!("65536"),

@@ -9,7 +9,7 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::limit::{REASON_BYTES, SERVES};
-use crate::manifest::{Reaches, Serve};
+use crate::manifest::{Rate, Reaches, Serve};
 use crate::name::{Name, Text};
 
 /// What may be asked.
@@ -30,6 +30,15 @@ pub enum Ask {
         reaches: Reaches,
         /// What its link is promised and allowed; `None`: nothing, and all that the line has.
         rates: Option<Rates>,
+        /// What its slice is promised and allowed of the line: all its services share it.
+        slice_rates: Rates,
+    },
+    /// The slice has another size: its services that are attached share this from now on.
+    Resize {
+        /// Which.
+        slice: Name,
+        /// What it is promised and allowed of the line.
+        rates: Rates,
     },
     /// Take the link away.
     Detach {
@@ -61,18 +70,31 @@ pub struct Carried {
     pub down_drops: u64,
 }
 
-/// What a service's link is promised and allowed, in kbit/s (1000 bit/s) of frames with their Ethernet headers; 0: nothing is promised,
-/// nothing is forbidden. *Up* is what the service sends.
+/// What a service's link, or a slice, is promised and allowed, in kbit/s (1000 bit/s) of frames with their Ethernet headers; 0: nothing is
+/// promised, nothing is forbidden. *Up* is what the service sends. Floors are of the line; so are a slice's ceilings, and a service's are of its link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Rates {
     /// What it gets of the line to the operator, whatever others do.
     pub floor_up_kbit_s: u32,
     /// What it gets of the line from the operator.
     pub floor_down_kbit_s: u32,
-    /// The most that it sends, to whomever.
+    /// The most that it sends: a service to whomever, a slice on the line.
     pub ceiling_up_kbit_s: u32,
-    /// The most that it is sent, by whomever.
+    /// The most that it is sent: a service by whomever, a slice on the line.
     pub ceiling_down_kbit_s: u32,
+}
+
+impl Rates {
+    /// These, as they are written down each way.
+    #[must_use]
+    pub fn of(up: Rate, down: Rate) -> Self {
+        Self {
+            floor_up_kbit_s: up.floor_kbit_s,
+            floor_down_kbit_s: down.floor_kbit_s,
+            ceiling_up_kbit_s: up.ceiling_kbit_s,
+            ceiling_down_kbit_s: down.ceiling_kbit_s,
+        }
+    }
 }
 
 /// What network answers.

@@ -88,6 +88,8 @@ pub const DENIED_NAMES: usize = 8;
 pub const TIME_SERVERS: usize = 4;
 /// Classes of traffic in one frame.
 pub const FLOWS: usize = 8;
+/// What a class of traffic is called: a name, and what kind it is of.
+pub const CLASS_BYTES: usize = NAME_BYTES + 6;
 /// Plays: Internet, voice, TV.
 pub const PLAYS: usize = 3;
 /// Networks at home: LAN and guests.

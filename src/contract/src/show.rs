@@ -9,7 +9,7 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::learn::Lease;
-use crate::limit::{FLOWS, NAME_BYTES, REASON_BYTES};
+use crate::limit::{CLASS_BYTES, FLOWS, REASON_BYTES};
 use crate::name::Text;
 use crate::prefix::Prefix;
 use crate::wanted::LinkName;
@@ -125,8 +125,8 @@ pub struct Route {
 pub struct Traffic {
     /// The link; `ifb-wan`: what comes in by the WAN.
     pub link: LinkName,
-    /// The class: `line`, a play, `services`, or a service's name.
-    pub class: Text<NAME_BYTES>,
+    /// The class: `line`, a play, `services`, a service's name, or `slice ` and the name of one that has a ceiling.
+    pub class: Text<CLASS_BYTES>,
     /// What it is promised, in kbit/s.
     pub rate_kbit_s: u32,
     /// The most that it gets, in kbit/s.

@@ -42,29 +42,19 @@ pub struct Slice {
     /// Their part of the data disk.
     #[serde(default)]
     pub disk: Disk,
-    /// Their part of the line to the operator.
+    /// Their part of the line to the operator, and the most that they send there.
     #[serde(default)]
-    pub uplink: Part,
-    /// Their part of the line from him.
+    pub uplink: Rate,
+    /// Their part of the line from him, and the most that comes to them from there.
     #[serde(default)]
-    pub downlink: Part,
-}
-
-/// A part of one direction of the line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Part {
-    /// Promised to the slice, in kbit/s (1000 bit/s) of frames with their Ethernet headers.
-    #[serde(default)]
-    pub floor_kbit_s: u32,
+    pub downlink: Rate,
 }
 
 impl Slice {
     /// The first rule that it breaks, where it breaks one.
     #[must_use]
     pub fn fault(&self) -> Option<&'static str> {
-        let rate = |part: Part| Rate { floor_kbit_s: part.floor_kbit_s, ceiling_kbit_s: 0 };
-        let rates = rate_rules(rate(self.uplink), rate(self.downlink));
+        let rates = rate_rules(self.uplink, self.downlink);
         let needs = cpu_rules(self.cpu).into_iter().chain(memory_rules(self.memory));
         let mut rules = needs.chain(disk_rules(self.disk)).chain(rates);
         rules.find_map(|(broken, why)| broken.then_some(why))
@@ -98,6 +88,7 @@ fn check(slices: &Slices) -> Option<&'static str> {
 #[cfg(all(test, feature = "text"))]
 mod tests {
     use super::parse;
+    use crate::manifest::Rate;
     use std::string::ToString;
 
     const PLAIN: &str =
@@ -109,7 +100,21 @@ mod tests {
         let slices = parse(PLAIN).unwrap();
         let slice = &slices.slice[0];
         assert_eq!((slice.cpu.floor_permille, slice.memory.ceiling_mib), (100, 64));
-        assert_eq!((slice.uplink.floor_kbit_s, slice.disk.floor_permille), (0, 0));
+        assert_eq!((slice.uplink, slice.downlink, slice.disk.floor_permille), Default::default());
+    }
+
+    #[test]
+    fn the_line_has_a_ceiling_where_it_is_said_and_each_way_its_own() {
+        // what is said, floor and ceiling up, floor and ceiling down
+        for (said, up, down) in [
+            ("[slice.uplink]\nceiling_kbit_s = 7\n", (0, 7), (0, 0)),
+            ("[slice.uplink]\nfloor_kbit_s = 7\nceiling_kbit_s = 7\n", (7, 7), (0, 0)),
+            ("[slice.downlink]\nfloor_kbit_s = 7\nceiling_kbit_s = 0\n", (0, 0), (7, 0)),
+        ] {
+            let slice = parse(&std::format!("{PLAIN}{said}")).unwrap().slice.remove(0);
+            let both = |rate: Rate| (rate.floor_kbit_s, rate.ceiling_kbit_s);
+            assert_eq!((both(slice.uplink), both(slice.downlink)), (up, down), "{said}");
+        }
     }
 
     #[test]
@@ -124,11 +129,24 @@ mod tests {
                 "disk.floor_permille: at most 1000",
             ),
             (
-                "ceiling of a link",
+                "ceiling of the line",
                 "[slice.memory]",
-                "[slice.uplink]\nceiling_kbit_s = 7\n[slice.memory]",
-                "unknown",
+                "[slice.uplink]\nfloor_kbit_s = 8\nceiling_kbit_s = 7\n[slice.memory]",
+                "uplink.floor_kbit_s: it is above the ceiling",
             ),
+            (
+                "the other one",
+                "[slice.memory]",
+                "[slice.downlink]\nfloor_kbit_s = 8\nceiling_kbit_s = 7\n[slice.memory]",
+                "downlink.floor_kbit_s: it is above the ceiling",
+            ),
+            (
+                "more than any line",
+                "[slice.memory]",
+                "[slice.uplink]\nceiling_kbit_s = 10000001\n[slice.memory]",
+                "uplink: at most 10000000 kbit/s",
+            ),
+            ("another key", "[slice.memory]", "[slice.uplink]\nhigh_kbit_s = 7\n[slice.memory]", "unknown"),
         ] {
             let error = parse(&PLAIN.replace(from, to)).unwrap_err().to_string();
             assert!(error.contains(words), "{what}: {error}");

@@ -55,7 +55,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "rent",
-        arguments: "SLICE CPU_FLOOR CPU_CEILING MEMORY_FLOOR MEMORY_CEILING [UPLINK [DOWNLINK [DISK]]]",
+        arguments: "SLICE CPU_FLOOR CPU_CEILING MEMORY_FLOOR MEMORY_CEILING [UPLINK [DOWNLINK [DISK [UPLINK_CEILING [DOWNLINK_CEILING]]]]]",
         about: "Rent a slice, or give it another size: permille of a thread, MiB, kbit/s, permille of the disk",
         run: slices::rent,
     },

@@ -6,9 +6,9 @@
 
 use contract::Name;
 use contract::control::{Answer, Ask, Promised};
-use contract::manifest::{Cpu, Disk, Memory};
+use contract::manifest::{Cpu, Disk, Memory, Rate};
 use contract::sla::{Amounts, RESOURCES};
-use contract::slice::{Part, Slice};
+use contract::slice::Slice;
 
 use crate::command::{Out, Words};
 use crate::json::{self, Object};
@@ -41,8 +41,13 @@ fn row(row: &Promised) -> [String; 6] {
         let of = |amounts: &Amounts| amounts.get(place).copied().unwrap_or_default();
         format!("{} of {}", of(&row.promised), of(&row.all))
     };
+    // What a ceiling of the line is kept from is not seen in any other row; 0: there is none.
+    let line = |place: usize, rate: fn(&Slice) -> Rate| {
+        let most = row.rented.as_ref().map_or(0, |slice| rate(slice).ceiling_kbit_s);
+        if most == 0 { cell(place) } else { format!("{}, up to {most}", cell(place)) }
+    };
     let slice = row.slice.as_ref().map_or_else(|| "-".to_owned(), Name::to_string);
-    [slice, cell(0), cell(1), cell(2), cell(3), cell(4)]
+    [slice, cell(0), cell(1), line(2, |slice| slice.uplink), line(3, |slice| slice.downlink), cell(4)]
 }
 
 fn row_json(row: &Promised) -> String {
@@ -51,10 +56,22 @@ fn row_json(row: &Promised) -> String {
         each.fold(Object::default(), |object, (name, amount)| object.number(name, Some((*amount).into())))
             .end()
     };
+    let ceilings = row.rented.as_ref().map(|slice| {
+        let Slice { cpu, memory, uplink, downlink, .. } = slice;
+        // The disk has none.
+        amounts(&[
+            cpu.ceiling_permille,
+            memory.ceiling_mib,
+            uplink.ceiling_kbit_s,
+            downlink.ceiling_kbit_s,
+            0,
+        ])
+    });
     Object::default()
         .maybe("slice", row.slice.as_ref())
         .list("all", &[amounts(&row.all)])
         .list("promised", &[amounts(&row.promised)])
+        .list("ceilings", ceilings.as_slice())
         .end()
 }
 
@@ -62,15 +79,19 @@ pub(crate) fn rent(words: &Words<'_>, _: Out<'_>) -> Result<(), Error> {
     let [name, numbers @ ..] = words.plain() else { return Err(words.wrong()) };
     let name = Name::new(name).map_err(|_| words.wrong())?;
     let numbers: Result<Vec<u32>, _> = numbers.iter().map(|number| number.parse()).collect();
-    let slice = match *numbers.map_err(|_| words.wrong())?.as_slice() {
-        [cpu, cpu_ceiling, memory, memory_ceiling, ref more @ ..] if more.len() <= 3 => Slice {
-            name,
-            cpu: Cpu { floor_permille: cpu, ceiling_permille: cpu_ceiling },
-            memory: Memory { floor_mib: memory, high_mib: 0, ceiling_mib: memory_ceiling },
-            uplink: Part { floor_kbit_s: more.first().copied().unwrap_or_default() },
-            downlink: Part { floor_kbit_s: more.get(1).copied().unwrap_or_default() },
-            disk: Disk { floor_permille: more.get(2).copied().unwrap_or_default() },
-        },
+    let numbers = numbers.map_err(|_| words.wrong())?;
+    let slice = match numbers.as_slice() {
+        [cpu, cpu_ceiling, memory, memory_ceiling, more @ ..] if more.len() <= 5 => {
+            let said = |place: usize| more.get(place).copied().unwrap_or_default();
+            Slice {
+                name,
+                cpu: Cpu { floor_permille: *cpu, ceiling_permille: *cpu_ceiling },
+                memory: Memory { floor_mib: *memory, high_mib: 0, ceiling_mib: *memory_ceiling },
+                uplink: Rate { floor_kbit_s: said(0), ceiling_kbit_s: said(3) },
+                downlink: Rate { floor_kbit_s: said(1), ceiling_kbit_s: said(4) },
+                disk: Disk { floor_permille: said(2) },
+            }
+        }
         _ => return Err(words.wrong()),
     };
     ask(&Ask::Rent(slice), |_| {})

@@ -10,7 +10,8 @@
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 
-use contract::attach::Carried;
+use contract::Name;
+use contract::attach::{Carried, Rates};
 use contract::limit::SERVICES;
 use contract::manifest::{Audience, Serve};
 use contract::prefix::Prefix;
@@ -19,7 +20,7 @@ use log::info;
 use sys::clock;
 
 use crate::gateway::Gateway;
-use crate::qos::line::admit;
+use crate::qos::line::{admit, can_share};
 use crate::qos::queues;
 use crate::qos::tree::AT_CLSACT;
 use crate::service::Service;
@@ -44,6 +45,7 @@ impl Gateway {
         self.judge(&wanted, &attachment)?;
         admit(&wanted, &self.attachments(), &attachment).map_err(Error::Refused)?;
         let (slot, name) = (attachment.slot, attachment.service.clone());
+        let (slice, slice_rates) = (attachment.slice.clone(), attachment.slice_rates);
         let mut service = Service::new(attachment, inside);
         if !service.stands(&kernel::observe(&mut self.route, &[])?)? {
             if self.adopts() {
@@ -60,6 +62,7 @@ impl Gateway {
         self.services.retain(|other| other.attachment.slot != slot && other.attachment.service != name);
         self.services.push(service);
         self.services.sort_by_key(|service| service.attachment.slot);
+        self.share(&slice, slice_rates);
         self.turn();
         let address = target::service_address(&wanted, slot);
         let to = Prefix::host(address.into());
@@ -68,6 +71,28 @@ impl Gateway {
             return Ok(address);
         }
         Err(Error::Refused(self.fault().unwrap_or("network: not as wanted yet").to_owned()))
+    }
+
+    /// A slice has another size: its services share that from now on. Asked twice it changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]: the line does not keep it, though it is wanted from now on. [`Error::Kernel`].
+    pub fn resize(&mut self, slice: &Name, rates: Rates) -> Result<(), Error> {
+        self.share(slice, rates);
+        self.turn();
+        let Some(wanted) = self.configuration.shared() else { return Ok(()) };
+        can_share(&wanted, slice, &rates).map_err(Error::Refused)?;
+        let links = self.observe()?;
+        match self.queue_differences(&wanted, &links)?.first() {
+            Some(missing) => Err(Error::Refused(format!("slice {slice}: not as wanted yet: {missing}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The last word about a slice counts for all its services.
+    fn share(&mut self, slice: &Name, rates: Rates) {
+        let attachments = self.services.iter_mut().map(|service| &mut service.attachment);
+        attachments.filter(|one| one.slice == *slice).for_each(|one| one.slice_rates = rates);
     }
 
     /// May this be asked?

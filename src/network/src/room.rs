@@ -297,16 +297,17 @@ fn answer_attach(
     descriptors: Descriptors,
 ) -> Result<attach::Answer, Error> {
     match ask {
-        attach::Ask::Attach { service, slice, slot, serves, reaches, rates } => {
+        attach::Ask::Attach { service, slice, slot, serves, reaches, rates, slice_rates } => {
             let [namespace, inside, ..] = descriptors;
             let both: Option<(OwnedFd, OwnedFd)> = namespace.zip(inside);
             let Some((namespace, inside)) = both else {
                 return Err(Error::Refused(format!("{service}: no namespace or no socket came along")));
             };
             let (serves, rates) = (serves.into_iter().collect(), rates.unwrap_or_default());
-            let attachment = Attachment { service, slice, slot, serves, reaches, rates };
+            let attachment = Attachment { service, slice, slot, serves, reaches, rates, slice_rates };
             gateway.attach(attachment, &namespace, inside).map(|address| attach::Answer::Attached { address })
         }
+        attach::Ask::Resize { slice, rates } => gateway.resize(&slice, rates).map(|()| attach::Answer::Done),
         attach::Ask::Detach { service } => gateway.detach(&service).map(|()| attach::Answer::Done),
         attach::Ask::Carried { service } => gateway.carried(&service).map(attach::Answer::Carried),
     }

@@ -99,6 +99,8 @@ pub struct Attachment {
     pub reaches: Reaches,
     /// What its link is promised and allowed.
     pub rates: Rates,
+    /// What its slice is of the line.
+    pub slice_rates: Rates,
 }
 
 /// A family of addresses.

@@ -69,5 +69,12 @@ pub(crate) fn rated(slot: u8, floor: u32, ceiling: u32) -> Attachment {
     };
     let service = Name::new(&format!("service-{slot}")).unwrap();
     let slice = Name::new("demo").unwrap();
-    Attachment { service, slice, slot, serves: Vec::new(), reaches: Default::default(), rates }
+    let (reaches, slice_rates) = Default::default();
+    Attachment { service, slice, slot, serves: Vec::new(), reaches, rates, slice_rates }
+}
+
+/// The same in this slice, which has floor and ceiling on the line, the same in both directions.
+pub(crate) fn sharing(service: Attachment, (slice, floor, ceiling): (&str, u32, u32)) -> Attachment {
+    let slice_rates = rated(0, floor, ceiling).rates;
+    Attachment { slice: Name::new(slice).unwrap(), slice_rates, ..service }
 }

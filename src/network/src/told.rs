@@ -222,8 +222,15 @@ mod tests {
         let (plain, known) = (wanted(), Known::default());
         let reaches = Reaches { mdns: true, ..Reaches::default() };
         let (service, slice) = (Name::new("hello").unwrap(), Name::new("demo").unwrap());
-        let attached =
-            [Attachment { service, slice, slot: 3, serves: Vec::new(), reaches, rates: Default::default() }];
+        let attached = [Attachment {
+            service,
+            slice,
+            slot: 3,
+            serves: Vec::new(),
+            reaches,
+            rates: Default::default(),
+            slice_rates: Default::default(),
+        }];
         let view = View::of(&plain, &known, &attached, 0);
         let Some(Told::Names(names)) = told(uid::NAMES, &view, &Observed::default()) else { panic!() };
         let home = names.homes.last().unwrap();

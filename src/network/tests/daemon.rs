@@ -102,6 +102,7 @@ impl Life {
             serves: attachment.serves.into_iter().collect(),
             reaches: attachment.reaches,
             rates: None,
+            slice_rates: Default::default(),
         };
         self.attach.call(&ask, &[service.namespace.as_fd(), service.netlink.as_fd()]).unwrap().0
     }
@@ -153,6 +154,14 @@ fn it_wishes_learns_attaches_and_shows() {
     let attached = attach::Answer::Attached { address: [10, 64, 0, 2].into() };
     assert_eq!(life.attach(&service, "hello", 0, 80), attached);
     assert!(life.show(Part::Wanted).0.contains(&"svc-0 hello 10.64.0.2, page 8080 at 80".to_owned()));
+    // There is no line of a known rate: a slice's ceiling is said not to be kept, and without one all is well.
+    let resize = |ceiling_up_kbit_s| {
+        let rates = attach::Rates { ceiling_up_kbit_s, ..attach::Rates::default() };
+        life.attach.call(&attach::Ask::Resize { slice: Name::new("demo").unwrap(), rates }, &[]).unwrap().0
+    };
+    let refused: attach::Answer = resize(900);
+    assert!(matches!(&refused, attach::Answer::Refused(why) if why.contains("[qos]")), "{refused:?}");
+    assert_eq!(resize(0), attach::Answer::Done);
     let observed = life.show(Part::Observed).0;
     assert!(observed.contains(&"br-lan up, 192.168.1.1/24".to_owned()), "{observed:?}");
     assert!(observed.contains(&"firewall stands".to_owned()), "{observed:?}");
@@ -199,6 +208,7 @@ fn it_wishes_learns_attaches_and_shows() {
         serves: heapless::Vec::new(),
         reaches: Default::default(),
         rates: None,
+        slice_rates: Default::default(),
     };
     let answer = life.attach.call::<_, attach::Answer>(&nothing, &[]).unwrap().0;
     assert!(matches!(answer, attach::Answer::Refused(_)), "{answer:?}");
@@ -291,6 +301,7 @@ fn as_many_services_as_there_may_be_fit() {
             serves,
             reaches: Default::default(),
             rates: None,
+            slice_rates: Default::default(),
         };
         let descriptors = [service.namespace.as_fd(), service.netlink.as_fd()];
         let answer = life.attach.call::<_, attach::Answer>(&ask, &descriptors).unwrap().0;

@@ -122,8 +122,8 @@ fn told(number: usize) -> Vec<Learned> {
 
 fn attachment(slot: u8) -> Attachment {
     let (service, slice) = (Name::new("hello").unwrap(), Name::new("demo").unwrap());
-    let (serves, reaches, rates) = (Vec::new(), Default::default(), Default::default());
-    Attachment { service, slice, slot, serves, reaches, rates }
+    let (serves, reaches, rates, slice_rates) = Default::default();
+    Attachment { service, slice, slot, serves, reaches, rates, slice_rates }
 }
 
 fn target_of(wanted_number: usize, told_number: usize, slots: &[u8]) -> Target {

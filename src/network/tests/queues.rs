@@ -2,13 +2,14 @@
 //!
 //! What this kernel lacks is done without, and tried in the guest (`tests/tests/voice_load.rs`).
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod stage;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use contract::Name;
 use contract::attach::Rates;
 use network::gateway::{ADOPT_MS, Gateway};
 use network::target::Attachment;
@@ -27,6 +28,22 @@ fn gateway(path: &Path) -> Gateway {
     let mut gateway = Gateway::open(path.to_owned(), ADOPT_MS).unwrap();
     gateway.turn();
     gateway
+}
+
+/// The same, in a slice that has 800 kbit/s and this ceiling.
+fn sharing(slot: u8, slice: &str, ceiling: u32) -> Attachment {
+    Attachment { slice: Name::new(slice).unwrap(), slice_rates: size(ceiling), ..rated(slot, 250, 0) }
+}
+
+fn size(ceiling: u32) -> Rates {
+    rated(0, 800, ceiling).rates
+}
+
+/// The class above that of a service, as tc(8) names it.
+fn above(link: &str, slot: u8) -> String {
+    let said = run(&format!("tc class show dev {link} classid 1:{:x}", 0x100 + u16::from(slot)));
+    let mut words = said.split_whitespace().skip_while(|word| *word != "parent");
+    words.nth(1).unwrap_or_else(|| panic!("{link}: {said}")).to_owned()
 }
 
 /// Nothing is left to do, and nothing is done.
@@ -177,4 +194,72 @@ fn a_service_has_its_ceiling_at_both_ends_and_its_floor_on_the_line() {
     gateway.detach("service-1").unwrap();
     assert_settled(&mut gateway);
     assert!(!run("tc class show dev eth0").contains("class htb 1:101"));
+}
+
+#[test]
+fn services_of_a_slice_share_its_class_on_the_line() {
+    if !enter("services_of_a_slice_share_its_class_on_the_line") || !can() {
+        return;
+    }
+    plug_in();
+    let path = configuration("slices");
+    let mut gateway = gateway(&path);
+    let services = [Namespace::make(), Namespace::make(), Namespace::make()];
+    let attach = |gateway: &mut Gateway, (slot, slice, ceiling): (u8, &str, u32)| {
+        let (copy, inside) = services[usize::from(slot)].copies();
+        gateway.attach(sharing(slot, slice, ceiling), &copy, inside).unwrap();
+    };
+    let all = [(0, "demo", 2_000), (1, "demo", 2_000), (2, "acme", 0)];
+    all.into_iter().for_each(|one| attach(&mut gateway, one));
+    assert_settled(&mut gateway);
+    let slice = above("eth0", 0);
+    // Not every kernel has filters by mark.
+    let by_mark = |link: &str| run(&format!("tc filter show dev {link} parent 1:")).contains("classid 1:101");
+    let marks = ["eth0", "ifb-wan"].map(by_mark);
+    for link in ["eth0", "ifb-wan"] {
+        assert_eq!([0, 1, 2].map(|slot| above(link, slot)), [slice.as_str(), &slice, "1:40"], "{link}");
+        let said = classes(&run(&format!("tc class show dev {link}")));
+        let words = format!("class htb {slice} parent 1:40 rate 800Kbit overhead 22 ceil 2Mbit");
+        assert!(said.contains(&words), "{words} in\n{said}");
+    }
+
+    // Another size is one class each way; asked twice, none.
+    let demo = Name::new("demo").unwrap();
+    for changes in [2, 0] {
+        let before = gateway.changes();
+        gateway.resize(&demo, size(1_500)).unwrap();
+        assert_eq!(gateway.changes() - before, changes);
+    }
+    assert!(classes(&run("tc class show dev eth0")).contains("ceil 1500Kbit"));
+
+    // A new life is asked for one after the other, and finds the same tree; for a slice, too, that was given another size meanwhile.
+    let mut next = self::gateway(&path);
+    attach(&mut next, (1, "demo", 1_500));
+    assert_eq!((next.changes(), next.fault()), (0, None));
+    assert_eq!(above("eth0", 0), slice, "it waits");
+    attach(&mut next, (0, "demo", 1_200));
+    assert_eq!(next.changes(), 2);
+    attach(&mut next, (2, "acme", 0));
+    assert_settled(&mut next);
+
+    // Without its ceiling its services stand where they did without, and nothing of it is left; and with it again below it.
+    next.resize(&demo, size(0)).unwrap();
+    assert_settled(&mut next);
+    for link in ["eth0", "ifb-wan"] {
+        assert_eq!([0, 1].map(|slot| above(link, slot)), ["1:40", "1:40"], "{link}");
+        assert!(!run(&format!("tc class show dev {link}")).contains(&slice), "{link}");
+    }
+    assert_eq!(["eth0", "ifb-wan"].map(by_mark), marks, "its filter came along");
+    next.resize(&demo, size(2_000)).unwrap();
+    assert_settled(&mut next);
+    assert_eq!(above("ifb-wan", 1), slice);
+
+    // Its class goes with its last service.
+    next.detach("service-0").unwrap();
+    assert_eq!(above("eth0", 1), slice);
+    next.detach("service-1").unwrap();
+    assert_settled(&mut next);
+    for link in ["eth0", "ifb-wan"] {
+        assert!(!run(&format!("tc class show dev {link}")).contains(&slice), "{link}");
+    }
 }

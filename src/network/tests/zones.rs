@@ -95,7 +95,15 @@ struct Town {
 
 fn service(name: &str, slot: u8, serves: Vec<Serve>, reaches: Reaches) -> Attachment {
     let (service, slice) = (Name::new(name).unwrap(), Name::new("demo").unwrap());
-    Attachment { service, slice, slot, serves, reaches, rates: Default::default() }
+    Attachment {
+        service,
+        slice,
+        slot,
+        serves,
+        reaches,
+        rates: Default::default(),
+        slice_rates: Default::default(),
+    }
 }
 
 fn serve(name: &str, port: u16, to: Audience, at: u16) -> Serve {

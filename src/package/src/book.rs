@@ -207,7 +207,7 @@ mod tests {
     use contract::manifest::{Cpu, Memory, Volume};
     use contract::name::Text;
     use contract::packages::Kept;
-    use contract::slice::{Part, Slice};
+    use contract::slice::Slice;
 
     fn slice(name: &str, floor_mib: u32) -> Slice {
         Slice {
@@ -215,8 +215,8 @@ mod tests {
             cpu: Cpu { floor_permille: 1, ceiling_permille: 1000 },
             memory: Memory { floor_mib, high_mib: 0, ceiling_mib: 64 },
             disk: Default::default(),
-            uplink: Part::default(),
-            downlink: Part::default(),
+            uplink: Default::default(),
+            downlink: Default::default(),
         }
     }
 

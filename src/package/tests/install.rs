@@ -11,9 +11,9 @@ use std::process::Command;
 
 use contract::installed;
 use contract::limit::SLICES;
-use contract::manifest::{Cpu, Memory};
+use contract::manifest::{Cpu, Memory, Rate};
 use contract::packages::{Answer, Ask, Fault, Install, State};
-use contract::slice::{Part, Slice};
+use contract::slice::Slice;
 use stage::{Made, Shop, Stage, end, enter, install, list, name, next, order, remove, unit, until, update};
 
 fn hello(version: u64) -> Made {
@@ -97,8 +97,8 @@ fn what_was_ordered_outlives_the_daemon() {
         cpu: Cpu { floor_permille: 10, ceiling_permille: 500 },
         memory: Memory { floor_mib: 8, high_mib: 0, ceiling_mib: 32 },
         disk: Default::default(),
-        uplink: Part::default(),
-        downlink: Part { floor_kbit_s: 987_654 },
+        uplink: Default::default(),
+        downlink: Rate { floor_kbit_s: 987_654, ceiling_kbit_s: 987_655 },
     };
     let gone = Slice { name: name("gone"), ..slice.clone() };
     stage.heard.says.lock().unwrap().extend([
@@ -146,8 +146,8 @@ fn slice(number: usize) -> Slice {
         cpu: Cpu { floor_permille: 10, ceiling_permille: 500 },
         memory: Memory { floor_mib: 8, high_mib: 0, ceiling_mib: 32 },
         disk: Default::default(),
-        uplink: Part::default(),
-        downlink: Part::default(),
+        uplink: Default::default(),
+        downlink: Default::default(),
     }
 }
 

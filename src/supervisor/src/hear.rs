@@ -84,7 +84,7 @@ impl House {
                     self.note_leave(id, |leave| leave.image = Asked::Done);
                 }
                 Heard::Answer(For::End, ..) => self.disk_is_free = true,
-                Heard::Answer(For::Again(..), ..) => {}
+                Heard::Answer(For::Again(..) | For::Slice, ..) => {}
             }
         }
     }
@@ -111,10 +111,17 @@ impl House {
                     }
                     self.note_leave(id, |leave| leave.link = Asked::Done);
                 }
+                Heard::Answer(For::Slice, answer, _) => {
+                    if let attach::Answer::Refused(why) = answer {
+                        warn!("{why}"); // It knows what is wanted, and goes on trying.
+                    }
+                }
                 Heard::Answer(what, answer, _) => {
                     let place = match what {
                         For::Start(id, attempt) | For::Again(id, attempt) => self.prepared(id, attempt),
-                        For::Volume(..) | For::Leave(_) | For::Drop | For::Disk | For::End => None,
+                        For::Volume(..) | For::Leave(_) | For::Slice | For::Drop | For::Disk | For::End => {
+                            None
+                        }
                     };
                     if let Some(place) = place {
                         self.linked(place, &answer);
@@ -151,7 +158,7 @@ impl House {
                 }
                 For::Leave(id) => self.note_leave(*id, Leave::ask_again),
                 For::Drop => self.package.drop_again(),
-                For::Disk | For::End => {}
+                For::Slice | For::Disk | For::End => {}
             }
         }
     }

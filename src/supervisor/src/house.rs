@@ -252,11 +252,12 @@ impl House {
 
     /// The link of the service at `place` is asked for, where it has a network. It changes nothing where it stands.
     pub(crate) fn ask_link(&mut self, place: usize) {
-        let Self { processes, attachments, .. } = self;
+        let Self { processes, attachments, rented, .. } = self;
         let Some(process) = processes.get(place) else { return };
         let What::Tenant(tenant) = &process.what else { return };
         let Some(network) = &tenant.network else { return };
-        let ask = start::attach_ask(&process.name, &tenant.manifest, tenant.slot);
+        let slice = rented.of(&tenant.manifest.provider);
+        let ask = start::attach_ask(&process.name, &tenant.manifest, tenant.slot, slice);
         let descriptors = [network.namespace.as_fd(), network.netlink.as_fd()];
         if let Err(error) = attachments.ask(For::Again(process.id, tenant.attempt), &ask, &descriptors) {
             warn!("{}: {error}", process.name);

@@ -30,6 +30,8 @@ pub enum For {
     Volume(Id, u32),
     /// This process, which is being taken away.
     Leave(Id),
+    /// A slice's part of the line.
+    Slice,
     /// The volume that package has dropped.
     Drop,
     /// What the disk can promise.

@@ -108,6 +108,8 @@ struct World {
     network: Played,
     /// Slots, and the ceiling that a link was made with.
     attached: BTreeMap<String, (u8, u32)>,
+    /// What network last heard of each slice's part of the line.
+    shared: BTreeMap<String, contract::attach::Rates>,
     /// In which namespace each link ends: its file's number.
     ends_in: BTreeMap<String, u64>,
     package: Option<Client>,
@@ -169,6 +171,7 @@ impl World {
             volumes: BTreeMap::new(),
             network,
             attached: BTreeMap::new(),
+            shared: BTreeMap::new(),
             ends_in: BTreeMap::new(),
             package: None,
             other: None,

@@ -118,6 +118,14 @@ pub struct Rented {
     pub pending: Option<Pending>,
 }
 
+impl Rented {
+    /// The slice of this name.
+    #[must_use]
+    pub fn of(&self, name: &Name) -> Option<&Slice> {
+        self.slices.slice.iter().find(|slice| slice.name == *name)
+    }
+}
+
 /// An order that is not on the disk yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {
@@ -303,7 +311,8 @@ mod tests {
         (slice.cpu.floor_permille, slice.cpu.ceiling_permille) = (u32::MAX, u32::MAX);
         (slice.memory.floor_mib, slice.memory.high_mib, slice.memory.ceiling_mib) =
             (u32::MAX, u32::MAX, u32::MAX);
-        (slice.uplink.floor_kbit_s, slice.downlink.floor_kbit_s) = (u32::MAX, u32::MAX);
+        slice.uplink = contract::manifest::Rate { floor_kbit_s: u32::MAX, ceiling_kbit_s: u32::MAX };
+        slice.downlink = slice.uplink;
         slice.disk.floor_permille = u32::MAX;
         let mut rented = Rented::default();
         rented.slices.slice =

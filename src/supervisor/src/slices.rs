@@ -10,7 +10,7 @@ use contract::control::{Answer, Promised, State};
 use contract::limit::{REASON_BYTES, SLICES};
 use contract::manifest::{Manifest, Volume};
 use contract::slice::Slice;
-use contract::{Name, Text};
+use contract::{Name, Text, attach};
 use log::{info, warn};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::sys::sysinfo::sysinfo;
@@ -23,8 +23,9 @@ use crate::admission::{
 };
 use crate::compliance::carried;
 use crate::house::House;
+use crate::links::For;
 use crate::process::{Process, Tenant, What};
-use crate::record;
+use crate::{record, start};
 
 /// Where all slices are.
 const SLICES_GROUP: &str = "/slices";
@@ -194,7 +195,7 @@ impl House {
 
     /// As it is rented; `None`: it is not.
     pub(crate) fn rented_as(&self, name: &Name) -> Option<&Slice> {
-        self.rented.slices.slice.iter().find(|slice| slice.name == *name)
+        self.rented.of(name)
     }
 
     /// Writes into the books that a slice is rented, or has another size.
@@ -229,6 +230,7 @@ impl House {
             Some(slice) => {
                 self.settle_slice(&slice);
                 self.weigh_again(&slice);
+                self.share_line_again(&slice);
             }
             None => (self.hands.clear)(&group_of(name)),
         }
@@ -256,6 +258,19 @@ impl House {
         let mut slices = self.rented.slices.slice.iter().chain(&self.held);
         let rented = slices.any(|slice| slice.name == *provider);
         if rented { Ok(()) } else { Err(Refusal::NoSlice(provider.clone())) }
+    }
+
+    /// `network` hears of a slice's other part of the line, where a service of it has a link. If it is away, it hears so with each link.
+    fn share_line_again(&mut self, slice: &Slice) {
+        let has_link = |process: &Process| match &process.what {
+            What::Tenant(tenant) => tenant.manifest.provider == slice.name && tenant.network.is_some(),
+            What::Daemon(_) => false,
+        };
+        if self.processes.iter().any(has_link) {
+            let ask = attach::Ask::Resize { slice: slice.name.clone(), rates: start::line_of(slice) };
+            let asked = self.attachments.ask(For::Slice, &ask, &[]);
+            asked.unwrap_or_else(|error| warn!("slice {}: its part of the line: {error}", slice.name));
+        }
     }
 
     /// Weights of a slice's services are parts of its own floor.
@@ -332,10 +347,7 @@ impl House {
                 continue;
             }
             let floors = Floors::from(&tenant.manifest);
-            let Some(slice) = rented.slices.slice.iter().find(|slice| slice.name == tenant.manifest.provider)
-            else {
-                continue;
-            };
+            let Some(slice) = rented.of(&tenant.manifest.provider) else { continue };
             let all = Floors::from(slice);
             books.take_over(&process.name, promised, (&slice.name, all));
             weights(floors, all).into_iter().for_each(|weight| tenant.plan.weigh(weight));

@@ -11,6 +11,7 @@ use std::path::Path;
 use contract::control::State;
 use contract::layer::Layers;
 use contract::manifest::{Manifest, Ready};
+use contract::slice::Slice;
 use contract::{Name, Text, attach, mount};
 use log::{info, warn};
 use nix::sys::signal::Signal;
@@ -40,7 +41,7 @@ impl House {
             return Some(if process.bundle().is_some() { Event::Broken } else { event });
         }
         let make_network = self.hands.network;
-        let Self { processes, keep, mounts, attachments, .. } = self;
+        let Self { processes, keep, mounts, attachments, rented, .. } = self;
         let process = processes.get_mut(place)?;
         let key = process.key();
         let What::Tenant(tenant) = &mut process.what else { return Some(Event::Prepared) };
@@ -58,7 +59,8 @@ impl House {
         let network = tenant.network.as_ref()?;
         tenant.attempt = tenant.attempt.wrapping_add(1);
         let what = For::Start(process.id, tenant.attempt);
-        let attach = attach_ask(&process.name, &tenant.manifest, tenant.slot);
+        let attach =
+            attach_ask(&process.name, &tenant.manifest, tenant.slot, rented.of(&tenant.manifest.provider));
         let mount = mount::Ask::Mount {
             service: process.name.clone(),
             image: match &tenant.bundle {
@@ -250,21 +252,21 @@ impl House {
 }
 
 /// The ask for a link of the service `name`.
-pub(crate) fn attach_ask(name: &Name, manifest: &Manifest, slot: u8) -> attach::Ask {
-    let (up, down) = (manifest.uplink, manifest.downlink);
+pub(crate) fn attach_ask(name: &Name, manifest: &Manifest, slot: u8, slice: Option<&Slice>) -> attach::Ask {
     attach::Ask::Attach {
         service: name.clone(),
         slot,
         slice: manifest.provider.clone(),
         serves: manifest.serves.clone(),
         reaches: manifest.reaches.clone(),
-        rates: Some(attach::Rates {
-            floor_up_kbit_s: up.floor_kbit_s,
-            floor_down_kbit_s: down.floor_kbit_s,
-            ceiling_up_kbit_s: up.ceiling_kbit_s,
-            ceiling_down_kbit_s: down.ceiling_kbit_s,
-        }),
+        rates: Some(attach::Rates::of(manifest.uplink, manifest.downlink)),
+        slice_rates: slice.map(line_of).unwrap_or_default(),
     }
+}
+
+/// What a slice is promised and allowed of the line.
+pub(crate) fn line_of(slice: &Slice) -> attach::Rates {
+    attach::Rates::of(slice.uplink, slice.downlink)
 }
 
 /// The Landlock ABI that the board names, in a file of one number; without it the newest that we know: fail closed.

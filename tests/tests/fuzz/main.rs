@@ -81,6 +81,7 @@ fn wires() {
         serves: heapless::Vec::new(),
         reaches: Default::default(),
         rates: Some(attach::Rates { floor_up_kbit_s: 1_000, ..attach::Rates::default() }),
+        slice_rates: attach::Rates { ceiling_down_kbit_s: 1_000, ..attach::Rates::default() },
     };
     let mut buffer = [0; 8 * 1024];
     let sample = frame::encode(&attach, &mut buffer).unwrap().to_vec();

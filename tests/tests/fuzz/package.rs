@@ -87,7 +87,7 @@ fn package_challenges() {
 #[test]
 fn package_files() {
     let slice = "{\"name\":\"demo\",\"cpu\":{\"floor_permille\":1,\"ceiling_permille\":1000},\"memory\":{\"floor_mib\":8,\"high_mib\":0,\
-        \"ceiling_mib\":64},\"uplink\":{\"floor_kbit_s\":0},\"downlink\":{\"floor_kbit_s\":7}}";
+        \"ceiling_mib\":64},\"uplink\":{\"floor_kbit_s\":0},\"downlink\":{\"floor_kbit_s\":7,\"ceiling_kbit_s\":8}}";
     let entry = "{\"name\":\"hello\",\"source\":\"https://a/b:1\",\"tag\":\"x\",\"autostart\":true,\"installed_s\":[1,2]}";
     let book = format!("{{\"slices\":[{slice}],\"services\":[{entry}]}}");
     assert!(Book::parse(book.as_bytes()).is_some_and(|book| book.slices().len() == 1));

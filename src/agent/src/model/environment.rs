@@ -6,8 +6,8 @@
 
 use contract::Name;
 use contract::control::Promised;
-use contract::manifest::{Cpu, Disk, Memory};
-use contract::slice::{Part, Slice};
+use contract::manifest::{Cpu, Disk, Memory, Rate};
+use contract::slice::Slice;
 use usp::Code;
 use usp::message::read::CommandType;
 use usp::message::read::ValueType as T;
@@ -18,7 +18,7 @@ use crate::roles;
 use crate::world::{Request, World, date};
 
 /// What a controller may say about a slice's size, beside its name.
-const SIZES: [&str; 8] = [
+const SIZES: [&str; 10] = [
     "AllocatedMemory",
     "AllocatedCPUPercent",
     "X_SHG_CPUCeiling",
@@ -27,11 +27,13 @@ const SIZES: [&str; 8] = [
     "X_SHG_UplinkFloor",
     "X_SHG_DownlinkFloor",
     "X_SHG_DiskFloor",
+    "X_SHG_UplinkCeiling",
+    "X_SHG_DownlinkCeiling",
 ];
 /// What is said of a new slice.
-const ADDED: [&str; 12] = with_sizes(["*Name", "ParentExecEnv", "AvailableRoles", "AvailableUserRoles"]);
+const ADDED: [&str; 14] = with_sizes(["*Name", "ParentExecEnv", "AvailableRoles", "AvailableUserRoles"]);
 /// And of one that gets another size.
-const MODIFIED: [&str; 9] = with_sizes(["Force"]);
+const MODIFIED: [&str; 11] = with_sizes(["Force"]);
 /// Letters of a reason.
 const REASON_MAX: usize = 128;
 
@@ -98,7 +100,7 @@ fn active(world: &World, rows: &[u32]) -> Option<String> {
     Some(paths.join(","))
 }
 
-/// Gives `slice` the sizes that were said. -1: what the gateway has.
+/// Gives `slice` the sizes that were said. -1: what the gateway has. A ceiling of the line that is 0 is none.
 fn resize(world: &World, slice: &mut Slice, argument: Argument<'_>) -> Result<(), Code> {
     let [all_permille, all_mib, ..] = capacity(world).map(|one| one.all).ok_or(Code::INTERNAL)?;
     let said = |name: &str| match argument(name).as_deref() {
@@ -112,7 +114,16 @@ fn resize(world: &World, slice: &mut Slice, argument: Argument<'_>) -> Result<()
     if everything("AllocatedCPUPercent") {
         slice.cpu.ceiling_permille = all_permille;
     }
-    let [memory_kib, percent, permille, floor_permille, floor_kib, uplink, downlink, disk] = SIZES.map(said);
+    for (name, rate) in
+        [("X_SHG_UplinkCeiling", &mut slice.uplink), ("X_SHG_DownlinkCeiling", &mut slice.downlink)]
+    {
+        if everything(name) {
+            rate.ceiling_kbit_s = 0;
+        }
+    }
+    let [memory_kib, percent, permille, floor_permille, floor_kib, rates @ .., up_most, down_most] =
+        SIZES.map(said);
+    let [uplink, downlink, disk] = rates;
     let set = |place: &mut u32, value: Option<u32>| {
         if let Some(value) = value {
             *place = value;
@@ -129,6 +140,8 @@ fn resize(world: &World, slice: &mut Slice, argument: Argument<'_>) -> Result<()
     set(&mut slice.memory.floor_mib, floor_kib?.map(|kib| kib.div_ceil(1024)));
     set(&mut slice.uplink.floor_kbit_s, uplink?);
     set(&mut slice.downlink.floor_kbit_s, downlink?);
+    set(&mut slice.uplink.ceiling_kbit_s, up_most?);
+    set(&mut slice.downlink.ceiling_kbit_s, down_most?);
     set(&mut slice.disk.floor_permille, disk?);
     // What is more than there is on any gateway is short here, rather than nonsense.
     let is_more = slice.memory.ceiling_mib > all_mib || slice.cpu.ceiling_permille > all_permille;
@@ -156,8 +169,8 @@ fn rent(world: &World, argument: Argument<'_>) -> Result<Order, Code> {
         cpu: Cpu { floor_permille: 10, ceiling_permille: permille },
         memory: Memory { floor_mib: 0, high_mib: 0, ceiling_mib: mib },
         disk: Disk::default(),
-        uplink: Part::default(),
-        downlink: Part::default(),
+        uplink: Rate::default(),
+        downlink: Rate::default(),
     };
     resize(world, &mut slice, argument)?;
     // What nobody has is left out; and nobody has an account, so there is no role of a user's. Source: TR-181, `AddExecEnv()`.

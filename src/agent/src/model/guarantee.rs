@@ -94,8 +94,19 @@ pub(super) const OBJECTS: &[Object] = &[
             }),
             read("UplinkFloor", T::UnsignedInt, |world, rows| of_slice(world, rows, 2)),
             read("UplinkPromised", T::UnsignedInt, |world, rows| of_its_services(world, rows, 2)),
+            // Of the line; 0: none.
+            read("UplinkCeiling", T::UnsignedInt, |world, rows| {
+                world.slice(*rows.first()?)?.rented.as_ref().map(|one| one.uplink.ceiling_kbit_s.to_string())
+            }),
             read("DownlinkFloor", T::UnsignedInt, |world, rows| of_slice(world, rows, 3)),
             read("DownlinkPromised", T::UnsignedInt, |world, rows| of_its_services(world, rows, 3)),
+            read("DownlinkCeiling", T::UnsignedInt, |world, rows| {
+                world
+                    .slice(*rows.first()?)?
+                    .rented
+                    .as_ref()
+                    .map(|one| one.downlink.ceiling_kbit_s.to_string())
+            }),
             read("DiskFloor", T::UnsignedInt, |world, rows| of_slice(world, rows, 4)),
             read("DiskPromised", T::UnsignedInt, |world, rows| of_its_services(world, rows, 4)),
         ],

@@ -12,9 +12,9 @@ use contract::control::{Answer, Ask, Kind, Process, Promised, State};
 use contract::identify;
 use contract::layer::Layers;
 use contract::limit::LOG_CHUNK_BYTES;
-use contract::manifest::{Cpu, Memory, Restart};
+use contract::manifest::{Cpu, Memory, Rate, Restart};
 use contract::sla::{Amounts, Breach, Compliance, Event, RESOURCES, What, Window};
-use contract::slice::{Part, Slice};
+use contract::slice::Slice;
 use contract::wires::{CONTROL, IDENTIFY, TENANT_UID_BASE, Wire};
 use wire::{Connection, Listener, Received};
 
@@ -71,8 +71,8 @@ fn slice(slice: &str) -> Slice {
         cpu: Cpu { floor_permille: 100, ceiling_permille: 800 },
         memory: Memory { floor_mib: 32, high_mib: 0, ceiling_mib: 128 },
         disk: Default::default(),
-        uplink: Part { floor_kbit_s: 1_000 },
-        downlink: Part { floor_kbit_s: 2_000 },
+        uplink: Rate { floor_kbit_s: 1_000, ceiling_kbit_s: 5_000 },
+        downlink: Rate { floor_kbit_s: 2_000, ceiling_kbit_s: 0 },
     }
 }
 

@@ -4,7 +4,8 @@
 //!
 //! What is right is not touched: a class whose rates are others is changed where it stands, and nothing that waits in it is lost. What
 //! goes, goes from the leaves upwards: filters, then classes; what comes, comes from the root: root, classes, leaves, filters. A leaf is
-//! replaced, and a filter on what comes in goes when its successor stands: where that is refused, the old one serves on.
+//! replaced, and a filter on what comes in goes when its successor stands: where that is refused, the old one serves on. A class that is to stand
+//! below another one goes and comes again, with its filter: the kernel moves none.
 //!
 //! A root that is the kernel's own (its handle is 0) is replaced where classes are wanted; one of somebody else's too. Where none are
 //! wanted only a root of ours goes.
@@ -14,8 +15,8 @@
 use std::fmt;
 
 use super::line::SLOTS;
-use super::observed::{Kind, Seen};
-use super::tree::{AT_CLSACT, AT_ROOT, Class, EGRESS, Filter, INGRESS, Leaf, ROOT, Tree};
+use super::observed::{Kind, Seen, Shape};
+use super::tree::{AT_CLSACT, AT_ROOT, Class, DEPTH_MAX, EGRESS, Filter, INGRESS, Leaf, ROOT, Tree};
 
 /// One change on one link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,17 +102,19 @@ pub fn plan(tree: &Tree, seen: &Seen, adopts: bool) -> Vec<Change> {
     let filters = seen.filters.iter().filter(|filter| if filter.is_at_clsact() { hooked } else { right });
     let filters: Vec<&Filter> = filters.collect();
     let waits = |class: u16| adopts && class >= SLOTS;
+    let moved = |filter: &Filter| filter.parent == ROOT && moves(tree, &kept, filter.class);
     let stale = filters
         .iter()
         .filter(|has| tree.hooked || !has.is_at_clsact())
-        .filter(|has| !waits(has.class) && !tree.filters.iter().any(|filter| is(filter, has)));
+        .filter(|has| moved(has) || !waits(has.class) && !tree.filters.iter().any(|filter| is(filter, has)));
     let (last, first): (Vec<&Filter>, Vec<&Filter>) = stale.partition(|has| has.is_at_clsact());
     changes.extend(first.into_iter().cloned().map(Change::DropFilter));
     changes.extend(classes(tree, &kept, waits));
     if tree.hooked && !hooked {
         changes.push(Change::AddClsact);
     }
-    let missing = tree.filters.iter().filter(|filter| !filters.iter().any(|has| is(filter, has)));
+    let stands = |filter: &Filter| filters.iter().any(|has| is(filter, has)) && !moved(filter);
+    let missing = tree.filters.iter().filter(|filter| !stands(filter));
     changes.extend(missing.cloned().map(Change::AddFilter));
     changes.extend(last.into_iter().cloned().map(Change::DropFilter));
     changes
@@ -123,18 +126,36 @@ fn is(wanted: &Filter, has: &Filter) -> bool {
     *wanted == Filter { handle, ..has.clone() }
 }
 
+/// Does this class, which stands, have to stand below another one; or is one above it going to?
+fn moves(tree: &Tree, seen: &Seen, minor: u16) -> bool {
+    let Some(class) = tree.classes.iter().find(|class| class.minor == minor) else { return false };
+    let has = seen.classes.iter().find(|has| has.minor() == minor);
+    has.is_some_and(|has| has.is_elsewhere(class) || moves(tree, seen, class.parent))
+}
+
+/// How many classes stand above one of these.
+fn depth(seen: &Seen, class: &Shape) -> usize {
+    let above = |below: &&Shape| seen.classes.iter().find(|above| above.handle == below.parent);
+    std::iter::successors(Some(class), above).take(DEPTH_MAX).count()
+}
+
 /// Changes of classes and their leaves.
 fn classes(tree: &Tree, seen: &Seen, waits: impl Fn(u16) -> bool) -> Vec<Change> {
-    let mut stale: Vec<u16> = seen.classes.iter().map(super::observed::Shape::minor).collect();
-    stale.retain(|minor| !waits(*minor) && !tree.classes.iter().any(|class| class.minor == *minor));
-    stale.sort_unstable_by(|one, other| other.cmp(one)); // Those below have the larger numbers.
-    let mut changes: Vec<Change> = stale.into_iter().map(Change::DropClass).collect();
+    let wanted = |minor: u16| tree.classes.iter().any(|class| class.minor == minor);
+    let goes = |has: &Shape| match wanted(has.minor()) {
+        true => moves(tree, seen, has.minor()),
+        false => !waits(has.minor()),
+    };
+    let (mut stale, stay): (Vec<&Shape>, Vec<&Shape>) = seen.classes.iter().partition(|has| goes(has));
+    stale.sort_by_key(|has| std::cmp::Reverse((depth(seen, has), has.minor()))); // Those below first.
+    let mut changes: Vec<Change> = stale.iter().map(|has| Change::DropClass(has.minor())).collect();
     for class in &tree.classes {
-        if !seen.classes.iter().any(|has| has.is(class)) {
+        if !stay.iter().any(|has| has.is(class)) {
             changes.push(Change::SetClass(*class));
         }
         let Some(leaf) = class.leaf else { continue };
         let has = seen.queues.iter().find(|queue| queue.parent == class.handle());
+        let has = has.filter(|_| !stale.iter().any(|gone| gone.handle == class.handle()));
         if has.is_some_and(|has| has.kind == Kind::Leaf(leaf)) {
             continue;
         }

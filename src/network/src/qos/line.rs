@@ -7,7 +7,7 @@
 //!                ├ 1:20  TV        guaranteed
 //!                ├ 1:30  Internet  the rest; all that is nobody else's
 //!                └ 1:40  services  guaranteed together ─┬ 1:100 slot 0   floor, ceiling
-//!                                                       └ 1:101 slot 1 …
+//!                                                       └ 1:1a2b a slice with a ceiling ─┬ 1:101 slot 1 …
 //! ```
 //!
 //! What comes in can only be delayed by us who stand behind the line: so it goes through a link of its own, [`IFB`], a little below the
@@ -16,9 +16,12 @@
 //!
 //! Source: tc-htb(8); RFC 4594; docs/qos.md.
 
+use contract::Name;
+use contract::attach::Rates;
 use contract::wanted::{Access, Qos, WanIpv4, Wanted};
 
 use super::dscp;
+use super::slices;
 use super::tree::{Act, Class, Filter, INGRESS, IP, Leaf, ROOT, Rate, Takes, Tree};
 use crate::class::{self, Class as Kind};
 use crate::target::Attachment;
@@ -36,7 +39,7 @@ pub const TV: u16 = 0x20;
 pub const INTERNET: u16 = 0x30;
 /// All hosted services.
 pub const SERVICES: u16 = 0x40;
-/// The service in slot 0; those of the others follow.
+/// The service in slot 0; those of the others follow, and then slices' (`slices.rs`).
 pub const SLOTS: u16 = 0x100;
 
 /// We stay below what the line carries, so that no queue builds up in the modem, in percent: out, where nothing comes but from us; and in,
@@ -64,9 +67,31 @@ const BY_CODEPOINT: u16 = 2;
 
 /// One direction of the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub enum Way {
+    /// To the operator.
     Up,
+    /// From him.
     Down,
+}
+
+impl Way {
+    /// What is promised that way, in kbit/s.
+    #[must_use]
+    pub fn floor(self, rates: &Rates) -> u32 {
+        match self {
+            Self::Up => rates.floor_up_kbit_s,
+            Self::Down => rates.floor_down_kbit_s,
+        }
+    }
+
+    /// The most that is allowed that way, in kbit/s; 0: all.
+    #[must_use]
+    pub fn ceiling(self, rates: &Rates) -> u32 {
+        match self {
+            Self::Up => rates.ceiling_up_kbit_s,
+            Self::Down => rates.ceiling_down_kbit_s,
+        }
+    }
 }
 
 /// A class's number that a service's is.
@@ -147,12 +172,21 @@ fn tree(link: String, way: Way, wanted: &Wanted, qos: &Qos, attachments: &[Attac
         class(INTERNET, rest, line, 2, Some(leaf(way, 1_024, 4 << 20))),
         class(SERVICES, qos.services_kbit_s, line, 2, None),
     ];
-    let floors = floors(way, qos.services_kbit_s, attachments);
-    classes.extend(attachments.iter().zip(floors).map(|(service, floor)| {
-        let ceiling = ceiling(way, service);
-        let ceil = if ceiling == 0 { line } else { ceiling.clamp(floor.max(1), line) };
-        let class = class(minor_of(service.slot), floor, ceil, 2, Some(leaf(way, 128, 1 << 20)));
+    let ceil = |ceiling: u32, floor: u32| match ceiling {
+        0 => line,
+        ceiling => ceiling.clamp(floor.max(1), line),
+    };
+    let floors = fit(attachments.iter().map(|one| way.floor(&one.rates)).collect(), qos.services_kbit_s);
+    let shares = slices::shares(way, qos.services_kbit_s, (attachments, &floors));
+    classes.extend(shares.iter().map(|share| {
+        let class = class(share.minor, share.floor, ceil(share.ceiling, share.floor), 2, None);
         Class { parent: SERVICES, ..class }
+    }));
+    classes.extend(attachments.iter().zip(floors).map(|(service, floor)| {
+        let ceil = ceil(way.ceiling(&service.rates), floor);
+        let class = class(minor_of(service.slot), floor, ceil, 2, Some(leaf(way, 128, 1 << 20)));
+        let share = shares.iter().find(|share| *share.slice == service.slice);
+        Class { parent: share.map_or(SERVICES, |share| share.minor), ..class }
     }));
     let filters = marks(attachments).chain(codepoints(wanted, tv)).collect();
     Tree { link, default: INTERNET, classes, hooked: false, filters }
@@ -179,29 +213,15 @@ fn lost_header(wanted: &Wanted) -> u16 {
     }
 }
 
-/// Floors of services, in kbit/s. Should they not fit (a smaller line was asked for since), each gives its part.
-fn floors(way: Way, all_kbit_s: u32, attachments: &[Attachment]) -> Vec<u32> {
-    let asked = attachments.iter().map(|service| floor(way, service));
-    let sum: u64 = asked.clone().map(u64::from).sum();
-    if sum <= u64::from(all_kbit_s) {
-        return asked.collect();
+/// What was promised, in kbit/s. Should it not fit (a smaller line was asked for since), each gives its part.
+#[must_use]
+pub fn fit(mut floors: Vec<u32>, all_kbit_s: u32) -> Vec<u32> {
+    let sum: u64 = floors.iter().copied().map(u64::from).sum();
+    if sum > u64::from(all_kbit_s) {
+        let part = |floor: u32| u64::from(floor) * u64::from(all_kbit_s) / sum;
+        floors.iter_mut().for_each(|floor| *floor = u32::try_from(part(*floor)).unwrap_or(*floor));
     }
-    let part = |floor: u32| u64::from(floor) * u64::from(all_kbit_s) / sum.max(1);
-    asked.map(|floor| u32::try_from(part(floor)).unwrap_or(floor)).collect()
-}
-
-fn floor(way: Way, service: &Attachment) -> u32 {
-    match way {
-        Way::Up => service.rates.floor_up_kbit_s,
-        Way::Down => service.rates.floor_down_kbit_s,
-    }
-}
-
-fn ceiling(way: Way, service: &Attachment) -> u32 {
-    match way {
-        Way::Up => service.rates.ceiling_up_kbit_s,
-        Way::Down => service.rates.ceiling_down_kbit_s,
-    }
+    floors
 }
 
 /// Filters that send what the firewall has marked to its class.
@@ -225,16 +245,28 @@ fn codepoints(wanted: &Wanted, tv_kbit_s: u32) -> Vec<Filter> {
     dscp::filters(BY_CODEPOINT, voice.then_some(VOICE), tv.then_some(TV))
 }
 
+/// Can what this slice is allowed of the line be kept? In words why not.
+///
+/// # Errors
+/// What is missing.
+pub fn can_share(wanted: &Wanted, slice: &Name, rates: &Rates) -> Result<(), String> {
+    if wanted.qos.is_none() && [Way::Up, Way::Down].iter().any(|way| way.ceiling(rates) != 0) {
+        return Err(format!("slice {slice}: a ceiling of the line, whose rate is not known ([qos])"));
+    }
+    Ok(())
+}
+
 /// May the service have these floors beside the others? In words why not.
 ///
 /// # Errors
 /// What is missing.
 pub fn admit(wanted: &Wanted, others: &[Attachment], asked: &Attachment) -> Result<(), String> {
+    can_share(wanted, &asked.slice, &asked.slice_rates)?;
     for (way, words) in [(Way::Up, "up"), (Way::Down, "down")] {
-        let floor = floor(way, asked);
+        let floor = way.floor(&asked.rates);
         let all = wanted.qos.as_ref().map_or(0, |qos| qos.services_kbit_s);
         let others = others.iter().filter(|other| other.service != asked.service && other.slot != asked.slot);
-        let taken: u64 = others.map(|other| u64::from(self::floor(way, other))).sum();
+        let taken: u64 = others.map(|other| u64::from(way.floor(&other.rates))).sum();
         if floor > 0 && taken + u64::from(floor) > u64::from(all) {
             let left = u64::from(all).saturating_sub(taken);
             return Err(format!(

@@ -14,6 +14,7 @@ pub mod tree;
 pub mod dscp;
 pub mod line;
 pub mod links;
+pub mod slices;
 
 pub mod observed;
 

@@ -89,7 +89,13 @@ impl Shape {
         let (rate, ceil) = (class.rate, class.ceil);
         let measures = [rate.0, ceil.0, rate.burst_ticks(), ceil.burst_ticks(), class.overhead.into()];
         let turn = class.leaf.is_none() || self.turn == [class.quantum(), class.prio];
-        self.handle == class.handle() && self.measures == measures && turn
+        self.handle == class.handle() && self.measures == measures && turn && !self.is_elsewhere(class)
+    }
+
+    /// Is it that class, but below another one? There the kernel leaves it for good.
+    #[must_use]
+    pub fn is_elsewhere(&self, class: &Class) -> bool {
+        self.handle == class.handle() && class.parent != 0 && self.parent != class.above()
     }
 
     /// Its minor number.

@@ -3,10 +3,12 @@
 //! In:  what was `Seen` on a link. Out: rows of the wire `show`. Pure.
 
 use contract::Text;
+use contract::limit::CLASS_BYTES;
 use contract::show::Traffic;
 
 use super::line::{INTERNET, LINE, SERVICES, SLOTS, TV, VOICE};
 use super::observed::Seen;
+use super::slices;
 use super::tree::Rate;
 use crate::target::{Attachment, slot_of};
 
@@ -33,7 +35,7 @@ pub fn rows(link: &str, seen: &Seen, attachments: &[Attachment]) -> Vec<Traffic>
     rows.into_iter().map(|(_, row)| row).collect()
 }
 
-fn name(link: &str, minor: u16, attachments: &[Attachment]) -> Text<{ contract::limit::NAME_BYTES }> {
+fn name(link: &str, minor: u16, attachments: &[Attachment]) -> Text<CLASS_BYTES> {
     let whose = |slot: u8| attachments.iter().find(|service| service.slot == slot);
     let slot = slot_of(link).or_else(|| minor.checked_sub(SLOTS).and_then(|slot| u8::try_from(slot).ok()));
     match (slot.and_then(whose), minor) {
@@ -43,16 +45,21 @@ fn name(link: &str, minor: u16, attachments: &[Attachment]) -> Text<{ contract::
         (None, TV) => Text::from("tv"),
         (None, INTERNET) => Text::from("internet"),
         (None, SERVICES) => Text::from("services"),
-        (None, other) => Text::format(format_args!("1:{other:x}")),
+        (None, other) => {
+            match slices::numbers(attachments).into_iter().find(|(_, number)| *number == other) {
+                Some((slice, _)) => Text::format(format_args!("slice {slice}")),
+                None => Text::format(format_args!("1:{other:x}")),
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::rows;
+    use super::{name, rows};
     use crate::qos::observed::{Kind, Queue, Seen, Shape};
     use crate::target::Attachment;
-    use crate::testing::rated;
+    use crate::testing::{rated, sharing};
     use contract::Name;
 
     #[test]
@@ -81,6 +88,11 @@ mod tests {
             rows.iter().map(|row| (row.class.as_str(), row.drops, row.backlog_bytes)).collect();
         let wanted = [("line", 0, 0), ("voice", 3, 99), ("internet", 0, 0), ("1:77", 0, 0), ("camera", 0, 0)];
         assert_eq!(named, wanted);
+        // Of a slice with the longest name that there is; a service may have its name.
+        let longest = "a".repeat(contract::limit::NAME_BYTES);
+        let its = [sharing(rated(1, 0, 0), (&longest, 0, 900))];
+        let minor = crate::qos::slices::numbers(&its)[0].1;
+        assert_eq!(name("eth0", minor, &its).as_str(), format!("slice {longest}"));
         assert_eq!((rows[0].rate_kbit_s, rows[0].ceil_kbit_s, rows[0].bytes), (1_000, 2_000, 5_000_000_000));
     }
 }

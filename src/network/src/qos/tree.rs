@@ -26,6 +26,8 @@ pub const KBIT_S_MIN: u32 = 8;
 pub const KBIT_S_MAX: u32 = 10_000_000;
 /// Bytes a second in one kbit/s.
 const BYTES_S: u32 = 125;
+/// Classes above each other, at most. Source: linux/pkt_sched.h, `TC_HTB_MAXDEPTH`.
+pub const DEPTH_MAX: usize = 8;
 /// A frame of a full packet with its header, VLAN and PPPoE, in bytes.
 const FRAME_BYTES: u32 = 1_526;
 /// A burst is what a class sends in so long at its rate. It is what may be made good after a timer that came late, so a class whose bursts are

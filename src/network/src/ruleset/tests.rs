@@ -38,6 +38,7 @@ fn services() -> impl Strategy<Value = Vec<Attachment>> {
             serves,
             reaches: Default::default(),
             rates: Default::default(),
+            slice_rates: Default::default(),
         })
         .collect()
     })

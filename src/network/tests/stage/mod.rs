@@ -122,6 +122,7 @@ pub(crate) fn attachment(name: &str, slot: u8, at: u16) -> Attachment {
         serves: vec![page],
         reaches: Default::default(),
         rates: Default::default(),
+        slice_rates: Default::default(),
     }
 }
 

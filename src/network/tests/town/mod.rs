@@ -99,6 +99,7 @@ fn services(number: usize) -> Vec<Attachment> {
         serves,
         reaches,
         rates: Default::default(),
+        slice_rates: Default::default(),
     };
     let silent = || Reaches { internet: false, ..Reaches::default() };
     let home = ["tcp/8883", "udp/5060", "printer:tcp/443"];

@@ -10,9 +10,9 @@ use std::path::Path;
 
 use contract::control::{Answer, Ask as Order};
 use contract::installed::{Answer as Word, Ask, Service};
-use contract::manifest::{Cpu, Manifest, Memory};
+use contract::manifest::{Cpu, Manifest, Memory, Rate};
 use contract::packages::Fault;
-use contract::slice::{Part, Slice};
+use contract::slice::Slice;
 use contract::{Name, control};
 use wire::Client;
 
@@ -20,6 +20,7 @@ use super::played::{cgroup, manifest};
 use super::{H, World};
 use crate::admission::Floors;
 use crate::slices::group_of;
+use crate::start::line_of;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Happens {
@@ -67,8 +68,9 @@ fn slice(cpu: u32) -> Slice {
         cpu: Cpu { floor_permille: cpu, ceiling_permille: 1_000 },
         memory: Memory { floor_mib: 1, high_mib: 0, ceiling_mib: 2 },
         disk: Default::default(),
-        uplink: Part::default(),
-        downlink: Part::default(),
+        // So one sees which of them network has heard of last.
+        uplink: Rate { floor_kbit_s: 0, ceiling_kbit_s: 100 * cpu },
+        downlink: Rate::default(),
     }
 }
 
@@ -273,6 +275,11 @@ impl Shop {
         assert_eq!(booked, rented.as_ref().map(Floors::from), "{what:?}: the books");
         let settings = rented.as_ref().map(|slice| house.settings_of(slice));
         assert_eq!(cgroup(&group_of(&barn())), settings, "{what:?}: the cgroup");
+        self.world.network_answers();
+        if self.world.attached.contains_key("a") {
+            let line = rented.as_ref().map(line_of);
+            assert_eq!(self.world.shared.get("barn"), line.as_ref(), "{what:?}: its part of the line");
+        }
     }
 
     /// The disk is there and works, and everything is said.

@@ -140,7 +140,8 @@ impl World {
     pub(super) fn network_answers(&mut self) {
         while let Some((ask, namespace)) = self.network.hear::<attach::Ask>() {
             match ask {
-                attach::Ask::Attach { service, slot, rates, .. } => {
+                attach::Ask::Attach { service, slice, slot, rates, slice_rates, .. } => {
+                    self.shared.insert(slice.to_string(), slice_rates);
                     let twice =
                         self.attached.iter().any(|(name, (other, _))| *name != *service && *other == slot);
                     assert!(!twice, "slot {slot}: {:?}", self.attached);
@@ -149,6 +150,10 @@ impl World {
                     self.ends_in.insert(service.to_string(), inode(&namespace.unwrap()));
                     let address = [10, 64, 0, slot].into();
                     self.network.say(&attach::Answer::Attached { address }, None);
+                }
+                attach::Ask::Resize { slice, rates } => {
+                    self.shared.insert(slice.to_string(), rates);
+                    self.network.say(&attach::Answer::Done, None);
                 }
                 attach::Ask::Detach { service } => {
                     self.attached.remove(service.as_str());

@@ -5,7 +5,8 @@ use crate::qos::line;
 use crate::qos::links;
 use crate::qos::observed::{Kind, Queue, Seen, Shape};
 use crate::qos::tree::{AT_CLSACT, AT_ROOT, CLSACT, Filter, ROOT, Takes, Tree};
-use crate::testing::{rated, wanted, whole, with_queues};
+use crate::target::Attachment;
+use crate::testing::{rated, sharing, wanted, whole, with_queues};
 
 fn queue(handle: u32, parent: u32, kind: Kind) -> Queue {
     Queue { link: 2, handle, parent, kind, drops: 0, backlog_bytes: 0 }
@@ -43,11 +44,13 @@ fn apply(change: &Change, seen: &mut Seen) {
         Change::SetClass(class) => {
             let above = class.parent == 0 || seen.classes.iter().any(|has| has.handle == class.above());
             assert!(above && at(seen, AT_ROOT), "it has nothing above it");
+            let stood = seen.classes.iter().find(|has| has.handle == class.handle()).map(|has| has.parent);
             seen.classes.retain(|has| has.handle != class.handle());
             let (rate, ceil) = (class.rate, class.ceil);
             let measures = [rate.0, ceil.0, rate.burst_ticks(), ceil.burst_ticks(), class.overhead.into()];
             let turn = [class.quantum(), class.prio];
-            let (handle, parent) = (class.handle(), class.above());
+            // The kernel moves none.
+            let (handle, parent) = (class.handle(), stood.unwrap_or(class.above()));
             seen.classes.push(Shape { handle, parent, measures, turn, bytes: 0, packets: 0 });
         }
         Change::DropClass(minor) => {
@@ -83,7 +86,16 @@ fn add(filter: &Filter, seen: &mut Seen) {
 /// Every tree of every network that a test could want.
 fn trees() -> Vec<Tree> {
     let networks = [wanted(), whole(), with_queues(""), with_queues("overhead_bytes = 22")];
-    let services = [vec![], vec![rated(0, 0, 0)], vec![rated(0, 500, 900), rated(7, 0, 400)]];
+    let (one, other) = (rated(0, 500, 900), rated(7, 0, 400));
+    let both = |slice, other_slice| vec![sharing(one.clone(), slice), sharing(other.clone(), other_slice)];
+    let services = [
+        vec![],
+        vec![rated(0, 0, 0)],
+        vec![one.clone(), other.clone()],
+        both(("demo", 600, 1_000), ("demo", 600, 1_000)),
+        both(("demo", 600, 1_000), ("acme", 0, 300)),
+        both(("acme", 600, 0), ("acme", 600, 2_000)),
+    ];
     let mut trees = Vec::new();
     for network in &networks {
         for services in &services {
@@ -150,7 +162,7 @@ fn a_plan_that_is_cut_off_is_mended_by_the_next() {
     }
 }
 
-fn stands(services: &[crate::target::Attachment]) -> (Tree, Seen) {
+fn stands(services: &[Attachment]) -> (Tree, Seen) {
     let tree = line::trees(&with_queues(""), services, Some(9)).remove(0);
     let mut seen = Seen::default();
     plan(&tree, &seen, false).iter().for_each(|change| apply(change, &mut seen));
@@ -180,6 +192,56 @@ fn a_new_life_leaves_services_of_the_former_one_until_they_are_asked_for() {
     assert_eq!(plan(&tree, &seen, false).len(), 4, "two filters, two classes");
     let (one, _) = stands(&[rated(7, 100, 400)]);
     assert_eq!(plan(&one, &seen, true), [], "asked for again it stands already");
+}
+
+/// Two services of a slice with this floor and ceiling.
+fn shared(slice: (&str, u32, u32)) -> [Attachment; 2] {
+    [rated(0, 500, 900), rated(7, 100, 400)].map(|service| sharing(service, slice))
+}
+
+#[test]
+fn another_size_of_a_slice_changes_its_class_alone_and_the_first_ceiling_moves_its_services() {
+    let (_, seen) = stands(&shared(("demo", 600, 1_000)));
+    let (tree, _) = stands(&shared(("demo", 700, 900)));
+    let changes = plan(&tree, &seen, false);
+    assert!(matches!(changes.as_slice(), [Change::SetClass(class)] if class.leaf.is_none()), "{changes:?}");
+
+    let (without, _) = stands(&shared(("demo", 600, 0)));
+    let changes = plan(&without, &seen, false);
+    let dropped = |change: &&Change| matches!(change, Change::DropFilter(_) | Change::DropClass(_));
+    let first: Vec<&Change> = changes.iter().take_while(dropped).collect();
+    let [_, _, Change::DropClass(0x107), Change::DropClass(0x100), Change::DropClass(slice)] =
+        first.as_slice()
+    else {
+        panic!("{changes:?}");
+    };
+    assert!(*slice >= 0x1000, "those below go first: {changes:?}");
+    assert_eq!(changes.len() - first.len(), 6, "two classes, leaves and filters come: {changes:?}");
+
+    // The last service takes the slice's class with it.
+    let (none, _) = stands(&[]);
+    assert_eq!(plan(&none, &seen, false).len(), 5, "two filters, three classes");
+}
+
+#[test]
+fn a_new_life_leaves_a_slice_until_all_its_services_are_asked_for() {
+    let services = shared(("demo", 600, 1_000));
+    let (_, seen) = stands(&services);
+    for asked in [vec![], vec![services[0].clone()], vec![services[1].clone()], services.to_vec()] {
+        let (tree, _) = stands(&asked);
+        assert_eq!(plan(&tree, &seen, true), [], "{} asked for", asked.len());
+    }
+    // Meanwhile it was given another size, or none: who is asked for has that, and the others wait.
+    let (less, _) = stands(&[sharing(rated(7, 100, 400), ("demo", 600, 700))]);
+    let changes = plan(&less, &seen, true);
+    assert!(matches!(changes.as_slice(), [Change::SetClass(class)] if class.leaf.is_none()), "{changes:?}");
+    let (tree, _) = stands(&[rated(7, 100, 400)]);
+    let mut seen = seen;
+    plan(&tree, &seen, true).iter().for_each(|change| apply(change, &mut seen));
+    assert_eq!(plan(&tree, &seen, true), []);
+    let parent = |handle| seen.classes.iter().find(|class| class.handle == handle).unwrap().parent;
+    assert_eq!(parent(0x1_0107), 0x1_0040);
+    assert!(parent(0x1_0100) >= 0x1_1000, "{seen:?}");
 }
 
 #[test]

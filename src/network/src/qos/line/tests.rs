@@ -2,9 +2,10 @@
 
 use contract::wanted::Wanted;
 
-use super::{IFB, INTERNET, SERVICES, TV, VOICE, admit, minor_of, trees};
+use super::{IFB, INTERNET, SERVICES, TV, VOICE, admit, can_share, minor_of, trees};
+use crate::qos::slices;
 use crate::qos::tree::{Act, Class, INGRESS, Takes, Tree};
-use crate::testing::{rated, wanted, whole, with_queues};
+use crate::testing::{rated, sharing, wanted, whole, with_queues};
 
 fn class(tree: &Tree, minor: u16) -> &Class {
     tree.classes.iter().find(|class| class.minor == minor).unwrap()
@@ -76,6 +77,55 @@ fn floors_that_no_longer_fit_give_their_part_each() {
     let trees = trees(&with_queues(""), &services, None);
     let floors = [0, 1].map(|slot| rates(&trees[0], minor_of(slot)).0);
     assert_eq!(floors, [2_666, 1_333]);
+}
+
+#[test]
+fn services_of_a_slice_with_a_ceiling_stand_below_it() {
+    let demo = |slot, floor, ceiling| sharing(rated(slot, floor, ceiling), ("demo", 1_000, 2_000));
+    let services = [demo(0, 500, 900), demo(3, 0, 0), rated(7, 300, 0)];
+    let services = services.map(|service| match service.slot {
+        7 => sharing(service, ("acme", 700, 0)),
+        _ => service,
+    });
+    let numbers = slices::numbers(&services);
+    let [(slice, minor)] = numbers.as_slice() else { panic!("{numbers:?}") };
+    assert_eq!(slice.as_str(), "demo");
+    for tree in trees(&with_queues(""), &services, None) {
+        let line = class(&tree, 1).ceil.in_kbit_s();
+        assert_eq!(rates(&tree, *minor), (1_000, 2_000));
+        // slot, class above, floor and ceiling in kbit/s
+        for (slot, above, wanted) in
+            [(0, *minor, (500, 900)), (3, *minor, (8, line)), (7, SERVICES, (300, line))]
+        {
+            let class = class(&tree, minor_of(slot));
+            assert_eq!((class.parent, rates(&tree, class.minor)), (above, wanted), "slot {slot}");
+        }
+        let place = |minor: u16| tree.classes.iter().position(|class| class.minor == minor);
+        assert!(place(SERVICES) < place(*minor) && place(*minor) < place(minor_of(0)), "from above");
+        let before = trees(&with_queues(""), &services.clone().map(|one| sharing(one, ("x", 0, 0))), None);
+        assert!(before.iter().all(|tree| tree.classes.len() == 8), "without a ceiling it is as ever");
+    }
+}
+
+#[test]
+fn a_ceiling_of_a_slice_is_never_below_its_floors_nor_above_the_line() {
+    for (ceiling, wanted) in [(1, 500), (700, 700), (9_000_000, 18_000)] {
+        let services = [sharing(rated(0, 500, 0), ("demo", 0, ceiling))];
+        let down = &trees(&with_queues(""), &services, None)[0];
+        assert_eq!(rates(down, slices::numbers(&services)[0].1), (500, wanted));
+    }
+}
+
+#[test]
+fn a_ceiling_of_a_slice_needs_a_line() {
+    let asked = sharing(rated(0, 0, 0), ("demo", 0, 900));
+    let refused = admit(&wanted(), &[], &asked).unwrap_err();
+    assert!(refused.contains("slice demo: a ceiling of the line"), "{refused}");
+    assert!(can_share(&with_queues(""), &asked.slice, &asked.slice_rates).is_ok());
+    assert!(
+        admit(&wanted(), &[], &sharing(rated(0, 0, 900), ("demo", 700, 0))).is_ok(),
+        "a floor alone is no matter"
+    );
 }
 
 #[test]
