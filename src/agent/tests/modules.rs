@@ -300,10 +300,7 @@ fn a_slice_is_an_environment() {
     ] {
         assert_eq!(demo[name], value, "{name}: {demo}");
     }
-    let guarantee = |demo: &serde_json::Value, name: &str| demo["X_SHG_Guarantee"][name].clone();
-    assert_eq!(guarantee(&demo, "UplinkFloor"), "1000", "{demo}");
-    assert_eq!(guarantee(&demo, "UplinkCeiling"), "5000", "{demo}");
-    assert_eq!(guarantee(&demo, "DownlinkCeiling"), "0", "none: {demo}");
+    assert_eq!(demo["X_SHG_Guarantee"]["UplinkFloor"], "1000", "{demo}");
     let add = "Device.SoftwareModules.ExecEnvClass.1.AddExecEnv()";
     let size = json!({"Name": "acme", "AllocatedMemory": "65536", "AllocatedCPUPercent": "25", "X_SHG_MemoryFloor": "16384"});
     operate(&mut desk, add, "add", &size);
@@ -321,19 +318,6 @@ fn a_slice_is_an_environment() {
     desk.notice();
     let uplink = "Device.SoftwareModules.ExecEnv.2.X_SHG_Guarantee.UplinkFloor";
     assert_eq!(get(&mut desk, uplink), json!("500"));
-    let most = |desk: &mut Desk, way: &str| {
-        get(desk, &format!("Device.SoftwareModules.ExecEnv.2.X_SHG_Guarantee.{way}Ceiling"))
-    };
-    let ceilings = json!({"X_SHG_UplinkCeiling": "500", "X_SHG_DownlinkCeiling": "900"});
-    operate(&mut desk, modify, "most", &ceilings);
-    desk.notice();
-    assert_eq!((most(&mut desk, "Uplink"), most(&mut desk, "Downlink")), (json!("500"), json!("900")));
-    let why = desk.fails("order", &json!([modify, "below", {"X_SHG_UplinkCeiling": "499"}]));
-    assert!(why.to_string().contains("7027"), "below its own floor: {why}");
-    operate(&mut desk, modify, "none", &json!({"X_SHG_UplinkCeiling": "0", "X_SHG_DownlinkCeiling": "-1"}));
-    desk.notice();
-    assert_eq!((most(&mut desk, "Uplink"), most(&mut desk, "Downlink")), (json!("0"), json!("0")));
-    assert_eq!(get(&mut desk, uplink), json!("500"), "its floor stays");
     assert_eq!(
         get(&mut desk, "Device.SoftwareModules.ExecEnv.2.AllocatedMemory"),
         json!("65536"),
@@ -352,6 +336,36 @@ fn a_slice_is_an_environment() {
     operate(&mut desk, "Device.SoftwareModules.ExecEnv.2.Remove()", "yes", &json!({}));
     desk.notice();
     assert_eq!(get(&mut desk, "Device.SoftwareModules.ExecEnvNumberOfEntries"), json!("1"));
+}
+
+/// Ceilings of the line are shown, set and taken away; none is below the floor.
+#[test]
+fn a_slice_has_ceilings_of_the_line() {
+    if !enter("a_slice_has_ceilings_of_the_line") {
+        return;
+    }
+    let (_broker, _house, _daemon) = (broker(""), House::begin(), connected(&word("")));
+    let mut desk = Desk::connect(&json!({}));
+    hear(&mut desk);
+    let line = |desk: &mut Desk| {
+        let demo = get(desk, "Device.SoftwareModules.ExecEnv.1.");
+        ["UplinkFloor", "UplinkCeiling", "DownlinkFloor", "DownlinkCeiling"]
+            .map(|name| demo["X_SHG_Guarantee"][name].as_str().unwrap().to_owned())
+    };
+    assert_eq!(line(&mut desk), ["1000", "5000", "2000", "0"]);
+    let modify = "Device.SoftwareModules.ExecEnv.1.ModifyConstraints()";
+    let table = [
+        ("both", "1000", "9000", ["1000", "1000", "2000", "9000"]),
+        ("none", "0", "-1", ["1000", "0", "2000", "0"]),
+    ];
+    for (what, up, down, wanted) in table {
+        let ceilings = json!({"X_SHG_UplinkCeiling": up, "X_SHG_DownlinkCeiling": down});
+        operate(&mut desk, modify, what, &ceilings);
+        desk.notice();
+        assert_eq!(line(&mut desk), wanted, "{what}");
+    }
+    let why = desk.fails("order", &json!([modify, "below", {"X_SHG_DownlinkCeiling": "1999"}]));
+    assert!(why.to_string().contains("7027"), "{why}");
 }
 
 /// What was promised, what was got, and a promise that was not kept.

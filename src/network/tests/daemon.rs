@@ -136,6 +136,17 @@ fn scene(name: &str) -> PathBuf {
     folder
 }
 
+/// There is no line of a known rate: a slice's ceiling is said not to be kept, and without one all is well.
+fn resizes(life: &Life) {
+    let resize = |ceiling_up_kbit_s| {
+        let rates = attach::Rates { ceiling_up_kbit_s, ..attach::Rates::default() };
+        life.attach.call(&attach::Ask::Resize { slice: Name::new("demo").unwrap(), rates }, &[]).unwrap().0
+    };
+    let refused: attach::Answer = resize(900);
+    assert!(matches!(&refused, attach::Answer::Refused(why) if why.contains("[qos]")), "{refused:?}");
+    assert_eq!(resize(0), attach::Answer::Done);
+}
+
 #[test]
 fn it_wishes_learns_attaches_and_shows() {
     if !enter("it_wishes_learns_attaches_and_shows") {
@@ -154,14 +165,7 @@ fn it_wishes_learns_attaches_and_shows() {
     let attached = attach::Answer::Attached { address: [10, 64, 0, 2].into() };
     assert_eq!(life.attach(&service, "hello", 0, 80), attached);
     assert!(life.show(Part::Wanted).0.contains(&"svc-0 hello 10.64.0.2, page 8080 at 80".to_owned()));
-    // There is no line of a known rate: a slice's ceiling is said not to be kept, and without one all is well.
-    let resize = |ceiling_up_kbit_s| {
-        let rates = attach::Rates { ceiling_up_kbit_s, ..attach::Rates::default() };
-        life.attach.call(&attach::Ask::Resize { slice: Name::new("demo").unwrap(), rates }, &[]).unwrap().0
-    };
-    let refused: attach::Answer = resize(900);
-    assert!(matches!(&refused, attach::Answer::Refused(why) if why.contains("[qos]")), "{refused:?}");
-    assert_eq!(resize(0), attach::Answer::Done);
+    resizes(&life);
     let observed = life.show(Part::Observed).0;
     assert!(observed.contains(&"br-lan up, 192.168.1.1/24".to_owned()), "{observed:?}");
     assert!(observed.contains(&"firewall stands".to_owned()), "{observed:?}");
