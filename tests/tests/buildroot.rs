@@ -130,6 +130,35 @@ fn the_kernels_hash_is_that_of_the_kernel() {
     }
 }
 
+/// Our patches of the kernel lie where Buildroot looks for them, and the emulated board's kernel is made with the same.
+#[test]
+fn the_kernels_patches_are_formed_as_buildroot_wants_them() {
+    let patches = sources(&["buildroot/patches/linux"], &[".patch"]);
+    assert!(!patches.is_empty());
+    let mut faults = Vec::new();
+    for (index, Source { path, text }) in patches.iter().enumerate() {
+        let name = path.rsplit('/').next().unwrap();
+        if !name.starts_with(&format!("{:04}-", index + 1)) {
+            faults.push(format!("{path}: not the next number"));
+        }
+        let (words, rest) = text.split_once("\n---\n").unwrap_or((text, ""));
+        for line in ["Subject: [PATCH] ", "Upstream: ", "Signed-off-by: "] {
+            if !words.lines().any(|its| its.starts_with(line)) {
+                faults.push(format!("{path}: no line {line}"));
+            }
+        }
+        if !words.contains("GPL-2.0") || !rest.contains("\n+++ b/") {
+            faults.push(format!("{path}: no licence, or no change"));
+        }
+    }
+    none("patches", &faults);
+    for defconfig in DEFCONFIGS {
+        let line = format!("BR2_GLOBAL_PATCH_DIR=\"{EXTERNAL}/patches\"");
+        assert!(text(defconfig).lines().any(|its| its == line), "{defconfig}");
+    }
+    assert!(text("src/lab/setup/kernel.sh").contains("\nPATCHES=$TOP/buildroot/patches/linux\n"));
+}
+
 #[test]
 fn the_tree_builds_the_programs_of_the_firmware_into_their_places() {
     let package = text("buildroot/package/shg/shg.mk");

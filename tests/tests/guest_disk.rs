@@ -1,9 +1,11 @@
-//! Floors of the data disk: two services that write all they can have what they are promised, and the same two have the same without.
+//! Floors and ceilings of the data disk: two services that write all they can have what they are promised, and the same two have the same
+//! without; two that read all they can have no more than they may, and far more where nobody holds them.
 //!
-//! In:  the rehearsal root with tenants that pour (`supervisor::catalogue::rehearsal`), a stick that is held to a rate. Out: passed, failed, or
-//! `skipped: ` and why.
+//! In:  the rehearsal root with tenants that pour and draw (`supervisor::catalogue::rehearsal`), a stick that is held to a rate. Out: passed,
+//! failed, or `skipped: ` and why.
 //!
-//! What is measured is the kernel's own count of bytes. Ratios count and amounts do not: a busy machine's stick is slower than it is told.
+//! What is measured is the kernel's own count of bytes. Of floors ratios count and amounts do not: a busy machine's stick is slower than it is
+//! told. A ceiling is an amount.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -25,6 +27,12 @@ const POURERS: [(&str, &str, u64); 2] = [("pour-a", "north", 150), ("pour-b", "s
 const STICK_BYTES_S: u32 = 2_000_000;
 /// How long is measured, in guest milliseconds.
 const MEASURE_MS: u64 = 15_000;
+/// The same for readers: what their stick carries, and how long each is measured.
+const READ_STICK_BYTES_S: u32 = 16_000_000;
+const READ_MS: u64 = 10_000;
+/// Ceilings in KiB a second: the service's of the catalogue, and the one that the test gives a slice.
+const CEILING_KIB_S: u64 = 1_024;
+const SLICE_CEILING_KIB_S: u64 = 2_048;
 /// How often a busy machine is given another chance.
 const LOOKS_MAX: usize = 3;
 /// Of floors of three to one, the least that is left by what is on its way in the stick.
@@ -32,9 +40,9 @@ const RATIO_MIN: f64 = 2.0;
 /// Without floors neither has more than this of the other's.
 const ALIKE_MAX: f64 = 1.5;
 
-fn boot() -> Option<Guest> {
+fn boot(stick_bytes_s: u32) -> Option<Guest> {
     let (variant, around, files) = (Variant::Floors, Around::Nothing, disk::Desk::new().files());
-    let stick_bytes_s = Some(STICK_BYTES_S);
+    let stick_bytes_s = Some(stick_bytes_s);
     let options = Options { variant, around, files, stick_bytes_s, ..Options::usual().unwrap() };
     let mut guest = Guest::boot(&options).unwrap()?;
     facts::wait_all_up(&mut guest).unwrap();
@@ -58,24 +66,40 @@ fn promised(guest: &mut Guest) -> u64 {
     rows[0]["all"][0]["disk_permille"].as_u64().unwrap()
 }
 
-/// When, and what the disk has written for a service: milliseconds after boot, and bytes.
-fn written(guest: &mut Guest, name: &str, slice: &str) -> (u64, u64) {
+/// When, and what the disk has done for a service: milliseconds after boot, and bytes that it has `rbytes=` read or `wbytes=` written.
+fn done(guest: &mut Guest, (name, slice): (&str, &str), what: &str) -> (u64, u64) {
     let text = guest.ask(&format!("cgroup slices/{slice}/{name}/io.stat")).unwrap().text;
     let at_ms = text.lines().find_map(|line| line.strip_prefix("at_ms ")?.parse().ok()).unwrap();
-    let bytes = text.split_whitespace().filter_map(|word| word.strip_prefix("wbytes=")?.parse().ok()).max();
+    let bytes = text.split_whitespace().filter_map(|word| word.strip_prefix(what)?.parse().ok()).max();
     (at_ms, bytes.unwrap_or(0))
+}
+
+/// What is looked at, before and after a while.
+fn over<T>(guest: &mut Guest, ms: u64, look: impl Fn(&mut Guest) -> (u64, T)) -> [(u64, T); 2] {
+    let before = look(guest);
+    let end_ms = before.0 + ms;
+    let after = wait::until("the end of the measurement", Duration::from_secs(300), || {
+        let now = look(guest);
+        Ok((now.0 >= end_ms).then_some(now))
+    });
+    [before, after.unwrap()]
+}
+
+/// KiB a second that the disk reads for a service.
+fn read_kib_s(guest: &mut Guest, who: (&str, &str)) -> u64 {
+    let [before, after] = over(guest, READ_MS, |guest| done(guest, who, "rbytes="));
+    let rate = (after.1 - before.1) * 1_000 / 1_024 / (after.0 - before.0);
+    println!("{}: {rate} KiB/s", who.0);
+    rate
 }
 
 /// How much more the first has than the second, over a while.
 fn ratio(guest: &mut Guest) -> f64 {
-    let look = |guest: &mut Guest| POURERS.map(|(name, slice, _)| written(guest, name, slice));
-    let before = look(guest);
-    let end_ms = before[0].0 + MEASURE_MS;
-    let after = wait::until("the end of the measurement", Duration::from_secs(300), || {
-        let now = look(guest);
-        Ok((now[0].0 >= end_ms).then_some(now))
-    });
-    let after = after.unwrap();
+    let look = |guest: &mut Guest| {
+        let both = POURERS.map(|(name, slice, _)| done(guest, (name, slice), "wbytes="));
+        (both[0].0, both)
+    };
+    let [(_, before), (_, after)] = over(guest, MEASURE_MS, look);
     let [one, other] = [0, 1].map(|place: usize| {
         let (after, before) = (after[place], before[place]);
         (after.1 - before.1) * 1_000 / (after.0 - before.0)
@@ -100,7 +124,7 @@ fn look_until(guest: &mut Guest, what: &str, good: impl Fn(f64) -> bool) -> f64 
 
 #[test]
 fn two_who_write_all_they_can_have_what_they_are_promised() {
-    let Some(mut guest) = boot() else { return };
+    let Some(mut guest) = boot(STICK_BYTES_S) else { return };
     let guest = &mut guest;
     if promised(guest) == 0 {
         assert_ne!(Options::usual().unwrap().kernel, Kernel::Board, "the board's kernel divides it");
@@ -142,5 +166,65 @@ fn two_who_write_all_they_can_have_what_they_are_promised() {
     guest.door("rehearse pour-a judge disk").unwrap();
     guest.door("start pour-a").unwrap();
     let failed = becomes(guest, "pour-a", "failed");
+    assert!(failed.reason.contains("disk"), "{}", failed.reason);
+}
+
+/// Has it what it may, and no more? The kernel rounds to a tenth of a second, at each end of the ten.
+fn is_held(kib_s: u64, ceiling_kib_s: u64) -> bool {
+    kib_s * 100 <= ceiling_kib_s * 104 && kib_s * 100 >= ceiling_kib_s * 85
+}
+
+fn verified(guest: &mut Guest, name: &str) -> String {
+    guest.door(&format!("verify {name}")).unwrap()
+}
+
+#[test]
+fn two_who_read_all_they_can_have_no_more_than_they_may() {
+    let Some(mut guest) = boot(READ_STICK_BYTES_S) else { return };
+    let guest = &mut guest;
+    let [held, free] = [("draw-a", "north"), ("draw-b", "south")];
+    for (name, slice) in [held, free] {
+        facts::rent(guest, &format!("{slice} 100 2000 8 64")).unwrap();
+        guest.door(&format!("start {name}")).unwrap();
+        becomes(guest, name, "up");
+    }
+    if Options::usual().unwrap().kernel != Kernel::Board {
+        // It runs without, and that is said. The kernel was told nothing that would stop it.
+        let log = facts::log(guest, "supervisor").unwrap();
+        assert!(log.iter().any(|line| line.contains("does not bear ceilings")), "{log:#?}");
+        assert!(log.iter().any(|line| line.contains("draw-a: it runs without its ceiling")), "{log:#?}");
+        assert!(verified(guest, held.0).contains("this kernel keeps no ceiling"));
+        let told = guest.ask("cgroup slices/north/draw-a/io.max").unwrap().text;
+        assert!(!told.contains("bps="), "{told}");
+        return println!("skipped in part: ceilings of the disk: this kernel does not bear them");
+    }
+    assert!(verified(guest, held.0).contains("io.max 8:0 rbps=1048576"));
+    let (own, none) = (read_kib_s(guest, held), read_kib_s(guest, free));
+    assert!(is_held(own, CEILING_KIB_S), "its own ceiling: {own} KiB/s");
+    assert!(none > 3 * SLICE_CEILING_KIB_S, "who has none: {none} KiB/s");
+
+    // A slice's holds whoever is in it, at once; and is gone with the next word.
+    facts::rent(guest, &format!("south 100 2000 8 64 0 0 0 {SLICE_CEILING_KIB_S}")).unwrap();
+    let of_slice = read_kib_s(guest, free);
+    assert!(is_held(of_slice, SLICE_CEILING_KIB_S), "its slice's ceiling: {of_slice} KiB/s");
+    facts::rent(guest, "south 100 2000 8 64").unwrap();
+
+    // The next life keeps it, and so does the next start; without it there is none.
+    let lives = facts::lives(guest).unwrap();
+    guest.door("kill supervisor").unwrap();
+    let next = |guest: &mut Guest| Ok((facts::lives(guest).is_ok_and(|now| now > lives)).then_some(()));
+    guest.until("another life", UP_LIMIT, next).unwrap();
+    assert!(verified(guest, held.0).contains("io.max 8:0 rbps=1048576"));
+    assert!(read_kib_s(guest, free) > 3 * SLICE_CEILING_KIB_S, "the slice's is gone");
+    guest.door(&format!("stop {}", held.0)).unwrap();
+    becomes(guest, held.0, "down");
+    guest.door(&format!("start {}", held.0)).unwrap();
+    becomes(guest, held.0, "up");
+    assert!(verified(guest, held.0).contains("io.max 8:0 rbps=1048576"));
+    guest.door(&format!("stop {}", held.0)).unwrap();
+    becomes(guest, held.0, "down");
+    guest.door(&format!("rehearse {} judge disk", held.0)).unwrap();
+    guest.door(&format!("start {}", held.0)).unwrap();
+    let failed = becomes(guest, held.0, "failed");
     assert!(failed.reason.contains("disk"), "{}", failed.reason);
 }

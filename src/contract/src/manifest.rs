@@ -312,6 +312,7 @@ pids = 16
         assert_eq!(manifest.profile, Profile::Strict);
         assert_eq!(manifest.restart, Restart::Always);
         assert_eq!(manifest.uplink, Rate::default());
+        assert_eq!(manifest.disk, Disk::default());
         assert_eq!(manifest.stop_grace_ms, 5_000);
         assert!(manifest.reaches.internet && manifest.reaches.home.is_empty());
     }
@@ -342,6 +343,21 @@ pids = 16
                 "line",
                 format!("{PLAIN}[uplink]\nfloor_kbit_s = 2\nceiling_kbit_s = 1\n"),
                 "line 18: uplink.floor",
+            ),
+            (
+                "ceiling of the disk",
+                format!("{PLAIN}[disk]\nread_ceiling_kib_s = 1023\n"),
+                "line 18: disk.read_ceiling_kib_s: 1024 to",
+            ),
+            (
+                "one that holds no disk",
+                format!("{PLAIN}[disk]\nfloor_permille = 9\nread_ceiling_kib_s = 1048577\n"),
+                "line 19: disk.read_ceiling_kib_s",
+            ),
+            (
+                "writes have none",
+                format!("{PLAIN}[disk]\nwrite_ceiling_kib_s = 4096\n"),
+                "write_ceiling_kib_s",
             ),
             ("itself", PLAIN.replace("[cpu]", "after = [\"hello\"]\n[cpu]"), "line 8: after: not itself"),
             ("again", PLAIN.replace("[cpu]", "again_s = 60\n[cpu]"), "line 8: again_s: for services"),

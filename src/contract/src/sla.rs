@@ -25,7 +25,7 @@ pub struct Compliance {
     pub slice: Name,
     /// Its floors.
     pub promised: Amounts,
-    /// Its ceilings, in the same units; 0: none.
+    /// Its ceilings, in the same units, but for the disk: KiB a second that it reads; 0: none.
     pub ceilings: Amounts,
     /// The last minute, hour and day.
     pub windows: [Window; 3],

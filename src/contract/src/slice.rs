@@ -100,7 +100,9 @@ mod tests {
         let slices = parse(PLAIN).unwrap();
         let slice = &slices.slice[0];
         assert_eq!((slice.cpu.floor_permille, slice.memory.ceiling_mib), (100, 64));
-        assert_eq!((slice.uplink, slice.downlink, slice.disk.floor_permille), Default::default());
+        assert_eq!((slice.uplink, slice.downlink, slice.disk), Default::default());
+        let held = parse(&std::format!("{PLAIN}[slice.disk]\nread_ceiling_kib_s = 2048\n")).unwrap();
+        assert_eq!(held.slice[0].disk.read_ceiling_kib_s, 2_048);
     }
 
     #[test]
@@ -127,6 +129,12 @@ mod tests {
                 "[slice.memory]",
                 "[slice.disk]\nfloor_permille = 1001\n[slice.memory]",
                 "disk.floor_permille: at most 1000",
+            ),
+            (
+                "ceiling of the disk",
+                "[slice.memory]",
+                "[slice.disk]\nread_ceiling_kib_s = 1023\n[slice.memory]",
+                "line 8: disk.read_ceiling_kib_s: 1024 to",
             ),
             (
                 "ceiling of the line",

@@ -55,8 +55,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "rent",
-        arguments: "SLICE CPU_FLOOR CPU_CEILING MEMORY_FLOOR MEMORY_CEILING [UPLINK [DOWNLINK [DISK [UPLINK_CEILING [DOWNLINK_CEILING]]]]]",
-        about: "Rent a slice, or give it another size: permille of a thread, MiB, kbit/s, permille of the disk",
+        arguments: "SLICE CPU_FLOOR CPU_CEILING MEMORY_FLOOR MEMORY_CEILING [UPLINK [DOWNLINK [DISK [UPLINK_CEILING [DOWNLINK_CEILING [READS]]]]]]",
+        about: "Rent a slice, or give it another size: permille of a thread, MiB, kbit/s, permille of the disk, KiB/s read from it at most",
         run: slices::rent,
     },
     Command {

@@ -81,7 +81,7 @@ pub(crate) fn rent(words: &Words<'_>, _: Out<'_>) -> Result<(), Error> {
     let numbers: Result<Vec<u32>, _> = numbers.iter().map(|number| number.parse()).collect();
     let numbers = numbers.map_err(|_| words.wrong())?;
     let slice = match numbers.as_slice() {
-        [cpu, cpu_ceiling, memory, memory_ceiling, more @ ..] if more.len() <= 5 => {
+        [cpu, cpu_ceiling, memory, memory_ceiling, more @ ..] if more.len() <= 6 => {
             let said = |place: usize| more.get(place).copied().unwrap_or_default();
             Slice {
                 name,
@@ -89,7 +89,7 @@ pub(crate) fn rent(words: &Words<'_>, _: Out<'_>) -> Result<(), Error> {
                 memory: Memory { floor_mib: *memory, high_mib: 0, ceiling_mib: *memory_ceiling },
                 uplink: Rate { floor_kbit_s: said(0), ceiling_kbit_s: said(3) },
                 downlink: Rate { floor_kbit_s: said(1), ceiling_kbit_s: said(4) },
-                disk: Disk { floor_permille: said(2) },
+                disk: Disk { floor_permille: said(2), read_ceiling_kib_s: said(5) },
             }
         }
         _ => return Err(words.wrong()),

@@ -1,18 +1,20 @@
 #!/bin/sh
 # Gets a kernel for the guest.
 #
-# In:  board/qemu/modules (quick) or board/ce4200/kernel.config (board). Out: $CACHE/kernel/<quick|board>/ with bzImage, modules.list
-# (one path a line, as in the root, in load order; empty for the board kernel) and lib/ (the modules).
-# Not here: the root file system (lab), the kernel that Buildroot builds from the same options.
+# In:  board/qemu/modules (quick) or board/ce4200/kernel.config and buildroot/patches/linux (board). Out: $CACHE/kernel/<quick|board>/ with
+# bzImage, modules.list (one path a line, as in the root, in load order; empty for the board kernel) and lib/ (the modules).
+# Not here: the root file system (lab), the kernel that Buildroot builds from the same options and patches.
 #
 #   quick   Debian's prebuilt 32-bit kernel, unpacked privately, with the few modules that are needed
-#   board   Linux 6.12 from Debian's linux-source, built with the board's options; each line of them must survive
+#   board   Linux 6.12 from Debian's linux-source with our patches, built with the board's options; each line of them must survive
 set -eu
 # shellcheck source=src/lab/setup/cache.sh
 . "$(dirname -- "$0")/cache.sh"
 
 MODULES=$TOP/board/qemu/modules
 OPTIONS=$TOP/board/ce4200/kernel.config
+# Where Buildroot looks for them, too (BR2_GLOBAL_PATCH_DIR).
+PATCHES=$TOP/buildroot/patches/linux
 
 usage() {
     echo "usage: kernel.sh quick | board   puts a kernel into $CACHE/kernel"
@@ -92,17 +94,57 @@ linux_source() {
     mv "$source.new" "$source"
 }
 
+# The key of the board's kernel.
+board_key() {
+    key "$OPTIONS" board 2 "$(cat "$PATCHES"/*.patch)"
+}
+
+# The files that our patches change or make.
+patched() {
+    sed -n 's|^+++ b/||p' "$PATCHES"/*.patch | sort -u
+}
+
+# Puts our patches on the source $tree, which all checkouts share: whatever was done to it before, by another one's patches or by a run that
+# was cut short, is undone first. How each file came that a patch ever changed is kept in $source/plain, and the names of those that a patch
+# made in $source/made; both are whole before the first patch is put on.
+with_patches() {
+    plain=$source/plain
+    mkdir -p "$plain"
+    touch "$source/made"
+    patched | while read -r file; do
+        if [ -e "$plain/$file" ] || grep -qxF -- "$file" "$source/made"; then
+            continue
+        elif [ -e "$tree/$file" ]; then
+            mkdir -p "$plain/$(dirname "$file")"
+            cp -p "$tree/$file" "$plain/$file.new"
+            mv "$plain/$file.new" "$plain/$file"
+        else
+            echo "$file" >>"$source/made"
+        fi
+    done
+    while read -r file; do
+        rm -f "$tree/$file"
+    done <"$source/made"
+    # Not with their old times: what was compiled from them as they were patched is to be compiled again.
+    cp -R "$plain/." "$tree"
+    for patch in "$PATCHES"/*.patch; do
+        patch -s -f -p1 --no-backup-if-mismatch -r - -d "$tree" <"$patch" >"$CACHE/kernel.log" 2>&1 ||
+            fail_as "$CACHE/kernel.log" "$(basename "$patch") does not fit $(basename "$source")"
+    done
+}
+
 board() {
     made=$(cat "$CACHE/kernel/board/key" 2>/dev/null || true)
-    [ "${made% *}" != "$(key "$OPTIONS" board 1)" ] || return 0
-    for tool in flex bison bc; do
-        command -v $tool >/dev/null || fail "$tool is missing: sudo apt-get install flex bison bc libelf-dev libssl-dev"
+    [ "${made% *}" != "$(board_key)" ] || return 0
+    for tool in flex bison bc patch; do
+        command -v $tool >/dev/null || fail "$tool is missing: sudo apt-get install flex bison bc patch libelf-dev libssl-dev"
     done
     case $CACHE in
     *[\ :]*) fail "the kernel's own Makefile takes no space or colon in a path, and this is one: $CACHE. Set XDG_CACHE_HOME" ;;
     esac
     linux_source
     tree=$source/linux-source-6.12
+    with_patches
     build=$CACHE/kernel-build
     new=$CACHE/kernel-board.new
     rm -rf "$new"
@@ -121,7 +163,7 @@ $missing"
     cp "$build/.config" "$new/config"
     : >"$new/modules.list"
     mkdir -p "$new/lib/modules"
-    echo "$(key "$OPTIONS" board 1) $(basename "$source")" >"$new/key"
+    echo "$(board_key) $(basename "$source")" >"$new/key"
     place "$new" board
     say "board kernel: $(stat -c %s "$CACHE/kernel/board/bzImage") bytes, of $(basename "$source")"
 }

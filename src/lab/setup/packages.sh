@@ -27,7 +27,7 @@ command -v npm >/dev/null || TEST="$TEST nodejs npm"
 # What fetches a client of registries that we did not write (oras.sh); a pip that did not come from Debian will do.
 python3 -m pip --version >/dev/null 2>&1 || TEST="$TEST python3-pip"
 # To build the board kernel.
-KERNEL='make gcc flex bison bc libelf-dev libssl-dev xz-utils'
+KERNEL='make gcc flex bison bc patch libelf-dev libssl-dev xz-utils'
 
 case ${1-} in
 run) packages=$RUN ;;

@@ -25,7 +25,7 @@ pub struct Setting {
     /// The file.
     pub file: &'static str,
     /// What it says, as the kernel gives it back.
-    pub value: String<32>,
+    pub value: String<VALUE_BYTES>,
     /// The layer that it is part of; `None`: it is welcome, and its lack is no breach.
     pub layer: Option<Layer>,
 }
@@ -36,16 +36,32 @@ impl Setting {
     /// A ceiling on processor time is a part of a period. Where the machine was held up and the period's timer comes late, the kernel doubles
     /// both by itself: that is the same ceiling.
     ///
-    /// Source: `sched_cfs_period_timer` in kernel/sched/fair.c, Linux 6.12.
+    /// Of the ceilings of a disk the kernel says all four, and nothing of a disk that has none.
+    ///
+    /// Source: `sched_cfs_period_timer` in kernel/sched/fair.c, `tg_prfill_limit` in block/blk-throttle.c, Linux 6.12.
     #[must_use]
     pub fn is_kept_by(&self, found: &str) -> bool {
         let wanted = self.value.as_str();
-        wanted == found
-            || self.file == CPU_MAX
-                && part(wanted).zip(part(found)).is_some_and(|(wanted, found)| {
-                    u128::from(wanted.0) * u128::from(found.1) == u128::from(found.0) * u128::from(wanted.1)
-                })
+        match self.file {
+            CPU_MAX => {
+                wanted == found
+                    || part(wanted).zip(part(found)).is_some_and(|(wanted, found)| {
+                        u128::from(wanted.0) * u128::from(found.1)
+                            == u128::from(found.0) * u128::from(wanted.1)
+                    })
+            }
+            IO_MAX => is_ceiling_kept(wanted, found),
+            _ => wanted == found,
+        }
     }
+}
+
+/// Has the disk that `wanted` begins with the ceilings that it goes on with?
+fn is_ceiling_kept(wanted: &str, found: &str) -> bool {
+    let Some((disk, ceilings)) = wanted.split_once(' ') else { return false };
+    let its = found.lines().find_map(|line| line.strip_prefix(disk)?.strip_prefix(' ')).unwrap_or_default();
+    let says = |ceiling: &str| its.split(' ').any(|word| word == ceiling);
+    ceilings.split(' ').all(|ceiling| says(ceiling) || its.is_empty() && ceiling.ends_with("=max"))
 }
 
 /// Quota and period that `cpu.max` says, in microseconds.
@@ -56,6 +72,10 @@ fn part(text: &str) -> Option<(u64, u64)> {
 
 /// The file of the ceiling on processor time.
 const CPU_MAX: &str = "cpu.max";
+/// The file of the ceilings of disks.
+pub const IO_MAX: &str = "io.max";
+/// Bytes of a value: a disk's number and one of its ceilings are the longest.
+const VALUE_BYTES: usize = 48;
 
 /// The period of `cpu.max`, in microseconds: the kernel's own default.
 const CPU_PERIOD_US: u32 = 100_000;
@@ -64,7 +84,7 @@ const CPU_PERIOD_US: u32 = 100_000;
 pub const SETTINGS: usize = 12;
 
 /// Words of one setting.
-fn text(value: std::fmt::Arguments<'_>) -> String<32> {
+fn text(value: std::fmt::Arguments<'_>) -> String<VALUE_BYTES> {
     let mut text = String::new();
     let _ = std::fmt::Write::write_fmt(&mut text, value); // Two numbers fit.
     text
@@ -128,6 +148,20 @@ pub fn weight(weight: u32) -> Setting {
 pub fn disk_weight(weight: u32, promised: bool) -> Setting {
     let layer = promised.then_some(Layer::Disk);
     Setting { layer, ..plain("io.bfq.weight", format_args!("default {weight}")) }
+}
+
+/// The ceiling of what a whole disk, by its numbers, reads for a cgroup, in KiB a second; 0: none.
+///
+/// Source: `tg_set_limit` in block/blk-throttle.c, Linux 6.12.
+#[must_use]
+pub fn read_ceiling((major, minor): (u64, u64), kib_s: u32) -> Setting {
+    match kib_s {
+        0 => plain(IO_MAX, format_args!("{major}:{minor} rbps=max")),
+        kib_s => Setting {
+            layer: Some(Layer::Disk),
+            ..plain(IO_MAX, format_args!("{major}:{minor} rbps={}", u64::from(kib_s) << 10))
+        },
+    }
 }
 
 fn outside(what: &'static str) -> impl Fn(std::io::Error) -> Error {
@@ -320,6 +354,26 @@ mod tests {
         assert_eq!(waited_of(pressure), Some(98_765));
         let io = "8:0 rbytes=4096 wbytes=1048576 rios=1 wios=9 dbytes=7 dios=1\n7:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0\n";
         assert_eq!((disk_bytes_of(io), disk_bytes_of("8:0\n"), disk_bytes_of("")), (1_052_672, 0, 0));
+    }
+
+    #[test]
+    fn a_ceiling_of_a_disk_is_found_among_others() {
+        let held = super::read_ceiling((8, 16), 1_024);
+        assert_eq!((held.value.as_str(), held.layer), ("8:16 rbps=1048576", Some(super::Layer::Disk)));
+        let line = "8:16 rbps=1048576 wbps=max riops=max wiops=max";
+        assert!(held.is_kept_by(line));
+        assert!(held.is_kept_by(&format!("8:1 rbps=7 wbps=max riops=max wiops=max\n{line}\n")));
+        for other in ["", "8:16", &line.replace("8:16", "8:1"), &line.replace("rbps=1048576", "rbps=max")] {
+            assert!(!held.is_kept_by(other), "{other}");
+        }
+        let none = super::read_ceiling((8, 16), 0);
+        assert_eq!((none.value.as_str(), none.layer), ("8:16 rbps=max", None));
+        for kept in ["", "8:0 rbps=7 wbps=max riops=max wiops=max", &line.replace("=1048576", "=max")] {
+            assert!(none.is_kept_by(kept), "{kept}");
+        }
+        assert!(!none.is_kept_by(line));
+        let longest = super::read_ceiling((4_095, 1_048_575), u32::MAX);
+        assert_eq!(longest.value.as_str(), "4095:1048575 rbps=4398046510080");
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub struct Plan {
     pub cgroup: String,
     /// Files of its cgroup and what they say, as the kernel gives it back.
     pub cgroup_files: Bounded<cgroup::Setting, { cgroup::SETTINGS }>,
+    /// It asks for a ceiling of the data disk that this kernel cannot keep: it runs without.
+    pub lacks_ceiling: bool,
     /// Ceilings of what is counted.
     pub limits: Limits,
     /// It is PID 1 itself.
@@ -100,6 +102,7 @@ impl Plan {
             uid_count: TENANT_UID_COUNT,
             cgroup: format!("/slices/{}/{}", manifest.provider, manifest.name),
             cgroup_files: cgroup::settings(manifest),
+            lacks_ceiling: false,
             limits: manifest.limits,
             reaps: manifest.reaps,
             arguments,
@@ -112,7 +115,8 @@ impl Plan {
         })
     }
 
-    /// Gives it a weight among its siblings: its floor of processor time, or of the disk, is what comes of it when all of them want it.
+    /// Gives it a weight among its siblings: its floor of processor time, or of the disk, is what comes of it when all of them want it. Or a
+    /// ceiling of the disk that is there now.
     pub fn weigh(&mut self, setting: cgroup::Setting) {
         match self.cgroup_files.iter_mut().find(|has| has.file == setting.file) {
             Some(has) => *has = setting,

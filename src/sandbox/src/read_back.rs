@@ -64,11 +64,7 @@ fn row(layer: Layer, seen: &Seen, plan: &Plan) -> Row {
             (plan.cgroup.clone(), found.to_owned(), found == plan.cgroup)
         }
         Layer::MemoryMax | Layer::PidsMax | Layer::Cpu => files(layer, seen, plan),
-        // Who is promised nothing of the disk needs nothing of the kernel there.
-        Layer::Disk => match files(layer, seen, plan) {
-            (wanted, ..) if wanted.is_empty() => ("no floor".to_owned(), "no floor".to_owned(), true),
-            judged => judged,
-        },
+        Layer::Disk => disk(seen, plan),
         Layer::ReadOnlyRoot => mounted(seen, "/", None, &["ro", "nosuid", "nodev"], &[]),
         Layer::PrivateProc => private_proc(seen, plan),
         Layer::MinimalDev => minimal_dev(seen, plan),
@@ -121,6 +117,19 @@ fn files(layer: Layer, seen: &Seen, plan: &Plan) -> Judged {
         found.push(format!("{} {says}", setting.file));
     }
     (wanted.join(", "), found.join(", "), holds && !wanted.is_empty())
+}
+
+/// Who is promised nothing of the disk, and forbidden nothing, needs nothing of the kernel there. A ceiling that this one cannot keep is said.
+fn disk(seen: &Seen, plan: &Plan) -> Judged {
+    const NOTHING: &str = "no floor, no ceiling";
+    let (mut wanted, mut found, mut holds) = files(Layer::Disk, seen, plan);
+    if wanted.is_empty() {
+        (wanted, found, holds) = (NOTHING.to_owned(), NOTHING.to_owned(), true);
+    }
+    if plan.lacks_ceiling {
+        found.push_str("; this kernel keeps no ceiling");
+    }
+    (wanted, found, holds)
 }
 
 /// The first mount at `place`, and no other there.

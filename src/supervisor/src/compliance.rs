@@ -85,7 +85,7 @@ fn row(tenant: &Tenant) -> Compliance {
             manifest.memory.ceiling_mib,
             manifest.uplink.ceiling_kbit_s,
             manifest.downlink.ceiling_kbit_s,
-            0, // The disk has none.
+            manifest.disk.read_ceiling_kib_s,
         ],
         windows: ledger.windows(),
         breaches: ledger.breaches,

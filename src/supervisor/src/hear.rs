@@ -75,6 +75,7 @@ impl House {
                 Heard::Answer(For::Disk, answer, _) => {
                     if let mount::Answer::Disk(disk) = answer {
                         self.disk = (disk.state == DiskState::Mounted).then_some(disk);
+                        self.hold_all();
                     }
                 }
                 Heard::Answer(For::Leave(id), answer, _) => {

@@ -183,6 +183,7 @@ impl House {
             alive_ms: 0,
         };
         house.take_over();
+        house.hold_all();
         for (place, status) in corpses {
             house.bury(place, exit_of(status));
         }

@@ -20,6 +20,7 @@ pub mod record;
 pub mod ring;
 
 pub mod adopt;
+pub mod ceiling;
 pub mod compliance;
 pub mod damage;
 pub mod desk;

@@ -21,6 +21,7 @@ use sys::clock;
 use crate::admission::{
     Floors, GATEWAY_MIB, Measured, Refusal, WEIGHT_MAX, capacity, disk_weight, weight, weight_of_slices,
 };
+use crate::ceiling;
 use crate::compliance::carried;
 use crate::house::House;
 use crate::links::For;
@@ -78,6 +79,7 @@ pub fn divide(capacity: Floors) {
     if !cgroup::holds(SLICES_GROUP, &disk) {
         warn!("the data disk: this kernel does not divide it by weights (BFQ); no floor of it is promised");
     }
+    ceiling::tell();
 }
 
 /// The weights of whoever has `floors` of `all`, which his siblings and he share.
@@ -308,6 +310,7 @@ impl House {
     pub(crate) fn settings_of(&self, slice: &Slice) -> Vec<Setting> {
         let mut settings: Vec<Setting> = cgroup::bounds(slice.cpu, slice.memory).into_iter().collect();
         settings.extend(weights(Floors::from(slice), self.books.capacity()));
+        settings.extend(ceiling::of_slice(slice));
         settings
     }
 

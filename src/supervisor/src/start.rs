@@ -139,6 +139,7 @@ impl House {
     }
 
     pub(crate) fn start_tenant(&mut self, place: usize) -> Result<(), Error> {
+        self.plan_ceiling(place);
         let floor_mib = self.processes.get(place).map_or(0, |process| match &process.what {
             What::Tenant(tenant) => tenant.manifest.memory.floor_mib,
             What::Daemon(_) => 0,

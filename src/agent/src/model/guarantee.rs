@@ -1,7 +1,7 @@
 //! What the standard has no word for: floors and ceilings of services and slices, and how promises were kept. Vendor's objects, `X_SHG_…`.
 //!
 //! Processor time is in thousandths of a hardware thread, memory in KiB, a direction of the line in kbit/s, the data disk in thousandths of
-//! what it does; times are in the unit of their names. How it is measured: docs/sla.md. Why the prefix: docs/decisions/0060-vendor-prefix.md.
+//! what it does, and its ceiling in KiB a second that are read; times are in the unit of their names. How it is measured: docs/sla.md. Why the prefix: docs/decisions/0060-vendor-prefix.md.
 
 use contract::sla::{Amounts, Compliance, Window};
 use usp::message::read::ValueType as T;
@@ -109,6 +109,10 @@ pub(super) const OBJECTS: &[Object] = &[
             }),
             read("DiskFloor", T::UnsignedInt, |world, rows| of_slice(world, rows, 4)),
             read("DiskPromised", T::UnsignedInt, |world, rows| of_its_services(world, rows, 4)),
+            read("DiskReadCeiling", T::UnsignedInt, |world, rows| {
+                let rented = world.slice(*rows.first()?)?.rented.as_ref();
+                rented.map(|one| one.disk.read_ceiling_kib_s.to_string())
+            }),
         ],
     ),
     // A ceiling of 0 is none.
@@ -124,6 +128,7 @@ pub(super) const OBJECTS: &[Object] = &[
             read("DownlinkFloor", T::UnsignedInt, |world, rows| floor(world, rows, 3)),
             read("DownlinkCeiling", T::UnsignedInt, |world, rows| ceiling(world, rows, 3)),
             read("DiskFloor", T::UnsignedInt, |world, rows| floor(world, rows, 4)),
+            read("DiskReadCeiling", T::UnsignedInt, |world, rows| ceiling(world, rows, 4)),
         ],
     ),
     Object {

@@ -37,13 +37,17 @@ pub struct Memory {
     pub ceiling_mib: u32,
 }
 
-/// The data disk, in thousandths of what it does. 0: nothing is promised. There is no ceiling.
+/// The data disk. 0: nothing is promised, nothing is forbidden. Of what it writes there is no ceiling:
+/// docs/decisions/0138-a-ceiling-of-reads.md.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Disk {
-    /// What it gets of what the disk reads and writes, whatever others do.
+    /// What it gets of what the disk reads and writes, whatever others do, in thousandths of it.
     #[serde(default)]
     pub floor_permille: u32,
+    /// `io.max`, `rbps`: the most that the disk reads for it, in KiB a second.
+    #[serde(default)]
+    pub read_ceiling_kib_s: u32,
 }
 
 /// One direction of its link, in kbit/s (1000 bit/s) of frames with their Ethernet headers. 0: nothing is promised, nothing is forbidden.
@@ -98,8 +102,15 @@ pub(crate) fn memory_rules(memory: Memory) -> [(bool, &'static str); 4] {
 }
 
 /// As [`cpu_rules`].
-pub(crate) fn disk_rules(disk: Disk) -> [(bool, &'static str); 1] {
-    [(disk.floor_permille > 1000, "disk.floor_permille: at most 1000")]
+pub(crate) fn disk_rules(disk: Disk) -> [(bool, &'static str); 2] {
+    let Disk { floor_permille: floor, read_ceiling_kib_s: ceiling } = disk;
+    [
+        (floor > 1000, "disk.floor_permille: at most 1000"),
+        (
+            ceiling != 0 && !READ_CEILING_KIB_S.contains(&ceiling),
+            "disk.read_ceiling_kib_s: 1024 to 1048576, or 0: none",
+        ),
+    ]
 }
 
 /// As [`cpu_rules`].
@@ -114,5 +125,7 @@ pub(crate) fn rate_rules(up: Rate, down: Rate) -> [(bool, &'static str); 4] {
     ]
 }
 
+/// Ceilings of reads that are kept. With less a program of some MiB is not there in its time to become ready; with more a stick is not held.
+const READ_CEILING_KIB_S: core::ops::RangeInclusive<u32> = 1_024..=1_048_576;
 /// The fastest line, as in `qos` of the wanted network.
 const RATE_KBIT_S_MAX: u32 = 10_000_000;

@@ -62,8 +62,28 @@ fn a_whole_sandbox_has_every_layer() {
     assert_eq!(layers(&Seen::default(), &plan), Layers::NONE, "what cannot be seen is not there");
     let mut promised_nothing = planned();
     promised_nothing.weigh(cgroup::disk_weight(10, false));
-    let layers = layers(&Seen::default(), &promised_nothing);
-    assert_eq!(layers, Layers::NONE.with(Layer::Disk), "of the disk it needs nothing");
+    assert_eq!(
+        layers(&Seen::default(), &promised_nothing),
+        Layers::NONE.with(Layer::Disk),
+        "of the disk it needs nothing"
+    );
+    promised_nothing.lacks_ceiling = true;
+    let rows = rows(&Seen::default(), &promised_nothing);
+    let disk = rows.iter().find(|row| row.layer == Layer::Disk).unwrap();
+    assert!(disk.holds && disk.found.contains("keeps no ceiling"), "{disk:?}");
+}
+
+#[test]
+fn a_ceiling_of_the_disk_is_a_layer_until_there_is_none() {
+    let mut plan = planned();
+    plan.weigh(cgroup::read_ceiling((8, 0), 2_048));
+    let mut seen = whole(&plan);
+    assert!(layers(&seen, &plan).has(Layer::Disk));
+    let place = plan.cgroup_files.iter().position(|setting| setting.file == cgroup::IO_MAX).unwrap();
+    seen.cgroup_files[place] = String::new();
+    assert!(!layers(&seen, &plan).has(Layer::Disk), "the kernel keeps none");
+    plan.weigh(cgroup::read_ceiling((8, 0), 0));
+    assert!(layers(&seen, &plan).has(Layer::Disk), "and none is asked for");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! was lost; `written` when its volume's disk has a record of so many bytes, or `refused`.
 //!
 //! With words it does something else: `spin N` keeps N threads busy, `hold N` touches N MiB and keeps them, `nap N` ends after N ms,
-//! `tree N` starts N naps and stays, `pair N` starts one that eats without an end (`eat N`, after N ms) and stays, `keep N` fills its volume (`volume.rs`) and stays, `pour N` writes there with N threads for ever,
+//! `tree N` starts N naps and stays, `pair N` starts one that eats without an end (`eat N`, after N ms) and stays, `keep N` fills its volume (`volume.rs`) and stays, `pour N` writes there with N threads for ever, `draw N` reads there,
 //! `web N` serves pages that are work on port N (`web.rs`), `film N` reads N bytes of its camera and stays, `line N` takes a line of at most N bytes from its serial port, answers it and stays,
 //! `herald N` says by its gateway's socket that it is ready, tries for N seconds, and stays; `exit N` ends at once with that code.
 //!
@@ -79,7 +79,8 @@ pub fn other_work(words: &[String]) -> Option<fn(usize)> {
         Some("pair") => Some(pair),
         Some("eat") => Some(eat),
         Some("keep") => Some(keep),
-        Some("pour") => Some(pour),
+        Some("pour") => Some(|threads| at_disk(threads, volume::pour)),
+        Some("draw") => Some(|threads| at_disk(threads, volume::draw)),
         Some("film") => Some(film),
         Some("web") => Some(web::serve),
         Some("line") => Some(line),
@@ -171,9 +172,9 @@ fn keep(mib: usize) {
     }
 }
 
-/// Writes to its volume with so many threads for ever.
-fn pour(threads: usize) {
-    let more: Vec<_> = (0..threads).map(|number| thread::spawn(move || volume::pour(number))).collect();
+/// Works at its volume with so many threads for ever.
+fn at_disk(threads: usize, work: fn(usize) -> std::io::Error) {
+    let more: Vec<_> = (0..threads).map(|number| thread::spawn(move || work(number))).collect();
     say_ready();
     for thread in more {
         // It ends where the disk takes no more.

@@ -4,7 +4,8 @@
 //! when it was no more.
 
 use std::fs::{self, File};
-use std::io::{self, Seek, Write};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,6 +25,11 @@ const POURED: usize = 16;
 const TRIES_MAX: usize = 1_000;
 /// The file that is written over and over: eight fit on a small disk, and few kernels of small machines let as much be dirty.
 const CACHED_BYTES: u64 = 16 << 20;
+
+/// `O_DIRECT` of x86, and where its buffers may begin. Source: asm-generic/fcntl.h; open(2).
+const O_DIRECT: i32 = 0o40_000;
+#[repr(align(4096))]
+struct Drawn([u8; 64 * 1024]);
 
 /// Where it is, as its manifest says.
 fn place() -> PathBuf {
@@ -94,6 +100,26 @@ pub(crate) fn pour(number: usize) -> io::Error {
         file.sync_data()
     };
     match File::create(path) {
+        Ok(mut file) => loop {
+            if let Err(error) = once(&mut file) {
+                return error;
+            }
+        },
+        Err(error) => error,
+    }
+}
+
+/// Reads a megabyte over and over, from the disk and not from memory. Returns only where the disk gives no more.
+pub(crate) fn draw(number: usize) -> io::Error {
+    let path = place().join(format!("drawn-{number}"));
+    let mut piece = Box::new(Drawn([0; 64 * 1024]));
+    let made = write(&path, POURED * PIECE.len()).1;
+    let opened = made.and_then(|()| File::options().read(true).custom_flags(O_DIRECT).open(path));
+    let mut once = |file: &mut File| {
+        file.rewind()?;
+        (0..POURED).try_for_each(|_| file.read_exact(&mut piece.0))
+    };
+    match opened {
         Ok(mut file) => loop {
             if let Err(error) = once(&mut file) {
                 return error;

@@ -4,7 +4,8 @@
 //!
 //! * Without a word: copies of the first service to fill the house, one that ends at once, a bush of processes, a pair of which one eats, one
 //!   that wants more memory than it may have at once, and a bad neighbour that takes orders.
-//! * `floors`: services that want all the processor, services that hold their memory, and services that want all of the disk.
+//! * `floors`: services that want all the processor, services that hold their memory, and services that want all of the disk: writers, and
+//!   readers.
 //! * `neighbours`: a mob of four that takes orders, whose ceilings together are more than there is; a worker with the floor that it needs, and a
 //!   writer. The mob and the writer have volumes.
 
@@ -30,7 +31,7 @@ const WEB_PORT: &str = "7000";
 /// Who keeps a diary for the home.
 const WRITER_PERMILLE: u32 = 50;
 /// Its floor of the disk: most of its slice's, which is rented by the test.
-const WRITER_DISK: Disk = Disk { floor_permille: 100 };
+const WRITER_DISK: Disk = Disk { floor_permille: 100, read_ceiling_kib_s: 0 };
 const WRITER_PORT: u16 = 7021;
 /// The volumes of both kinds, in MiB.
 const MOB_MIB: u32 = 24;
@@ -56,6 +57,8 @@ const SPINNERS: [(&str, &str, u32, u32, &str); 4] = [
 /// Services that want all of the disk: name, provider, floor in thousandths of it; the threads of each, and its volume, in MiB.
 const POURERS: [(&str, &str, u32); 2] = [("pour-a", "north", 150), ("pour-b", "south", 50)];
 const POURER_THREADS: &str = "3";
+/// Services that read all that they can from it: name, provider, the most that they may, in KiB a second.
+const DRAWERS: [(&str, &str, u32); 2] = [("draw-a", "north", 1_024), ("draw-b", "south", 0)];
 const POURER_MIB: u32 = 8;
 
 /// The services of the image, and those of the play.
@@ -195,14 +198,19 @@ fn floors(all: &[Entry]) -> Vec<Entry> {
         let command = words("hold", &HELD_MIB.to_string());
         Some(Manifest { cpu, memory, command, ..copy(of, &format!("hold-{number}"), "barn")? })
     };
-    let pourer = |(name, provider, floor): (&str, &str, u32)| {
+    let at_disk = |(name, provider, disk, what): (&str, &str, Disk, &str)| {
         let cpu = Cpu { floor_permille: 50, ceiling_permille: 2_000 };
-        let (disk, volume) = (Disk { floor_permille: floor }, volume(POURER_MIB));
-        let command = words("pour", POURER_THREADS);
+        let (volume, command) = (volume(POURER_MIB), words(what, POURER_THREADS));
         Some(Manifest { cpu, disk, volume, command, ..copy(of, name, provider)? })
     };
+    let pourer = |(name, provider, floor_permille): (_, _, u32)| {
+        at_disk((name, provider, Disk { floor_permille, read_ceiling_kib_s: 0 }, "pour"))
+    };
+    let drawer = |(name, provider, read_ceiling_kib_s): (_, _, u32)| {
+        at_disk((name, provider, Disk { floor_permille: 0, read_ceiling_kib_s }, "draw"))
+    };
     let made = SPINNERS.into_iter().filter_map(spinner).chain((1..=HOLDERS).filter_map(holder));
-    let made = made.chain(POURERS.into_iter().filter_map(pourer));
+    let made = made.chain(POURERS.into_iter().filter_map(pourer)).chain(DRAWERS.into_iter().filter_map(drawer));
     made.map(|manifest| Entry { manifest, without: Layers::NONE }).collect()
 }
 
