@@ -21,7 +21,7 @@ use sandbox::cgroup::{self, Setting};
 
 use crate::house::House;
 use crate::process::{Tenant, What};
-use crate::slices::group_of;
+use crate::slices::{SLICES_GROUP, group_of};
 
 /// The data disk, where there is one; else the root has this folder.
 const DATA: &str = "/data";
@@ -44,7 +44,10 @@ pub fn is_borne() -> bool {
 
 fn has_mark(release: &str) -> bool {
     let ends = |rest: &str| rest.is_empty() || rest.starts_with('-');
-    release.trim_end().match_indices(MARK).any(|(at, _)| release.trim_end().get(at + MARK.len()..).is_some_and(ends))
+    release
+        .trim_end()
+        .match_indices(MARK)
+        .any(|(at, _)| release.trim_end().get(at + MARK.len()..).is_some_and(ends))
 }
 
 /// Says it where ceilings of the disk are none.
@@ -73,7 +76,6 @@ fn whole(devices: &Path, (major, minor): (u64, u64)) -> Option<(u64, u64)> {
 /// What the kernel is told of a slice's ceiling; nothing where it has none, and had none.
 pub(crate) fn of_slice(slice: &Slice) -> Option<Setting> {
     let setting = borne(slice.disk.read_ceiling_kib_s)?;
-    // The first word about a disk switches its throttle on: nobody says it who needs none.
     let needed = setting.layer.is_some() || !cgroup::holds(&group_of(&slice.name), &setting);
     needed.then_some(setting)
 }
@@ -115,8 +117,14 @@ impl House {
     }
 
     /// A disk was mounted, or we are another life: whoever runs is held at the disk that is there.
+    ///
+    /// Slices together are told that they have no ceiling, now that the disk is idle. With the first word about a disk the kernel waits until
+    /// all that it was asked for is done (`blk_throtl_init` freezes the queue), and so would we, at the start of the first who has one.
     pub(crate) fn hold_all(&mut self) {
         let Self { processes, hands, .. } = self;
+        if let Some(none) = borne(0) {
+            (hands.settle)(SLICES_GROUP, &[none]);
+        }
         for process in processes.iter_mut().filter(|process| process.record.pid.is_some()) {
             let What::Tenant(tenant) = &mut process.what else { continue };
             let setting = plan(tenant);
@@ -153,7 +161,8 @@ mod tests {
     #[test]
     fn the_patch_and_we_have_one_mark() {
         let patches = concat!(env!("CARGO_MANIFEST_DIR"), "/../../buildroot/patches/linux");
-        let texts = fs::read_dir(patches).unwrap().flatten().map(|file| fs::read_to_string(file.path()).unwrap());
+        let texts =
+            fs::read_dir(patches).unwrap().flatten().map(|file| fs::read_to_string(file.path()).unwrap());
         let made = "+++ b/localversion-iomax\n@@ -0,0 +1 @@\n+-iomax\n";
         assert_eq!(texts.filter(|text| text.contains(made)).count(), 1, "the mark comes with the cure");
     }

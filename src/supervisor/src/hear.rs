@@ -74,8 +74,13 @@ impl House {
                 }
                 Heard::Answer(For::Disk, answer, _) => {
                     if let mount::Answer::Disk(disk) = answer {
-                        self.disk = (disk.state == DiskState::Mounted).then_some(disk);
-                        self.hold_all();
+                        let now = (disk.state == DiskState::Mounted).then_some(disk);
+                        let device = |disk: &Option<mount::Disk>| disk.as_ref().map(|disk| disk.device.clone());
+                        let is_new = device(&now) != device(&self.disk);
+                        self.disk = now;
+                        if is_new {
+                            self.hold_all();
+                        }
                     }
                 }
                 Heard::Answer(For::Leave(id), answer, _) => {

@@ -29,7 +29,7 @@ use crate::process::{Process, Tenant, What};
 use crate::{record, start};
 
 /// Where all slices are.
-const SLICES_GROUP: &str = "/slices";
+pub(crate) const SLICES_GROUP: &str = "/slices";
 /// A `cpu.max` that holds nobody back: four threads, of two. With the first ceiling of the processor the kernel writes over instructions of its
 /// running scheduler, and with the end of the last one again (`cfs_bandwidth_usage_inc`, kernel/sched/fair.c). So the first is set before anybody runs,
 /// and stays: decision 131.
