@@ -163,7 +163,7 @@ mod tests {
         let patches = concat!(env!("CARGO_MANIFEST_DIR"), "/../../buildroot/patches/linux");
         let texts =
             fs::read_dir(patches).unwrap().flatten().map(|file| fs::read_to_string(file.path()).unwrap());
-        let made = "+++ b/localversion-iomax\n@@ -0,0 +1 @@\n+-iomax\n";
+        let made = "\n-EXTRAVERSION =\n+EXTRAVERSION = -iomax\n";
         assert_eq!(texts.filter(|text| text.contains(made)).count(), 1, "the mark comes with the cure");
     }
 

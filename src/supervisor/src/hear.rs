@@ -75,7 +75,8 @@ impl House {
                 Heard::Answer(For::Disk, answer, _) => {
                     if let mount::Answer::Disk(disk) = answer {
                         let now = (disk.state == DiskState::Mounted).then_some(disk);
-                        let device = |disk: &Option<mount::Disk>| disk.as_ref().map(|disk| disk.device.clone());
+                        let device =
+                            |disk: &Option<mount::Disk>| disk.as_ref().map(|disk| disk.device.clone());
                         let is_new = device(&now) != device(&self.disk);
                         self.disk = now;
                         if is_new {

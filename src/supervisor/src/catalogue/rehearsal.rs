@@ -210,7 +210,8 @@ fn floors(all: &[Entry]) -> Vec<Entry> {
         at_disk((name, provider, Disk { floor_permille: 0, read_ceiling_kib_s }, "draw"))
     };
     let made = SPINNERS.into_iter().filter_map(spinner).chain((1..=HOLDERS).filter_map(holder));
-    let made = made.chain(POURERS.into_iter().filter_map(pourer)).chain(DRAWERS.into_iter().filter_map(drawer));
+    let made =
+        made.chain(POURERS.into_iter().filter_map(pourer)).chain(DRAWERS.into_iter().filter_map(drawer));
     made.map(|manifest| Entry { manifest, without: Layers::NONE }).collect()
 }
 
