@@ -46,6 +46,8 @@ pub const PROBE_WORDS: usize = 4;
 pub const DEVICE_CLASSES: usize = 2;
 /// Services that one waits for.
 pub const AFTER: usize = 4;
+/// Times of the day at which one service is started: every six hours. More often than that is `again_s`.
+pub const START_TIMES: usize = 4;
 /// Ports that one service offers.
 pub const SERVES: usize = 8;
 /// Ports, and prefixes, that one service reaches.

@@ -10,13 +10,16 @@
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::limit::{AFTER, ARGUMENT_BYTES, ARGUMENTS, DEVICE_CLASSES, PATH_BYTES, SERVES, VARIABLES};
+use crate::limit::{
+    AFTER, ARGUMENT_BYTES, ARGUMENTS, DEVICE_CLASSES, PATH_BYTES, SERVES, START_TIMES, VARIABLES,
+};
 use crate::name::{Name, Text};
 
 mod device;
 mod life;
 mod needs;
 mod reaches;
+mod time_of_day;
 mod volume;
 
 pub use device::Device;
@@ -24,6 +27,7 @@ pub use life::{Health, Probe, Update};
 pub use needs::{Cpu, Disk, Limits, Memory, Rate};
 pub(crate) use needs::{cpu_rules, disk_rules, memory_rules, rate_rules};
 pub use reaches::{AtHome, Kind, Port, Reaches};
+pub use time_of_day::TimeOfDay;
 pub use volume::{FOLDERS, Volume};
 
 /// The version of manifests that this reads.
@@ -81,6 +85,9 @@ pub struct Manifest {
     /// For a service that does its work and ends: it is started again so many seconds after its end; 0: it is not.
     #[serde(default)]
     pub again_s: u32,
+    /// For a service that does its work and ends: it is started at these times of the day, in UTC, and at no other; empty: it has none.
+    #[serde(default)]
+    pub start_at: Vec<TimeOfDay, START_TIMES>,
     /// How another version takes its place.
     #[serde(default)]
     pub update: Update,
@@ -239,7 +246,8 @@ fn check(manifest: &Manifest) -> Option<&'static str> {
         .chain(rate_rules(manifest.uplink, manifest.downlink))
         .chain(life::health_rules(manifest.health.as_ref(), manifest.reaps))
         .chain(volume::volume_rules(manifest.volume.as_ref()))
-        .chain(life::update_rules(manifest));
+        .chain(life::update_rules(manifest))
+        .chain(time_of_day::start_rules(manifest));
     let after_twice =
         |(index, name): (usize, &Name)| manifest.after.iter().skip(index + 1).any(|other| other == name);
     let device_twice = |(index, class)| manifest.devices.iter().skip(index + 1).any(|other| other == class);
@@ -394,6 +402,43 @@ pids = 16
                 "line 9: update: overlap: a device",
             ),
             ("again", overlap.replace("update", ends), "line 10: update: overlap: for services"),
+        ]);
+    }
+
+    #[test]
+    fn a_service_that_ends_is_started_at_times_of_the_day() {
+        let with = |lines: &str| PLAIN.replace("[cpu]", &format!("{lines}\n[cpu]"));
+        let good = parse(&with("restart = \"never\"\nstart_at = [\"03:30\", \"15:30\"]")).unwrap();
+        assert!(good.start_at.iter().map(|time| time.seconds()).eq([12_600, 55_800]));
+        assert!(parse(PLAIN).unwrap().start_at.is_empty());
+        let times = "start_at = [\"03:30\"]";
+        is_named(&[
+            ("always", with(times), "line 8: start_at: for services that end"),
+            (
+                "again",
+                with(&format!("restart = \"never\"\nagain_s = 60\n{times}")),
+                "line 10: start_at: not with",
+            ),
+            (
+                "twice",
+                with("restart = \"never\"\nstart_at = [\"03:30\", \"03:30\"]"),
+                "line 9: start_at: one",
+            ),
+            (
+                "overlap",
+                with(&format!("restart = \"never\"\n{times}\nupdate = \"overlap\"")),
+                "line 10: update: overlap",
+            ),
+            ("no time", with("restart = \"never\"\nstart_at = [\"24:00\"]"), "line 9"),
+            ("no time", with("restart = \"never\"\nstart_at = [\"24:00\"]"), "no time of day"),
+            ("a long one", with("restart = \"never\"\nstart_at = [\"03:30:00\"]"), "no time of day"),
+            (
+                "five",
+                with(
+                    "restart = \"never\"\nstart_at = [\"01:00\", \"02:00\", \"03:00\", \"04:00\", \"05:00\"]",
+                ),
+                "line 9",
+            ),
         ]);
     }
 

@@ -67,7 +67,8 @@ pub(crate) fn status(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
         let rows: Vec<String> = rows.iter().map(status_json).collect();
         return Ok(writeln!(out, "{}", json::array(&rows))?);
     }
-    let rows: Vec<[String; 8]> = rows.iter().map(status_row).collect();
+    let now_ms = sys::clock::boot_ms();
+    let rows: Vec<[String; 8]> = rows.iter().map(|row| status_row(row, now_ms)).collect();
     table::print(["NAME", "KIND", "STATE", "PID", "RESTARTS", "MEMORY", "ADDRESS", "WHY"], &rows, out)
 }
 
@@ -94,15 +95,29 @@ fn status_json(row: &Process) -> String {
         .list("missing_layers", &missing)
         .text("reason", &row.reason)
         .flag("autostart", row.autostart)
+        .number("next_ms", row.next_ms)
         .end()
 }
 
-fn status_row(row: &Process) -> [String; 8] {
+/// Until then, in the two largest units, the larger one left out where it is none.
+fn until(at_ms: u64, now_ms: u64) -> String {
+    let seconds = at_ms.saturating_sub(now_ms) / 1_000;
+    match (seconds / 3_600, seconds / 60 % 60) {
+        (0, 0) => format!("{seconds} s"),
+        (0, minutes) => format!("{minutes} min {} s", seconds % 60),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
+fn status_row(row: &Process, now_ms: u64) -> [String; 8] {
     let dash = || "-".to_owned();
     let why = match (row.reason.as_str(), row.exit) {
         ("", Some(exit)) => format!("last end: {}", exit_word(exit)),
         (reason, _) => reason.to_owned(),
     };
+    let next = row.next_ms.map(|at_ms| format!("next start in {}", until(at_ms, now_ms)));
+    let why =
+        [Some(why).filter(|why| !why.is_empty()), next].into_iter().flatten().collect::<Vec<_>>().join("; ");
     [
         row.name.to_string(),
         kind_word(row.kind).to_owned(),
@@ -206,4 +221,23 @@ pub(crate) fn facts(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
         writeln!(out, "{name} {value}")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::until;
+
+    #[test]
+    fn a_time_to_come_is_told_in_two_units() {
+        for (at_ms, words) in [
+            (1_000, "0 s"),
+            (60_999, "59 s"),
+            (61_000, "1 min 0 s"),
+            (3_600_000, "59 min 59 s"),
+            (3_601_000, "1 h 0 min"),
+            (86_400_000, "23 h 59 min"),
+        ] {
+            assert_eq!(until(at_ms, 1_000), words, "{at_ms}");
+        }
+    }
 }

@@ -177,6 +177,7 @@ pub(crate) mod tests {
             after: Default::default(),
             devices: Default::default(),
             again_s: 0,
+            start_at: Default::default(),
             update: contract::manifest::Update::Replace,
             health: None,
             cpu: Cpu { floor_permille: 50, ceiling_permille: 500 },

@@ -202,10 +202,7 @@ fn one(store: &mut Store, keep: &Keep, name: Name, what: What) -> Result<(Proces
     };
     // New, or a life ended while it was being made; then it had not been started.
     let mut process = Process::new(name, what, keep)?;
-    process.record.wanted = match &process.what {
-        What::Daemon(_) => true,
-        What::Tenant(tenant) => tenant.manifest.autostart,
-    };
+    process.begin();
     process.write_record(); // A next life may come before its turn does.
     Ok((process, None))
 }

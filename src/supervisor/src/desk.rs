@@ -277,6 +277,9 @@ impl House {
     pub(crate) fn want(&mut self, place: usize, wanted: bool) {
         if let Some(process) = self.processes.get_mut(place) {
             process.record.wanted = wanted;
+            // Times of the day begin anew with an order to start.
+            process.record.scheduled = wanted;
+            process.record.due_s = process.record.due_s.filter(|_| wanted);
             process.record.deaths = (0, 0);
             process.record.crashes = 0;
             process.record.by_itself = false;

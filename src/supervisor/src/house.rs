@@ -31,7 +31,7 @@ use crate::record::{self, Rented};
 use crate::rental::Rental;
 use crate::slices::{divide, measure};
 use crate::turn::exit_of;
-use crate::{Error, catalogue, slices, start};
+use crate::{Error, catalogue, schedule, slices, start};
 
 /// How long each part of the end may take, in milliseconds: tenants, the disk, daemons. Together less than PID 1's patience.
 const ENDING_MS: [u64; 3] = [6_000, 3_000, 3_000];
@@ -70,6 +70,8 @@ pub(crate) struct Hands {
     pub(crate) start: fn(&mut House, usize) -> Result<(), Error>,
     /// Does this process live in that cgroup?
     pub(crate) lives: fn(&str, u32) -> bool,
+    /// What the clock says, where it is believed.
+    pub(crate) wall: fn() -> Option<u64>,
 }
 
 impl Hands {
@@ -84,6 +86,7 @@ impl Hands {
         network: Network::create,
         start: House::start_tenant,
         lives: |group, pid| cgroup::processes(group).any(|one| one.unsigned_abs() == pid),
+        wall: schedule::believed_ms,
     };
 }
 
@@ -356,8 +359,11 @@ impl House {
             }
             What::Tenant(_) | What::Daemon(_) => None,
         });
+        let times =
+            self.processes.iter().filter_map(|process| process.due_ms).filter(|_| self.ending.is_none());
         let next_ms = timers
             .chain(pulses)
+            .chain(times)
             .chain(self.slices_due_ms())
             .chain(ending_ms)
             .chain(talk_ms)

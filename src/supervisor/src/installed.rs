@@ -363,11 +363,10 @@ impl House {
         };
         let version = service.version;
         let failed = |error: crate::Error| (Fault::Resources, format!("{name}: {error}"));
-        let wanted = service.manifest.autostart;
         let tenant = Tenant::of_bundle(service, slot, (Side::Plain, Part::Now)).map_err(failed)?;
         let what = What::Tenant(Box::new(tenant));
         let mut process = Process::new(name.clone(), what, &self.keep).map_err(failed)?;
-        process.record.wanted = wanted;
+        process.begin();
         process.write_record();
         if let Some(bundle) = process.bundle_mut() {
             bundle.named = true;

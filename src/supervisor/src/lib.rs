@@ -39,6 +39,7 @@ pub mod overlap;
 #[cfg(feature = "rehearsal")]
 mod rehearsal;
 pub mod rental;
+pub mod schedule;
 pub mod slices;
 pub mod start;
 pub mod trial;

@@ -39,6 +39,7 @@ mod many;
 mod pairs;
 mod played;
 mod rules;
+mod times;
 
 /// What can happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +157,7 @@ impl World {
             network: no_network,
             start: no_start,
             lives: played::lives,
+            wall: played::wall,
         };
         played::forget_cgroups();
         let (house, init) = life(&[], &sockets, hands);
@@ -320,6 +322,7 @@ impl World {
         self.house.hear_attachments();
         self.house.try_versions();
         self.house.end_past();
+        self.house.mind_times();
         self.house.start_wanted();
         self.house.leave_all();
         self.house.hear_package();

@@ -173,7 +173,7 @@ impl House {
         }
         let (name, ring) = (now.name.clone(), now.ring.again()?);
         let mut next = Process::with(name, What::Tenant(Box::new(tenant)), ring, &self.keep)?;
-        next.record.wanted = true;
+        (next.record.wanted, next.record.scheduled) = (true, true);
         next.write_record();
         if !next.write_bundle() {
             self.drop_labels(&next.key());

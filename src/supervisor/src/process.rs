@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use contract::Name;
-use contract::control::{self, Kind, State};
+use contract::control::{self, Kind};
 use contract::installed::Service;
 use contract::layer::Layers;
 use contract::limit::NAME_BYTES;
@@ -141,6 +141,8 @@ pub struct Process {
     pub delays: u8,
     /// What was told of it while it waits.
     pub wait: Wait,
+    /// When its next time of the day comes, in milliseconds after boot, as the clock was in this turn.
+    pub due_ms: Option<u64>,
 }
 
 impl Process {
@@ -172,6 +174,7 @@ impl Process {
             talks: false,
             delays: 0,
             wait: Wait::default(),
+            due_ms: None,
         };
         for (kind, descriptor) in [
             (label::RECORD, &process.record_file),
@@ -208,6 +211,7 @@ impl Process {
             talks: false,
             delays: 0,
             wait: Wait::default(),
+            due_ms: None,
         }
     }
 
@@ -293,16 +297,6 @@ impl Process {
             What::Daemon(_) => (&[], None),
             What::Tenant(tenant) => (&tenant.manifest.after, Some(&tenant.manifest.provider)),
         }
-    }
-
-    /// When it is to be started again though it has done its work, in milliseconds after boot.
-    #[must_use]
-    pub fn again_ms(&self) -> Option<u64> {
-        let What::Tenant(tenant) = &self.what else { return None };
-        let pause_ms = u64::from(tenant.manifest.again_s) * 1_000;
-        let ended = self.record.state == State::Down && !self.record.wanted && self.record.exit.is_some();
-        // Whoever was stopped by an order stays so.
-        (pause_ms > 0 && ended && self.record.by_itself).then(|| self.record.since_ms + pause_ms)
     }
 
     /// Its cgroup, below the root of all cgroups.
@@ -396,20 +390,6 @@ impl Process {
             restarted_ms: record.restarted_ms,
             next_ms: self.next_ms(),
             stop_grace_ms: u32::try_from(self.stop_grace_ms()).unwrap_or(u32::MAX),
-        }
-    }
-
-    /// When it is started again by itself, in milliseconds after boot.
-    fn next_ms(&self) -> Option<u64> {
-        match self.record.state {
-            State::Waiting => self.record.timer_ms,
-            State::Down => self.again_ms(),
-            State::Preparing
-            | State::Starting
-            | State::Up
-            | State::Ending
-            | State::Returning
-            | State::Failed => None,
         }
     }
 }

@@ -39,6 +39,12 @@ pub struct Record {
     pub state: State,
     /// It is to run.
     pub wanted: bool,
+    /// It is to run when its times of the day come: no order has stopped it.
+    pub scheduled: bool,
+    /// What the clock is to say when the next of them comes, in seconds since 1970.
+    pub due_s: Option<u64>,
+    /// What it said when one had come.
+    pub last_due_s: Option<u64>,
     /// Its number, while it runs.
     pub pid: Option<i32>,
     /// When it came into this state, in milliseconds after boot.
@@ -74,6 +80,9 @@ impl Default for Record {
         Self {
             state: State::Down,
             wanted: false,
+            scheduled: false,
+            due_s: None,
+            last_due_s: None,
             pid: None,
             since_ms: 0,
             ready_ms: None,
@@ -272,6 +281,8 @@ mod tests {
         reaches.home = std::iter::repeat_n(port, reaches.home.capacity()).collect();
         let (all, words) = (u32::MAX, &mut manifest);
         (words.start_deadline_ms, words.stop_grace_ms, words.again_s) = (all, all, all);
+        let midnight = contract::manifest::TimeOfDay::of_minute(0).unwrap();
+        words.start_at = std::iter::repeat_n(midnight, words.start_at.capacity()).collect();
         words.cpu = contract::manifest::Cpu { floor_permille: all, ceiling_permille: all };
         words.memory = contract::manifest::Memory { floor_mib: all, high_mib: all, ceiling_mib: all };
         words.uplink = contract::manifest::Rate { floor_kbit_s: all, ceiling_kbit_s: all };

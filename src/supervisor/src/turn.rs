@@ -123,6 +123,7 @@ impl House {
         self.measure_lines();
         self.try_versions();
         self.end_past();
+        self.mind_times();
         self.start_wanted();
         self.sweep();
     }

@@ -3,7 +3,7 @@
 //! Whether it is, is its manifest's word, or an operator's over it, which `package` keeps. The numbers are the supervisor's, the same for every
 //! service (`contract::restart`).
 //!
-//! Not here: services that do their work and end, and are started again later (`again_s` of a manifest), but for when that is.
+//! Not here: services that do their work and end, and are started again later (`again_s` and `start_at` of a manifest), but for when that is.
 
 use contract::control::Process;
 use contract::manifest::Restart;

@@ -158,6 +158,7 @@ pub(crate) fn manifest(line: &str) -> Manifest {
         after: Default::default(),
         devices: Default::default(),
         again_s: 0,
+        start_at: Default::default(),
         update: contract::manifest::Update::Replace,
         health: None,
         cpu: Cpu { floor_permille: 50, ceiling_permille: 900 },

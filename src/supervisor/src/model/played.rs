@@ -28,14 +28,26 @@ const PID_MIN: i32 = 1 << 23;
 
 thread_local! {
     static NEXT_PID: Cell<i32> = const { Cell::new(PID_MIN) };
+    /// What the clock says, if it is believed, in milliseconds since 1970.
+    static WALL_MS: Cell<Option<u64>> = const { Cell::new(None) };
     /// Cgroups of slices.
     static CGROUPS: RefCell<BTreeMap<String, Vec<Setting>>> = const { RefCell::new(BTreeMap::new()) };
     /// Who lives in which cgroup.
     static LIVES: RefCell<BTreeMap<u32, String>> = const { RefCell::new(BTreeMap::new()) };
 }
 
+/// What the clock says from now on; `None`: it is not believed.
+pub(super) fn set_wall(wall_s: Option<u64>) {
+    WALL_MS.set(wall_s.map(|wall_s| wall_s * 1_000));
+}
+
+pub(super) fn wall() -> Option<u64> {
+    WALL_MS.get()
+}
+
 /// Another world begins in this thread.
 pub(super) fn forget_cgroups() {
+    set_wall(None);
     CGROUPS.with_borrow_mut(BTreeMap::clear);
     LIVES.with_borrow_mut(BTreeMap::clear);
 }
