@@ -2,8 +2,9 @@
 # shellcheck shell=dash
 # Other people's supervisors with ten services each, in the provider's guest: what src/lab/src/supervisors.rs compares ours with.
 #
-# In:  begin runit|s6 | crash | memory | end. Out: microseconds, or KiB.
-# A service says when it began by a file, so that nobody's polling counts; there is no sandbox around it.
+# In:  begin runit|s6|dinit | crash | memory | end. Out: microseconds, or KiB.
+# A service says when it began by a file, so that nobody's polling counts; there is no sandbox around it. dinit is a user's instance: its socket and
+# its services' files are here. By itself it gives up who ends three times in ten seconds: that is switched off, all else is as it comes.
 PLACE=/tmp/supervisors
 
 # Nanoseconds after boot, in `now`: what busybox's date does not know. Source: the kernel's kernel/time/timer_list.c.
@@ -29,11 +30,24 @@ begin)
         } >$PLACE/scan/s$number/run
         chmod 755 $PLACE/scan/s$number/run
     done
+    mkdir -p $PLACE/dinit
+    echo "type = internal" >$PLACE/dinit/boot
+    for number in 1 2 3 4 5 6 7 8 9 10; do
+        {
+            echo "type = process"
+            echo "command = $PLACE/scan/s$number/run"
+            echo "smooth-recovery = true"
+            echo "restart-limit-count = 0"
+        } >$PLACE/dinit/s$number
+        echo "waits-for = s$number" >>$PLACE/dinit/boot
+    done
     case $2 in
+    dinit) dinit --user --quiet -d $PLACE/dinit -p $PLACE/dinit.socket boot >/dev/null 2>&1 & ;;
     runit) runsvdir -P $PLACE/scan >/dev/null 2>&1 & ;;
     s6) s6-svscan $PLACE/scan >/dev/null 2>&1 & ;;
     esac
     echo $! >$PLACE/top
+    echo "$2" >$PLACE/peer
     for number in 1 2 3 4 5 6 7 8 9 10; do
         tries=0
         until [ -s $PLACE/pid$number ]; do
@@ -64,7 +78,7 @@ memory)
     sum=0
     for status in /proc/[0-9]*/status; do
         case $(sed -n 's/^Name:[[:space:]]*//p' "$status" 2>/dev/null) in
-        runsvdir | runsv | s6-svscan | s6-supervise)
+        runsvdir | runsv | s6-svscan | s6-supervise | dinit)
             sum=$((sum + $(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "$status")))
             ;;
         esac
@@ -74,8 +88,9 @@ memory)
 end)
     read -r top <$PLACE/top
     services=$(cat $PLACE/pid*)
-    signal=HUP
-    [ ! -d $PLACE/scan/.s6-svscan ] || signal=TERM
+    read -r peer <$PLACE/peer
+    signal=TERM
+    [ "$peer" != runit ] || signal=HUP
     look_at_clock
     began=$now
     kill -$signal "$top"
@@ -91,7 +106,7 @@ end)
     echo $(((now - began) / 1000))
     ;;
 *)
-    echo "usage: supervisors.sh begin runit|s6 | crash | memory | end" >&2
+    echo "usage: supervisors.sh begin runit|s6|dinit | crash | memory | end" >&2
     exit 2
     ;;
 esac

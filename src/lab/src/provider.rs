@@ -40,6 +40,14 @@ impl Provider {
     /// # Errors
     /// [`Error::Missing`]: it was not fetched yet.
     pub fn start(scratch: &Scratch) -> Result<Self, Error> {
+        Self::start_with(scratch, &[])
+    }
+
+    /// The same, with these files of the desk's beside its own (where they go, and which).
+    ///
+    /// # Errors
+    /// As [`Provider::start`].
+    pub fn start_with(scratch: &Scratch, files: &[(&str, PathBuf)]) -> Result<Self, Error> {
         let kernel = house::cache().join("provider/bzImage");
         if !kernel.exists() {
             let remedy = "src/lab/setup/provider.sh fetches it".to_owned();
@@ -50,7 +58,7 @@ impl Provider {
         let board = board::Provider {
             size: (1, 256),
             kernel,
-            root: root::provider(&[])?,
+            root: root::provider(files)?,
             port: Port::Pump { ours: near.clone(), theirs: far.clone() },
             lan: None,
             console,

@@ -2,6 +2,8 @@
 //!
 //! In:  a service and a count. Out: `done COUNT of COUNT, median US us, p99 US us, worst US us`, or what went wrong.
 
+pub(crate) mod bare;
+
 use std::os::unix::fs::MetadataExt;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -169,7 +171,11 @@ fn count(word: &str) -> Result<u32, Error> {
 }
 
 /// Makes `count` rounds and says how long they took.
-fn rounds(word: &str, out: Out<'_>, mut round: impl FnMut() -> Result<Duration, Error>) -> Result<(), Error> {
+pub(crate) fn rounds(
+    word: &str,
+    out: Out<'_>,
+    mut round: impl FnMut() -> Result<Duration, Error>,
+) -> Result<(), Error> {
     let wanted = count(word)?;
     let mut times = Vec::new();
     for _ in 0..wanted {
@@ -253,7 +259,7 @@ pub(crate) fn look(name: &str, file: &str, out: Out<'_>) -> Result<(), Error> {
 /// What a restart leaves alone, by the kernel's own numbers: the service's network namespace, all services' links and their queues. And what
 /// it does not: its process and its group.
 pub(crate) fn lasts(name: &str, out: Out<'_>) -> Result<(), Error> {
-    let pid = pid(&Talk::new(name)?.row()?)?;
+    let pid = pid_of(name)?;
     let network = std::fs::metadata(format!("/proc/{pid}/ns/net"))?.ino();
     let group = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
     let group = std::fs::metadata(format!("{ROOT}{}", group.trim_end().trim_start_matches("0::")))?.ino();
@@ -268,6 +274,11 @@ pub(crate) fn sysctl(file: &str, value: &str) -> Result<(), Error> {
     }
     std::fs::write(format!("/proc/sys/{file}"), value)
         .map_err(|error| Error::Refused(format!("{file}: {error}")))
+}
+
+/// The process of a service that runs.
+fn pid_of(name: &str) -> Result<Pid, Error> {
+    pid(&Talk::new(name)?.row()?)
 }
 
 /// The process behind a row.

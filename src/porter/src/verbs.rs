@@ -28,6 +28,7 @@ impl Held {
             ["restarts", name, count] => live::restarts(name, count, out),
             ["cycles", name, count] => live::cycles(name, count, out),
             ["crashes", name, count] => live::crashes(name, count, out),
+            ["bare", name, program, word, count] => live::bare::crashes(name, program, word, count, out),
             ["ends"] => live::ends(out),
             ["tree", name, grace_ms] => live::tree(name, grace_ms, out),
             ["look", name, file] => live::look(name, file, out),
