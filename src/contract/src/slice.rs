@@ -88,7 +88,7 @@ fn check(slices: &Slices) -> Option<&'static str> {
 #[cfg(all(test, feature = "text"))]
 mod tests {
     use super::parse;
-    use crate::manifest::Rate;
+    use crate::manifest::{Disk, Rate};
     use std::string::ToString;
 
     const PLAIN: &str =
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!((slice.cpu.floor_permille, slice.memory.ceiling_mib), (100, 64));
         assert_eq!((slice.uplink, slice.downlink, slice.disk), Default::default());
         let held = parse(&std::format!("{PLAIN}[slice.disk]\nread_ceiling_kib_s = 2048\n")).unwrap();
-        assert_eq!(held.slice[0].disk.read_ceiling_kib_s, 2_048);
+        assert_eq!(held.slice[0].disk, Disk { floor_permille: 0, read_ceiling_kib_s: 2_048 });
     }
 
     #[test]

@@ -166,8 +166,9 @@ pub struct NoKind;
 impl fmt::Display for NoKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("no class of devices; there are")?;
-        let each = Kind::ALL.iter().enumerate();
-        each.map(|(place, kind)| write!(f, "{} {}", if place == 0 { "" } else { "," }, kind.word())).collect()
+        let mut each = Kind::ALL.iter().enumerate();
+        let comma = |place| if place == 0 { "" } else { "," };
+        each.try_for_each(|(place, kind)| write!(f, "{} {}", comma(place), kind.word()))
     }
 }
 
@@ -234,15 +235,33 @@ impl fmt::Display for AtHome {
     }
 }
 
+/// As it goes over wires and into records, where bytes count: kind, is it UDP, port.
+type Short = (Option<Kind>, bool, u16);
+
 impl Serialize for AtHome {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&Text::<AT_HOME_BYTES>::format(format_args!("{self}")))
+        if serializer.is_human_readable() {
+            return serializer.serialize_str(&Text::<AT_HOME_BYTES>::format(format_args!("{self}")));
+        }
+        let short: Short = (self.kind, self.port.protocol == Protocol::Udp, self.port.port);
+        short.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for AtHome {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        heapless::String::<AT_HOME_BYTES>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        if deserializer.is_human_readable() {
+            return heapless::String::<AT_HOME_BYTES>::deserialize(deserializer)?
+                .parse()
+                .map_err(de::Error::custom);
+        }
+        let (kind, udp, port) = Short::deserialize(deserializer)?;
+        let protocol = if udp { Protocol::Udp } else { Protocol::Tcp };
+        if port == 0 {
+            Err(de::Error::custom(NoPort))
+        } else {
+            Ok(Self { kind, port: Port { protocol, port } })
+        }
     }
 }
 

@@ -74,12 +74,20 @@ impl fmt::Display for TimeOfDay {
 
 impl Serialize for TimeOfDay {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&Text::<BYTES>::format(format_args!("{self}")))
+        // On wires and in records as a number: a service of a bundle has to fit in a page.
+        if serializer.is_human_readable() {
+            serializer.serialize_str(&Text::<BYTES>::format(format_args!("{self}")))
+        } else {
+            self.0.serialize(serializer)
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for TimeOfDay {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return Self::of_minute(u16::deserialize(deserializer)?).ok_or_else(|| de::Error::custom(NoTime));
+        }
         let no = |_| de::Error::custom(NoTime);
         heapless::String::<BYTES>::deserialize(deserializer).map_err(no)?.parse().map_err(de::Error::custom)
     }

@@ -141,16 +141,16 @@ fn eat(ms: usize) {
 /// Says by its gateway's socket that it is ready, tries for so many seconds, and stays for ever.
 fn herald(seconds: usize) {
     let end = Instant::now() + Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-    let say = || {
+    let say = || -> std::io::Result<String> {
         let mut gateway = UnixStream::connect("/dev/gateway")?;
         gateway.write_all(b"{\"ready\":true,\"id\":1}\n")?;
         let mut lines = BufReader::new(gateway).lines();
         lines
             .find_map(|line| line.ok().filter(|line| line.contains("\"done\":1")))
-            .ok_or(ErrorKind::NotConnected)
+            .ok_or(ErrorKind::NotConnected.into())
     };
     while Instant::now() < end {
-        match say().map_err(std::io::Error::from) {
+        match say() {
             Ok(line) => {
                 println!("heard: {line}");
                 break;
