@@ -33,6 +33,8 @@ const READ_MS: u64 = 10_000;
 /// Ceilings in KiB a second: the service's of the catalogue, and the one that the test gives a slice.
 const CEILING_KIB_S: u64 = 1_024;
 const SLICE_CEILING_KIB_S: u64 = 2_048;
+/// Who has no ceiling reads more than so many times the larger one, on a busy machine, too.
+const FREE: u64 = 2;
 /// How often a busy machine is given another chance.
 const LOOKS_MAX: usize = 3;
 /// Of floors of three to one, the least that is left by what is on its way in the stick.
@@ -202,7 +204,7 @@ fn two_who_read_all_they_can_have_no_more_than_they_may() {
     assert!(verified(guest, held.0).contains("io.max 8:0 rbps=1048576"));
     let (own, none) = (read_kib_s(guest, held), read_kib_s(guest, free));
     assert!(is_held(own, CEILING_KIB_S), "its own ceiling: {own} KiB/s");
-    assert!(none > 3 * SLICE_CEILING_KIB_S, "who has none: {none} KiB/s");
+    assert!(none > FREE * SLICE_CEILING_KIB_S, "who has none: {none} KiB/s");
 
     // A slice's holds whoever is in it, at once; and is gone with the next word.
     facts::rent(guest, &format!("south 100 2000 8 64 0 0 0 0 0 {SLICE_CEILING_KIB_S}")).unwrap();
@@ -216,7 +218,8 @@ fn two_who_read_all_they_can_have_no_more_than_they_may() {
     let next = |guest: &mut Guest| Ok((facts::lives(guest).is_ok_and(|now| now > lives)).then_some(()));
     guest.until("another life", UP_LIMIT, next).unwrap();
     assert!(verified(guest, held.0).contains("io.max 8:0 rbps=1048576"));
-    assert!(read_kib_s(guest, free) > 3 * SLICE_CEILING_KIB_S, "the slice's is gone");
+    let gone = read_kib_s(guest, free);
+    assert!(gone > FREE * SLICE_CEILING_KIB_S, "the slice's is gone: {gone} KiB/s");
     guest.door(&format!("stop {}", held.0)).unwrap();
     becomes(guest, held.0, "down");
     guest.door(&format!("start {}", held.0)).unwrap();
