@@ -261,6 +261,8 @@ impl Line {
         let report = turn.world.facts.reports.entry(self.service.clone()).or_default();
         let outcome = match said.word {
             Err(why) => Err(why),
+            // Each is a question to the supervisor.
+            Ok(Word::Ready) if !limits.events.take(turn.now_ms) => Err("ready: too many".to_owned()),
             Ok(Word::Ready) => (turn.ready)(&self.service, self.pid).map(|()| false),
             Ok(Word::Event { .. }) if !limits.events.take(turn.now_ms) => Err("event: too many".to_owned()),
             Ok(Word::Event { name, data }) => {

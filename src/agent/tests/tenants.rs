@@ -125,6 +125,10 @@ fn a_service_is_seen_and_told() {
     let ready = Ask::Ready { service: Name::new("hello").unwrap(), pid: std::process::id() };
     assert!(house.orders.lock().unwrap().contains(&ready));
     assert_eq!(service.asks(r#"{"id":4,"ready":false}"#), json!({"error": "ready: true", "id": 4}));
+    // Each is a question to the supervisor: a service that says nothing else is told to be quiet.
+    let answers: Vec<Value> =
+        (5..35).map(|id| service.asks(&json!({"id": id, "ready": true}).to_string())).collect();
+    assert!(answers.iter().any(|answer| answer["error"] == "ready: too many"), "{answers:?}");
     is_told(&mut desk, &mut service);
     // It outlives the agent.
     let file = kept.join("services");
