@@ -88,6 +88,19 @@ fn is_told(desk: &mut Desk, service: &mut Service) {
     }
 }
 
+/// That a service is ready is the supervisor's to hear, and not too often.
+fn is_ready(house: &House, service: &mut Service) {
+    // That it is ready is the supervisor's to hear: with the process that says so.
+    assert_eq!(service.asks(r#"{"id":3,"ready":true}"#), json!({"done": 3}));
+    let ready = Ask::Ready { service: Name::new("hello").unwrap(), pid: std::process::id() };
+    assert!(house.orders.lock().unwrap().contains(&ready));
+    assert_eq!(service.asks(r#"{"id":4,"ready":false}"#), json!({"error": "ready: true", "id": 4}));
+    // Each is a question to the supervisor: a service that says nothing else is told to be quiet.
+    let answers: Vec<Value> =
+        (5..35).map(|id| service.asks(&json!({"id": id, "ready": true}).to_string())).collect();
+    assert!(answers.iter().any(|answer| answer["error"] == "ready: too many"), "{answers:?}");
+}
+
 #[test]
 fn a_service_is_seen_and_told() {
     if !enter("a_service_is_seen_and_told") {
@@ -120,15 +133,7 @@ fn a_service_is_seen_and_told() {
     }
     assert!(service.asks("{\"metric\":3}")["error"].as_str().unwrap().contains("invalid type"));
     assert!(service.asks("garbage")["error"].is_string(), "and the connection stays");
-    // That it is ready is the supervisor's to hear: with the process that says so.
-    assert_eq!(service.asks(r#"{"id":3,"ready":true}"#), json!({"done": 3}));
-    let ready = Ask::Ready { service: Name::new("hello").unwrap(), pid: std::process::id() };
-    assert!(house.orders.lock().unwrap().contains(&ready));
-    assert_eq!(service.asks(r#"{"id":4,"ready":false}"#), json!({"error": "ready: true", "id": 4}));
-    // Each is a question to the supervisor: a service that says nothing else is told to be quiet.
-    let answers: Vec<Value> =
-        (5..35).map(|id| service.asks(&json!({"id": id, "ready": true}).to_string())).collect();
-    assert!(answers.iter().any(|answer| answer["error"] == "ready: too many"), "{answers:?}");
+    is_ready(&house, &mut service);
     is_told(&mut desk, &mut service);
     // It outlives the agent.
     let file = kept.join("services");
