@@ -131,17 +131,17 @@ fn two_who_write_all_they_can_have_what_they_are_promised() {
     if promised(guest) == 0 {
         assert_ne!(Options::usual().unwrap().kernel, Kernel::Board, "the board's kernel divides it");
         // Nothing is promised that nobody keeps, and it is said.
-        let refused = guest.ask("rent north 100 2000 8 64 0 0 150").unwrap();
+        let refused = guest.ask("rent north cpu=100..2000 memory=8..64 disk=150").unwrap();
         assert!(refused.exit == 1 && refused.text.contains("short of 150 permille disk"), "{refused:?}");
         let log = facts::log(guest, "storage").unwrap();
         assert!(log.iter().any(|line| line.contains("no scheduler that keeps weights")), "{log:#?}");
         return println!("skipped in part: floors of the disk: this kernel does not divide it");
     }
     for (_, slice, floor) in POURERS {
-        facts::rent(guest, &format!("{slice} 100 2000 8 64 0 0 {floor}")).unwrap();
+        facts::rent(guest, &format!("{slice} cpu=100..2000 memory=8..64 disk={floor}")).unwrap();
     }
     // What is left of a quarter.
-    let refused = guest.ask("rent barn 10 1000 1 2 0 0 51").unwrap();
+    let refused = guest.ask("rent barn cpu=10..1000 memory=1..2 disk=51").unwrap();
     assert!(refused.exit == 1 && refused.text.contains("short of 1 permille disk"), "{refused:?}");
     for (name, ..) in POURERS {
         guest.door(&format!("start {name}")).unwrap();
@@ -186,7 +186,7 @@ fn two_who_read_all_they_can_have_no_more_than_they_may() {
     let guest = &mut guest;
     let [held, free] = [("draw-a", "north"), ("draw-b", "south")];
     for (name, slice) in [held, free] {
-        facts::rent(guest, &format!("{slice} 100 2000 8 64")).unwrap();
+        facts::rent(guest, &format!("{slice} cpu=100..2000 memory=8..64")).unwrap();
         guest.door(&format!("start {name}")).unwrap();
         becomes(guest, name, "up");
     }
@@ -207,10 +207,10 @@ fn two_who_read_all_they_can_have_no_more_than_they_may() {
     assert!(none > FREE * SLICE_CEILING_KIB_S, "who has none: {none} KiB/s");
 
     // A slice's holds whoever is in it, at once; and is gone with the next word.
-    facts::rent(guest, &format!("south 100 2000 8 64 0 0 0 0 0 {SLICE_CEILING_KIB_S}")).unwrap();
+    facts::rent(guest, &format!("south cpu=100..2000 memory=8..64 reads={SLICE_CEILING_KIB_S}")).unwrap();
     let of_slice = read_kib_s(guest, free);
     assert!(is_held(of_slice, SLICE_CEILING_KIB_S), "its slice's ceiling: {of_slice} KiB/s");
-    facts::rent(guest, "south 100 2000 8 64").unwrap();
+    facts::rent(guest, "south cpu=100..2000 memory=8..64").unwrap();
 
     // The next life keeps it, and so does the next start; without it there is none.
     let lives = facts::lives(guest).unwrap();

@@ -49,8 +49,8 @@ fn boot() -> Option<Guest> {
 
 /// Slices of the others give back what their services do not need, while these run.
 fn make_room(guest: &mut Guest) {
-    facts::rent(guest, "demo 20 1000 4 64").unwrap();
-    facts::rent(guest, "rehearsal 20 2000 4 256").unwrap();
+    facts::rent(guest, "demo cpu=20..1000 memory=4..64").unwrap();
+    facts::rent(guest, "rehearsal cpu=20..2000 memory=4..256").unwrap();
 }
 
 fn start(guest: &mut Guest, name: &str) {
@@ -86,8 +86,8 @@ fn admission_keeps_floors_of_the_processor_when_all_run() {
     let ceiling = guest.ask("cgroup slices/cpu.max").unwrap();
     assert!(ceiling.text.contains("400000 100000"), "{ceiling:?}");
     make_room(&mut guest);
-    facts::rent(&mut guest, "north 400 2000 8 32").unwrap();
-    facts::rent(&mut guest, "south 300 2000 8 32").unwrap();
+    facts::rent(&mut guest, "north cpu=400..2000 memory=8..32").unwrap();
+    facts::rent(&mut guest, "south cpu=300..2000 memory=8..32").unwrap();
     for (name, ..) in SPINNERS {
         start(&mut guest, name);
     }
@@ -195,14 +195,14 @@ fn admission_fills_the_box_with_floors_of_memory_and_refuses_the_next() {
 
     // The slice itself is admitted, or refused with what is short.
     let memory = (fits + 1) * HOLDER_MIB;
-    let refused = guest.ask(&format!("rent barn 200 2000 {memory} {memory}")).unwrap();
+    let refused = guest.ask(&format!("rent barn cpu=200..2000 memory={memory}..{memory}")).unwrap();
     let short = memory - (all - promised);
     assert!(
         refused.exit == 1 && refused.text.contains(&format!("short of {short} MiB memory")),
         "{refused:?}"
     );
     let memory = fits * HOLDER_MIB;
-    facts::rent(&mut guest, &format!("barn 200 2000 {memory} {memory}")).unwrap();
+    facts::rent(&mut guest, &format!("barn cpu=200..2000 memory={memory}..{memory}")).unwrap();
 
     for number in 1..=fits {
         start(&mut guest, &format!("hold-{number}"));
@@ -280,8 +280,8 @@ fn admission_that_is_not_kept_is_a_breach_and_told() {
     const SERVICE: &str = "spin-a";
     let Some(mut guest) = boot() else { return };
     make_room(&mut guest);
-    facts::rent(&mut guest, "north 400 2000 8 32").unwrap();
-    facts::rent(&mut guest, "south 200 2000 8 32").unwrap();
+    facts::rent(&mut guest, "north cpu=400..2000 memory=8..32").unwrap();
+    facts::rent(&mut guest, "south cpu=200..2000 memory=8..32").unwrap();
     for (name, ..) in SPINNERS.iter().filter(|(_, _, _, ceiling)| *ceiling == 2_000) {
         start(&mut guest, name);
     }

@@ -112,7 +112,11 @@ fn boot(services: &str) -> Option<Guest> {
 /// The slice has its services' floors, and this ceiling of the line; 0: none.
 fn rent(guest: &mut Guest, ceiling: u64) {
     let floor: u64 = SERVICES.iter().map(|service| service.floor).sum();
-    facts::rent(guest, &format!("demo 200 1000 32 64 {floor} {floor} 0 {ceiling} {ceiling}")).unwrap();
+    facts::rent(
+        guest,
+        &format!("demo cpu=200..1000 memory=32..64 uplink={floor}..{ceiling} downlink={floor}..{ceiling}"),
+    )
+    .unwrap();
 }
 
 fn start(guest: &mut Guest, name: &str) {

@@ -55,8 +55,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "rent",
-        arguments: "SLICE CPU_FLOOR CPU_CEILING MEMORY_FLOOR MEMORY_CEILING [UPLINK [DOWNLINK [DISK [UPLINK_CEILING [DOWNLINK_CEILING [READS]]]]]]",
-        about: "Rent a slice, or give it another size: permille of a thread, MiB, kbit/s, permille of the disk, KiB/s read from it at most",
+        arguments: "SLICE cpu=FLOOR..CEILING memory=FLOOR..CEILING [uplink=FLOOR..CEILING] [downlink=FLOOR..CEILING] [disk=FLOOR] [reads=CEILING]",
+        about: "Rent a slice, or give it another size: permille of a thread, MiB, kbit/s, permille of the disk, KiB/s read from it; FLOOR or ..CEILING alone will do",
         run: slices::rent,
     },
     Command {
@@ -272,6 +272,11 @@ impl Words<'_> {
         };
         let name = contract::Name::new(name);
         name.map(|name| (name, word)).map_err(|error| Error::Usage(format!("{} ({error})", self.usage)))
+    }
+
+    /// How they should be.
+    pub(crate) fn usage(&self) -> &str {
+        &self.usage
     }
 
     /// They are not what the command takes.

@@ -75,28 +75,113 @@ fn row_json(row: &Promised) -> String {
         .end()
 }
 
-pub(crate) fn rent(words: &Words<'_>, _: Out<'_>) -> Result<(), Error> {
-    let [name, numbers @ ..] = words.plain() else { return Err(words.wrong()) };
-    let name = Name::new(name).map_err(|_| words.wrong())?;
-    let numbers: Result<Vec<u32>, _> = numbers.iter().map(|number| number.parse()).collect();
-    let numbers = numbers.map_err(|_| words.wrong())?;
-    let slice = match numbers.as_slice() {
-        [cpu, cpu_ceiling, memory, memory_ceiling, more @ ..] if more.len() <= 6 => {
-            let said = |place: usize| more.get(place).copied().unwrap_or_default();
-            Slice {
-                name,
-                cpu: Cpu { floor_permille: *cpu, ceiling_permille: *cpu_ceiling },
-                memory: Memory { floor_mib: *memory, high_mib: 0, ceiling_mib: *memory_ceiling },
-                uplink: Rate { floor_kbit_s: said(0), ceiling_kbit_s: said(3) },
-                downlink: Rate { floor_kbit_s: said(1), ceiling_kbit_s: said(4) },
-                disk: Disk { floor_permille: said(2), read_ceiling_kib_s: said(5) },
-            }
-        }
-        _ => return Err(words.wrong()),
+/// An amount of a slice.
+type Amount = fn(&mut Slice) -> &mut u32;
+
+/// Words of `rent`: `KEY=FLOOR`, `KEY=FLOOR..CEILING`, `KEY=..CEILING`; where there is no floor, `KEY=CEILING`.
+const RENTED: [(&str, Option<Amount>, Option<Amount>); 6] = [
+    ("cpu", Some(|slice| &mut slice.cpu.floor_permille), Some(|slice| &mut slice.cpu.ceiling_permille)),
+    ("memory", Some(|slice| &mut slice.memory.floor_mib), Some(|slice| &mut slice.memory.ceiling_mib)),
+    ("uplink", Some(|slice| &mut slice.uplink.floor_kbit_s), Some(|slice| &mut slice.uplink.ceiling_kbit_s)),
+    (
+        "downlink",
+        Some(|slice| &mut slice.downlink.floor_kbit_s),
+        Some(|slice| &mut slice.downlink.ceiling_kbit_s),
+    ),
+    ("disk", Some(|slice| &mut slice.disk.floor_permille), None),
+    ("reads", None, Some(|slice| &mut slice.disk.read_ceiling_kib_s)),
+];
+
+/// A slice of which nothing was said yet.
+fn nothing(name: Name) -> Slice {
+    Slice {
+        name,
+        cpu: Cpu { floor_permille: 0, ceiling_permille: 0 },
+        memory: Memory { floor_mib: 0, high_mib: 0, ceiling_mib: 0 },
+        disk: Disk::default(),
+        uplink: Rate::default(),
+        downlink: Rate::default(),
+    }
+}
+
+/// Takes one word of `rent` into `slice`; `None`: it is none.
+fn take(slice: &mut Slice, word: &str) -> Option<()> {
+    let (key, said) = word.split_once('=')?;
+    let (_, floor, ceiling) = RENTED.into_iter().find(|(name, ..)| *name == key)?;
+    let (low, high) = match (said.split_once(".."), floor) {
+        (Some(both), _) => both,
+        (None, Some(_)) => (said, ""),
+        (None, None) => ("", said),
     };
+    for (amount, digits) in [(floor, low), (ceiling, high)] {
+        if !digits.is_empty() {
+            *amount?(slice) = digits.parse().ok()?;
+        }
+    }
+    (!low.is_empty() || !high.is_empty()).then_some(())
+}
+
+pub(crate) fn rent(words: &Words<'_>, _: Out<'_>) -> Result<(), Error> {
+    let [name, amounts @ ..] = words.plain() else { return Err(words.wrong()) };
+    let name = Name::new(name).map_err(|_| words.wrong())?;
+    let mut slice = nothing(name);
+    for (place, word) in amounts.iter().enumerate() {
+        let key = |word: &str| word.split('=').next().map(str::to_owned);
+        let twice = amounts.iter().take(place).any(|other| key(other) == key(word));
+        if twice || take(&mut slice, word).is_none() {
+            let what = if twice { "it is said twice" } else { "it is no amount" };
+            return Err(Error::Usage(format!("{}\n{word}: {what}", words.usage())));
+        }
+    }
     ask(&Ask::Rent(slice), |_| {})
 }
 
 pub(crate) fn release(words: &Words<'_>, _: Out<'_>) -> Result<(), Error> {
     ask(&Ask::Release(words.name()?), |_| {})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{nothing, take};
+    use contract::Name;
+
+    #[test]
+    fn amounts_are_said_by_name() {
+        let mut slice = nothing(Name::new("demo").unwrap());
+        for word in
+            ["cpu=100..1000", "memory=8..64", "uplink=500", "downlink=..900", "disk=150", "reads=1024"]
+        {
+            assert_eq!(take(&mut slice, word), Some(()), "{word}");
+        }
+        assert_eq!((slice.cpu.floor_permille, slice.cpu.ceiling_permille), (100, 1000));
+        assert_eq!((slice.memory.floor_mib, slice.memory.ceiling_mib), (8, 64));
+        assert_eq!((slice.uplink.floor_kbit_s, slice.uplink.ceiling_kbit_s), (500, 0));
+        assert_eq!((slice.downlink.floor_kbit_s, slice.downlink.ceiling_kbit_s), (0, 900));
+        assert_eq!((slice.disk.floor_permille, slice.disk.read_ceiling_kib_s), (150, 1024));
+    }
+
+    #[test]
+    fn what_is_no_amount_is_refused() {
+        for word in [
+            "",
+            "cpu",
+            "cpu=",
+            "cpu=..",
+            "100",
+            "=1",
+            "cpu=1...2",
+            "cpu=1..2..3",
+            "cpu=-1",
+            "cpu=+1x",
+            "cpu=1.5",
+            "memory=8MiB",
+            "disk=1..2",
+            "reads=1..2",
+            "tape=1",
+            "CPU=1",
+            "uplink=4294967296",
+        ] {
+            assert_eq!(take(&mut nothing(Name::new("demo").unwrap()), word), None, "{word}");
+        }
+    }
 }

@@ -43,7 +43,7 @@ const RECORD_BYTES: &str = "512";
 /// What the data disk carries, in bytes a second: a cheap USB stick's. The emulated one is as fast as the memory of this machine.
 const STICK_BYTES_S: u32 = 4_000_000;
 /// A slice for those who work: floors and ceilings of processor and memory, none of the line, a floor of the disk.
-const RENT: &str = "demo 350 2000 24 64 0 0 100";
+const RENT: &str = "demo cpu=350..2000 memory=24..64 disk=100";
 
 /// Victims: name, how late they may be, and the words that ask for it.
 pub(crate) type Victims = [(&'static str, Aim, Vec<String>); 6];
