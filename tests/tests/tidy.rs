@@ -47,7 +47,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("services/hostile", &[]),
     ("testbed", &["contract", "sys"]), // tests only: no program of the firmware depends on it
     ("shg", &["contract", "x509", "bundle", "usp", "mqtt"]),
-    ("lab", &["contract", "shg"]),
+    ("lab", &["contract", "sandbox", "shg"]), // what compiles policies,
 ];
 
 /// Rooms that say `unsafe`. docs/decisions/0003-the-fence.md.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::error::Error;
 use crate::kernel::{self, Kernel};
 use crate::root::{self, Root, Variant};
-use crate::{bench, budget, report, run, smoke, suite, trace};
+use crate::{bench, budget, report, run, smoke, suite, trace, under};
 
 /// The words of one command line, read.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ struct Verb {
     run: fn(&Words, &mut dyn Write) -> Result<(), Error>,
 }
 
-const VERBS: [Verb; 8] = [
+const VERBS: [Verb; 9] = [
     Verb {
         name: "run",
         arguments: "",
@@ -84,6 +84,13 @@ const VERBS: [Verb; 8] = [
         about: "Run a program and print its system calls as a policy for a service",
         words_max: usize::MAX,
         run: trace::run,
+    },
+    Verb {
+        name: "under",
+        arguments: "POLICY[,POLICY]… [--] PROGRAM…",
+        about: "Run a program under policies, as the gateway would let it call the kernel",
+        words_max: usize::MAX,
+        run: under::run,
     },
     Verb {
         name: "root",

@@ -57,6 +57,7 @@ pub mod run;
 pub mod smoke;
 pub mod suite;
 pub mod trace;
+pub mod under;
 
 pub mod archive;
 pub mod install_bench;

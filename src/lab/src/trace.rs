@@ -99,7 +99,8 @@ fn follow(words: &[String], names: &Names) -> Result<Calls, Error> {
     let mut calls = Calls::new();
     let mut begun = false;
     loop {
-        let stop = match waitpid(None, Some(WaitPidFlag::__WALL)) {
+        // Whoever this thread has made or traces: other threads wait for their own children.
+        let stop = match waitpid(None, Some(WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD)) {
             Err(Errno::ECHILD) => return Ok(calls), // Everybody has ended.
             Err(Errno::EINTR) => continue,
             stop => stop.map_err(|errno| failed(&errno))?,

@@ -6,7 +6,7 @@
 //! their arguments (Linux 5.11), so its shape costs nothing while a service works; but to know that it tries every call once when a filter is
 //! loaded, and each start of a service waits for it.
 //!
-//! It runs when this room is built (`build.rs`) and in tests, never on the gateway.
+//! It runs when this room is built (`build.rs`), in tests and on the desk, never on the gateway.
 //!
 //! Source: seccomp(2); linux/filter.h, linux/seccomp.h.
 

@@ -9,11 +9,13 @@
 //! seccomp(2); Documentation/admin-guide/cgroup-v2.rst.
 #![forbid(unsafe_code)]
 
-#[cfg(test)]
+#[cfg(any(test, feature = "compile"))]
 mod bpf;
 mod calls;
+#[cfg(feature = "compile")]
+mod compiled;
 mod plan;
-#[cfg(test)]
+#[cfg(any(test, feature = "compile"))]
 mod policy;
 
 pub mod cgroup;
@@ -29,6 +31,8 @@ mod read_back;
 mod seen;
 
 pub use calls::program;
+#[cfg(feature = "compile")]
+pub use compiled::compile;
 pub use enter::{Entered, Given, LANDLOCK_MAX, Report, Step, enter};
 pub use host::{DEV, Host};
 pub use namespace::Network;

@@ -2,7 +2,7 @@
 //!
 //! In:  texts of `policy/`, and the table of numbers. Out: rules for one ABI, or the line that is wrong.
 //!
-//! It runs when this room is built (`build.rs`) and in tests, never on the gateway.
+//! It runs when this room is built (`build.rs`), in tests and on the desk, never on the gateway.
 //!
 //! Not here: what a filter looks like to the kernel (`bpf.rs`).
 //!
