@@ -298,6 +298,9 @@ impl Room {
                 Change::Gone(name) => self.world.hear_gone(&name),
                 Change::Breach(name, breach) => self.tell_breach(&name, breach, now_ms),
                 Change::Damaged(name, damage, at_ms) => self.tell_damage(&name, damage, (at_ms, now_ms)),
+                Change::StartSkipped(name, state, at_ms) => {
+                    self.tell_skipped(&name, state, (at_ms, now_ms));
+                }
                 Change::Compliance(row) => self.world.hear_compliance(row),
             }
             self.news.look(&self.world, now_ms);

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 
 use contract::Name;
-use contract::control::{Answer, Ask, Process, Promised};
+use contract::control::{Answer, Ask, Process, Promised, State};
 use contract::mount::Damage;
 use contract::packages;
 use contract::sla::{Breach, Compliance, Event, What};
@@ -39,6 +39,8 @@ pub enum Change {
     Breach(Name, Breach),
     /// What lies on the disk of a service's image is not what was signed: what of it, and when that was told, in milliseconds after boot.
     Damaged(Name, Damage, u64),
+    /// A time at which a service is started passed: in which state it was, and when, in milliseconds after boot.
+    StartSkipped(Name, State, u64),
     /// A service is promised something else, or had a breach.
     Compliance(Compliance),
 }
@@ -150,6 +152,7 @@ impl Rooms {
         match event.what {
             What::Breach(breach) => Some(Change::Breach(event.who, breach)),
             What::Damaged(damage) => Some(Change::Damaged(event.who, damage, event.at_ms)),
+            What::StartSkipped(state) => Some(Change::StartSkipped(event.who, state, event.at_ms)),
             What::State(_) => None,
         }
     }

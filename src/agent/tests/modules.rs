@@ -8,6 +8,7 @@ mod stage;
 use std::fs;
 use std::sync::atomic::Ordering;
 
+use contract::control::State;
 use contract::mount::Damage;
 use contract::packages::Ask;
 use contract::sla::{Breach, Cause, What};
@@ -450,6 +451,25 @@ fn a_damaged_image_is_an_event_of_its_unit() {
         assert_eq!(told["notice"]["objPath"], "Device.SoftwareModules.DeploymentUnit.1.", "{told}");
         assert_eq!(told["notice"]["eventName"], "X_SHG_Damaged!", "{told}");
     }
+}
+
+/// A service that is still at work when its time of the day comes is not started for it, and whoever runs it hears of that.
+#[test]
+fn a_start_that_was_skipped_is_an_event_of_its_service() {
+    if !enter("a_start_that_was_skipped_is_an_event_of_its_service") {
+        return;
+    }
+    let (_broker, house, _daemon) = (broker(""), House::begin(), connected(&word("")));
+    let mut desk = Desk::connect(&json!({}));
+    let wish = json!({"ID": "skipped", "NotifType": "Event", "Enable": "true",
+        "ReferenceList": "Device.SoftwareModules.ExecutionUnit.1.X_SHG_StartSkipped!"});
+    desk.call("add", &json!(["Device.LocalAgent.Subscription.", wish]));
+    house.happens(1 << 40, "nobody", What::StartSkipped(State::Up));
+    house.happens((1 << 40) + 1, "hello", What::StartSkipped(State::Up));
+    let told = desk.notice();
+    assert_eq!(told["notice"]["eventName"], "X_SHG_StartSkipped!", "{told}");
+    assert_eq!(told["notice"]["objPath"], "Device.SoftwareModules.ExecutionUnit.1.", "{told}");
+    assert_eq!(told["notice"]["params"]["State"], "up", "{told}");
 }
 
 /// Nobody asks the supervisor how promises were kept: it says so.

@@ -131,4 +131,6 @@ pub enum What {
     Breach(Breach),
     /// What lies on the disk of its image is not what was signed; told once for each start.
     Damaged(Damage),
+    /// A time of the day at which it is started passed: it was in this state.
+    StartSkipped(State),
 }

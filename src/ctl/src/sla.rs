@@ -155,6 +155,7 @@ fn event_row(event: &Event) -> [String; 4] {
             (part, Some(block)) => format!("damaged image: {part} {block}"),
             (part, None) => format!("damaged image: {part}"),
         },
+        What::StartSkipped(state) => format!("its time of the day passed: {}", state.word()),
     };
     [event.number.to_string(), event.at_ms.to_string(), event.who.to_string(), what]
 }
@@ -171,6 +172,7 @@ fn event_json(event: &Event) -> String {
             let (part, block) = damage.words();
             object.text("damaged", part).number("block", block).end()
         }
+        What::StartSkipped(state) => object.text("start_skipped", state.word()).end(),
     }
 }
 

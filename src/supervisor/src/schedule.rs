@@ -15,6 +15,7 @@ use contract::clock::SYNCHRONIZED;
 use contract::control::State;
 use contract::limit::SERVICES;
 use contract::manifest::TimeOfDay;
+use contract::sla::What as Happened;
 use log::{info, warn};
 use sys::clock;
 
@@ -162,10 +163,13 @@ impl House {
 
     /// A time of `place` has come. That, and that it is to run, is written down at once: a life of ours loses both or none.
     fn come_due(&mut self, place: usize) {
-        let Some(process) = self.processes.get_mut(place) else { return };
+        let Self { processes, events, .. } = self;
+        let Some(process) = processes.get_mut(place) else { return };
         let tried = process.trial().is_some();
         if !rests(&process.record) || process.leaves() || tried {
-            warn!("{}: its time of the day passes: it is {}", process.name, process.record.state.word());
+            let state = process.record.state;
+            warn!("{}: its time of the day passes: it is {}", process.name, state.word());
+            events.tell(&process.name, Happened::StartSkipped(state));
             return process.write_record();
         }
         info!("{}: its time of the day has come", process.name);

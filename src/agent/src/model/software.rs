@@ -162,7 +162,9 @@ pub(super) const UNITS: &[Object] = &[Object::table(
             Wanted::read(name(world, rows)?, lines.as_deref(), from.as_deref()).map(Order::Log)
         },
     },
-])];
+])
+// A time of the day at which it is started passed: the state that it was in.
+.tells(&[Event { name: "X_SHG_StartSkipped", arguments: &["State", "Time"] }])];
 
 const PARAMETERS: &[Parameter] = &[
     read("EUID", T::String, |world, rows| unit(world, rows, |one| one.name.to_string())),

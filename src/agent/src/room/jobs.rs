@@ -5,6 +5,7 @@
 //! Source: TR-181 2.19.1, `Device.SoftwareModules.DUStateChange!`; TR-369 §A.1.
 
 use contract::Name;
+use contract::control::State;
 use contract::mount::Damage;
 use contract::packages::{Ask, Fault, Install, Unit};
 use contract::sla::Breach;
@@ -290,13 +291,12 @@ impl Room {
     pub(super) fn tell_breach(&mut self, service: &Name, breach: Breach, now_ms: u64) {
         let Some(row) = self.world.tables.services.row(service) else { return };
         let (cause, unit) = breach.cause.words();
-        let ago_s = i64::try_from(now_ms.saturating_sub(breach.at_ms) / 1000).unwrap_or(0);
         let arguments = [
             ("Cause", cause.to_owned()),
             ("Unit", unit.to_owned()),
             ("Promised", breach.promised.to_string()),
             ("Got", breach.got.to_string()),
-            ("Time", date(self.world.facts.now_s.map(|now_s| now_s.saturating_sub(ago_s)))),
+            ("Time", self.date_of(breach.at_ms, now_ms)),
         ];
         let object = format!("Device.SoftwareModules.ExecutionUnit.{row}.X_SHG_Compliance.");
         self.news.happen(&self.world, (&object, "Breach"), &arguments, (None, false, now_ms));
@@ -306,15 +306,28 @@ impl Room {
     pub(super) fn tell_damage(&mut self, service: &Name, damage: Damage, (at_ms, now_ms): (u64, u64)) {
         let Some(row) = self.world.tables.bundles.row(service) else { return };
         let (part, block) = damage.words();
-        let ago_s = i64::try_from(now_ms.saturating_sub(at_ms) / 1000).unwrap_or(0);
         let arguments = [
             ("Part", part.to_owned()),
             ("Block", block.map(|block| block.to_string()).unwrap_or_default()),
             ("ExecutionUnitRef", execution_unit(&self.world, service)),
-            ("Time", date(self.world.facts.now_s.map(|now_s| now_s.saturating_sub(ago_s)))),
+            ("Time", self.date_of(at_ms, now_ms)),
         ];
         let object = format!("Device.SoftwareModules.DeploymentUnit.{row}.");
         self.news.happen(&self.world, (&object, "X_SHG_Damaged"), &arguments, (None, false, now_ms));
+    }
+
+    /// A time of the day at which a service is started passed.
+    pub(super) fn tell_skipped(&mut self, service: &Name, state: State, (at_ms, now_ms): (u64, u64)) {
+        let Some(row) = self.world.tables.services.row(service) else { return };
+        let arguments = [("State", state.word().to_owned()), ("Time", self.date_of(at_ms, now_ms))];
+        let object = format!("Device.SoftwareModules.ExecutionUnit.{row}.");
+        self.news.happen(&self.world, (&object, "X_SHG_StartSkipped"), &arguments, (None, false, now_ms));
+    }
+
+    /// The date of what happened at `at_ms`.
+    fn date_of(&self, at_ms: u64, now_ms: u64) -> String {
+        let ago_s = i64::try_from(now_ms.saturating_sub(at_ms) / 1000).unwrap_or(0);
+        date(self.world.facts.now_s.map(|now_s| now_s.saturating_sub(ago_s)))
     }
 
     /// Something happened in a service.

@@ -374,7 +374,7 @@ fn a_damaged_image_is_an_event_once_for_each_start() {
         let last = world.house.events.last();
         let damage = |event: &Told| match event.what {
             Happened::Damaged(damage) => Some((event.who.to_string(), damage)),
-            Happened::State(_) | Happened::Breach(_) => None,
+            Happened::State(_) | Happened::Breach(_) | Happened::StartSkipped(_) => None,
         };
         last.filter_map(damage).collect()
     };

@@ -8,6 +8,7 @@ use contract::Name;
 use contract::control::{self, Exit, State};
 use contract::installed::{Ask, Service};
 use contract::manifest::{Manifest, Restart, TimeOfDay};
+use contract::sla::{Event as Told, What as Happened};
 use proptest::prelude::{Just, Strategy, prop, prop_oneof, proptest};
 
 use super::played::set_wall;
@@ -110,7 +111,16 @@ fn one_that_still_runs_has_that_time_passed_over() {
     world.says(THREE_S);
     assert_eq!(world.says(DUE_S + 59), State::Up);
     let pid = world.pid("night");
+    let skipped = |world: &World| -> Vec<State> {
+        let skipped = |event: &Told| match event.what {
+            Happened::StartSkipped(state) => Some(state),
+            Happened::State(_) | Happened::Breach(_) | Happened::Damaged(_) => None,
+        };
+        world.house.events.last().filter_map(skipped).collect()
+    };
+    assert_eq!(skipped(&world), []);
     assert_eq!((world.says(DUE_S + 3_659), world.pid("night")), (State::Up, pid));
+    assert_eq!(skipped(&world), [State::Up], "it is told");
     world.ends(DONE);
     assert_eq!(world.says(DUE_S + 3_700), State::Down, "it is not made up for");
     assert_eq!(world.says(DUE_S + DAY_S + 59), State::Up);
