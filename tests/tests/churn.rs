@@ -114,18 +114,18 @@ fn changes(before: &BTreeMap<String, i32>, after: &BTreeMap<String, i32>) -> Vec
     lines.iter().filter(|line| change(line) != 0).map(|line| format!("{:+} {line}", change(line))).collect()
 }
 
-/// A restart leaves a service's network namespace, link and queues alone. Its process is another one, and so is its group, which is made anew
-/// on purpose: docs/decisions/0009-fresh-cgroups.md.
+/// A restart leaves a service's network namespace, group, link and queues alone. Its process is another one, and so is the group of its life:
+/// docs/decisions/0141-a-cgroup-for-each-life.md.
 fn a_link_outlives_its_process(guest: &mut Guest) {
     let look = |guest: &mut Guest, name: &str| -> (Vec<String>, Vec<String>) {
         let text = guest.door(&format!("lasts {name}")).unwrap();
         text.lines()
             .map(str::to_owned)
-            .partition(|line| line.starts_with("pid ") || line.starts_with("group "))
+            .partition(|line| line.starts_with("pid ") || line.starts_with("life "))
     };
     let (anew, kept) = look(guest, "chatter");
     let is_there = |kind: &&str| kept.iter().any(|line| line.starts_with(*kind));
-    assert!(["network ", "link svc-", "queue svc-"].iter().all(is_there), "{kept:?}");
+    assert!(["network ", "group ", "link svc-", "queue svc-"].iter().all(is_there), "{kept:?}");
     many(guest, "restarts", "chatter", 1);
     let (anew_again, kept_still) = look(guest, "chatter");
     assert_eq!(kept, kept_still, "what a restart leaves alone");
@@ -137,7 +137,7 @@ fn a_link_outlives_its_process(guest: &mut Guest) {
 /// Processes outside the sandboxes that should not be there (+), and those that should be and are not (-).
 fn strangers(guest: &mut Guest) -> Vec<String> {
     let known = ["process init /", "process supervisor /gateway/supervisor"].map(str::to_owned).into_iter();
-    let known = known.chain(DAEMONS.map(|name| format!("process {name} /gateway/{name}")));
+    let known = known.chain(DAEMONS.map(|name| format!("process {name} /gateway/{name}/life")));
     let mut outside = state(guest);
     outside.retain(|line, _| line.starts_with("process ") && !group(line).starts_with("/slices/"));
     changes(&known.map(|line| (line, 1)).collect(), &outside)
@@ -166,7 +166,7 @@ fn no_service_has_a_helper_outside(guest: &mut Guest) {
     assert_eq!(strangers(guest), [""; 0]);
     // The control: one that sleeps is seen.
     guest.door("leak process").unwrap();
-    assert_eq!(strangers(guest), ["+1 process door /gateway/door"]);
+    assert_eq!(strangers(guest), ["+1 process door /gateway/door/life"]);
 }
 
 /// The control: what is left behind in a table of the kernel's is seen. Nothing takes it away again.

@@ -104,7 +104,7 @@ fn a_daemon_that_leaks_is_started_again_and_nobody_else() {
 
 /// Processes of a group.
 fn members(guest: &mut Guest) -> Vec<String> {
-    group(guest, &format!("{GROUP}/cgroup.procs")).lines().map(str::to_owned).collect()
+    group(guest, &format!("{GROUP}/life/cgroup.procs")).lines().map(str::to_owned).collect()
 }
 
 fn start(guest: &mut Guest, name: &str) -> Process {
@@ -135,13 +135,18 @@ fn a_service_dies_whole_when_one_of_its_programs_eats() {
     guest.until("half of it is left", UP_LIMIT, eaten).unwrap();
     let half = facts::process(&mut guest, PAIR).unwrap();
     assert_eq!((half.state.as_str(), half.pid), ("up", before.pid), "{half:?}");
+    let floor = group(&mut guest, &format!("{GROUP}/memory.min"));
     guest.door(&format!("stop {PAIR}")).unwrap();
     let down = |guest: &mut Guest| Ok((facts::process(guest, PAIR)?.state == "down").then_some(()));
     guest.until("it is down", UP_LIMIT, down).unwrap();
+    // Its floor is others' now, though its group stays and holds what it has read.
+    assert_ne!(floor, "0");
+    assert_eq!(group(&mut guest, &format!("{GROUP}/memory.min")), "0");
 
     // As the product has it: all of it goes, and all of it comes again.
     let (before, all) = start_pair(&mut guest);
     assert_eq!(group(&mut guest, &format!("{GROUP}/memory.oom.group")), "1");
+    assert_eq!(group(&mut guest, &format!("{GROUP}/memory.min")), floor);
     let said = guest.door(&format!("starves {PAIR}")).unwrap();
     println!("{PAIR}: {}", said.trim_end());
     assert!(said.starts_with("waiting: out of memory"), "{said}");

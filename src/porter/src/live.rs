@@ -256,14 +256,15 @@ pub(crate) fn look(name: &str, file: &str, out: Out<'_>) -> Result<(), Error> {
     Ok(write!(out, "{}", std::fs::read_to_string(format!("/proc/{pid}/{file}"))?)?)
 }
 
-/// What a restart leaves alone, by the kernel's own numbers: the service's network namespace, all services' links and their queues. And what
-/// it does not: its process and its group.
+/// What a restart leaves alone, by the kernel's own numbers: the service's network namespace, its group, all services' links and their queues.
+/// And what it does not: its process and the group of its life.
 pub(crate) fn lasts(name: &str, out: Out<'_>) -> Result<(), Error> {
     let pid = pid_of(name)?;
     let network = std::fs::metadata(format!("/proc/{pid}/ns/net"))?.ino();
     let group = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
-    let group = std::fs::metadata(format!("{ROOT}{}", group.trim_end().trim_start_matches("0::")))?.ino();
-    writeln!(out, "pid {pid}\nnetwork {network}\ngroup {group}")?;
+    let life = format!("{ROOT}{}", group.trim_end().trim_start_matches("0::"));
+    let [life, group] = [life.clone(), life + "/.."].map(std::fs::metadata);
+    writeln!(out, "pid {pid}\nlife {}\nnetwork {network}\ngroup {}", life?.ino(), group?.ino())?;
     Ok(tables::links_and_queues()?.iter().try_for_each(|line| writeln!(out, "{line}"))?)
 }
 

@@ -5,8 +5,9 @@
 //! Source: Documentation/admin-guide/cgroup-v2.rst.
 
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 
 use contract::layer::Layer;
 use contract::manifest::{Cpu, Manifest, Memory};
@@ -74,6 +75,8 @@ fn part(text: &str) -> Option<(u64, u64)> {
 const CPU_MAX: &str = "cpu.max";
 /// The file of the ceilings of disks.
 pub const IO_MAX: &str = "io.max";
+/// The file of the most memory that was used.
+const PEAK: &str = "memory.peak";
 /// Bytes of a value: a disk's number and one of its ceilings are the longest.
 const VALUE_BYTES: usize = 48;
 
@@ -168,20 +171,83 @@ fn outside(what: &'static str) -> impl Fn(std::io::Error) -> Error {
     move |error| Error::Outside(what, Errno::from_raw(error.raw_os_error().unwrap_or(0)))
 }
 
-/// Makes the cgroup `path` (`/slices/demo/hello`) anew, as [`prepare`] does, for a process to be cloned into.
+/// The folder in the cgroup of a service or a daemon that holds its processes, for one life. It has no controller: whatever is counted,
+/// promised and allowed is the upper one's, which stays.
+const LIFE: &str = "life";
+
+/// The cgroup that the processes of `path` are in.
+#[must_use]
+pub fn life_of(path: &str) -> std::string::String {
+    format!("{path}/{LIFE}")
+}
+
+/// Makes a cgroup in `path` (`/slices/demo/hello`) for a process to be cloned into; `path` itself is kept, with its counters and what memory it
+/// is charged for, and made and set as [`prepare`] does.
 ///
-/// Anew, because on some kernels a cgroup that was killed once ([`kill`]) kills whoever is cloned into it from then on:
-/// docs/decisions/0009-fresh-cgroups.md.
+/// It is made anew where its last life ended for want of memory, or it has ceilings of a disk that nobody asks for any more. The lower one always
+/// is, because on some kernels a cgroup that was killed once ([`kill`]) kills whoever is cloned into it from then on. See
+/// docs/decisions/0141-a-cgroup-for-each-life.md.
 ///
 /// # Errors
 /// [`Error::Outside`]: it cannot be made, or (`EBUSY`) a process still lives in it.
-pub fn fresh<'s>(path: &str, settings: impl IntoIterator<Item = &'s Setting>) -> Result<OwnedFd, Error> {
-    match fs::remove_dir(format!("{ROOT}{path}")) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(outside("cannot make its cgroup anew")(error))
-        }
-        Ok(()) | Err(_) => prepare(path, settings),
+pub fn renew<'s>(
+    path: &str,
+    settings: impl IntoIterator<Item = &'s Setting> + Clone,
+) -> Result<OwnedFd, Error> {
+    let life = format!("{ROOT}{}", life_of(path));
+    gone(&life).map_err(outside("cannot make its cgroup anew"))?;
+    let held = settings.clone().into_iter().any(|setting| setting.file == IO_MAX);
+    if out_of_memory(path) || !held && says_anything(path, IO_MAX) {
+        remove(path)?;
     }
+    drop(prepare(path, settings)?);
+    fs::create_dir(&life).map_err(outside("cannot make its cgroup"))?;
+    File::open(&life).map(OwnedFd::from).map_err(outside("cannot open its cgroup"))
+}
+
+/// Takes a folder away that may be there.
+fn gone(folder: &str) -> std::io::Result<()> {
+    match fs::remove_dir(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn says_anything(path: &str, file: &str) -> bool {
+    fs::read_to_string(format!("{ROOT}{path}/{file}")).is_ok_and(|text| !text.trim().is_empty())
+}
+
+/// Was somebody killed in the cgroup `path` for want of memory, since it was made?
+#[must_use]
+pub fn out_of_memory(path: &str) -> bool {
+    number(path, "memory.events", "oom_kill").is_some_and(|kills| kills > 0)
+}
+
+/// The most memory that a cgroup had in one life.
+#[derive(Debug)]
+pub struct Peak(File);
+
+impl Peak {
+    /// Begins to look at the cgroup `path`; nothing where the kernel knows of all its lives alone (before 6.12).
+    #[must_use]
+    pub fn begin(path: &str) -> Option<Self> {
+        let mut file = File::options().read(true).write(true).open(format!("{ROOT}{path}/{PEAK}")).ok()?;
+        file.write_all(b"reset").ok().map(|()| Self(file))
+    }
+
+    /// Bytes.
+    #[must_use]
+    pub fn bytes(&self) -> Option<u64> {
+        let mut text = [0; 24];
+        let length = self.0.read_at(&mut text, 0).ok()?;
+        std::str::from_utf8(text.get(..length)?).ok()?.trim_end().parse().ok()
+    }
+}
+
+/// The most memory that the cgroup `path` had in all its lives, in bytes, where the kernel says that (since 5.19).
+#[must_use]
+pub fn peak_bytes(path: &str) -> Option<u64> {
+    value(path, PEAK)
 }
 
 /// Makes the cgroup `path`, passes controllers on to each level above it, and writes `settings`. What is there already is kept. A
@@ -203,8 +269,12 @@ pub fn prepare<'s>(path: &str, settings: impl IntoIterator<Item = &'s Setting>) 
         }
     }
     for setting in settings {
+        let file = format!("{folder}/{}", setting.file);
+        if fs::read_to_string(&file).is_ok_and(|says| setting.is_kept_by(says.trim_end())) {
+            continue; // Reading costs less than what the kernel does when it is told.
+        }
         // Not there, or refused: reading back says so before the service runs.
-        let _ = fs::write(format!("{folder}/{}", setting.file), setting.value.as_str());
+        let _ = fs::write(&file, setting.value.as_str());
     }
     File::open(&folder).map(OwnedFd::from).map_err(outside("cannot open its cgroup"))
 }
@@ -247,15 +317,18 @@ pub fn kill(path: &str) -> Result<(), Error> {
     fs::write(format!("{ROOT}{path}/cgroup.kill"), "1").map_err(outside("cannot kill its cgroup"))
 }
 
-/// Takes the cgroup `path` away. One that is not there is no error.
+/// Nobody is promised the memory of the cgroup `path` any more, which stays: what it still holds, of files that were read, others may have.
+pub fn give_back_floor(path: &str) {
+    let _ = fs::write(format!("{ROOT}{path}/memory.min"), "0"); // It may never have been made.
+}
+
+/// Takes the cgroup `path` away, and the one of its last life. One that is not there is no error.
 ///
 /// # Errors
 /// [`Error::Outside`]: (`EBUSY`) a process lives in it, or another cgroup is below it.
 pub fn remove(path: &str) -> Result<(), Error> {
-    match fs::remove_dir(format!("{ROOT}{path}")) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(outside("cannot remove its cgroup")(error)),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    let upper = format!("{ROOT}{path}");
+    gone(&format!("{upper}/{LIFE}")).and_then(|()| gone(&upper)).map_err(outside("cannot remove its cgroup"))
 }
 
 /// What a file of the cgroup `path` says that holds one number.
@@ -312,9 +385,9 @@ pub fn memory_bytes(path: &str) -> Option<u64> {
     value(path, "memory.current")
 }
 
-/// The processes in the cgroup `path`, the oldest first.
+/// The processes of the service or daemon whose cgroup is `path`, the oldest first.
 pub fn processes(path: &str) -> impl Iterator<Item = i32> {
-    let text = fs::read_to_string(format!("{ROOT}{path}/cgroup.procs")).unwrap_or_default();
+    let text = fs::read_to_string(format!("{ROOT}{path}/{LIFE}/cgroup.procs")).unwrap_or_default();
     let mut all: std::vec::Vec<i32> = text.lines().filter_map(|line| line.parse().ok()).collect();
     all.sort_unstable();
     all.into_iter()

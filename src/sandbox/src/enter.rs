@@ -52,7 +52,7 @@ pub struct Given<'d> {
     pub host: Option<&'d Host>,
     /// Its network namespace.
     pub network: BorrowedFd<'d>,
-    /// Its cgroup.
+    /// The cgroup for its processes ([`crate::cgroup::renew`]).
     pub cgroup: BorrowedFd<'d>,
     /// Standard output and error.
     pub output: BorrowedFd<'d>,

@@ -30,7 +30,7 @@ pub struct Plan {
     pub uid_base: u32,
     /// How many there are.
     pub uid_count: u32,
-    /// Its cgroup, below the root of all cgroups: `/slices/<provider>/<service>`.
+    /// Its cgroup, below the root of all cgroups: `/slices/<provider>/<service>`. Its processes are in one below it ([`cgroup::life_of`]).
     pub cgroup: String,
     /// Files of its cgroup and what they say, as the kernel gives it back.
     pub cgroup_files: Bounded<cgroup::Setting, { cgroup::SETTINGS }>,

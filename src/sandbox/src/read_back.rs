@@ -61,7 +61,9 @@ fn row(layer: Layer, seen: &Seen, plan: &Plan) -> Row {
         Layer::Cgroup => {
             // Hierarchy 0 is cgroup2; a kernel that has others lists them too.
             let found = seen.cgroup.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();
-            (plan.cgroup.clone(), found.to_owned(), found == plan.cgroup)
+            let wanted = crate::cgroup::life_of(&plan.cgroup);
+            let is_there = found == wanted;
+            (wanted, found.to_owned(), is_there)
         }
         Layer::MemoryMax | Layer::PidsMax | Layer::Cpu => files(layer, seen, plan),
         Layer::Disk => disk(seen, plan),

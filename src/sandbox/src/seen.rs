@@ -90,7 +90,8 @@ pub struct Seen {
 #[must_use]
 pub fn look<D: AsFd>(pid: i32, plan: &Plan, network: &D, told: Layers, moment: Moment) -> Seen {
     let process = Folder::open(&format!("/proc/{pid}"));
-    let group = Folder::open(&format!("{}{}", cgroup::ROOT, plan.cgroup));
+    let [group, life] = [plan.cgroup.clone(), cgroup::life_of(&plan.cgroup)]
+        .map(|path| Folder::open(&format!("{}{path}", cgroup::ROOT)));
     let read = |file: &str| text(process.as_ref(), file);
     let its = namespaces(process.as_ref());
     let host = host_devices(pid, plan);
@@ -109,7 +110,7 @@ pub fn look<D: AsFd>(pid: i32, plan: &Plan, network: &D, told: Layers, moment: M
         cgroup: read("cgroup"),
         cgroup_files: plan.cgroup_files.iter().map(|setting| cgroup::said(group.as_ref(), setting)).collect(),
         descriptors: process.as_ref().and_then(|process| descriptors(pid, process)),
-        guarded: group.is_some_and(|group| devices::is_guarded(group.as_fd(), &numbers).unwrap_or(false)),
+        guarded: life.is_some_and(|life| devices::is_guarded(life.as_fd(), &numbers).unwrap_or(false)),
         host,
         volume: plan.volume.as_ref().and_then(|volume| room(pid, volume)),
         told,

@@ -42,15 +42,16 @@ impl Ours {
         Self { stage: Stage::new(&manifest), root }
     }
 
-    /// One round; `cold` makes the network anew, too. What `look` does while every layer is on and nothing runs yet is its caller's.
+    /// One round; `cold` makes the network and the whole cgroup anew, too. What `look` does while every layer is on and nothing runs yet is its caller's.
     fn round(&mut self, cold: bool, read_back: bool, mut look_at: impl FnMut(&Entered)) -> Round {
         let (began, cpu) = (Instant::now(), cpu_us());
         if cold {
             self.stage.network = Network::create().unwrap();
+            cgroup::remove(&self.stage.plan.cgroup).unwrap();
         }
         let root = sys::mount::copy(&self.root).unwrap();
         let plan = &self.stage.plan;
-        let group = cgroup::fresh(&plan.cgroup, &plan.cgroup_files).unwrap();
+        let group = cgroup::renew(&plan.cgroup, &plan.cgroup_files).unwrap();
         let given = self.stage.given_with(root.as_fd(), group.as_fd());
         let entered = enter(plan, given).unwrap();
         assert!(sys::descriptor::wait_readable(entered.applied.as_fd(), LIMIT_MS).unwrap(), "no word");
@@ -68,7 +69,6 @@ impl Ours {
         let end = waitpid(Pid::from_raw(entered.pid), None).unwrap();
         assert!(matches!(end, WaitStatus::Exited(_, 0)), "{end:?}");
         drop((entered, root));
-        fs::remove_dir(format!("{}{}", cgroup::ROOT, plan.cgroup)).unwrap();
         Round { ns: u64::try_from(began.elapsed().as_nanos()).unwrap(), cpu_us: cpu_us() - cpu, kib: 0 }
     }
 }
@@ -86,7 +86,7 @@ fn tree_us(root: &std::path::Path) -> u64 {
     let stage = Stage::new(&manifest);
     let root = std::ffi::CString::new(root.to_str().unwrap()).unwrap();
     let root = sys::mount::copy(&root).unwrap();
-    let group = cgroup::fresh(&stage.plan.cgroup, &stage.plan.cgroup_files).unwrap();
+    let group = cgroup::renew(&stage.plan.cgroup, &stage.plan.cgroup_files).unwrap();
     let entered = enter(&stage.plan, stage.given_with(root.as_fd(), group.as_fd())).unwrap();
     assert!(sys::descriptor::wait_readable(entered.applied.as_fd(), LIMIT_MS).unwrap(), "no word");
     assert!(matches!(entered.report(), Report::Applied(_)), "not applied");
@@ -99,7 +99,7 @@ fn tree_us(root: &std::path::Path) -> u64 {
     waitpid(Pid::from_raw(entered.pid), None).unwrap();
     let gone = began.elapsed();
     assert!(!cgroup::is_populated(&stage.plan.cgroup));
-    fs::remove_dir(format!("{}{}", cgroup::ROOT, stage.plan.cgroup)).unwrap();
+    cgroup::remove(&stage.plan.cgroup).unwrap();
     u64::try_from(gone.as_micros()).unwrap()
 }
 

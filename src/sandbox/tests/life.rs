@@ -159,6 +159,48 @@ fn a_start_after_a_kill_lives() {
 }
 
 #[test]
+fn a_cgroup_stays_and_has_another_one_in_it_for_each_life() {
+    if !enter_stage("a_cgroup_stays_and_has_another_one_in_it_for_each_life") {
+        return;
+    }
+    use sandbox::cgroup;
+    use std::os::unix::fs::MetadataExt;
+    let stage = Stage::new(&manifest("exec sleep 1000"));
+    let path = stage.plan.cgroup.clone();
+    let of = |path: &str| std::fs::metadata(format!("{}{path}", cgroup::ROOT)).map(|meta| meta.ino());
+    let now = || (of(&path).unwrap(), of(&cgroup::life_of(&path)).unwrap());
+    let renew = || cgroup::renew(&path, &stage.plan.cgroup_files).map(drop);
+    let before = now();
+    let (entered, _) = stage.enter(Layers::NONE);
+    entered.go().unwrap();
+    assert_eq!(cgroup::processes(&path).collect::<Vec<_>>(), [entered.pid]);
+    // Somebody lives in it: he is left alone, and so is his group.
+    assert!(matches!(renew(), Err(sandbox::Error::Outside(_, nix::errno::Errno::EBUSY))));
+    assert_eq!(now(), before);
+    cgroup::kill(&path).unwrap();
+    assert!(matches!(last(&entered), WaitStatus::Signaled(..)));
+    renew().unwrap();
+    let after = now();
+    assert_eq!(after.0, before.0);
+    assert_ne!(after.1, before.1);
+    let held =
+        |setting: &cgroup::Setting| cgroup::says(&path, setting).is_empty() || cgroup::holds(&path, setting);
+    assert!(stage.plan.cgroup_files.iter().all(held), "its settings");
+    // Whatever somebody has said of it meanwhile, it begins with what it is to say.
+    if let Some(pids) = stage.plan.cgroup_files.iter().find(|setting| setting.file == "pids.max") {
+        let file = format!("{}{path}/{}", cgroup::ROOT, pids.file);
+        if std::fs::write(&file, "max").is_ok() {
+            assert!(!cgroup::holds(&path, pids));
+            renew().unwrap();
+            assert!(cgroup::holds(&path, pids));
+        }
+    }
+    cgroup::remove(&path).unwrap();
+    assert!(of(&path).is_err());
+    cgroup::remove(&path).unwrap();
+}
+
+#[test]
 fn a_network_is_its_own_and_configured_from_outside() {
     if !enter_stage("a_network_is_its_own_and_configured_from_outside") {
         return;

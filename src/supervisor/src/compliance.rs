@@ -7,7 +7,7 @@
 use contract::control::{Answer, State};
 use contract::show::Traffic;
 use contract::sla::{Breach, Cause, Compliance};
-use sandbox::cgroup;
+use sandbox::cgroup::{self, Peak};
 use sys::clock;
 
 use crate::admission::Floors;
@@ -106,25 +106,28 @@ pub fn carried(processes: &mut [Process], events: &mut Events, now_ms: u64, (way
     }
 }
 
-/// Whoever was in this cgroup has ended. Was it for want of memory? Then why, in words; and the most that it had, in MiB, where the kernel says that
-/// (since 5.19).
-fn starved_to_death(group: &str, ceiling_mib: u32) -> Option<(String, Option<u32>)> {
-    cgroup::number(group, "memory.events", "oom_kill").filter(|kills| *kills > 0)?;
-    let peak_mib =
-        cgroup::value(group, "memory.peak").map(|bytes| u32::try_from(bytes >> 20).unwrap_or(u32::MAX));
+/// Whoever was in this cgroup has ended. Was it for want of memory? Then why, in words; and the most that it had, in MiB, where the kernel says that.
+/// A cgroup in which somebody was killed so is made anew for the next one.
+fn starved_to_death(group: &str, peak: Option<&Peak>, ceiling_mib: u32) -> Option<(String, Option<u32>)> {
+    cgroup::out_of_memory(group).then_some(())?;
+    let bytes = peak.and_then(Peak::bytes).or_else(|| cgroup::peak_bytes(group));
+    let peak_mib = bytes.map(|bytes| u32::try_from(bytes >> 20).unwrap_or(u32::MAX));
     let had = peak_mib.map_or_else(String::new, |mib| format!(": it had {mib} MiB of {ceiling_mib}"));
     Some((format!("out of memory{had}"), peak_mib))
 }
 
 /// The daemon has ended. Was it for want of memory? Then why, in words: a leak comes to that.
 pub fn autopsy_of_daemon(daemon: &Daemon, group: &str) -> Option<String> {
-    starved_to_death(group, daemon.memory_mib).map(|(why, _)| why)
+    starved_to_death(group, None, daemon.memory_mib).map(|(why, _)| why)
 }
 
 /// The service has ended. Was it for want of memory? Then why, in words; and a breach, if it had no more than its floor.
 pub fn autopsy(tenant: &mut Tenant, group: &str, now_ms: u64) -> (Option<String>, Option<Breach>) {
     let memory = tenant.manifest.memory;
-    let Some((why, peak_mib)) = starved_to_death(group, memory.ceiling_mib) else { return (None, None) };
+    let peak = tenant.peak.take();
+    let Some((why, peak_mib)) = starved_to_death(group, peak.as_ref(), memory.ceiling_mib) else {
+        return (None, None);
+    };
     // Where the peak is not known nobody can say that it kept to its floor.
     let within = peak_mib.filter(|mib| *mib < memory.floor_mib);
     let breach = within.map(|got| {

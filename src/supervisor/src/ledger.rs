@@ -21,7 +21,7 @@ const CPU_ERROR_PERMILLE: u64 = 20;
 /// What may be missing of a rate, in per cent of its floor.
 const RATE_ERROR_PERCENT: u64 = 5;
 
-/// What the kernel says of a service now. Counters begin at zero with each start.
+/// What the kernel says of a service now. Counters go on from start to start, but where the cgroup is made anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Sample {
     /// When, in milliseconds after boot.
@@ -131,7 +131,7 @@ impl Ledger {
         if span_ms == 0 {
             return None;
         }
-        // A counter that is less than it was began anew with another start.
+        // A counter that is less than it was began anew with another cgroup.
         let since = |now: u64, last: u64| now.checked_sub(last).unwrap_or(now);
         let (cpu_us, waited_us) = (since(now.cpu_us, last.cpu_us), since(now.waited_us, last.waited_us));
         let floor_us = u64::from(span_ms) * u64::from(floor_permille);

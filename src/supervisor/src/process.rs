@@ -82,6 +82,8 @@ pub struct Tenant {
     pub ledger: Ledger,
     /// What was last told of that to who watches.
     pub told: Option<(Amounts, Amounts, u32)>,
+    /// The most memory that it has in this life of its, where the kernel tells that from the others.
+    pub peak: Option<cgroup::Peak>,
     /// A start that waits for its layers, and then for its last word.
     pub entered: Option<Entered>,
     /// How often a start was prepared in this life.
@@ -308,6 +310,14 @@ impl Process {
         }
     }
 
+    /// What memory it was promised, others may be promised.
+    pub fn give_back_floor(&self) {
+        match &self.what {
+            What::Daemon(_) => {}
+            What::Tenant(tenant) => cgroup::give_back_floor(&tenant.plan.cgroup),
+        }
+    }
+
     /// The names of those who must be up before it starts.
     #[must_use]
     pub fn after(&self) -> &'static [&'static str] {
@@ -415,6 +425,7 @@ impl Tenant {
             pulse: Pulse::default(),
             ledger: Ledger::default(),
             told: None,
+            peak: None,
             entered: None,
             attempt: 0,
             refusals: 0,

@@ -110,7 +110,7 @@ impl House {
         let What::Daemon(what) = &process.what else { return Ok(()) };
         let what = *what;
         let limit = cgroup::plain("memory.max", format_args!("{}", u64::from(what.memory_mib) << 20));
-        let group = own_cgroup(cgroup::fresh(&format!("/gateway/{}", what.name), [&limit]))?;
+        let group = own_cgroup(cgroup::renew(&format!("/gateway/{}", what.name), [&limit]))?;
         let listeners: Vec<_> = what
             .wires
             .iter()
@@ -154,10 +154,14 @@ impl House {
             .map_err(|error| Error::System(REAPER, Errno::from_raw(error.raw_os_error().unwrap_or(0))))?;
         let host = Host::gather(Path::new(sandbox::DEV), &tenant.plan)?;
         // Layers that are files of the cgroup are left out here in a rehearsal, all others inside.
-        let left_out =
-            |setting: &&cgroup::Setting| setting.layer.is_some_and(|layer| tenant.without.has(layer));
-        let settings = tenant.plan.cgroup_files.iter().filter(|setting| !left_out(setting));
-        let group = cgroup::fresh(&tenant.plan.cgroup, settings)?;
+        let without = tenant.without;
+        let stays = |setting: &&cgroup::Setting| !setting.layer.is_some_and(|layer| without.has(layer));
+        let settings = tenant.plan.cgroup_files.iter().filter(stays);
+        if tenant.without != Layers::NONE {
+            cgroup::remove(&tenant.plan.cgroup)?; // What was set in its last life is not there by itself.
+        }
+        let group = cgroup::renew(&tenant.plan.cgroup, settings)?;
+        tenant.peak = cgroup::Peak::begin(&tenant.plan.cgroup);
         let entered = enter(
             &tenant.plan,
             sandbox::Given {

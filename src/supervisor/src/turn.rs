@@ -58,6 +58,7 @@ impl House {
             let rests = matches!(state, State::Down | State::Failed) && process.trial().is_none();
             if rests && process.is_now() {
                 self.books.release(&process.name);
+                process.give_back_floor();
             }
         }
         match act {

@@ -33,7 +33,7 @@ fn whole(plan: &Plan) -> Seen {
         status: include_str!("../../tests/data/status").to_owned(),
         mounts: include_str!("../../tests/data/mountinfo").to_owned(),
         limits: limits::all(plan).map(limit).concat(),
-        cgroup: "0::/slices/demo/hello\n".to_owned(),
+        cgroup: "0::/slices/demo/hello/life\n".to_owned(),
         cgroup_files: plan.cgroup_files.iter().map(|setting| setting.value.to_string()).collect(),
         descriptors: Some(vec![
             open(0, false, "/dev/null", at("/dev/null")),

@@ -235,9 +235,6 @@ fn delete(known: &Known, force: bool) -> Told<()> {
     known.expect(&["stopped"])?;
     let id = known.0.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     // Its processes are reaped a moment after its end; nobody else makes a group there.
-    wait(|| match fs::remove_dir(format!("{}/slices/oci/{}", cgroup::ROOT, called(id))) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => None,
-        Ok(()) | Err(_) => Some(()),
-    });
+    wait(|| cgroup::remove(&format!("/slices/oci/{}", called(id))).ok());
     fs::remove_dir_all(&known.0).map_err(words)
 }

@@ -193,7 +193,7 @@ impl Stage {
         Self {
             network: Network::create().unwrap(),
             root: sys::mount::copy(c"/").unwrap(),
-            cgroup: cgroup::fresh(&plan.cgroup, &plan.cgroup_files).unwrap(),
+            cgroup: cgroup::renew(&plan.cgroup, &plan.cgroup_files).unwrap(),
             // It runs the rest of its words, as the reaper does. A small machine has none: there only what reaps itself can be tried.
             reaper: File::open("/usr/bin/env").or_else(|_| File::open("/proc/self/exe")).unwrap(),
             output: nix::unistd::pipe().unwrap(),
