@@ -20,9 +20,10 @@ use crate::core::DAEMONS;
 use crate::keep::{Back, Keep};
 use crate::leave::Leave;
 use crate::overlap::{self, Side};
-use crate::process::{Process, Tenant, What, is_there, label};
+use crate::process::{Process, What, is_there, label};
 use crate::record::{Kept, Rented};
 use crate::ring::Ring;
+use crate::tenant::Tenant;
 use crate::{Error, catalogue, record};
 
 /// How long PID 1 may take for each word of what it gives back, in milliseconds.

@@ -20,8 +20,9 @@ use nix::sys::stat::{major, minor};
 use sandbox::cgroup::{self, Setting};
 
 use crate::house::House;
-use crate::process::{Tenant, What};
+use crate::process::What;
 use crate::slices::{SLICES_GROUP, group_of};
+use crate::tenant::Tenant;
 
 /// The data disk, where there is one; else the root has this folder.
 const DATA: &str = "/data";

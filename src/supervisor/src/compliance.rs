@@ -15,7 +15,8 @@ use crate::core::Daemon;
 use crate::events::Events;
 use crate::house::House;
 use crate::ledger::{Carried, Sample};
-use crate::process::{Process, Tenant, What};
+use crate::process::{Process, What};
+use crate::tenant::Tenant;
 
 /// Between two samples, in milliseconds.
 pub const SAMPLE_EVERY_MS: u64 = 5_000;

@@ -15,7 +15,8 @@ use crate::house::House;
 use crate::leave::{Asked, Leave};
 use crate::life::Event;
 use crate::links::{For, Heard};
-use crate::process::{Id, Process, Tenant, What};
+use crate::process::{Id, Process, What};
+use crate::tenant::Tenant;
 
 /// Times in a row that the image of a bundle may be refused before its service counts as failed: with the pauses between them some seconds,
 /// for storage may only be looking for its disk.

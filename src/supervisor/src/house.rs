@@ -20,6 +20,7 @@ use wire::{Connection, Listener};
 use crate::admission::{Books, capacity};
 use crate::adopt::{self, Store};
 use crate::damage::Watch;
+use crate::end::exit_of;
 use crate::events::Events;
 use crate::installed::Package;
 use crate::keep::Keep;
@@ -30,7 +31,6 @@ use crate::process::{Process, What};
 use crate::record::{self, Rented};
 use crate::rental::Rental;
 use crate::slices::{divide, measure};
-use crate::turn::exit_of;
 use crate::{Error, catalogue, schedule, slices, start};
 
 /// How long each part of the end may take, in milliseconds: tenants, the disk, daemons. Together less than PID 1's patience.

@@ -31,7 +31,8 @@ use crate::leave::Asked;
 use crate::life::Event;
 use crate::links::For;
 use crate::overlap::{Part, Side};
-use crate::process::{Process, Tenant, What};
+use crate::process::{Process, What};
+use crate::tenant::Tenant;
 use crate::trial::Trial;
 
 /// Rows of package in one turn: all that it can have to say.

@@ -18,12 +18,14 @@ pub mod keep;
 pub mod process;
 pub mod record;
 pub mod ring;
+pub mod tenant;
 
 pub mod adopt;
 pub mod ceiling;
 pub mod compliance;
 pub mod damage;
 pub mod desk;
+pub mod end;
 pub mod events;
 pub mod health;
 pub mod hear;

@@ -26,8 +26,9 @@ use crate::admission::Floors;
 use crate::house::House;
 use crate::life::Event;
 use crate::links::For;
-use crate::process::{Process, Tenant, What};
+use crate::process::{Process, What};
 use crate::record::Kept;
+use crate::tenant::Tenant;
 use crate::trial::Trial;
 
 /// Between two asks for the link, where `network` refuses it, in milliseconds.

@@ -12,7 +12,7 @@ use contract::layer::{Layer, Layers};
 use log::warn;
 use sandbox::Plan;
 
-use crate::process::Tenant;
+use crate::tenant::Tenant;
 
 /// Where the line stands.
 const LINE: &str = "/run/rehearsal";

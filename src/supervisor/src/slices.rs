@@ -25,7 +25,8 @@ use crate::ceiling;
 use crate::compliance::carried;
 use crate::house::House;
 use crate::links::For;
-use crate::process::{Process, Tenant, What};
+use crate::process::{Process, What};
+use crate::tenant::Tenant;
 use crate::{record, start};
 
 /// Where all slices are.

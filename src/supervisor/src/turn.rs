@@ -3,21 +3,15 @@
 //! In:  deaths, readiness, timers, answers, orders. Out: `life`'s next state, written down, and its act, done.
 
 use contract::Text;
-use contract::control::{Exit, State};
-use contract::layer::Layers;
-use contract::manifest::Restart;
-use contract::restart::{CRASHES_MAX, WELL_MS};
+use contract::control::State;
 use contract::sla::What as Happened;
 use log::{info, warn};
 use std::os::fd::AsFd;
 use sys::{clock, pidfd, wait};
 
-use crate::compliance::{autopsy, autopsy_of_daemon};
 use crate::house::House;
 use crate::life::{self, Act, CROWD_MS, Event};
-use crate::overlap::Part;
-use crate::process::{Process, What, label};
-use crate::record::Record;
+use crate::process::{Process, What};
 
 /// Deadlines that a tenant may miss in a row before it counts as failed.
 const MISSED_MAX: u32 = 3;
@@ -195,90 +189,6 @@ impl House {
         }
     }
 
-    /// A child of this life: has it ended? First only a look, so that its status outlives us; it is waited for once it is written down.
-    fn reap(&mut self, place: usize) {
-        let Some(process) = self.processes.get(place).filter(|process| process.ours) else { return };
-        let Some(descriptor) = &process.pidfd else { return };
-        let Ok(Some(ended)) = wait::look(Some(descriptor.as_fd())) else { return };
-        let copy = descriptor.try_clone();
-        self.bury(place, exit_of(ended.status));
-        if let Ok(copy) = copy {
-            let _ = wait::take(Some(copy.as_fd()));
-        }
-    }
-
-    /// PID 1 says that `pid` has ended: a process of a former life.
-    pub fn corpse(&mut self, pid: i32, status: i32) {
-        let whose = |process: &Process| process.record.pid == Some(pid);
-        if let Some(place) = self.processes.iter().position(whose) {
-            self.bury(place, exit_of(status));
-        }
-    }
-
-    /// `place` has ended.
-    pub fn bury(&mut self, place: usize, exit: Exit) {
-        let Self { processes, keep, events, .. } = self;
-        let Some(process) = processes.get_mut(place) else { return };
-        match exit {
-            Exit::Code(0) => info!("{}: ended", process.name),
-            Exit::Code(code) => warn!("{}: ended with code {code}", process.name),
-            Exit::Signal(signal) => warn!("{}: ended by signal {signal}", process.name),
-        }
-        let _ = process.ring.pump();
-        process.record.exit = Some(exit);
-        process.record.pid = None;
-        process.pidfd = None;
-        process.ours = false;
-        let group = process.cgroup();
-        let ((why, breach), restart) = match &mut process.what {
-            What::Daemon(daemon) => ((autopsy_of_daemon(daemon, &group), None), Restart::Always),
-            What::Tenant(tenant) => {
-                tenant.entered = None;
-                let found = autopsy(tenant, &group, clock::boot_ms());
-                let restart = tenant.manifest.restart;
-                tenant.renew();
-                (found, restart)
-            }
-        };
-        if let Some(why) = why {
-            warn!("{}: {why}", process.name);
-            process.record.reason = why.as_str().into();
-        }
-        if let Some(breach) = breach {
-            events.breach(&process.name, breach);
-        }
-        // Whose place was taken does not come back.
-        let again = is_to_return(restart, exit, &process.record) && process.part() != Part::Past;
-        let now_ms = clock::boot_ms();
-        let record = &mut process.record;
-        record.crashes = if is_crash(record, now_ms) { record.crashes.saturating_add(1) } else { 0 };
-        record.by_itself = matches!(record.state, State::Starting | State::Up);
-        let gives_up = again
-            && record.by_itself
-            && record.crashes >= CRASHES_MAX
-            && matches!(process.what, What::Tenant(_));
-        if gives_up {
-            let exit = exit_words(exit);
-            process.record.reason =
-                Text::format(format_args!("ended {CRASHES_MAX} times in a row, last by {exit}"));
-        }
-        if !again && matches!(process.record.state, State::Starting | State::Up) {
-            process.record.wanted = false;
-        }
-        // What it has left behind in its cgroup is not its next life's company.
-        if sandbox::cgroup::is_populated(&group) {
-            let _ = sandbox::cgroup::kill(&group);
-        }
-        process.write_record();
-        keep.forget(label::PID, &process.key());
-        let event = match (gives_up, again) {
-            (true, _) => Event::Broken,
-            (false, true) => Event::Died,
-            (false, false) => Event::Finished,
-        };
-        self.happen(place, event);
-    }
-
     /// Wanted ones whose predecessors are up are started.
     pub fn start_wanted(&mut self) {
         if self.ending.is_some() {
@@ -365,28 +275,6 @@ fn enter_state(process: &mut Process, state: State, event: Event, now_ms: u64) {
     }
 }
 
-/// Does this end count as one of a loop? Not where it was well for a minute.
-fn is_crash(record: &Record, now_ms: u64) -> bool {
-    record.state != State::Up || now_ms.saturating_sub(record.since_ms) < WELL_MS
-}
-
-fn exit_words(exit: Exit) -> Text<16> {
-    match exit {
-        Exit::Code(code) => Text::format(format_args!("code {code}")),
-        Exit::Signal(signal) => Text::format(format_args!("signal {signal}")),
-    }
-}
-
-/// Is it to run again? One that had not had its last word, because a life of ours ended too soon, has not run at all.
-fn is_to_return(restart: Restart, exit: Exit, record: &Record) -> bool {
-    let has_run = record.state != State::Starting || record.layers != Layers::NONE;
-    match restart {
-        Restart::Always => true,
-        Restart::OnFailure => exit != Exit::Code(0) || !has_run,
-        Restart::Never => !has_run,
-    }
-}
-
 /// How long a preparation may take after so many that took too long. Rooms that are behind with their work answer what was asked first: whoever
 /// asked them anew each time, and did not wait longer, would never take an answer.
 fn prepare_ms(delays: u8) -> u64 {
@@ -412,22 +300,9 @@ fn delay_ms(process: &mut Process, event: Event, now_ms: u64) -> u64 {
     }
 }
 
-/// A wait status as wait(2) gives it.
-#[must_use]
-pub fn exit_of(status: i32) -> Exit {
-    let byte = |number: i32| u8::try_from(number & 0xff).unwrap_or(0);
-    match status & 0x7f {
-        0 => Exit::Code(byte(status >> 8)),
-        signal => Exit::Signal(byte(signal)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{
-        Event, Exit, Layers, Record, Restart, State, enter_state, exit_of, is_new_attempt, is_to_return,
-        prepare_ms,
-    };
+    use super::{Event, State, enter_state, is_new_attempt, prepare_ms};
     use crate::core::DAEMONS;
     use crate::keep::Keep;
     use crate::process::{Process, What};
@@ -468,29 +343,5 @@ mod tests {
     fn a_preparation_that_was_too_late_may_take_longer() {
         let times = [0, 1, 2, 3, 4, u8::MAX].map(prepare_ms);
         assert_eq!(times, [15_000, 30_000, 60_000, 120_000, 120_000, 120_000]);
-    }
-
-    #[test]
-    fn who_has_not_run_has_not_done_its_work() {
-        let starting = |layers| Record { state: State::Starting, layers, ..Record::default() };
-        let (waited, ran) = (starting(Layers::NONE), starting(Layers::all()));
-        for (restart, exit, record, again) in [
-            (Restart::Never, Exit::Code(126), &waited, true),
-            (Restart::OnFailure, Exit::Code(0), &waited, true),
-            (Restart::Never, Exit::Code(1), &ran, false),
-            (Restart::OnFailure, Exit::Code(0), &ran, false),
-            (Restart::OnFailure, Exit::Code(126), &ran, true),
-            (Restart::Always, Exit::Code(0), &ran, true),
-        ] {
-            assert_eq!(is_to_return(restart, exit, record), again, "{restart:?} {exit:?}");
-        }
-    }
-
-    #[test]
-    fn a_status_is_read_as_wait_writes_it() {
-        assert_eq!(exit_of(0), Exit::Code(0));
-        assert_eq!(exit_of(7 << 8), Exit::Code(7));
-        assert_eq!(exit_of(9), Exit::Signal(9));
-        assert_eq!(exit_of(11 | 0x80), Exit::Signal(11), "with a core dump");
     }
 }

@@ -7,7 +7,8 @@ use contract::mount;
 
 use super::{DAMAGED, H, SMALL_WORLD, World};
 use crate::catalogue;
-use crate::process::{Process, Tenant, What, label};
+use crate::process::{Process, What, label};
+use crate::tenant::Tenant;
 
 impl World {
     /// Is everything somebody's, and everybody as package and the orders say?
