@@ -324,13 +324,15 @@ fn a_slice_is_an_environment() {
         json!("65536"),
         "the rest stays"
     );
-    operate(&mut desk, modify, "held", &json!({"X_SHG_DiskReadCeiling": "4096"}));
-    desk.notice();
-    let reads = "Device.SoftwareModules.ExecEnv.2.X_SHG_Guarantee.DiskReadCeiling";
-    assert_eq!(get(&mut desk, reads), json!("4096"));
-    let little = json!([modify, "little", {"X_SHG_DiskReadCeiling": "1023"}]);
-    let why = desk.fails("order", &little);
-    assert!(why.to_string().contains("7027") || why.to_string().contains("7022"), "{why}");
+    for (name, held, little) in [("DiskReadCeiling", "4096", "1023"), ("DiskWriteCeiling", "256", "63")] {
+        let word = format!("X_SHG_{name}");
+        operate(&mut desk, modify, name, &json!({&word: held}));
+        desk.notice();
+        let ceiling = format!("Device.SoftwareModules.ExecEnv.2.X_SHG_Guarantee.{name}");
+        assert_eq!(get(&mut desk, &ceiling), json!(held));
+        let why = desk.fails("order", &json!([modify, "little", {&word: little}]));
+        assert!(why.to_string().contains("7027") || why.to_string().contains("7022"), "{why}");
+    }
     operate(&mut desk, modify, "much", &json!({"X_SHG_CPUCeiling": "1800", "X_SHG_CPUFloor": "1700"}));
     let end = desk.notice();
     assert!(end.to_string().contains("short of cpu") && end.to_string().contains("7227"), "{end}");
@@ -396,6 +398,7 @@ fn promises_are_told() {
     );
     assert_eq!(unit["X_SHG_Guarantee"]["CPUFloor"], "50", "{unit}");
     assert_eq!(unit["X_SHG_Guarantee"]["DiskReadCeiling"], "2048", "{unit}");
+    assert_eq!(unit["X_SHG_Guarantee"]["DiskWriteCeiling"], "512", "{unit}");
     let up = "Device.SoftwareModules.ExecutionUnit.1.X_SHG_Compliance.Window.[Span==\"Hour\"].UpMs";
     assert!(get(&mut desk, up).to_string().contains("59000"));
     let capacity = get(&mut desk, "Device.SoftwareModules.X_SHG_Capacity.");

@@ -30,7 +30,7 @@ pub enum Layer {
     PidsMax,
     /// `cpu.max` and `cpu.weight` are what the manifest says.
     Cpu,
-    /// `io.bfq.weight` is what its floor of the disk needs, `io.max` is its ceiling; without either there is nothing to hold.
+    /// `io.bfq.weight` is what its floor of the disk needs, `io.max` is its ceilings; without either there is nothing to hold.
     Disk,
     /// The root is read-only, `nosuid`, `nodev`.
     ReadOnlyRoot,

@@ -363,9 +363,9 @@ pids = 16
                 "line 19: disk.read_ceiling_kib_s",
             ),
             (
-                "writes have none",
-                format!("{PLAIN}[disk]\nwrite_ceiling_kib_s = 4096\n"),
-                "write_ceiling_kib_s",
+                "ceiling of writes",
+                format!("{PLAIN}[disk]\nread_ceiling_kib_s = 1024\nwrite_ceiling_kib_s = 63\n"),
+                "line 19: disk.write_ceiling_kib_s: 64 to",
             ),
             ("itself", PLAIN.replace("[cpu]", "after = [\"hello\"]\n[cpu]"), "line 8: after: not itself"),
             ("again", PLAIN.replace("[cpu]", "again_s = 60\n[cpu]"), "line 8: again_s: for services"),

@@ -16,6 +16,9 @@ pub const RESOURCES: usize = 5;
 /// what it does).
 pub type Amounts = [u32; RESOURCES];
 
+/// Ceilings, in the same units, but for the disk: KiB a second that are read, then KiB a second that are written; 0: none.
+pub type Ceilings = [u32; RESOURCES + 1];
+
 /// What one service was promised and got.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compliance {
@@ -25,8 +28,8 @@ pub struct Compliance {
     pub slice: Name,
     /// Its floors.
     pub promised: Amounts,
-    /// Its ceilings, in the same units, but for the disk: KiB a second that it reads; 0: none.
-    pub ceilings: Amounts,
+    /// Its ceilings.
+    pub ceilings: Ceilings,
     /// The last minute, hour and day.
     pub windows: [Window; 3],
     /// Breaches since it was first started.
@@ -38,7 +41,7 @@ pub struct Compliance {
 impl Compliance {
     /// What of it is told by itself: promises, ceilings, breaches. The rest moves all the time, and is asked for.
     #[must_use]
-    pub fn told(&self) -> (Amounts, Amounts, u32) {
+    pub fn told(&self) -> (Amounts, Ceilings, u32) {
         (self.promised, self.ceilings, self.breaches)
     }
 }

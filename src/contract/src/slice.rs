@@ -102,7 +102,9 @@ mod tests {
         assert_eq!((slice.cpu.floor_permille, slice.memory.ceiling_mib), (100, 64));
         assert_eq!((slice.uplink, slice.downlink, slice.disk), Default::default());
         let held = parse(&std::format!("{PLAIN}[slice.disk]\nread_ceiling_kib_s = 2048\n")).unwrap();
-        assert_eq!(held.slice[0].disk, Disk { floor_permille: 0, read_ceiling_kib_s: 2_048 });
+        assert_eq!(held.slice[0].disk, Disk { read_ceiling_kib_s: 2_048, ..Disk::default() });
+        let held = parse(&std::format!("{PLAIN}[slice.disk]\nwrite_ceiling_kib_s = 64\n")).unwrap();
+        assert_eq!(held.slice[0].disk, Disk { write_ceiling_kib_s: 64, ..Disk::default() });
     }
 
     #[test]
@@ -135,6 +137,12 @@ mod tests {
                 "[slice.memory]",
                 "[slice.disk]\nread_ceiling_kib_s = 1023\n[slice.memory]",
                 "line 8: disk.read_ceiling_kib_s: 1024 to",
+            ),
+            (
+                "ceiling of writes",
+                "[slice.memory]",
+                "[slice.disk]\nwrite_ceiling_kib_s = 63\n[slice.memory]",
+                "line 8: disk.write_ceiling_kib_s: 64 to",
             ),
             (
                 "ceiling of the line",

@@ -79,7 +79,7 @@ fn row_json(row: &Promised) -> String {
 type Amount = fn(&mut Slice) -> &mut u32;
 
 /// Words of `rent`: `KEY=FLOOR`, `KEY=FLOOR..CEILING`, `KEY=..CEILING`; where there is no floor, `KEY=CEILING`.
-const RENTED: [(&str, Option<Amount>, Option<Amount>); 6] = [
+const RENTED: [(&str, Option<Amount>, Option<Amount>); 7] = [
     ("cpu", Some(|slice| &mut slice.cpu.floor_permille), Some(|slice| &mut slice.cpu.ceiling_permille)),
     ("memory", Some(|slice| &mut slice.memory.floor_mib), Some(|slice| &mut slice.memory.ceiling_mib)),
     ("uplink", Some(|slice| &mut slice.uplink.floor_kbit_s), Some(|slice| &mut slice.uplink.ceiling_kbit_s)),
@@ -90,6 +90,7 @@ const RENTED: [(&str, Option<Amount>, Option<Amount>); 6] = [
     ),
     ("disk", Some(|slice| &mut slice.disk.floor_permille), None),
     ("reads", None, Some(|slice| &mut slice.disk.read_ceiling_kib_s)),
+    ("writes", None, Some(|slice| &mut slice.disk.write_ceiling_kib_s)),
 ];
 
 /// A slice of which nothing was said yet.
@@ -149,7 +150,7 @@ mod tests {
     fn amounts_are_said_by_name() {
         let mut slice = nothing(Name::new("demo").unwrap());
         for word in
-            ["cpu=100..1000", "memory=8..64", "uplink=500", "downlink=..900", "disk=150", "reads=1024"]
+            ["cpu=100..1000", "memory=8..64", "uplink=500", "downlink=..900", "disk=150", "reads=1024", "writes=64"]
         {
             assert_eq!(take(&mut slice, word), Some(()), "{word}");
         }
@@ -157,7 +158,8 @@ mod tests {
         assert_eq!((slice.memory.floor_mib, slice.memory.ceiling_mib), (8, 64));
         assert_eq!((slice.uplink.floor_kbit_s, slice.uplink.ceiling_kbit_s), (500, 0));
         assert_eq!((slice.downlink.floor_kbit_s, slice.downlink.ceiling_kbit_s), (0, 900));
-        assert_eq!((slice.disk.floor_permille, slice.disk.read_ceiling_kib_s), (150, 1024));
+        let contract::manifest::Disk { floor_permille, read_ceiling_kib_s, write_ceiling_kib_s } = slice.disk;
+        assert_eq!([floor_permille, read_ceiling_kib_s, write_ceiling_kib_s], [150, 1024, 64]);
     }
 
     #[test]

@@ -77,8 +77,8 @@ const CPU_MAX: &str = "cpu.max";
 pub const IO_MAX: &str = "io.max";
 /// The file of the most memory that was used.
 const PEAK: &str = "memory.peak";
-/// Bytes of a value: a disk's number and one of its ceilings are the longest.
-const VALUE_BYTES: usize = 48;
+/// Bytes of a value: a disk's number and two of its ceilings are the longest.
+const VALUE_BYTES: usize = 56;
 
 /// The period of `cpu.max`, in microseconds: the kernel's own default.
 const CPU_PERIOD_US: u32 = 100_000;
@@ -89,7 +89,7 @@ pub const SETTINGS: usize = 12;
 /// Words of one setting.
 fn text(value: std::fmt::Arguments<'_>) -> String<VALUE_BYTES> {
     let mut text = String::new();
-    let _ = std::fmt::Write::write_fmt(&mut text, value); // Two numbers fit.
+    let _ = std::fmt::Write::write_fmt(&mut text, value); // It fits: the longest is tried in a test.
     text
 }
 
@@ -153,18 +153,18 @@ pub fn disk_weight(weight: u32, promised: bool) -> Setting {
     Setting { layer, ..plain("io.bfq.weight", format_args!("default {weight}")) }
 }
 
-/// The ceiling of what a whole disk, by its numbers, reads for a cgroup, in KiB a second; 0: none.
+/// The ceilings of what a whole disk, by its numbers, reads and writes for a cgroup, in KiB a second; 0: none.
 ///
 /// Source: `tg_set_limit` in block/blk-throttle.c, Linux 6.12.
 #[must_use]
-pub fn read_ceiling((major, minor): (u64, u64), kib_s: u32) -> Setting {
-    match kib_s {
-        0 => plain(IO_MAX, format_args!("{major}:{minor} rbps=max")),
-        kib_s => Setting {
-            layer: Some(Layer::Disk),
-            ..plain(IO_MAX, format_args!("{major}:{minor} rbps={}", u64::from(kib_s) << 10))
-        },
-    }
+pub fn disk_ceilings((major, minor): (u64, u64), reads_kib_s: u32, writes_kib_s: u32) -> Setting {
+    let word = |kib_s: u32| match kib_s {
+        0 => text(format_args!("max")),
+        kib_s => text(format_args!("{}", u64::from(kib_s) << 10)),
+    };
+    let (reads, writes) = (word(reads_kib_s), word(writes_kib_s));
+    let layer = (reads_kib_s > 0 || writes_kib_s > 0).then_some(Layer::Disk);
+    Setting { layer, ..plain(IO_MAX, format_args!("{major}:{minor} rbps={reads} wbps={writes}")) }
 }
 
 fn outside(what: &'static str) -> impl Fn(std::io::Error) -> Error {
@@ -431,22 +431,31 @@ mod tests {
 
     #[test]
     fn a_ceiling_of_a_disk_is_found_among_others() {
-        let held = super::read_ceiling((8, 16), 1_024);
-        assert_eq!((held.value.as_str(), held.layer), ("8:16 rbps=1048576", Some(super::Layer::Disk)));
+        let held = super::disk_ceilings((8, 16), 1_024, 0);
+        assert_eq!(
+            (held.value.as_str(), held.layer),
+            ("8:16 rbps=1048576 wbps=max", Some(super::Layer::Disk))
+        );
         let line = "8:16 rbps=1048576 wbps=max riops=max wiops=max";
         assert!(held.is_kept_by(line));
         assert!(held.is_kept_by(&format!("8:1 rbps=7 wbps=max riops=max wiops=max\n{line}\n")));
         for other in ["", "8:16", &line.replace("8:16", "8:1"), &line.replace("rbps=1048576", "rbps=max")] {
             assert!(!held.is_kept_by(other), "{other}");
         }
-        let none = super::read_ceiling((8, 16), 0);
-        assert_eq!((none.value.as_str(), none.layer), ("8:16 rbps=max", None));
+        let written = super::disk_ceilings((8, 16), 0, 64);
+        assert_eq!((written.value.as_str(), written.layer), ("8:16 rbps=max wbps=65536", held.layer));
+        assert!(written.is_kept_by("8:16 rbps=max wbps=65536 riops=max wiops=max"));
+        for other in ["", line, "8:16 rbps=65536 wbps=max riops=max wiops=max"] {
+            assert!(!written.is_kept_by(other), "{other}");
+        }
+        let none = super::disk_ceilings((8, 16), 0, 0);
+        assert_eq!((none.value.as_str(), none.layer), ("8:16 rbps=max wbps=max", None));
         for kept in ["", "8:0 rbps=7 wbps=max riops=max wiops=max", &line.replace("=1048576", "=max")] {
             assert!(none.is_kept_by(kept), "{kept}");
         }
         assert!(!none.is_kept_by(line));
-        let longest = super::read_ceiling((4_095, 1_048_575), u32::MAX);
-        assert_eq!(longest.value.as_str(), "4095:1048575 rbps=4398046510080");
+        let longest = super::disk_ceilings((4_095, 1_048_575), u32::MAX, u32::MAX);
+        assert_eq!(longest.value.as_str(), "4095:1048575 rbps=4398046510080 wbps=4398046510080");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Ceilings of what is read from the data disk: services and slices have them where there is a disk, and a kernel that bears it.
+//! Ceilings of what is read from the data disk, and written to it: services and slices have them where there is a disk, and a kernel that
+//! bears it.
 //!
 //! In:  manifests, slices, what is mounted at `/data`. Out: `io.max` of their cgroups, for the disk that is there now.
 //!
@@ -6,7 +7,7 @@
 //!
 //! Not here: how ceilings are written and read back (`sandbox::cgroup`), mounting (`storage`).
 //!
-//! Source: docs/decisions/0138-a-ceiling-of-reads.md; Documentation/admin-guide/cgroup-v2.rst, `io.max`.
+//! Source: docs/decisions/0138-a-ceiling-of-reads.md, docs/decisions/0140-ceilings-of-writes.md; Documentation/admin-guide/cgroup-v2.rst, `io.max`.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -14,6 +15,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use contract::Name;
+use contract::manifest::Disk;
 use contract::slice::Slice;
 use log::warn;
 use nix::sys::stat::{major, minor};
@@ -30,17 +32,24 @@ const DATA: &str = "/data";
 const DEVICES: &str = "/sys/dev/block";
 /// What the kernel's release says.
 const RELEASE: &str = "/proc/sys/kernel/osrelease";
-/// What our patch adds to it (buildroot/patches/linux).
-const MARK: &str = "-iomax";
+/// What our patches, all of them, add to it (buildroot/patches/linux).
+const MARK: &str = "-iomax2";
 
-/// Can this kernel hold somebody at a disk and go on? One of 32 bits without our patch stops the machine at the first request that waits, and
-/// must not be asked to.
-#[must_use]
-pub fn is_borne() -> bool {
-    static BORNE: OnceLock<bool> = OnceLock::new();
-    *BORNE.get_or_init(|| {
-        cfg!(target_pointer_width = "64") || has_mark(&fs::read_to_string(RELEASE).unwrap_or_default())
-    })
+/// Are our patches on this kernel? Without the first one of 32 bits stops the machine at the first request that waits, and must not be asked
+/// to let one wait. Without the second whoever forces something to the disk waits for what others are not allowed to write.
+fn is_ours() -> bool {
+    static OURS: OnceLock<bool> = OnceLock::new();
+    *OURS.get_or_init(|| has_mark(&fs::read_to_string(RELEASE).unwrap_or_default()))
+}
+
+/// Can this kernel hold somebody at a disk and go on?
+fn is_borne() -> bool {
+    cfg!(target_pointer_width = "64") || is_ours()
+}
+
+/// Does this kernel keep all the ceilings of `disk`?
+fn is_kept(disk: Disk) -> bool {
+    (disk.read_ceiling_kib_s == 0 || is_borne()) && (disk.write_ceiling_kib_s == 0 || is_ours())
 }
 
 fn has_mark(release: &str) -> bool {
@@ -53,8 +62,9 @@ fn has_mark(release: &str) -> bool {
 
 /// Says it where ceilings of the disk are none.
 pub(crate) fn tell() {
-    if !is_borne() {
-        warn!("the data disk: this kernel does not bear ceilings of what is read (io.max); none is kept");
+    if !is_ours() {
+        let which = if is_borne() { "what is written" } else { "what is read or written" };
+        warn!("the data disk: this kernel does not bear ceilings of {which} (io.max); none is kept");
     }
 }
 
@@ -76,34 +86,35 @@ fn whole(devices: &Path, (major, minor): (u64, u64)) -> Option<(u64, u64)> {
 
 /// What the kernel is told of a slice's ceiling; nothing where it has none, and had none.
 pub(crate) fn of_slice(slice: &Slice) -> Option<Setting> {
-    let setting = borne(slice.disk.read_ceiling_kib_s)?;
+    let setting = borne(slice.disk)?;
     let needed = setting.layer.is_some() || !cgroup::holds(&group_of(&slice.name), &setting);
     needed.then_some(setting)
 }
 
-/// This ceiling of the disk that is there, where the kernel bears it.
-fn borne(kib_s: u32) -> Option<Setting> {
-    is_borne().then(data_disk).flatten().map(|disk| cgroup::read_ceiling(disk, kib_s))
+/// These ceilings of the disk that is there, where the kernel bears them.
+fn borne(Disk { read_ceiling_kib_s: reads, write_ceiling_kib_s: writes, .. }: Disk) -> Option<Setting> {
+    let writes = if is_ours() { writes } else { 0 };
+    is_borne().then(data_disk).flatten().map(|disk| cgroup::disk_ceilings(disk, reads, writes))
 }
 
-/// Plans the ceiling of a service for the disk that is there now, and for no other.
+/// Plans the ceilings of a service for the disk that is there now, and for no other.
 fn plan(tenant: &mut Tenant) -> Option<Setting> {
-    let kib_s = tenant.manifest.disk.read_ceiling_kib_s;
-    tenant.plan.lacks_ceiling = kib_s > 0 && !is_borne();
+    let disk = tenant.manifest.disk;
+    tenant.plan.lacks_ceiling = !is_kept(disk);
     tenant.plan.cgroup_files.retain(|setting| setting.file != cgroup::IO_MAX);
-    let setting = (kib_s > 0).then(|| borne(kib_s)).flatten();
+    let setting = borne(disk).filter(|setting| setting.layer.is_some());
     setting.iter().cloned().for_each(|setting| tenant.plan.weigh(setting));
     setting
 }
 
 impl House {
-    /// The service at `place` is to start: its plan has its ceiling of the disk that is there now, and its slice has its own.
+    /// The service at `place` is to start: its plan has its ceilings of the disk that is there now, and its slice has its own.
     pub(crate) fn plan_ceiling(&mut self, place: usize) {
         let Some(process) = self.processes.get_mut(place) else { return };
         let What::Tenant(tenant) = &mut process.what else { return };
         plan(tenant);
         if tenant.plan.lacks_ceiling {
-            warn!("{}: it runs without its ceiling of the disk: this kernel keeps none", process.name);
+            warn!("{}: it runs without its ceiling of the disk: this kernel does not keep it", process.name);
         }
         let slice = tenant.manifest.provider.clone();
         self.hold_slice(&slice);
@@ -119,11 +130,11 @@ impl House {
 
     /// A disk was mounted, or we are another life: whoever runs is held at the disk that is there.
     ///
-    /// Slices together are told that they have no ceiling, now that the disk is idle. With the first word about a disk the kernel waits until
+    /// Slices together are told that they have none, now that the disk is idle. With the first word about a disk the kernel waits until
     /// all that it was asked for is done (`blk_throtl_init` freezes the queue), and so would we, at the start of the first who has one.
     pub(crate) fn hold_all(&mut self) {
         let Self { processes, hands, .. } = self;
-        if let Some(none) = borne(0) {
+        if let Some(none) = borne(Disk::default()) {
             (hands.settle)(SLICES_GROUP, &[none]);
         }
         for process in processes.iter_mut().filter(|process| process.record.pid.is_some()) {
@@ -141,17 +152,18 @@ impl House {
 
 #[cfg(test)]
 mod tests {
-    use super::{has_mark, whole};
+    use super::{MARK, has_mark, whole};
     use std::fs;
     use std::os::unix::fs::symlink;
 
     #[test]
     fn a_kernel_says_by_its_release_that_it_bears_ceilings() {
         for (release, wanted) in [
-            ("6.12.117-iomax-gw\n", true),
-            ("6.12.117-iomax\n", true),
+            ("6.12.117-iomax2-gw\n", true),
+            ("6.12.117-iomax2\n", true),
             ("6.12.117-gw\n", false),
-            ("6.12.117-iomaximal-gw\n", false),
+            ("6.12.117-iomax-gw\n", false),
+            ("6.12.117-iomax20-gw\n", false),
             ("6.1.0-50-686-pae\n", false),
             ("", false),
         ] {
@@ -160,12 +172,16 @@ mod tests {
     }
 
     #[test]
-    fn the_patch_and_we_have_one_mark() {
+    fn the_patches_and_we_have_one_mark() {
         let patches = concat!(env!("CARGO_MANIFEST_DIR"), "/../../buildroot/patches/linux");
         let texts =
             fs::read_dir(patches).unwrap().flatten().map(|file| fs::read_to_string(file.path()).unwrap());
-        let made = "\n-EXTRAVERSION =\n+EXTRAVERSION = -iomax\n";
-        assert_eq!(texts.filter(|text| text.contains(made)).count(), 1, "the mark comes with the cure");
+        let made = format!("\n-EXTRAVERSION = -iomax\n+EXTRAVERSION = {MARK}\n");
+        assert_eq!(
+            texts.filter(|text| text.contains(&made)).count(),
+            1,
+            "the mark comes with the last of them"
+        );
     }
 
     #[test]

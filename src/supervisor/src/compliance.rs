@@ -87,6 +87,7 @@ fn row(tenant: &Tenant) -> Compliance {
             manifest.uplink.ceiling_kbit_s,
             manifest.downlink.ceiling_kbit_s,
             manifest.disk.read_ceiling_kib_s,
+            manifest.disk.write_ceiling_kib_s,
         ],
         windows: ledger.windows(),
         breaches: ledger.breaches,

@@ -287,7 +287,11 @@ mod tests {
         words.memory = contract::manifest::Memory { floor_mib: all, high_mib: all, ceiling_mib: all };
         words.uplink = contract::manifest::Rate { floor_kbit_s: all, ceiling_kbit_s: all };
         words.downlink = words.uplink;
-        words.disk = contract::manifest::Disk { floor_permille: all, read_ceiling_kib_s: all };
+        words.disk = contract::manifest::Disk {
+            floor_permille: all,
+            read_ceiling_kib_s: all,
+            write_ceiling_kib_s: all,
+        };
         words.limits = contract::manifest::Limits { pids: all, descriptors: all, tmp_kib: all };
         words.health = Some(contract::manifest::Health {
             probe: contract::manifest::Probe::Http,
@@ -324,7 +328,11 @@ mod tests {
             (u32::MAX, u32::MAX, u32::MAX);
         slice.uplink = contract::manifest::Rate { floor_kbit_s: u32::MAX, ceiling_kbit_s: u32::MAX };
         slice.downlink = slice.uplink;
-        (slice.disk.floor_permille, slice.disk.read_ceiling_kib_s) = (u32::MAX, u32::MAX);
+        slice.disk = contract::manifest::Disk {
+            floor_permille: u32::MAX,
+            read_ceiling_kib_s: u32::MAX,
+            write_ceiling_kib_s: u32::MAX,
+        };
         let mut rented = Rented::default();
         rented.slices.slice =
             (0..SLICES).map(|number| Slice { name: long(number), ..slice.clone() }).collect();

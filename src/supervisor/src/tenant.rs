@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use contract::installed::Service;
 use contract::layer::Layers;
 use contract::manifest::Manifest;
-use contract::sla::Amounts;
+use contract::sla::{Amounts, Ceilings};
 use sandbox::{Entered, Network, Plan, cgroup};
 
 use crate::Error;
@@ -46,7 +46,7 @@ pub struct Tenant {
     /// How its promises were kept.
     pub ledger: Ledger,
     /// What was last told of that to who watches.
-    pub told: Option<(Amounts, Amounts, u32)>,
+    pub told: Option<(Amounts, Ceilings, u32)>,
     /// The most memory that it has in this life of its, where the kernel tells that from the others.
     pub peak: Option<cgroup::Peak>,
     /// A start that waits for its layers, and then for its last word.

@@ -18,7 +18,7 @@ use crate::roles;
 use crate::world::{Request, World, date};
 
 /// What a controller may say about a slice's size, beside its name.
-const SIZES: [&str; 11] = [
+const SIZES: [&str; 12] = [
     "AllocatedMemory",
     "AllocatedCPUPercent",
     "X_SHG_CPUCeiling",
@@ -30,11 +30,12 @@ const SIZES: [&str; 11] = [
     "X_SHG_UplinkCeiling",
     "X_SHG_DownlinkCeiling",
     "X_SHG_DiskReadCeiling",
+    "X_SHG_DiskWriteCeiling",
 ];
 /// What is said of a new slice.
-const ADDED: [&str; 15] = with_sizes(["*Name", "ParentExecEnv", "AvailableRoles", "AvailableUserRoles"]);
+const ADDED: [&str; 16] = with_sizes(["*Name", "ParentExecEnv", "AvailableRoles", "AvailableUserRoles"]);
 /// And of one that gets another size.
-const MODIFIED: [&str; 12] = with_sizes(["Force"]);
+const MODIFIED: [&str; 13] = with_sizes(["Force"]);
 /// Letters of a reason.
 const REASON_MAX: usize = 128;
 
@@ -101,7 +102,7 @@ fn active(world: &World, rows: &[u32]) -> Option<String> {
     Some(paths.join(","))
 }
 
-/// Gives `slice` the sizes that were said. -1: what the gateway has. A ceiling of the line, or of what is read from the disk, that is 0 is none.
+/// Gives `slice` the sizes that were said. -1: what the gateway has. A ceiling of the line, or of the disk, that is 0 is none.
 fn resize(world: &World, slice: &mut Slice, argument: Argument<'_>) -> Result<(), Code> {
     let [all_permille, all_mib, ..] = capacity(world).map(|one| one.all).ok_or(Code::INTERNAL)?;
     let said = |name: &str| match argument(name).as_deref() {
@@ -119,14 +120,14 @@ fn resize(world: &World, slice: &mut Slice, argument: Argument<'_>) -> Result<()
         ("X_SHG_UplinkCeiling", &mut slice.uplink.ceiling_kbit_s),
         ("X_SHG_DownlinkCeiling", &mut slice.downlink.ceiling_kbit_s),
         ("X_SHG_DiskReadCeiling", &mut slice.disk.read_ceiling_kib_s),
+        ("X_SHG_DiskWriteCeiling", &mut slice.disk.write_ceiling_kib_s),
     ] {
         if everything(name) {
             *ceiling = 0;
         }
     }
-    let [memory_kib, percent, permille, floor_permille, floor_kib, rates @ .., up_most, down_most, reads] =
-        SIZES.map(said);
-    let [uplink, downlink, disk] = rates;
+    let [memory_kib, percent, permille, floor_permille, floor_kib, rest @ ..] = SIZES.map(said);
+    let [uplink, downlink, disk, up_most, down_most, reads, writes] = rest;
     let set = |place: &mut u32, value: Option<u32>| {
         if let Some(value) = value {
             *place = value;
@@ -147,6 +148,7 @@ fn resize(world: &World, slice: &mut Slice, argument: Argument<'_>) -> Result<()
     set(&mut slice.downlink.ceiling_kbit_s, down_most?);
     set(&mut slice.disk.floor_permille, disk?);
     set(&mut slice.disk.read_ceiling_kib_s, reads?);
+    set(&mut slice.disk.write_ceiling_kib_s, writes?);
     // What is more than there is on any gateway is short here, rather than nonsense.
     let is_more = slice.memory.ceiling_mib > all_mib || slice.cpu.ceiling_permille > all_permille;
     match slice.fault() {

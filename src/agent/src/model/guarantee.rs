@@ -3,7 +3,7 @@
 //! Processor time is in thousandths of a hardware thread, memory in KiB, a direction of the line in kbit/s, the data disk in thousandths of
 //! what it does, and its ceiling in KiB a second that are read; times are in the unit of their names. How it is measured: docs/sla.md. Why the prefix: docs/decisions/0060-vendor-prefix.md.
 
-use contract::sla::{Amounts, Compliance, Window};
+use contract::sla::{Compliance, Window};
 use usp::message::read::ValueType as T;
 
 use super::environment::capacity;
@@ -18,7 +18,7 @@ fn kib(mib: u32) -> u64 {
 }
 
 /// One of the amounts, in the order of the contract.
-fn part(all: Amounts, place: usize) -> Option<String> {
+fn part<const N: usize>(all: [u32; N], place: usize) -> Option<String> {
     let number = *all.get(place)?;
     Some(if place == 1 { kib(number) } else { u64::from(number) }.to_string())
 }
@@ -113,6 +113,10 @@ pub(super) const OBJECTS: &[Object] = &[
                 let rented = world.slice(*rows.first()?)?.rented.as_ref();
                 rented.map(|one| one.disk.read_ceiling_kib_s.to_string())
             }),
+            read("DiskWriteCeiling", T::UnsignedInt, |world, rows| {
+                let rented = world.slice(*rows.first()?)?.rented.as_ref();
+                rented.map(|one| one.disk.write_ceiling_kib_s.to_string())
+            }),
         ],
     ),
     // A ceiling of 0 is none.
@@ -129,6 +133,7 @@ pub(super) const OBJECTS: &[Object] = &[
             read("DownlinkCeiling", T::UnsignedInt, |world, rows| ceiling(world, rows, 3)),
             read("DiskFloor", T::UnsignedInt, |world, rows| floor(world, rows, 4)),
             read("DiskReadCeiling", T::UnsignedInt, |world, rows| ceiling(world, rows, 4)),
+            read("DiskWriteCeiling", T::UnsignedInt, |world, rows| ceiling(world, rows, 5)),
         ],
     ),
     Object {

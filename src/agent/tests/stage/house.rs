@@ -360,7 +360,7 @@ impl House {
             service: process.name,
             slice: name("demo"),
             promised: [50, 8, 100, 200, 30],
-            ceilings: [400, 16, 5_000, 0, 2_048],
+            ceilings: [400, 16, 5_000, 0, 2_048, 512],
             windows: [window; 3],
             last: None,
         };

@@ -37,8 +37,7 @@ pub struct Memory {
     pub ceiling_mib: u32,
 }
 
-/// The data disk. 0: nothing is promised, nothing is forbidden. Of what it writes there is no ceiling:
-/// docs/decisions/0138-a-ceiling-of-reads.md.
+/// The data disk. 0: nothing is promised, nothing is forbidden.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Disk {
@@ -48,6 +47,9 @@ pub struct Disk {
     /// `io.max`, `rbps`: the most that the disk reads for it, in KiB a second.
     #[serde(default)]
     pub read_ceiling_kib_s: u32,
+    /// The same, `wbps`: the most that it makes dirty, or writes by itself.
+    #[serde(default)]
+    pub write_ceiling_kib_s: u32,
 }
 
 /// One direction of its link, in kbit/s (1000 bit/s) of frames with their Ethernet headers. 0: nothing is promised, nothing is forbidden.
@@ -102,13 +104,17 @@ pub(crate) fn memory_rules(memory: Memory) -> [(bool, &'static str); 4] {
 }
 
 /// As [`cpu_rules`].
-pub(crate) fn disk_rules(disk: Disk) -> [(bool, &'static str); 2] {
-    let Disk { floor_permille: floor, read_ceiling_kib_s: ceiling } = disk;
+pub(crate) fn disk_rules(disk: Disk) -> [(bool, &'static str); 3] {
+    let Disk { floor_permille: floor, read_ceiling_kib_s: reads, write_ceiling_kib_s: writes } = disk;
     [
         (floor > 1000, "disk.floor_permille: at most 1000"),
         (
-            ceiling != 0 && !READ_CEILING_KIB_S.contains(&ceiling),
+            reads != 0 && !READ_CEILING_KIB_S.contains(&reads),
             "disk.read_ceiling_kib_s: 1024 to 1048576, or 0: none",
+        ),
+        (
+            writes != 0 && !WRITE_CEILING_KIB_S.contains(&writes),
+            "disk.write_ceiling_kib_s: 64 to 1048576, or 0: none",
         ),
     ]
 }
@@ -127,5 +133,7 @@ pub(crate) fn rate_rules(up: Rate, down: Rate) -> [(bool, &'static str); 4] {
 
 /// Ceilings of reads that are kept. With less a program of some MiB is not there in its time to become ready; with more a stick is not held.
 const READ_CEILING_KIB_S: core::ops::RangeInclusive<u32> = 1_024..=1_048_576;
+/// The same of writes. With less who is told to end has not written some hundred KiB of what it knows in its grace (5 s, as most have it).
+const WRITE_CEILING_KIB_S: core::ops::RangeInclusive<u32> = 64..=1_048_576;
 /// The fastest line, as in `qos` of the wanted network.
 const RATE_KBIT_S_MAX: u32 = 10_000_000;

@@ -76,13 +76,13 @@ fn a_whole_sandbox_has_every_layer() {
 #[test]
 fn a_ceiling_of_the_disk_is_a_layer_until_there_is_none() {
     let mut plan = planned();
-    plan.weigh(cgroup::read_ceiling((8, 0), 2_048));
+    plan.weigh(cgroup::disk_ceilings((8, 0), 2_048, 512));
     let mut seen = whole(&plan);
     assert!(layers(&seen, &plan).has(Layer::Disk));
     let place = plan.cgroup_files.iter().position(|setting| setting.file == cgroup::IO_MAX).unwrap();
     seen.cgroup_files[place] = String::new();
     assert!(!layers(&seen, &plan).has(Layer::Disk), "the kernel keeps none");
-    plan.weigh(cgroup::read_ceiling((8, 0), 0));
+    plan.weigh(cgroup::disk_ceilings((8, 0), 0, 0));
     assert!(layers(&seen, &plan).has(Layer::Disk), "and none is asked for");
 }
 

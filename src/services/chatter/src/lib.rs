@@ -6,6 +6,7 @@
 //!
 //! With words it does something else: `spin N` keeps N threads busy, `hold N` touches N MiB and keeps them, `nap N` ends after N ms,
 //! `tree N` starts N naps and stays, `pair N` starts one that eats without an end (`eat N`, after N ms) and stays, `keep N` fills its volume (`volume.rs`) and stays, `pour N` writes there with N threads for ever, `draw N` reads there,
+//! `cut N` writes there, forces nothing and cuts its files, `note N` forces notes of a block,
 //! `web N` serves pages that are work on port N (`web.rs`), `film N` reads N bytes of its camera and stays, `line N` takes a line of at most N bytes from its serial port, answers it and stays,
 //! `herald N` says by its gateway's socket that it is ready, tries for N seconds, and stays; `exit N` ends at once with that code.
 //!
@@ -81,6 +82,8 @@ pub fn other_work(words: &[String]) -> Option<fn(usize)> {
         Some("keep") => Some(keep),
         Some("pour") => Some(|threads| at_disk(threads, volume::pour)),
         Some("draw") => Some(|threads| at_disk(threads, volume::draw)),
+        Some("cut") => Some(|threads| at_disk(threads, volume::cut)),
+        Some("note") => Some(|threads| at_disk(threads, volume::note)),
         Some("film") => Some(film),
         Some("web") => Some(web::serve),
         Some("line") => Some(line),

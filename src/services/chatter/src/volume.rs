@@ -21,6 +21,10 @@ const RECORD: [u8; 512] = [7; 512];
 const RECORDS_MAX: usize = 2_048;
 /// What is poured before it is forced to the disk, in pieces: a megabyte.
 const POURED: usize = 16;
+/// What is cut off behind it: less than a block.
+const CUT_BYTES: usize = 1_000;
+/// A note, in bytes: a block.
+const NOTE: [u8; 4_096] = [7; 4_096];
 /// How often a full disk is tried before the file is thrown away and written again.
 const TRIES_MAX: usize = 1_000;
 /// The file that is written over and over: eight fit on a small disk, and few kernels of small machines let as much be dirty.
@@ -92,14 +96,36 @@ pub(crate) fn record(bytes: usize) -> io::Result<()> {
 
 /// Writes a megabyte over and over, and forces each to the disk before the next. Returns only where the disk takes no more.
 pub(crate) fn pour(number: usize) -> io::Error {
-    let path = place().join(format!("poured-{number}"));
-    let once = |file: &mut File| {
+    for_ever(&format!("poured-{number}"), |file| {
         file.rewind()?;
         (0..POURED).try_for_each(|_| file.write_all(&PIECE))?;
         // Of what has its place on the disk no more than that: the journal, which all share, has no part in it.
         file.sync_data()
-    };
-    match File::create(path) {
+    })
+}
+
+/// Writes a megabyte over and over, forces nothing, and cuts the file in the middle of a block: the next commit of the journal, and whoever
+/// waits for it, waits for all of the file. Returns only where the disk takes no more.
+pub(crate) fn cut(number: usize) -> io::Error {
+    for_ever(&format!("cut-{number}"), |file| {
+        file.rewind()?;
+        (0..POURED).try_for_each(|_| file.write_all(&PIECE))?;
+        file.set_len(u64::try_from(POURED * PIECE.len() - CUT_BYTES).unwrap_or(0))
+    })
+}
+
+/// Writes a note over and over, and forces each to the disk before the next. Returns only where the disk takes no more.
+pub(crate) fn note(number: usize) -> io::Error {
+    for_ever(&format!("note-{number}"), |file| {
+        file.rewind()?;
+        file.write_all(&NOTE)?;
+        file.sync_all()
+    })
+}
+
+/// Makes a file, and does `once` to it until that fails.
+fn for_ever(name: &str, once: impl Fn(&mut File) -> io::Result<()>) -> io::Error {
+    match File::create(place().join(name)) {
         Ok(mut file) => loop {
             if let Err(error) = once(&mut file) {
                 return error;

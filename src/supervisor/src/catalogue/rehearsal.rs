@@ -4,8 +4,8 @@
 //!
 //! * Without a word: copies of the first service to fill the house, one that ends at once, a bush of processes, a pair of which one eats, one
 //!   that wants more memory than it may have at once, and a bad neighbour that takes orders.
-//! * `floors`: services that want all the processor, services that hold their memory, and services that want all of the disk: writers, and
-//!   readers.
+//! * `floors`: services that want all the processor, services that hold their memory, and services that want all of the disk: writers,
+//!   readers, and such as make others wait.
 //! * `neighbours`: a mob of four that takes orders, whose ceilings together are more than there is; a worker with the floor that it needs, and a
 //!   writer. The mob and the writer have volumes.
 
@@ -31,7 +31,7 @@ const WEB_PORT: &str = "7000";
 /// Who keeps a diary for the home.
 const WRITER_PERMILLE: u32 = 50;
 /// Its floor of the disk: most of its slice's, which is rented by the test.
-const WRITER_DISK: Disk = Disk { floor_permille: 100, read_ceiling_kib_s: 0 };
+const WRITER_DISK: Disk = Disk { floor_permille: 100, read_ceiling_kib_s: 0, write_ceiling_kib_s: 0 };
 const WRITER_PORT: u16 = 7021;
 /// The volumes of both kinds, in MiB.
 const MOB_MIB: u32 = 24;
@@ -43,7 +43,7 @@ const GREEDY_HIGH_MIB: u32 = 8;
 const GREEDY_MIB: &str = "24";
 const GREEDY_CEILING_MIB: u32 = 32;
 /// Services that hold their memory: more than fit.
-const HOLDERS: usize = 20;
+const HOLDERS: usize = 18;
 /// What each holds; its floor is a little more: its program, its page tables.
 const HELD_MIB: u32 = 46;
 const HOLDER_MIB: u32 = 48;
@@ -59,6 +59,10 @@ const POURERS: [(&str, &str, u32); 2] = [("pour-a", "north", 150), ("pour-b", "s
 const POURER_THREADS: &str = "3";
 /// Services that read all that they can from it: name, provider, the most that they may, in KiB a second.
 const DRAWERS: [(&str, &str, u32); 2] = [("draw-a", "north", 1_024), ("draw-b", "south", 0)];
+/// Services that write all that they can to it, force nothing, and cut their files: name, provider, the most that they may, in KiB a second.
+const CUTTERS: [(&str, &str, u32); 2] = [("cut-a", "north", 512), ("cut-b", "south", 0)];
+/// Who forces notes to the same disk.
+const NOTER: (&str, &str) = ("note", "barn");
 const POURER_MIB: u32 = 8;
 
 /// The services of the image, and those of the play.
@@ -204,14 +208,19 @@ fn floors(all: &[Entry]) -> Vec<Entry> {
         Some(Manifest { cpu, disk, volume, command, ..copy(of, name, provider)? })
     };
     let pourer = |(name, provider, floor_permille): (_, _, u32)| {
-        at_disk((name, provider, Disk { floor_permille, read_ceiling_kib_s: 0 }, "pour"))
+        at_disk((name, provider, Disk { floor_permille, ..Disk::default() }, "pour"))
     };
     let drawer = |(name, provider, read_ceiling_kib_s): (_, _, u32)| {
-        at_disk((name, provider, Disk { floor_permille: 0, read_ceiling_kib_s }, "draw"))
+        at_disk((name, provider, Disk { read_ceiling_kib_s, ..Disk::default() }, "draw"))
     };
+    let cutter = |(name, provider, write_ceiling_kib_s): (_, _, u32)| {
+        at_disk((name, provider, Disk { write_ceiling_kib_s, ..Disk::default() }, "cut"))
+    };
+    let noter = |(name, provider)| at_disk((name, provider, Disk::default(), "note"));
     let made = SPINNERS.into_iter().filter_map(spinner).chain((1..=HOLDERS).filter_map(holder));
     let made =
         made.chain(POURERS.into_iter().filter_map(pourer)).chain(DRAWERS.into_iter().filter_map(drawer));
+    let made = made.chain(CUTTERS.into_iter().filter_map(cutter)).chain(noter(NOTER));
     made.map(|manifest| Entry { manifest, without: Layers::NONE }).collect()
 }
 
