@@ -38,7 +38,7 @@ const SLICE_CEILING_KIB_S: u64 = 2_048;
 const WRITE_STICK_BYTES_S: u32 = 4_000_000;
 const WRITE_MS: u64 = 30_000;
 const WRITE_CEILING_KIB_S: u64 = 512;
-const SLICE_WRITE_CEILING_KIB_S: u64 = 1_024;
+const SLICE_WRITE_CEILING_KIB_S: u64 = 768;
 /// Who has no ceiling has more than so many times the larger one, on a busy machine, too.
 const FREE: u64 = 2;
 /// Who forces notes of a block.

@@ -324,15 +324,7 @@ fn a_slice_is_an_environment() {
         json!("65536"),
         "the rest stays"
     );
-    for (name, held, little) in [("DiskReadCeiling", "4096", "1023"), ("DiskWriteCeiling", "256", "63")] {
-        let word = format!("X_SHG_{name}");
-        operate(&mut desk, modify, name, &json!({&word: held}));
-        desk.notice();
-        let ceiling = format!("Device.SoftwareModules.ExecEnv.2.X_SHG_Guarantee.{name}");
-        assert_eq!(get(&mut desk, &ceiling), json!(held));
-        let why = desk.fails("order", &json!([modify, "little", {&word: little}]));
-        assert!(why.to_string().contains("7027") || why.to_string().contains("7022"), "{why}");
-    }
+    disk_is_held(&mut desk, modify);
     operate(&mut desk, modify, "much", &json!({"X_SHG_CPUCeiling": "1800", "X_SHG_CPUFloor": "1700"}));
     let end = desk.notice();
     assert!(end.to_string().contains("short of cpu") && end.to_string().contains("7227"), "{end}");
@@ -346,6 +338,19 @@ fn a_slice_is_an_environment() {
     operate(&mut desk, "Device.SoftwareModules.ExecEnv.2.Remove()", "yes", &json!({}));
     desk.notice();
     assert_eq!(get(&mut desk, "Device.SoftwareModules.ExecEnvNumberOfEntries"), json!("1"));
+}
+
+/// Ceilings of the disk are shown and set; one that is too small is refused.
+fn disk_is_held(desk: &mut Desk, modify: &str) {
+    for (name, held, little) in [("DiskReadCeiling", "4096", "1023"), ("DiskWriteCeiling", "256", "63")] {
+        let word = format!("X_SHG_{name}");
+        operate(desk, modify, name, &json!({&word: held}));
+        desk.notice();
+        let ceiling = format!("Device.SoftwareModules.ExecEnv.2.X_SHG_Guarantee.{name}");
+        assert_eq!(get(desk, &ceiling), json!(held));
+        let why = desk.fails("order", &json!([modify, "little", {&word: little}]));
+        assert!(why.to_string().contains("7027") || why.to_string().contains("7022"), "{why}");
+    }
 }
 
 /// Ceilings of the line are shown, set and taken away; none is below the floor.
