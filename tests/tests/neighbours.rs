@@ -5,7 +5,7 @@
 //! antagonist, longer; `ANTAGONIST=a,b`: these alone, and they take their places in the table that is kept. `make report` shows and draws it.
 //!
 //! Columns: the gateway at *rest*; *none*, the same programs on an undivided machine (`src/porter/src/{divide,wild}.rs`), without queues;
-//! *ceilings*, sandboxes with ceilings that together are more than there is, everybody alike, without queues; *floors*, the product. What the
+//! *ceilings*, sandboxes with ceilings that together are more than there is, everybody alike, without queues and slices; *floors*, the product. What the
 //! home notices is asked by `orders/victim.py` from its own side of the wire.
 //!
 //! The emulated board has no time of its own, so nothing here is absolute: each cell is compared with the gateway at rest a moment earlier.

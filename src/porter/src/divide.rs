@@ -4,8 +4,8 @@
 //! In:  `none | ceilings | floors`. Out: every cgroup as that says.
 //!
 //! * `floors`: what the supervisor wrote; the first call of any word remembers it.
-//! * `ceilings`: the same groups and ceilings, as runtimes have them that know no floors: each slice and `/gateway` counts alike, nobody's memory
-//!   is protected, nobody is nearer to the end than others.
+//! * `ceilings`: the same services and their ceilings, as runtimes have them that know no floors and no slices: each slice and `/gateway` counts
+//!   alike, nobody's memory is protected, nobody is nearer to the end than others, and what services of a slice may write together is not held.
 //! * `none`: besides, everybody is in one group, the machine's own, as on a host that nobody has divided.
 //!
 //! What neighbours do there that have never heard of a sandbox is `wild.rs`.
@@ -37,14 +37,23 @@ pub(crate) fn write(file: &str, value: &str) -> Result<(), Error> {
     fs::write(format!("{ROOT}/{file}"), value).map_err(|error| Error::Refused(format!("{file}: {error}")))
 }
 
-/// What a file says when nobody has floors.
-fn levelled(file: &str) -> Option<&'static str> {
+/// What a file that said `kept` says when nobody has floors.
+fn levelled(path: &str, kept: &str) -> Option<String> {
+    let file = path.rsplit('/').next()?;
     match file {
-        "cpu.weight" => Some("100"),
-        "io.weight" | "io.bfq.weight" => Some("default 100"),
-        "memory.min" | "oom_score_adj" => Some("0"),
+        "cpu.weight" => Some("100".to_owned()),
+        "io.weight" | "io.bfq.weight" => Some("default 100".to_owned()),
+        "memory.min" | "oom_score_adj" => Some("0".to_owned()),
+        "io.max" if is_of_slice(path) => {
+            kept.split_once(' ').map(|(disk, _)| format!("{disk} rbps=max wbps=max riops=max wiops=max"))
+        }
         _ => None,
     }
+}
+
+/// Is it a file of a whole slice's group?
+fn is_of_slice(path: &str) -> bool {
+    path.strip_prefix(ROOT).and_then(|path| path.strip_prefix("/slices/")).is_some_and(|path| path.matches('/').count() == 1)
 }
 
 /// Every group below `folder`, and itself.
@@ -63,9 +72,9 @@ fn look() -> String {
     let mut text = String::new();
     let mut keep = |file: String, value: &str| text.push_str(&format!("{file}\t{}\n", value.trim()));
     for group in &all {
-        for file in ["cpu.weight", "memory.min", "io.weight", "io.bfq.weight"] {
+        for file in ["cpu.weight", "memory.min", "io.weight", "io.bfq.weight", "io.max"] {
             if let Ok(value) = fs::read_to_string(format!("{group}/{file}")) {
-                // What stands below the first line is of single disks; nobody writes that.
+                // What stands below the first line of a weight is of single disks, and nobody writes that; with ceilings there is one disk.
                 keep(format!("{group}/{file}"), value.lines().next().unwrap_or_default());
             }
         }
@@ -97,8 +106,8 @@ pub(crate) fn divide(how: &str, out: Out<'_>) -> Result<(), Error> {
         let Some((path, kept)) = line.split_once('\t') else { continue };
         let file = path.rsplit('/').next().unwrap_or_default();
         let (path, value) = match file {
-            "cgroup.procs" if together => (format!("{ROOT}/cgroup.procs"), kept),
-            _ => (path.to_owned(), levelled(file).filter(|_| level).unwrap_or(kept)),
+            "cgroup.procs" if together => (format!("{ROOT}/cgroup.procs"), kept.to_owned()),
+            _ => (path.to_owned(), level.then(|| levelled(path, kept)).flatten().unwrap_or(kept.to_owned())),
         };
         written += usize::from(fs::write(path, value).is_ok());
     }

@@ -42,8 +42,10 @@ const WRITER_PORT: &str = "7021";
 const RECORD_BYTES: &str = "512";
 /// What the data disk carries, in bytes a second: a cheap USB stick's. The emulated one is as fast as the memory of this machine.
 const STICK_BYTES_S: u32 = 4_000_000;
-/// A slice for those who work: floors and ceilings of processor and memory, none of the line, a floor of the disk.
-const RENT: &str = "demo cpu=350..2000 memory=24..64 disk=100";
+/// A slice for those who work: floors and ceilings of processor and memory, none of the line, a floor of the disk. And that of the mob, which writes no
+/// more than an eighth of what the stick carries, however many they are.
+const RENTED: [&str; 2] =
+    ["demo cpu=350..2000 memory=24..64 disk=100", "rehearsal cpu=300..2000 memory=64..256 writes=512"];
 
 /// Victims: name, how late they may be, and the words that ask for it.
 pub(crate) type Victims = [(&'static str, Aim, Vec<String>); 6];
@@ -126,7 +128,7 @@ pub(crate) fn boot() -> Option<Guest> {
     let topology = guest.topology().unwrap();
     topology.lan_lease(UP_LIMIT).unwrap();
     provide(topology);
-    facts::rent(&mut guest, RENT).unwrap();
+    RENTED.iter().for_each(|slice| facts::rent(&mut guest, slice).unwrap());
     Some(guest)
 }
 

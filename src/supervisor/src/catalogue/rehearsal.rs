@@ -35,6 +35,8 @@ const WRITER_DISK: Disk = Disk { floor_permille: 100, read_ceiling_kib_s: 0, wri
 const WRITER_PORT: u16 = 7021;
 /// The volumes of both kinds, in MiB.
 const MOB_MIB: u32 = 24;
+/// What each of the mob may write: together what a cheap stick carries.
+const MOB_KIB_S: u32 = 1_024;
 const WRITER_MIB: u32 = 4;
 /// When the one of a pair begins to eat, in milliseconds after both are there.
 const PAIR_MS: &str = "10000";
@@ -179,6 +181,7 @@ fn neighbours(all: &[Entry]) -> Vec<Entry> {
         mob.limits.descriptors = 2_048;
         mob.limits.tmp_kib = 49_152;
         mob.volume = volume(MOB_MIB);
+        mob.disk.write_ceiling_kib_s = MOB_KIB_S;
         let mob = at_home(mob, of, MOB_PORT + number)?;
         if number == 1 { in_public(mob) } else { Some(mob) }
     };
