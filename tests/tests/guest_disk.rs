@@ -290,7 +290,8 @@ fn two_who_write_and_cut_have_no_more_than_they_may_and_nobody_waits_for_it() {
     assert!(notes > notes_beside_none, "{notes} notes a minute beside who is held, {notes_beside_none} else");
 
     // A slice's holds whoever is in it, at once.
-    facts::rent(guest, &format!("south cpu=100..2000 memory=8..64 writes={SLICE_WRITE_CEILING_KIB_S}")).unwrap();
+    facts::rent(guest, &format!("south cpu=100..2000 memory=8..64 writes={SLICE_WRITE_CEILING_KIB_S}"))
+        .unwrap();
     let (of_slice, _) = written(guest, free);
     assert!(is_held_writing(of_slice, SLICE_WRITE_CEILING_KIB_S), "its slice's ceiling: {of_slice} KiB/s");
 }

@@ -56,7 +56,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "rent",
         arguments: "SLICE cpu=FLOOR..CEILING memory=FLOOR..CEILING [uplink=FLOOR..CEILING] [downlink=FLOOR..CEILING] [disk=FLOOR] [reads=CEILING] [writes=CEILING]",
-        about: "Rent a slice, or give it another size: permille of a thread, MiB, kbit/s, permille of the disk, KiB/s read from it, and written to it; FLOOR or ..CEILING alone will do",
+        about: "Rent a slice, or give it another size: permille of a thread, MiB, kbit/s, permille of the disk, KiB/s read from it and written to it; FLOOR or ..CEILING alone will do",
         run: slices::rent,
     },
     Command {

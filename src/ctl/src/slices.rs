@@ -149,9 +149,15 @@ mod tests {
     #[test]
     fn amounts_are_said_by_name() {
         let mut slice = nothing(Name::new("demo").unwrap());
-        for word in
-            ["cpu=100..1000", "memory=8..64", "uplink=500", "downlink=..900", "disk=150", "reads=1024", "writes=64"]
-        {
+        for word in [
+            "cpu=100..1000",
+            "memory=8..64",
+            "uplink=500",
+            "downlink=..900",
+            "disk=150",
+            "reads=1024",
+            "writes=64",
+        ] {
             assert_eq!(take(&mut slice, word), Some(()), "{word}");
         }
         assert_eq!((slice.cpu.floor_permille, slice.cpu.ceiling_permille), (100, 1000));

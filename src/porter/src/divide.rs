@@ -53,7 +53,9 @@ fn levelled(path: &str, kept: &str) -> Option<String> {
 
 /// Is it a file of a whole slice's group?
 fn is_of_slice(path: &str) -> bool {
-    path.strip_prefix(ROOT).and_then(|path| path.strip_prefix("/slices/")).is_some_and(|path| path.matches('/').count() == 1)
+    path.strip_prefix(ROOT)
+        .and_then(|path| path.strip_prefix("/slices/"))
+        .is_some_and(|path| path.matches('/').count() == 1)
 }
 
 /// Every group below `folder`, and itself.
