@@ -194,22 +194,27 @@ pub fn renew<'s>(
     path: &str,
     settings: impl IntoIterator<Item = &'s Setting> + Clone,
 ) -> Result<OwnedFd, Error> {
-    let life = format!("{ROOT}{}", life_of(path));
-    gone(&life).map_err(outside("cannot make its cgroup anew"))?;
+    let [upper, life] = [path.to_owned(), life_of(path)].map(|path| format!("{ROOT}{path}"));
+    let was_there = gone(&life).map_err(outside("cannot make its cgroup anew"))?;
     let held = settings.clone().into_iter().any(|setting| setting.file == IO_MAX);
     if out_of_memory(path) || !held && says_anything(path, IO_MAX) {
         remove(path)?;
     }
-    drop(prepare(path, settings)?);
+    // The way to it is made once.
+    match Folder::open(&upper).filter(|_| was_there) {
+        Some(folder) => set(&folder, &upper, settings),
+        None => drop(prepare(path, settings)?),
+    }
     fs::create_dir(&life).map_err(outside("cannot make its cgroup"))?;
     File::open(&life).map(OwnedFd::from).map_err(outside("cannot open its cgroup"))
 }
 
-/// Takes a folder away that may be there.
-fn gone(folder: &str) -> std::io::Result<()> {
+/// Takes a folder away; was it there?
+fn gone(folder: &str) -> std::io::Result<bool> {
     match fs::remove_dir(folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -268,15 +273,21 @@ pub fn prepare<'s>(path: &str, settings: impl IntoIterator<Item = &'s Setting>) 
             Ok(()) | Err(_) => {}
         }
     }
+    let made = Folder::open(&folder).ok_or(Error::Outside("cannot open its cgroup", Errno::ENOENT))?;
+    set(&made, &folder, settings);
+    Ok(made.into())
+}
+
+/// Writes those of `settings` that a cgroup, which is open and has this path, does not keep already.
+fn set<'s>(folder: &Folder, path: &str, settings: impl IntoIterator<Item = &'s Setting>) {
     for setting in settings {
-        let file = format!("{folder}/{}", setting.file);
-        if fs::read_to_string(&file).is_ok_and(|says| setting.is_kept_by(says.trim_end())) {
-            continue; // Reading costs less than what the kernel does when it is told.
+        // Reading costs less than what the kernel does when it is told.
+        if folder.text(setting.file).is_some_and(|says| setting.is_kept_by(says.trim_end())) {
+            continue;
         }
         // Not there, or refused: reading back says so before the service runs.
-        let _ = fs::write(&file, setting.value.as_str());
+        let _ = fs::write(format!("{path}/{}", setting.file), setting.value.as_str());
     }
-    File::open(&folder).map(OwnedFd::from).map_err(outside("cannot open its cgroup"))
 }
 
 /// Lets children of `folder` have every controller that it has.
@@ -328,7 +339,8 @@ pub fn give_back_floor(path: &str) {
 /// [`Error::Outside`]: (`EBUSY`) a process lives in it, or another cgroup is below it.
 pub fn remove(path: &str) -> Result<(), Error> {
     let upper = format!("{ROOT}{path}");
-    gone(&format!("{upper}/{LIFE}")).and_then(|()| gone(&upper)).map_err(outside("cannot remove its cgroup"))
+    let both = gone(&format!("{upper}/{LIFE}")).and_then(|_| gone(&upper));
+    both.map(drop).map_err(outside("cannot remove its cgroup"))
 }
 
 /// What a file of the cgroup `path` says that holds one number.

@@ -39,3 +39,9 @@ impl Folder {
         Some(readlinkat(&self.0, name).ok()?.to_string_lossy().into_owned())
     }
 }
+
+impl From<Folder> for OwnedFd {
+    fn from(folder: Folder) -> Self {
+        folder.0
+    }
+}
