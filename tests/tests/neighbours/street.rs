@@ -134,7 +134,9 @@ pub(crate) fn boot() -> Option<Guest> {
 
 /// Packets that have come by the WAN link until now.
 pub(crate) fn came(guest: &mut Guest) -> u64 {
-    let text = guest.door("look network net/dev").unwrap();
+    // Where nobody has floors the door, too, may have died and be opened anew.
+    let looked = guest.until("what has come", UP_LIMIT, |guest| Ok(guest.door("look network net/dev").ok()));
+    let text = looked.unwrap();
     let line = text.lines().find_map(|line| line.trim_start().strip_prefix("eth0:"));
     // Bytes, packets. Source: proc_pid_net(5), `/proc/net/dev`.
     line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap()
