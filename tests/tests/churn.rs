@@ -8,7 +8,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lab::guest::{Around, Guest, Options, UP_LIMIT};
 use lab::root::Variant;
@@ -18,6 +18,8 @@ mod orders;
 
 /// In one request to the door: a start takes an emulated board beside other work up to three seconds, and the door a minute at most.
 const BATCH: usize = 10;
+/// How long a state has to stay as it is: duplicate address detection takes up to two seconds. Source: RFC 4862 §5.4.
+const REST: Duration = Duration::from_secs(4);
 /// A line for so many, in a long run.
 const SAY_EVERY: usize = 500;
 /// What the supervisor may have grown by after all of it, in KiB.
@@ -94,14 +96,17 @@ fn state(guest: &mut Guest) -> BTreeMap<String, i32> {
     lines
 }
 
-/// The machine's state once it rests: as it was at the look before. Who was asked something may still hang up.
+/// The machine's state once it rests: for so long nothing has moved. Who was asked something may still hang up, and a link that was just made has its
+/// route to itself when nobody else has answered for its address.
 fn rested(guest: &mut Guest) -> BTreeMap<String, i32> {
-    let mut last = state(guest);
+    let (mut last, mut since) = (state(guest), Instant::now());
     let rests = guest.until("a state that rests", UP_LIMIT, |guest| {
         let now = state(guest);
-        let moved = changes(&last, &now);
+        if !changes(&last, &now).is_empty() {
+            since = Instant::now();
+        }
         last = now;
-        Ok(moved.is_empty().then_some(()))
+        Ok((since.elapsed() >= REST).then_some(()))
     });
     rests.map(|()| last).unwrap()
 }
