@@ -7,7 +7,7 @@
 use contract::Name;
 use contract::control::{Answer, Ask, Promised};
 use contract::manifest::{Cpu, Disk, Memory, Rate};
-use contract::sla::{Amounts, RESOURCES};
+use contract::sla::{Amounts, Ceilings, RESOURCES};
 use contract::slice::Slice;
 
 use crate::command::{Out, Words};
@@ -18,6 +18,9 @@ use crate::{Error, table};
 /// Columns: what each number is.
 const AMOUNTS: [&str; RESOURCES] =
     ["cpu_permille", "memory_mib", "up_kbit_s", "down_kbit_s", "disk_permille"];
+/// The same of ceilings: the disk has one each way.
+const CEILINGS: [&str; RESOURCES + 1] =
+    ["cpu_permille", "memory_mib", "up_kbit_s", "down_kbit_s", "disk_read_kib_s", "disk_write_kib_s"];
 
 pub(crate) fn slices(words: &Words<'_>, out: Out<'_>) -> Result<(), Error> {
     words.none()?;
@@ -41,31 +44,41 @@ fn row(row: &Promised) -> [String; 6] {
         let of = |amounts: &Amounts| amounts.get(place).copied().unwrap_or_default();
         format!("{} of {}", of(&row.promised), of(&row.all))
     };
-    // What a ceiling of the line is kept from is not seen in any other row; 0: there is none.
-    let line = |place: usize, rate: fn(&Slice) -> Rate| {
-        let most = row.rented.as_ref().map_or(0, |slice| rate(slice).ceiling_kbit_s);
-        if most == 0 { cell(place) } else { format!("{}, up to {most}", cell(place)) }
+    // What these ceilings keep somebody from is not seen in any other row; 0: there is none.
+    let up_to = |cell: String, what: &str, ceiling: fn(&Slice) -> u32| {
+        let most = row.rented.as_ref().map_or(0, ceiling);
+        if most == 0 { cell } else { format!("{cell}, {what}up to {most}") }
     };
+    let disk = up_to(cell(4), "reads KiB/s ", |slice| slice.disk.read_ceiling_kib_s);
     let slice = row.slice.as_ref().map_or_else(|| "-".to_owned(), Name::to_string);
-    [slice, cell(0), cell(1), line(2, |slice| slice.uplink), line(3, |slice| slice.downlink), cell(4)]
+    [
+        slice,
+        cell(0),
+        cell(1),
+        up_to(cell(2), "", |slice| slice.uplink.ceiling_kbit_s),
+        up_to(cell(3), "", |slice| slice.downlink.ceiling_kbit_s),
+        up_to(disk, "writes KiB/s ", |slice| slice.disk.write_ceiling_kib_s),
+    ]
 }
 
 fn row_json(row: &Promised) -> String {
-    let amounts = |amounts: &Amounts| {
-        let each = AMOUNTS.into_iter().zip(amounts);
+    let object = |names: &[&'static str], amounts: &[u32]| {
+        let each = names.iter().zip(amounts);
         each.fold(Object::default(), |object, (name, amount)| object.number(name, Some((*amount).into())))
             .end()
     };
+    let amounts = |amounts: &Amounts| object(&AMOUNTS, amounts);
     let ceilings = row.rented.as_ref().map(|slice| {
-        let Slice { cpu, memory, uplink, downlink, .. } = slice;
-        // The disk has none.
-        amounts(&[
+        let Slice { cpu, memory, uplink, downlink, disk, .. } = slice;
+        let ceilings: Ceilings = [
             cpu.ceiling_permille,
             memory.ceiling_mib,
             uplink.ceiling_kbit_s,
             downlink.ceiling_kbit_s,
-            0,
-        ])
+            disk.read_ceiling_kib_s,
+            disk.write_ceiling_kib_s,
+        ];
+        object(&CEILINGS, &ceilings)
     });
     Object::default()
         .maybe("slice", row.slice.as_ref())
@@ -127,8 +140,8 @@ pub(crate) fn rent(words: &Words<'_>, _: Out<'_>) -> Result<(), Error> {
     let name = Name::new(name).map_err(|_| words.wrong())?;
     let mut slice = nothing(name);
     for (place, word) in amounts.iter().enumerate() {
-        let key = |word: &str| word.split('=').next().map(str::to_owned);
-        let twice = amounts.iter().take(place).any(|other| key(other) == key(word));
+        let of_one_key = |other: &&str| other.split('=').next() == word.split('=').next();
+        let twice = amounts.iter().take(place).any(of_one_key);
         if twice || take(&mut slice, word).is_none() {
             let what = if twice { "it is said twice" } else { "it is no amount" };
             return Err(Error::Usage(format!("{}\n{word}: {what}", words.usage())));
@@ -143,7 +156,7 @@ pub(crate) fn release(words: &Words<'_>, _: Out<'_>) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{nothing, take};
+    use super::{Promised, Slice, nothing, row, row_json, take};
     use contract::Name;
 
     #[test]
@@ -166,6 +179,28 @@ mod tests {
         assert_eq!((slice.downlink.floor_kbit_s, slice.downlink.ceiling_kbit_s), (0, 900));
         let contract::manifest::Disk { floor_permille, read_ceiling_kib_s, write_ceiling_kib_s } = slice.disk;
         assert_eq!([floor_permille, read_ceiling_kib_s, write_ceiling_kib_s], [150, 1024, 64]);
+    }
+
+    #[test]
+    fn ceilings_of_a_slice_are_shown_where_there_are_some() {
+        let mut slice = nothing(Name::new("demo").unwrap());
+        let promised = |slice: &Slice| Promised {
+            slice: Some(slice.name.clone()),
+            all: [0, 0, 0, 0, 150],
+            promised: [0; 5],
+            rented: Some(slice.clone()),
+        };
+        assert_eq!(row(&promised(&slice))[5], "0 of 150");
+        for word in ["downlink=..900", "reads=1024", "writes=64"] {
+            take(&mut slice, word).unwrap();
+        }
+        let shown = row(&promised(&slice));
+        assert_eq!(
+            shown[4..],
+            ["0 of 0, up to 900", "0 of 150, reads KiB/s up to 1024, writes KiB/s up to 64"]
+        );
+        let json = row_json(&promised(&slice));
+        assert!(json.contains("\"disk_read_kib_s\":1024,\"disk_write_kib_s\":64"), "{json}");
     }
 
     #[test]
